@@ -1,0 +1,1 @@
+"""Networks and command line of fcn-edge."""

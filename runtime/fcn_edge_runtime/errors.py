@@ -1,0 +1,73 @@
+"""Every error a user can mend, in one tree.
+
+    Exception
+    └── FcnEdgeError            exit 1   the user's to mend: one line, got, expected, what to do
+        ├── UsageError          exit 2   an argument or a name that does not exist
+        ├── ModelError          exit 1   the ONNX file: missing, foreign, damaged, not by our contract
+        ├── InputError          exit 1   an image or an array that cannot be segmented as it is
+        ├── CheckpointError     exit 1   weights: unsafe, damaged, or not of this network
+        ├── ProviderError       exit 4   a device that was asked for is not there or does not start
+        ├── VerificationError   exit 3   a verdict, a gate or a self-test that failed
+        └── ArtifactError       exit 1   an export stage failed, or its file cannot be written
+
+Whatever else escapes is a bug of ours: it keeps its traceback and the command line exits with 70.
+Ctrl-C exits with 130.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "ArtifactError",
+    "CheckpointError",
+    "FcnEdgeError",
+    "InputError",
+    "ModelError",
+    "ProviderError",
+    "UsageError",
+    "VerificationError",
+]
+
+
+class FcnEdgeError(Exception):
+    """A mistake the user can mend. Its message is one line."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().split())
+
+
+class UsageError(FcnEdgeError):
+    """An argument out of range, or a name (network, device, class list) that does not exist."""
+
+    exit_code = 2
+
+
+class ModelError(FcnEdgeError):
+    """The model file is missing, foreign, damaged, or breaks the contract."""
+
+
+class InputError(FcnEdgeError):
+    """An image or array that cannot be segmented as it is."""
+
+
+class CheckpointError(FcnEdgeError):
+    """Weights that are unsafe to read, damaged, or do not belong to the network."""
+
+
+class ProviderError(FcnEdgeError):
+    """The execution provider asked for is not there, or does not start."""
+
+    exit_code = 4
+
+
+class VerificationError(FcnEdgeError):
+    """A verdict, a gate or a self-test failed: what was computed is not what PyTorch computes."""
+
+    exit_code = 3
+
+
+class ArtifactError(FcnEdgeError):
+    """An export stage failed, or its file cannot be written. The message names the stage."""
