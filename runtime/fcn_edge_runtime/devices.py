@@ -1,0 +1,98 @@
+"""Device names and threads: what a user may ask for, in words, and what onnxruntime calls it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fcn_edge_runtime.errors import ProviderError, UsageError
+
+__all__ = ["cores", "import_onnxruntime", "install_hint", "provider_named", "short_name"]
+
+_SUFFIX = "ExecutionProvider"
+_INSTALL = {
+    "cpu": "`pip install fcn-edge[cpu]`",
+    "cuda": "`pip install fcn-edge[cuda]` without the CPU-only onnxruntime beside it",
+    "tensorrt": "TensorRT, and `pip install fcn-edge[cuda]` without the CPU-only onnxruntime beside it",
+    "openvino": "`pip install onnxruntime-openvino` in an environment without another onnxruntime",
+    "coreml": "onnxruntime's macOS wheel",
+    "dml": "`pip install onnxruntime-directml` in an environment without another onnxruntime",
+}
+
+
+def import_onnxruntime() -> Any:
+    """The onnxruntime module.
+
+    Raises:
+        ProviderError: it is not installed, or cannot be imported; the message says which extra to install.
+    """
+    try:
+        import onnxruntime
+    except Exception as error:  # noqa: BLE001 - a build for another numpy raises whatever it meets first
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime"
+        reason = "is not installed" if missing else f"cannot be imported ({type(error).__name__}: {error})"
+        raise ProviderError(
+            f"onnxruntime {reason}: `pip install fcn-edge[cpu]`, or `fcn-edge[cuda]` for NVIDIA GPUs"
+        ) from None
+    if not hasattr(onnxruntime, "InferenceSession"):
+        # Left behind when one of two onnxruntime wheels is uninstalled: a folder without the code.
+        raise ProviderError(
+            "the installed onnxruntime is incomplete (two of its wheels overwrote each other?): "
+            "uninstall all of them, then `pip install fcn-edge[cpu]` or `fcn-edge[cuda]`"
+        )
+    return onnxruntime
+
+
+def short_name(provider: str) -> str:
+    """'CUDAExecutionProvider' -> 'cuda'."""
+    return provider.removesuffix(_SUFFIX).lower()
+
+
+def provider_named(device: str, known: Sequence[str]) -> str:
+    """Find what onnxruntime calls a device: a name with or without 'ExecutionProvider', in any case.
+
+    Raises:
+        UsageError: no provider of that name is known; the message lists those that are.
+    """
+    if isinstance(device, str):
+        wanted = device.strip().lower().removesuffix(_SUFFIX.lower())
+        for provider in known:
+            if short_name(provider) == wanted:
+                return provider
+    names = ", ".join(["auto", *sorted(short_name(provider) for provider in known)])
+    raise UsageError(f"there is no device {device!r}: expected one of {names}")
+
+
+def install_hint(provider: str) -> str:
+    """How to get an onnxruntime that has this provider."""
+    name = short_name(provider)
+    return _INSTALL.get(name, f"install an onnxruntime built with {provider}")
+
+
+def cores() -> int:
+    """CPU cores that this process may use: its affinity mask, cut to the control group's quota."""
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        allowed = os.cpu_count() or 1
+    quota = _cgroup_quota(Path("/sys/fs/cgroup"))
+    return max(1, allowed if quota is None else min(allowed, int(quota)))
+
+
+def _cgroup_quota(root: Path) -> float | None:
+    """Cores granted by the control group, version 2 or 1; None if unlimited or unknown."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        granted = float(quota) / float(period)
+    except (ValueError, ZeroDivisionError):  # "max": no limit
+        return None
+    return granted if granted > 0 else None

@@ -1,0 +1,289 @@
+"""The only place that makes an onnxruntime session: its provider, its options, its strictness.
+
+onnxruntime falls back to the CPU without saying so. Here a device that was asked for is used or refused:
+it must be in the build, start, and still be there in the created session, with nodes on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.devices import cores, import_onnxruntime, install_hint, provider_named, short_name
+from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.quiet import captured_output
+
+__all__ = ["Session", "SessionExtra", "open_session"]
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+MAX_THREADS = 1024
+_OPTIMIZATION = {
+    "all": "ORT_ENABLE_ALL",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "basic": "ORT_ENABLE_BASIC",
+    "none": "ORT_DISABLE_ALL",
+}
+# No folder can exist below a device, so no external data is ever found there.
+_EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
+_MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+\.dll)\" which is missing")
+
+
+@dataclass(frozen=True)
+class SessionExtra:
+    """Options that few people need. The defaults are for edge devices, which share their cores.
+
+    Attributes:
+        optimization: onnxruntime's graph optimisation: "all", "extended", "basic" or "none".
+        cpu_arena: keep freed memory for the next frame; False gives it back, at some cost in time.
+        spinning: let idle threads burn their cores between operators: faster alone, slower in company.
+        tf32: let CUDA multiply with 10-bit mantissas. Results then no longer equal the verified ones.
+        config: further session configuration entries of onnxruntime, by key.
+        provider_options: further options of the provider, by key.
+    """
+
+    optimization: str = "all"
+    cpu_arena: bool = True
+    spinning: bool = False
+    tf32: bool = False
+    config: Mapping[str, str] = field(default_factory=dict)
+    provider_options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Session:
+    """An onnxruntime session and what is known about where it runs.
+
+    Attributes:
+        provider: onnxruntime's name of the provider that runs it, such as "CUDAExecutionProvider".
+        device: the same as a user says it: "cpu", "cuda", ...
+        why: one line: how this provider came to be taken.
+        outputs: the names of the model's outputs, in the file's order.
+        threads: threads that one operator may use on the CPU.
+    """
+
+    provider: str
+    device: str
+    why: str
+    outputs: tuple[str, ...]
+    threads: int
+    raw: Any = field(repr=False)
+
+    def run(self, image: np.ndarray, outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Run the model on one batch. Thread-safe.
+
+        Args:
+            image: (N, H, W, C), C-contiguous, of the model's dtype in native byte order.
+            outputs: names of the outputs to compute; None means all.
+
+        Raises:
+            ModelError: onnxruntime failed on the CPU.
+            ProviderError: onnxruntime failed on another device.
+        """
+        names = list(self.outputs if outputs is None else outputs)
+        try:
+            values = (
+                self._bound(image, names) if self.provider == CUDA else self.raw.run(names, {"image": image})
+            )
+        except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
+            kind = ModelError if self.provider == CPU else ProviderError
+            shape = "x".join(map(str, image.shape))
+            raise kind(
+                f"onnxruntime failed on {self.device} with an image of {shape} {image.dtype}: "
+                f"{_one_line(error)}"
+            ) from None
+        return dict(zip(names, values, strict=True))
+
+    def _bound(self, image: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """Run with I/O binding: one copy in, one copy out, for the wanted outputs alone."""
+        binding = self.raw.io_binding()
+        binding.bind_cpu_input("image", image)
+        for name in names:
+            binding.bind_output(name, "cpu")
+        self.raw.run_with_iobinding(binding)
+        values: list[np.ndarray] = binding.copy_outputs_to_cpu()
+        return values
+
+
+def open_session(
+    model: ModelFile | bytes,
+    device: str = "auto",
+    *,
+    threads: int | None = None,
+    extra: SessionExtra | None = None,
+) -> Session:
+    """Make a session on the device that was asked for, or none.
+
+    Args:
+        model: an opened model file, or the bytes of any ONNX model with an input `image`.
+        device: "auto" (CUDA where it really starts, else the CPU), "cpu", "cuda", or any provider that this
+            onnxruntime knows, in any case, with or without "ExecutionProvider".
+        threads: threads of one operator on the CPU; None means all cores this process may use.
+        extra: rarely needed options.
+
+    Raises:
+        UsageError: there is no such device, or `threads` or an option is out of range.
+        ProviderError: onnxruntime is missing, or the device is not in its build, or does not start.
+        ModelError: onnxruntime cannot load the model.
+    """
+    extra = extra or SessionExtra()
+    runtime = import_onnxruntime()
+    known, built_in = runtime.get_all_providers(), runtime.get_available_providers()
+    if threads is None:
+        threads = cores()
+    elif isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"threads is {threads!r}, expected a whole number from 1 to {MAX_THREADS}")
+    recipe = _Recipe(runtime, model, threads, extra)
+
+    why = "asked for"
+    if isinstance(device, str) and device.strip().lower() == "auto":
+        why = "auto: CUDA is not in this onnxruntime"
+        if CUDA in built_in:
+            try:
+                return recipe.on(CUDA, "auto: CUDA starts")
+            except ProviderError as error:
+                why = f"auto: {error}"
+        provider = CPU
+    else:
+        provider = provider_named(device, known)
+    if provider not in built_in:
+        has = ", ".join(short_name(name) for name in built_in)
+        raise ProviderError(
+            f"the device '{short_name(provider)}' is not in the installed onnxruntime {runtime.__version__}, "
+            f"which has {has}: {install_hint(provider)}"
+        )
+    return recipe.on(provider, why)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a session is made of, whatever the provider."""
+
+    runtime: Any
+    model: ModelFile | bytes
+    threads: int
+    extra: SessionExtra
+
+    def on(self, provider: str, why: str) -> Session:
+        """Make the session on this provider, with the CPU behind it for operators that it lacks, or raise."""
+        if provider == CPU:
+            raw, said = self._created(provider), ""
+        else:
+            # Whatever goes wrong is explained only in what is printed.
+            with captured_output() as captured:
+                try:
+                    raw, failure = self._created(provider), None
+                except ProviderError as error:
+                    raw, failure = None, error
+            said = captured[0]
+            if failure is not None:
+                raise _refusal(provider, str(failure), said)
+        if raw.get_providers()[0] != provider:
+            raise _refusal(provider, "", said)
+        if provider != CPU and _nodes_on(raw, provider) == 0:
+            raise ProviderError(
+                f"the device '{short_name(provider)}' starts but takes no operator of this model, "
+                "all would run on the CPU: ask for cpu or another device"
+            )
+        outputs = tuple(output.name for output in raw.get_outputs())
+        return Session(provider, short_name(provider), why, outputs, self.threads, raw)
+
+    def _created(self, provider: str) -> Any:
+        """Make onnxruntime's session as it comes, which may be on another provider than the one named."""
+        providers: list[Any] = [(provider, self._provider_options(provider))]
+        if provider != CPU:
+            providers.append(CPU)
+        if provider == CUDA and hasattr(self.runtime, "preload_dlls"):
+            self.runtime.preload_dlls()
+        options = self._options(provider)
+        with _source(self.model) as source:
+            try:
+                raw = self.runtime.InferenceSession(
+                    source, sess_options=options, providers=providers, enable_fallback=0
+                )
+            except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
+                if provider == CPU:
+                    raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from None
+                raise ProviderError(_one_line(error)) from None
+        raw.disable_fallback()
+        return raw
+
+    def _options(self, provider: str) -> Any:
+        if self.extra.optimization not in _OPTIMIZATION:
+            raise UsageError(
+                f"optimization is {self.extra.optimization!r}, expected one of {', '.join(_OPTIMIZATION)}"
+            )
+        options = self.runtime.SessionOptions()
+        options.graph_optimization_level = getattr(
+            self.runtime.GraphOptimizationLevel, _OPTIMIZATION[self.extra.optimization]
+        )
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.enable_mem_pattern = False  # a pattern is made for one size, and sizes vary
+        options.enable_cpu_mem_arena = self.extra.cpu_arena
+        options.log_severity_level = 3
+        config = {
+            "session.intra_op.allow_spinning": str(int(self.extra.spinning)),
+            "session.inter_op.allow_spinning": "0",
+            "session.model_external_initializers_file_folder_path": _EMPTY_FOLDER,
+            **({} if provider == CPU else {"session.record_ep_graph_assignment_info": "1"}),
+            **self.extra.config,
+        }
+        for key, value in config.items():
+            options.add_session_config_entry(key, value)
+        return options
+
+    def _provider_options(self, provider: str) -> dict[str, str]:
+        if provider != CUDA:
+            return dict(self.extra.provider_options)
+        return {
+            "use_tf32": str(int(self.extra.tf32)),
+            # EXHAUSTIVE searches again for every new size.
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "arena_extend_strategy": "kSameAsRequested",
+            **self.extra.provider_options,
+        }
+
+
+@contextlib.contextmanager
+def _source(model: ModelFile | bytes) -> Iterator[str | bytes]:
+    if isinstance(model, ModelFile):
+        with model.source() as source:
+            yield source
+    else:
+        yield model
+
+
+def _refusal(provider: str, message: str, said: str) -> ProviderError:
+    """The error for a session that was not made, or was made without the provider that was asked for."""
+    missing = _MISSING_LIBRARY.search(f"{message} {said}")
+    if missing:
+        reason = f"{missing.group(1) or missing.group(2)} is missing"
+    else:
+        reason = message or _one_line(said) or "onnxruntime gave no reason"
+    return ProviderError(
+        f"the device '{short_name(provider)}' is in this onnxruntime but does not start: {reason}"
+    )
+
+
+def _nodes_on(raw: Any, provider: str) -> int | None:
+    """How many nodes the provider got; None where onnxruntime is too old to tell."""
+    if provider == "AzureExecutionProvider":
+        return 0  # it only calls remote services, and is in every ordinary wheel
+    try:
+        groups = raw.get_provider_graph_assignment_info()
+        return sum(len(group.get_nodes()) for group in groups if group.ep_name == provider)
+    except Exception:  # noqa: BLE001 - the interface is new and may still change
+        return None
+
+
+def _one_line(error: object) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else text[:400] + " ..."

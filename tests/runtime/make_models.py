@@ -1,0 +1,135 @@
+"""Small models that are, or are nearly, by the contract: made with onnx.helper, carded, tested, sealed."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from fcn_edge_runtime.card import CARD_KEY, Card, ClassInfo, Geometry, InputSpec, NetInfo, VerificationInfo
+from fcn_edge_runtime.seal import sealed
+from fcn_edge_runtime.selftest import (
+    GOLDEN_KEY,
+    GOLDEN_SIZES,
+    Golden,
+    GoldenCase,
+    image_digest,
+    pattern,
+    raise_to,
+)
+
+TYPES = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
+COLOURS = ((0, 0, 0), (220, 20, 60), (0, 130, 0), (70, 130, 180), (250, 170, 30))
+
+
+def make_card(
+    *, classes=3, channels=3, dtype="uint8", smallest=1, providers=("CPUExecutionProvider",), **fields
+):
+    infos = tuple(ClassInfo(i, f"class {i}", COLOURS[i % len(COLOURS)]) for i in range(classes))
+    return Card(
+        name="test net",
+        classes=infos,
+        input=InputSpec.default(channels, dtype),
+        net=NetInfo("test", {}, "untrained"),
+        geometry=Geometry(stride=1, receptive_field=3, smallest_size=smallest),
+        produced_by={"fcn-edge": "0.1.0"},
+        verification=VerificationInfo(
+            "passed", sizes=((1, 64, 64),), providers=providers, tolerance="1e-4 A"
+        ),
+        **fields,
+    )
+
+
+def weights_for(card, seed=7):
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal((len(card.classes), card.input.channels, 3, 3)) / 3).astype(np.float32)
+
+
+def make_proto(card, outputs=("labels",), weights=None):
+    """One 3x3 convolution from normalised image to logits, then the head: a ModelProto without metadata."""
+    spec, classes = card.input, len(card.classes)
+    weights = weights_for(card) if weights is None else weights
+    shape = (1, -1, 1, 1)
+    constants = {
+        "scale": np.float32(spec.scale),
+        "mean": np.array(spec.mean, np.float32).reshape(shape),
+        "std": np.array(spec.std, np.float32).reshape(shape),
+        "weight": weights,
+    }
+    node = helper.make_node
+    nodes = [
+        node("Cast", ["image"], ["f"], to=TensorProto.FLOAT),
+        node("Transpose", ["f"], ["nchw"], perm=[0, 3, 1, 2]),
+        node("Mul", ["nchw", "scale"], ["scaled"]),
+        node("Sub", ["scaled", "mean"], ["centred"]),
+        node("Div", ["centred", "std"], ["x"]),
+        node("Conv", ["x", "weight"], ["logits"], pads=[1, 1, 1, 1]),
+        node("ArgMax", ["logits"], ["index"], axis=1, keepdims=0),
+        node("Cast", ["index"], ["labels"], to=TYPES[card.label_dtype]),
+    ]
+    if {"probabilities", "confidence"} & set(outputs):
+        nodes.append(node("Softmax", ["logits"], ["probabilities"], axis=1))
+    if "confidence" in outputs:
+        constants["axis"] = np.array([1], np.int64)
+        nodes.append(node("ReduceMax", ["probabilities", "axis"], ["confidence"], keepdims=0))
+    space = ["batch", "height", "width"]
+    scores = ["batch", classes, "height", "width"]
+    infos = {
+        "labels": helper.make_tensor_value_info("labels", TYPES[card.label_dtype], space),
+        "confidence": helper.make_tensor_value_info("confidence", TensorProto.FLOAT, space),
+        "probabilities": helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, scores),
+        "logits": helper.make_tensor_value_info("logits", TensorProto.FLOAT, scores),
+    }
+    image = helper.make_tensor_value_info("image", TYPES[spec.dtype], [*space, spec.channels])
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "test", [image], [infos[name] for name in outputs], initializers)
+    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+
+
+def probe(proto, image, output):
+    """What a plain onnxruntime session computes for one tensor of the graph."""
+    import onnxruntime as ort
+
+    ort.set_default_logger_severity(3)
+    probed = onnx.ModelProto()
+    probed.CopyFrom(proto)
+    if output not in [o.name for o in probed.graph.output]:
+        probed.graph.output.append(helper.make_empty_tensor_value_info(output))
+    session = ort.InferenceSession(probed.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run([output], {"image": image})[0]
+
+
+def make_golden(card, proto, tau=1e-3):
+    cases = []
+    for batch, height, width in raise_to(GOLDEN_SIZES, card.geometry.smallest_size):
+        image = pattern(batch, height, width, card.input.channels, 1, card.input)
+        logits = probe(proto, image, "logits")
+        ranked = np.sort(logits, axis=1)
+        labels = logits.argmax(axis=1).astype(card.label_dtype)
+        labels[ranked[:, -1] - ranked[:, -2] <= 2 * tau * np.abs(logits).max()] = card.unlabelled
+        cases.append(GoldenCase(batch, height, width, 1, image_digest(image), labels))
+    return Golden(tuple(cases), tau)
+
+
+def add_metadata(proto, **entries):
+    for key, value in entries.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key.replace("__", "."), value
+    return proto
+
+
+def finish(proto, card, golden=None):
+    """Card, golden vectors and seal onto a ModelProto: the bytes of a file."""
+    golden = make_golden(card, proto) if golden is None else golden
+    entries = {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()}
+    for key, value in entries.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
+    return sealed(proto.SerializeToString(deterministic=True))
+
+
+def make_model(path, *, outputs=("labels",), card=None, **card_fields):
+    """Write a whole model; returns its card."""
+    card = card or make_card(**card_fields)
+    path.write_bytes(finish(make_proto(card, outputs), card))
+    return card
