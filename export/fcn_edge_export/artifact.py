@@ -1,0 +1,140 @@
+"""The file: card, golden vectors and seal put in, and written so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from fcn_edge_export.graft import strip
+from fcn_edge_runtime.card import CARD_KEY, Card
+from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.seal import sealed
+from fcn_edge_runtime.selftest import GOLDEN_KEY, Golden
+
+__all__ = ["Draft", "Target", "assemble"]
+
+# Protobuf ends at 2 GiB; external data would break the promise of one file.
+MAX_BYTES = (1 << 31) - 1
+
+
+def assemble(model: onnx.ModelProto, card: Card, golden: Golden) -> bytes:
+    """The bytes of the file: the model with card, golden vectors and, at the very end, the seal.
+
+    The same model, card and vectors give the same bytes. Every metadata entry and doc string the model had
+    is removed first.
+
+    Raises:
+        ArtifactError: it would be larger than an ONNX file can be.
+    """
+    final = onnx.ModelProto()
+    final.CopyFrom(model)
+    strip(final)
+    onnx.helper.set_model_props(final, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
+    if (size := final.ByteSize()) > MAX_BYTES:
+        raise ArtifactError(f"write: the file would have {size} bytes, an ONNX file has at most {MAX_BYTES}")
+    return sealed(final.SerializeToString(deterministic=True))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file written beside its place, not yet renamed into it."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a file is to go, found writable before the work starts.
+
+    Attributes:
+        path: the model's final path.
+        report: the path of its verification report.
+    """
+
+    path: Path
+    report: Path
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Target:
+        """Check a path before hours are spent on what goes there.
+
+        Raises:
+            ArtifactError: no .onnx name, a folder, or a folder that is missing or cannot be written.
+        """
+        target = Path(path)
+        if target.suffix != ".onnx":
+            raise ArtifactError(f"write: got the name {target.name!r}, expected one that ends in .onnx")
+        if target.is_dir():
+            raise ArtifactError(f"write: {target} is a folder, expected a file name")
+        folder = target.parent
+        if not folder.is_dir():
+            raise ArtifactError(f"write: there is no folder {folder}: make it first")
+        with _os_errors(folder), tempfile.TemporaryFile(dir=folder):
+            pass  # the only sure way to know: permission bits do not tell for root, mounts and quotas
+        return cls(target, target.with_suffix(".verification.json"))
+
+    @contextlib.contextmanager
+    def draft(self, data: bytes) -> Iterator[Draft]:
+        """The data in a file beside the target, on disk; it is removed unless it was published."""
+        with _temporary(self.path) as temporary:
+            _write(temporary, data)
+            yield Draft(temporary)
+
+    def publish(self, draft: Draft, report: Mapping[str, Any]) -> None:
+        """Rename the report into place, then the model: a model is never there without its report."""
+        text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+        with _temporary(self.report) as temporary:
+            _write(temporary, text.encode())
+            with _os_errors(self.path):
+                temporary.replace(self.report)
+                draft.path.replace(self.path)
+            _sync_folder(self.path.parent)
+
+
+@contextlib.contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """A new, empty file beside the target, with the permissions a new file gets; removed at the end."""
+    with _os_errors(target):
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    os.close(handle)
+    path = Path(name)
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _os_errors(path.parent), path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renames survive a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _os_errors(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(f"write: cannot write to {where}: {error.strerror or error}") from error

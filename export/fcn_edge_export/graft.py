@@ -1,0 +1,258 @@
+"""The image in, the class map out, as ONNX nodes around the network.
+
+    image --Transpose, Cast, Mul, Add (, Pad)--> network --(Slice)--> logits --ArgMax, Cast--> labels
+
+Grafted after tracing, because tracing an integer image through torch specialises what should stay dynamic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from fcn_edge_export.trace import SCORES, TRACED_INPUT
+from fcn_edge_runtime.card import Card
+from fcn_edge_runtime.contract import IR_VERSION, OPSET, OUTPUTS
+from fcn_edge_runtime.errors import ArtifactError, UsageError
+
+__all__ = ["graft", "score_channels", "strip", "with_logits_output"]
+
+IMAGE = "image"
+UNPADDED_INPUT = "fcn_edge/unpadded"
+PADDED_SCORES = "logits_padded"
+ELEM_TYPE = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
+
+
+class _Nodes:
+    """Nodes and constants being collected, all named `fcn_edge/...` so that a viewer shows what is ours."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        name = output if output.startswith("fcn_edge/") else f"fcn_edge/{output}"
+        self.nodes.append(helper.make_node(op, list(inputs), [output], name=name, **attributes))
+        return output
+
+    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        self.constants.append(numpy_helper.from_array(value, f"fcn_edge/{name}"))
+        return f"fcn_edge/{name}"
+
+
+def graft(network: onnx.ModelProto, card: Card, outputs: Sequence[str] = ("labels",)) -> onnx.ModelProto:
+    """The network with the card's input formula before it and the asked outputs behind it.
+
+    `network` maps `normalized` to `logits`, both float32 NCHW. The result maps `image` [batch, height, width,
+    channels] to `labels` [batch, height, width] and whatever else is asked, in the order of `OUTPUTS`.
+
+    Raises:
+        UsageError: an output that does not exist.
+        ArtifactError: the network's scores do not fit the card's classes, or a name of ours is taken.
+    """
+    wanted = _wanted(outputs)
+    classes = score_channels(network)
+    if classes != len(card.classes) and not (classes == 1 and len(card.classes) == 2):
+        raise ArtifactError(
+            f"graft: the network gives {classes} scores a pixel, the card names {len(card.classes)} classes"
+        )
+    if any(name.startswith("fcn_edge/") for node in network.graph.node for name in node.output):
+        raise ArtifactError("graft: the network already holds our nodes: export the plain network")
+
+    padded = card.geometry.size_multiple > 1
+    before, after = _Nodes(), _Nodes()
+    _normalise(before, card)
+    if padded:
+        _pad(before, card.geometry.size_multiple)
+        _crop(after)
+    _decide(after, wanted, card, binary=classes == 1, padded=padded)
+
+    body = onnx.GraphProto()
+    body.CopyFrom(network.graph)
+    for name in (IMAGE, *OUTPUTS):
+        if name != SCORES:
+            _rename(body, name, f"network/{name}")  # a value of the network's that happens to bear our name
+    if padded:
+        _rename(body, SCORES, PADDED_SCORES)
+    graph = helper.make_graph(
+        [*before.nodes, *body.node, *after.nodes],
+        "fcn_edge",
+        [_value(IMAGE, ELEM_TYPE[card.input.dtype], "batch", "height", "width", card.input.channels)],
+        [_output(name, card, classes) for name in wanted],
+        [*before.constants, *body.initializer, *after.constants],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    model.producer_name = "fcn-edge"
+    return strip(model)
+
+
+def score_channels(network: onnx.ModelProto) -> int:
+    """How many scores a pixel the network gives."""
+    return int(network.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
+
+
+def with_logits_output(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The probe of a file: the same model with `logits` added as an output. The input is not changed.
+
+    Raises:
+        ArtifactError: the model has no tensor of that name, so it cannot be probed.
+    """
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    if any(o.name == SCORES for o in probe.graph.output):
+        return probe
+    if not any(SCORES in node.output for node in probe.graph.node):
+        raise ArtifactError(
+            f"verify: the model holds no tensor called '{SCORES}', so it cannot be probed: export again"
+        )
+    probe.graph.output.append(helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, None))
+    return probe
+
+
+def strip(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove every doc string and metadata entry, in place: they hold folder names and stack traces."""
+    for graph_or_model in (model, model.graph):
+        graph_or_model.doc_string = ""
+        del graph_or_model.metadata_props[:]
+    del model.graph.value_info[:]
+    _strip_nodes(model.graph)
+    return model
+
+
+def _strip_nodes(graph: onnx.GraphProto) -> None:
+    for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            attribute.doc_string = ""
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    inner.doc_string = ""
+                    del inner.metadata_props[:]
+                    _strip_nodes(inner)
+
+
+def _wanted(outputs: Sequence[str]) -> list[str]:
+    unknown = [name for name in outputs if name not in OUTPUTS]
+    if unknown:
+        raise UsageError(f"unknown output {unknown[0]!r}: expected some of {', '.join(OUTPUTS)}")
+    return [name for name in OUTPUTS if name == "labels" or name in outputs]
+
+
+def _normalise(out: _Nodes, card: Card) -> None:
+    """X = (pixel * scale - mean) / std as one multiplication and one addition a channel.
+
+    Transposed while the pixels are still small integers: a quarter of the bytes to move.
+    """
+    spec = card.input
+    mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
+    factor = (spec.scale / std).astype(np.float32).reshape(1, -1, 1, 1)
+    offset = (-mean / std).astype(np.float32).reshape(1, -1, 1, 1)
+    last = UNPADDED_INPUT if card.geometry.size_multiple > 1 else TRACED_INPUT
+    planes = out.add("Transpose", [IMAGE], "fcn_edge/planes", perm=[0, 3, 1, 2])
+    if spec.dtype != "float32":
+        planes = out.add("Cast", [planes], "fcn_edge/float", to=TensorProto.FLOAT)
+    if offset.any():
+        planes = out.add("Mul", [planes, out.constant("factor", factor)], "fcn_edge/scaled")
+        out.add("Add", [planes, out.constant("offset", offset)], last)
+    else:
+        out.add("Mul", [planes, out.constant("factor", factor)], last)
+
+
+def _pad(out: _Nodes, multiple: int) -> None:
+    """Edge padding at the bottom and right, up to the network's multiple: -size mod multiple."""
+    shape = out.add("Shape", [UNPADDED_INPUT], "fcn_edge/padded_from", start=2, end=4)
+    missing = out.add("Neg", [shape], "fcn_edge/negative_size")
+    amount = out.add(
+        "Mod", [missing, out.constant("multiple", np.array([multiple], np.int64))], "fcn_edge/missing"
+    )
+    begin = out.constant("pad_begin", np.zeros(6, np.int64))
+    pads = out.add("Concat", [begin, amount], "fcn_edge/pads", axis=0)
+    out.add("Pad", [UNPADDED_INPUT, pads], TRACED_INPUT, mode="edge")
+
+
+def _crop(out: _Nodes) -> None:
+    """`logits` and what cuts anything back to the image's height and width.
+
+    The labels are cut after the decision, which moves a quarter of a percent of the bytes. The cut scores are
+    there to be probed or asked for; where nobody does, onnxruntime drops the node.
+    """
+    out.add("Shape", [IMAGE], "fcn_edge/size", start=1, end=3)
+    start, axes = (
+        out.constant("crop_start", np.zeros(2, np.int64)),
+        out.constant("crop_axes", np.array([2, 3])),
+    )
+    out.add("Slice", [PADDED_SCORES, start, "fcn_edge/size", axes], SCORES)
+
+
+def _decide(out: _Nodes, wanted: Sequence[str], card: Card, *, binary: bool, padded: bool) -> None:
+    scores = PADDED_SCORES if padded else SCORES
+
+    def finish(value: str, name: str, rank: int) -> None:
+        """Cut to the image's size where the scores are padded; `value` is name's last step but this."""
+        if padded:
+            axes = out.constant(f"{name}_axes", np.array([rank - 2, rank - 1]))
+            out.add("Slice", [value, "fcn_edge/crop_start", "fcn_edge/size", axes], name)
+
+    def step(name: str) -> str:
+        return f"fcn_edge/{name}_padded" if padded else name
+
+    to = ELEM_TYPE[card.label_dtype]
+    if binary:
+        positive = out.add(
+            "Greater", [scores, out.constant("zero", np.zeros(1, np.float32))], "fcn_edge/positive"
+        )
+        flat = out.add("Squeeze", [positive, out.constant("channel", np.array([1]))], "fcn_edge/decision")
+        finish(out.add("Cast", [flat], step("labels"), to=to), "labels", 3)
+    else:
+        best = out.add("ArgMax", [scores], "fcn_edge/best", axis=1, keepdims=0, select_last_index=0)
+        finish(out.add("Cast", [best], step("labels"), to=to), "labels", 3)
+    if "confidence" in wanted:
+        finish(_confidence(out, scores, step("confidence"), binary=binary), "confidence", 3)
+    if "probabilities" in wanted:
+        value = (
+            out.add("Sigmoid", [scores], step("probabilities"))
+            if binary
+            else out.add("Softmax", [scores], step("probabilities"), axis=1)
+        )
+        finish(value, "probabilities", 4)
+
+
+def _confidence(out: _Nodes, scores: str, name: str, *, binary: bool) -> str:
+    """The winner's softmax probability, 1 / sum(exp(z - max z)); for one class sigmoid(|z|)."""
+    if binary:
+        size = out.add("Abs", [scores], "fcn_edge/abs")
+        winner = out.add("Sigmoid", [size], "fcn_edge/winner")
+        return out.add("Squeeze", [winner, "fcn_edge/channel"], name)
+    top = out.add(
+        "ReduceMax", [scores, out.constant("class_axis", np.array([1]))], "fcn_edge/top", keepdims=1
+    )
+    below = out.add("Exp", [out.add("Sub", [scores, top], "fcn_edge/below_top")], "fcn_edge/odds")
+    total = out.add("ReduceSum", [below, "fcn_edge/class_axis"], "fcn_edge/total", keepdims=0)
+    return out.add("Reciprocal", [total], name)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
+
+
+def _value(name: str, elem_type: int, *dims: str | int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, elem_type, list(dims))
+
+
+def _output(name: str, card: Card, classes: int) -> onnx.ValueInfoProto:
+    if name == "labels":
+        return _value(name, ELEM_TYPE[card.label_dtype], "batch", "height", "width")
+    if name == "confidence":
+        return _value(name, TensorProto.FLOAT, "batch", "height", "width")
+    return _value(name, TensorProto.FLOAT, "batch", classes, "height", "width")

@@ -1,0 +1,164 @@
+"""export(): probe, trace, simplify, graft, verify, write, in that order and in one direction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+import onnx
+
+from fcn_edge_export.artifact import Target, assemble
+from fcn_edge_export.classes import numbered_classes
+from fcn_edge_export.geometry import geometry
+from fcn_edge_export.graft import graft
+from fcn_edge_export.progress import Progress, Silent, Stage, Stages
+from fcn_edge_export.report import produced_by, verdict_text, verification_report
+from fcn_edge_export.simplify import Simplified, operators, simplify
+from fcn_edge_export.verify import Verdict
+from fcn_edge_export.vouch import all_cases, check_draft, vouch
+from fcn_edge_runtime.card import UNTRAINED, Card
+from fcn_edge_runtime.contract import OPSET
+from fcn_edge_runtime.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ExportResult", "export"]
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export made.
+
+    Attributes:
+        path: the model.
+        report: its verification report, JSON.
+        digest: SHA-256 of the model file.
+        bytes: size of the model file.
+        card: the card in the file.
+        stages: every stage with its time and what it did.
+        verdicts: the comparison with PyTorch, one a device.
+    """
+
+    path: Path
+    report: Path
+    digest: str
+    bytes: int
+    card: Card
+    stages: tuple[Stage, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def export(
+    net: nn.Module,
+    card: Card,
+    path: str | os.PathLike[str],
+    *,
+    trained: bool = True,
+    outputs: Sequence[str] = ("labels",),
+    sizes: Sequence[tuple[int, int]] = (),
+    images: Mapping[str, Callable[[], npt.NDArray[Any]]] | None = None,
+    devices: Sequence[str] = ("cpu",),
+    allow_unsimplified: bool = False,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Turn a network into one ONNX file that was shown to decide like PyTorch, or into an error.
+
+    Args:
+        net: maps float32 [N, C, H, W] to scores [N, K, H, W], or to a dict with "out", or a tuple with the
+            scores first. It is not changed.
+        card: name, classes and input of the model. With no classes they are numbered.
+        path: the file to write, ending in .onnx. `NAME.verification.json` is written beside it.
+        trained: False notes on the card that the weights are untrained.
+        outputs: some of labels, confidence, probabilities, logits; `labels` is always there.
+        sizes: further (height, width) to verify at.
+        images: further inputs to verify at: name -> what reads it, (H, W, C) in the card's dtype.
+        devices: where to verify: "cpu", "cuda", ... A device that does not start is an error.
+        allow_unsimplified: go on with the traced graph if onnxsim fails.
+        progress: told about stages as they run.
+
+    Raises:
+        VerificationError: the file does not decide like PyTorch. Nothing is written.
+        ArtifactError: a stage failed, or the file cannot be written. Nothing is written.
+        ProviderError: a device in `devices` does not start.
+    """
+    import torch
+
+    from fcn_edge_export.probe import probe
+    from fcn_edge_export.reference import Reference, Scores, prepared, weights_sha256
+    from fcn_edge_export.trace import trace
+
+    target = Target.at(path)
+    stages = Stages(progress or Silent())
+    net = prepared(net)
+
+    with stages.stage("probe") as did:
+        found = probe(net, card.input.channels)
+        did.text = (
+            f"any size from {found.smallest}, multiples of {found.multiple}, {found.classes} scores a pixel"
+            + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
+        )
+    scores = Scores(net, upsample=found.reduction > 1).eval()
+    reference = Reference(scores, card.input, found.multiple)
+
+    with stages.stage("trace") as did:
+        traced = trace(scores, card.input.channels, found)
+        did.text = f"{len(traced.graph.node)} nodes, opset {OPSET}, torch {torch.__version__}"
+
+    with stages.stage("simplify") as did:
+        simplified = _simplified(traced, allow_unsimplified=allow_unsimplified)
+        did.text = _simplify_text(simplified)
+        network = simplified.model
+
+    with stages.stage("graft") as did:
+        card = replace(
+            card,
+            classes=card.classes or numbered_classes(found.classes),
+            geometry=geometry(network, smallest=found.smallest, multiple=found.multiple),
+            net=replace(card.net, weights_sha256=weights_sha256(net) if trained else UNTRAINED),
+            produced_by=produced_by(),
+        )
+        model = graft(network, card, outputs)
+        did.text = (
+            f"{card.input.dtype} image in, {', '.join(o.name for o in model.graph.output)} out; stride "
+            f"{card.geometry.stride}, receptive field {card.geometry.receptive_field}"
+            + (", sees the whole image" if card.geometry.sees_whole_image else "")
+        )
+
+    with stages.stage("verify") as did:
+        cases = all_cases(card, sizes, images or {})
+        vouched = vouch(
+            reference, model, card, cases, devices, {"trace": traced, "simplify": network}, stages.listener
+        )
+        card = vouched.card
+        did.text = verdict_text(vouched.verdicts)
+
+    with stages.stage("write") as did, target.draft(assemble(model, card, vouched.golden)) as draft:
+        digest, size = check_draft(draft.path, vouched, cases)
+        target.publish(draft, verification_report(digest, card, vouched.verdicts, stages.done))
+        did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
+    return ExportResult(target.path, target.report, digest, size, card, tuple(stages.done), vouched.verdicts)
+
+
+def _simplified(traced: onnx.ModelProto, *, allow_unsimplified: bool) -> Simplified:
+    """The simplified model; the traced one, noted as such, if that fails and going on is allowed."""
+    try:
+        return simplify(traced)
+    except ArtifactError as error:
+        if not allow_unsimplified:
+            raise
+        nodes = len(traced.graph.node)
+        return Simplified(traced, nodes, nodes, skipped=str(error))
+
+
+def _simplify_text(simplified: Simplified) -> str:
+    if simplified.skipped:
+        return f"NOT simplified, as allowed: {simplified.skipped}"
+    kinds = list(operators(simplified.model).items())
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds[:5])
+    more = ", ..." if len(kinds) > 5 else ""
+    return f"{simplified.nodes_before} -> {simplified.nodes_after} nodes ({shown}{more})"

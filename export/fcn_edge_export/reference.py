@@ -1,0 +1,121 @@
+"""The reference: what PyTorch says for an image, by the formulas on the card.
+
+    image --scale, mean, std--> normalised --edge padding--> network --upsample--> scores --crop--> logits
+
+Everything the ONNX file does is held against this, so it is written for clarity and runs in float32.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fcn_edge_runtime.card import InputSpec
+from fcn_edge_runtime.errors import ArtifactError
+
+__all__ = ["Reference", "Scores", "prepared", "weights_sha256"]
+
+
+class Scores(nn.Module):
+    """A network reduced to one output: scores per class, at the size of its input.
+
+    A model that returns a dict gives its "out", a tuple its first, an object its `logits`. Scores that come
+    out smaller than the input by a whole factor are upsampled as the papers do: bilinear.
+    """
+
+    def __init__(self, net: nn.Module, *, upsample: bool = False) -> None:
+        super().__init__()
+        self.net = net
+        self.upsample = upsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [batch, classes, height, width] of normalised pixels [batch, channels, height, width]."""
+        scores = only_output(self.net(x))
+        if self.upsample:
+            scores = F.interpolate(scores, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return scores
+
+
+def only_output(output: Any) -> Tensor:
+    """The scores among whatever a network returns.
+
+    Raises:
+        ArtifactError: there is no 4-dimensional tensor where it is looked for.
+    """
+    if isinstance(output, dict) and "out" in output:
+        output = output["out"]
+    elif isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    elif not isinstance(output, Tensor) and hasattr(output, "logits"):
+        output = output.logits
+    if not isinstance(output, Tensor) or output.dim() != 4:
+        got = (
+            f"a tensor of shape {list(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        )
+        raise ArtifactError(
+            f"probe: the network returned {got}, expected scores [batch, classes, height, width] "
+            "(as a tensor, a dict with 'out', a tuple with them first, or an object with .logits)"
+        )
+    return output
+
+
+def prepared(net: nn.Module) -> nn.Module:
+    """The network in float32, on the CPU, in evaluation mode; a copy if it was anything else."""
+    tensors = [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
+    ready = not any(m.training for m in net.modules()) and all(
+        t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors
+    )
+    return net if ready else copy.deepcopy(net).to(device="cpu", dtype=torch.float32).eval()
+
+
+def weights_sha256(net: nn.Module) -> str:
+    """SHA-256 over the name-sorted (name, dtype, shape, little-endian bytes) of the state dict."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(net.state_dict().items()):
+        digest.update(f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{list(tensor.shape)}|".encode())
+        # A byte view keeps dtypes that numpy lacks (bfloat16); every platform of torch's is little-endian.
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """PyTorch's answer to an image.
+
+    Attributes:
+        scores: the network as `Scores`, in evaluation mode.
+        spec: how pixels are normalised.
+        multiple: the network's sizes are multiples of this; others are padded at the bottom and right.
+    """
+
+    scores: Scores
+    spec: InputSpec
+    multiple: int = 1
+
+    def normalised(self, images: npt.NDArray[Any]) -> Tensor:
+        """[batch, channels, H', W'] float32: normalised and edge-padded to the network's multiple.
+
+        `images` is (batch, height, width, channels) in the card's dtype.
+        """
+        values = np.ascontiguousarray(np.moveaxis(images, -1, 1)).astype(np.float32)
+        mean = torch.tensor(self.spec.mean, dtype=torch.float32).view(1, -1, 1, 1)
+        std = torch.tensor(self.spec.std, dtype=torch.float32).view(1, -1, 1, 1)
+        x = (torch.from_numpy(values) * self.spec.scale - mean) / std
+        down, right = (-x.shape[-2] % self.multiple, -x.shape[-1] % self.multiple)
+        return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
+
+    def __call__(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Logits (batch, classes, height, width) float32 for images (batch, height, width, channels)."""
+        height, width = images.shape[1:3]
+        with torch.inference_mode():
+            scores = self.scores(self.normalised(images))
+        return np.ascontiguousarray(scores[..., :height, :width].float().numpy())

@@ -1,0 +1,89 @@
+"""onnxsim, isolated and checked.
+
+It runs in a process of its own with a time limit, because native code that crashes would take the exporter
+with it, and its result is compared with what went in, because the simplifier may freeze or rename axes. That
+the numbers are still right is for the verdict to find out.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from fcn_edge_runtime.errors import ArtifactError
+
+__all__ = ["Simplified", "contract", "operators", "simplify"]
+
+# `python -c` and not `-m`: the child imports onnxsim alone, and starts no second exporter.
+WORKER = """
+import sys, onnx, onnxsim
+model, _ = onnxsim.simplify(onnx.load(sys.argv[1]))
+onnx.save(model, sys.argv[2])
+"""
+
+
+@dataclass(frozen=True)
+class Simplified:
+    """The simplified model and its node counts; `skipped` says why it was left as it was, if it was."""
+
+    model: onnx.ModelProto
+    nodes_before: int
+    nodes_after: int
+    skipped: str = ""
+
+
+def simplify(model: onnx.ModelProto, *, seconds: float = 600) -> Simplified:
+    """Simplify a traced model: constants folded, batch norms merged, shape arithmetic removed.
+
+    Raises:
+        ArtifactError: onnxsim crashed, took longer than `seconds`, or changed inputs, outputs or their axes.
+    """
+    with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
+        source, target = Path(folder, "traced.onnx"), Path(folder, "simplified.onnx")
+        onnx.save(model, source)
+        _run(source, target, seconds)
+        simplified = onnx.load(target)
+    if (got := contract(simplified)) != (expected := contract(model)):
+        raise ArtifactError(
+            f"simplify: onnxsim changed the interface from {expected} to {got}: "
+            "report it to onnxsim, or export with --allow-unsimplified"
+        )
+    del simplified.graph.value_info[:]
+    simplified.ir_version = model.ir_version
+    return Simplified(simplified, len(model.graph.node), len(simplified.graph.node))
+
+
+def contract(model: onnx.ModelProto) -> str:
+    """Inputs and outputs with their axes, operator sets, and whether there are local functions."""
+    values = [
+        f"{v.name}{[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]}"
+        for v in (*model.graph.input, *model.graph.output)
+    ]
+    opsets = sorted(
+        f"{o.domain or 'ai.onnx'} {o.version}" for o in model.opset_import if o.domain in ("", "ai.onnx")
+    )
+    return " ".join([*values, *opsets, *(f"function {f.name}" for f in model.functions)])
+
+
+def operators(model: onnx.ModelProto) -> dict[str, int]:
+    """How often each operator occurs, most frequent first."""
+    return dict(Counter(node.op_type for node in model.graph.node).most_common())
+
+
+def _run(source: Path, target: Path, seconds: float) -> None:
+    command = [sys.executable, "-c", WORKER, str(source), str(target)]
+    advice = "export with --allow-unsimplified to go on without it"
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603 (our own interpreter and script)
+    except subprocess.TimeoutExpired:
+        raise ArtifactError(f"simplify: onnxsim took longer than {seconds:.0f} s: {advice}") from None
+    if done.returncode != 0 or not target.is_file():
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ArtifactError(f"simplify: onnxsim ended with {how} ({said}): {advice}")

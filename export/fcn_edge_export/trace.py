@@ -1,0 +1,165 @@
+"""nn.Module -> ONNX with symbolic batch, height and width.
+
+One way for every network: torch.export, one decomposition, torch.onnx. The decomposition rewrites adaptive
+average pooling to a grid, which torch.onnx would bake to the traced size, as two small matrix products whose
+matrices are made from the sizes at run time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor
+
+from fcn_edge_export.probe import Sizes
+from fcn_edge_export.reference import Scores
+from fcn_edge_runtime.contract import IR_VERSION, OPSET
+from fcn_edge_runtime.errors import ArtifactError
+
+__all__ = ["SCORES", "TRACED_INPUT", "trace"]
+
+TRACED_INPUT = "normalized"
+SCORES = "logits"
+AXES = ("batch", "height", "width")
+
+
+def trace(scores: Scores, channels: int, sizes: Sizes) -> onnx.ModelProto:
+    """The network as ONNX: `normalized` [batch, channels, height, width] -> `logits`, all float32.
+
+    Raises:
+        ArtifactError: torch cannot trace it, or what it traced is not the contract.
+    """
+    example = torch.zeros(2, channels, *example_size(sizes))
+    dynamic = torch.export.Dim.DYNAMIC
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.export.export(
+                scores, (example,), dynamic_shapes={"x": {0: dynamic, 2: dynamic, 3: dynamic}}, strict=False
+            )
+            if _pools_to_a_grid(program):
+                program = program.run_decompositions(
+                    {torch.ops.aten.adaptive_avg_pool2d.default: adaptive_avg_pool2d}
+                )
+            traced = torch.onnx.export(
+                program,
+                (example,),
+                dynamo=True,
+                input_names=[TRACED_INPUT],
+                output_names=[SCORES],
+                opset_version=OPSET,
+                external_data=False,
+                optimize=True,
+                verify=False,
+                verbose=False,
+            )
+    except Exception as error:
+        raise ArtifactError(f"trace: torch could not export the network: {_first_line(error)}") from error
+    if traced is None:
+        raise ArtifactError("trace: torch.onnx returned no model")
+    return _by_contract(traced.model_proto, channels, sizes.classes)
+
+
+def example_size(sizes: Sizes) -> tuple[int, int]:
+    """Unequal odd numbers of the multiple, 0 and 1 being special to the tracer; small, to be quick."""
+    units = max(-(-48 // sizes.multiple), -(-sizes.smallest // sizes.multiple), 3) | 1
+    return units * sizes.multiple, (units + 2) * sizes.multiple
+
+
+def adaptive_avg_pool2d(x: Tensor, output_size: list[int]) -> Tensor:
+    """Adaptive average pooling of [N, C, H, W] to [N, C, h, w], exact at every H and W.
+
+    Cell i of k averages the pixels floor(i n / k) <= p < ceil((i + 1) n / k), as PyTorch defines it. The
+    average along one axis is a matrix product, so the pool is P_h @ x @ P_w^T.
+    """
+    height, width = output_size
+    if (height, width) == (1, 1):
+        return x.mean(dim=(-2, -1), keepdim=True)
+    rows = _averaging_matrix(x.shape[-2], height, x)
+    columns = _averaging_matrix(x.shape[-1], width, x)
+    return torch.matmul(torch.matmul(rows, x), columns.transpose(0, 1))
+
+
+def _averaging_matrix(size: Any, cells: int, like: Tensor) -> Tensor:
+    """P of [cells, size] with P[i, p] = 1 / (b - a) for a <= p < b, else 0. `size` is symbolic."""
+    cell = torch.arange(cells, device=like.device)
+    first = (cell * size) // cells
+    last = ((cell + 1) * size + (cells - 1)) // cells
+    pixel = torch.arange(size, device=like.device)
+    inside = (pixel[None, :] >= first[:, None]) & (pixel[None, :] < last[:, None])
+    matrix: Tensor = inside.to(like.dtype) / (last - first).to(like.dtype)[:, None]
+    return matrix
+
+
+def _pools_to_a_grid(program: torch.export.ExportedProgram) -> bool:
+    pool = torch.ops.aten.adaptive_avg_pool2d.default
+    return any(node.target is pool and tuple(node.args[1]) != (1, 1) for node in program.graph.nodes)
+
+
+def _by_contract(model: onnx.ModelProto, channels: int, classes: int) -> onnx.ModelProto:
+    """The traced model with its axes named by the contract, or an error that says how it differs."""
+    graph = model.graph
+    if [i.name for i in graph.input] != [TRACED_INPUT] or [o.name for o in graph.output] != [SCORES]:
+        names = f"{[i.name for i in graph.input]} -> {[o.name for o in graph.output]}"
+        raise ArtifactError(f"trace: got {names}, expected one input and one output")
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if opset != OPSET:
+        raise ArtifactError(f"trace: got opset {opset}, expected {OPSET}")
+    if model.functions:
+        raise ArtifactError(f"trace: got {len(model.functions)} local functions, expected none")
+    taken = [d.dim_param or d.dim_value for d in graph.input[0].type.tensor_type.shape.dim]
+    for axis, name in zip((0, 2, 3), AXES, strict=True):
+        if not isinstance(taken[axis], str):
+            raise ArtifactError(
+                f"trace: {name} was frozen to {taken[axis]}: the network fixes it while it is traced"
+            )
+    # Symbols come back renamed, and output axes as expressions of them. What the axes are called is our
+    # contract; whether they really are as long as the input's is for the verdict to find out.
+    del graph.value_info[:]
+    name_axes(graph.input[0], channels)
+    name_axes(graph.output[0], classes)
+    model.ir_version = IR_VERSION
+    return model
+
+
+def name_axes(value: onnx.ValueInfoProto, channels: int) -> None:
+    """Name the axes of an NCHW value: batch, channels, height, width."""
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for name in ("batch", channels, "height", "width"):
+        dim = dims.add()
+        if isinstance(name, str):
+            dim.dim_param = name
+        else:
+            dim.dim_value = name
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the tracer's chatter: it is about torch's own internals, which no user can act on."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    """The cause, without the pages of advice torch puts around it."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return f"{type(cause).__name__}: {' '.join(lines[:3])[:400]}"

@@ -1,0 +1,158 @@
+"""From a grafted model to one that may be written: judged on every device, explained where refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from fcn_edge_export.golden import TAU, golden_vectors
+from fcn_edge_export.graft import with_logits_output
+from fcn_edge_export.progress import Progress
+from fcn_edge_export.trace import TRACED_INPUT
+from fcn_edge_export.verify import (
+    TOLERANCE,
+    Case,
+    CaseResult,
+    Verdict,
+    check_shipped,
+    compare,
+    default_sizes,
+    error_bound,
+    frame_cases,
+    pattern_cases,
+)
+from fcn_edge_runtime.card import Card, VerificationInfo
+from fcn_edge_runtime.errors import FcnEdgeError, VerificationError
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.selftest import Golden, require_passed, run_selftest
+from fcn_edge_runtime.session import open_session
+
+if TYPE_CHECKING:
+    from fcn_edge_export.reference import Reference
+
+__all__ = ["Vouched", "all_cases", "check_draft", "vouch"]
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """A passed verdict on every device asked for, with the self-test and the card that go into the file."""
+
+    card: Card
+    golden: Golden
+    verdicts: tuple[Verdict, ...]
+    devices: tuple[str, ...]
+
+
+def all_cases(
+    card: Card, sizes: Sequence[tuple[int, int]], images: Mapping[str, Callable[[], npt.NDArray[Any]]]
+) -> list[Case]:
+    """The default sizes, the user's further ones (height, width), and the user's frames."""
+    smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
+    wanted = [*default_sizes(smallest, multiple), *((1, h, w) for h, w in sizes)]
+    return [*pattern_cases(tuple(dict.fromkeys(wanted)), card.input), *frame_cases(images)]
+
+
+def vouch(
+    reference: Reference,
+    model: onnx.ModelProto,
+    card: Card,
+    cases: Sequence[Case],
+    devices: Sequence[str],
+    earlier: Mapping[str, onnx.ModelProto],
+    progress: Progress,
+) -> Vouched:
+    """Judge a grafted model on every device.
+
+    Args:
+        reference: PyTorch.
+        model: the grafted model.
+        card: its card, all but the verification filled in.
+        cases: the inputs.
+        devices: "cpu", "cuda", ...
+        earlier: what the stages before grafting made, by stage, to find where a refused model went wrong.
+        progress: told about each input.
+
+    Raises:
+        VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
+        ProviderError: a device does not start.
+    """
+    outputs = [o.name for o in model.graph.output]
+    probe_bytes = with_logits_output(model).SerializeToString()
+    sessions = [open_session(probe_bytes, device) for device in devices]
+    total, done = len(cases) * len(devices), 0
+
+    def step(_: CaseResult) -> None:
+        nonlocal done
+        done += 1
+        progress.step(done, total)
+
+    verdicts = []
+    for session in sessions:
+        verdict = compare(reference, session, cases, outputs=outputs, progress=step)
+        if not verdict.passed:
+            _refuse(verdict, reference, cases, earlier)
+        verdicts.append(verdict)
+    golden = golden_vectors(reference, sessions[0], card, TAU[card.precision])
+    info = VerificationInfo(
+        verdict="passed",
+        sizes=tuple(r.size for r in verdicts[0].results),
+        providers=tuple(v.provider for v in verdicts),
+        tolerance=TOLERANCE,
+        blind=all(v.blind for v in verdicts),
+    )
+    return Vouched(replace(card, verification=info), golden, tuple(verdicts), tuple(devices))
+
+
+def check_draft(path: Path, vouched: Vouched, cases: Sequence[Case]) -> tuple[str, int]:
+    """Open the written file as its users will, and hold it against its probe and its own self-test.
+
+    Returns:
+        The file's SHA-256 and its size in bytes.
+
+    Raises:
+        VerificationError: it does not do what its probe did.
+    """
+    with ModelFile.open(path) as file:
+        for device, verdict in zip(vouched.devices, vouched.verdicts, strict=True):
+            session = open_session(file, device)
+            check_shipped(session, verdict, cases)
+            require_passed(run_selftest(session, file.card, file.golden))
+        return file.digest, file.size
+
+
+def _refuse(
+    verdict: Verdict, reference: Reference, cases: Sequence[Case], earlier: Mapping[str, onnx.ModelProto]
+) -> None:
+    """Raise the verdict's error, with the first stage whose model already differs from PyTorch."""
+    failed = next(i for i, r in enumerate(verdict.results) if r.failure)
+    stage = _first_wrong_stage(reference, cases[failed].image(), earlier)
+    try:
+        verdict.require()
+    except VerificationError as error:
+        raise VerificationError(f"{error} (stage: {stage})") from None
+
+
+def _first_wrong_stage(
+    reference: Reference, image: npt.NDArray[Any], earlier: Mapping[str, onnx.ModelProto]
+) -> str:
+    x = reference.normalised(image).numpy()
+    height, width = image.shape[1:3]
+    expected = reference(image)
+    for stage, model in earlier.items():
+        try:
+            session = open_session(model.SerializeToString(), "cpu")
+            got = session.raw.run(None, {TRACED_INPUT: x})[0][..., :height, :width]
+        except FcnEdgeError:
+            return stage
+        except Exception:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
+            return stage
+        same = got.shape == expected.shape and np.abs(got - expected).max() <= error_bound(expected)
+        if not same:
+            return stage
+    return "graft"
