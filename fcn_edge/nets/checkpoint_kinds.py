@@ -1,0 +1,129 @@
+"""What kind of weights file this is, told from its bytes before anything is loaded.
+
+Programs (TorchScript, `.pt2`), foreign files and archives that declare more than they hold are refused here,
+while nothing but a few bytes and a table of contents has been read.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from enum import Enum
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from fcn_edge_runtime.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Kind", "identify"]
+
+# The limit of the safetensors library itself, refused here with the reason.
+_LARGEST_HEADER = 100_000_000
+# torch.save's own first pickle, protocol 2: the number 0x1950a86a20f9469cfc6c.
+_LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_FOREIGN = (
+    (b"<", "a web page: the download went to a log-in or an error page"),
+    (b"version https://git-lfs", "a Git LFS pointer and no weights: run `git lfs pull`"),
+    (b"\x89HDF", "HDF5 (Keras): convert it to safetensors"),
+    (b"\x1f\x8b", "gzip: unpack it first"),
+    (
+        b"\x80",
+        "a pickle that torch.save did not write: save the state_dict with torch.save or as safetensors",
+    ),
+)
+_SAVE_INSTEAD = "torch.save(net.state_dict(), 'weights.pth')"
+
+
+class Kind(Enum):
+    """The three formats that hold tensors and no program."""
+
+    SAFETENSORS = "safetensors"
+    TORCH_ZIP = "torch.save archive"
+    TORCH_LEGACY = "torch.save stream (before torch 1.6)"
+
+
+def identify(path: Path) -> Kind:
+    """The kind of the file at `path`.
+
+    Raises:
+        CheckpointError: the file is missing, empty, cut short, foreign, a program, or an archive whose
+            declared sizes cannot be.
+    """
+    if not path.is_file():
+        found = "it is a folder" if path.is_dir() else "there is no such file"
+        raise CheckpointError(f"weights {path}: {found}; expected a .safetensors, .pth or .pt file")
+    if path.suffix.lower() == ".pt2":
+        raise CheckpointError(f"weights {path.name}: .pt2 is a program, not weights; save {_SAVE_INSTEAD}")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(32)
+    if not head:
+        raise CheckpointError(f"weights {path.name}: the file is empty; copy or download it again")
+    if path.suffix.lower() == ".safetensors" or _looks_like_safetensors(head, size):
+        _check_safetensors(path, head, size)
+        return Kind.SAFETENSORS
+    if head.startswith(b"PK\x03\x04"):
+        _check_zip(path, size)
+        return Kind.TORCH_ZIP
+    if head.startswith(_LEGACY_START):
+        return Kind.TORCH_LEGACY
+    reason = next((reason for start, reason in _FOREIGN if head.startswith(start)), "of no format known here")
+    raise CheckpointError(f"weights {path.name}: expected PyTorch or safetensors, got {reason}")
+
+
+def _looks_like_safetensors(head: bytes, size: int) -> bool:
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
+
+
+def _check_safetensors(path: Path, head: bytes, size: int) -> None:
+    """The format begins with the length of its JSON header: 8 bytes, little-endian."""
+    declared = int.from_bytes(head[:8], "little")
+    if head[8:9] != b"{":
+        held = "a torch.save archive" if head.startswith((b"PK", b"\x80")) else "something else"
+        raise CheckpointError(
+            f"weights {path.name}: named .safetensors but holds {held}; give it its true name"
+        )
+    if declared > min(size - 8, _LARGEST_HEADER):
+        raise CheckpointError(
+            f"weights {path.name}: declares a header of {declared:,} bytes in a file of {size:,}; "
+            "it is cut short or damaged: copy or download it again"
+        )
+
+
+def _check_zip(path: Path, size: int) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeDecodeError) as error:
+        # The table of contents is at the end, so a file that was cut short has none.
+        raise CheckpointError(
+            f"weights {path.name}: the archive is cut short or damaged ({error}); copy or download it again"
+        ) from error
+    # The first folder is named after the file that was saved, so it says nothing.
+    inside = {str(PurePosixPath(*PurePosixPath(member.filename).parts[1:])) for member in members}
+    flat = {member.filename for member in members}
+    if "constants.pkl" in inside or any(re.match(r"code/", name) for name in inside):
+        raise CheckpointError(
+            f"weights {path.name}: TorchScript is a program, not weights; save {_SAVE_INSTEAD}"
+        )
+    if "archive_format" in inside | flat or any("exported_program" in name for name in flat):
+        raise CheckpointError(f"weights {path.name}: an exported program, not weights; save {_SAVE_INSTEAD}")
+    if "data.pkl" not in inside:
+        raise CheckpointError(
+            f"weights {path.name}: a zip file that torch.save did not write; save {_SAVE_INSTEAD}"
+        )
+    # torch.save never compresses. What does is either foreign or made to grow without bound when read.
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise CheckpointError(
+                f"weights {path.name}: {member.filename} declares {member.file_size:,} bytes in "
+                f"{member.compress_size:,} stored; torch.save does not compress: save {_SAVE_INSTEAD}"
+            )
+    declared = sum(member.file_size for member in members)
+    if declared > size:
+        raise CheckpointError(
+            f"weights {path.name}: declares {declared:,} bytes in a file of {size:,}; it is damaged: "
+            "copy or download it again"
+        )
