@@ -2,5 +2,15 @@
 
 from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
 from fcn_edge_export.pipeline import ExportResult, export
+from fcn_edge_export.recheck import VerifyResult, verify_file
 
-__all__ = ["CITYSCAPES", "VOC", "ExportResult", "classes_from_names", "export", "numbered_classes"]
+__all__ = [
+    "CITYSCAPES",
+    "VOC",
+    "ExportResult",
+    "VerifyResult",
+    "classes_from_names",
+    "export",
+    "numbered_classes",
+    "verify_file",
+]

@@ -90,13 +90,23 @@ class Target:
 
     def publish(self, draft: Draft, report: Mapping[str, Any]) -> None:
         """Rename the report into place, then the model: a model is never there without its report."""
-        text = json.dumps(report, indent=2, allow_nan=False) + "\n"
         with _temporary(self.report) as temporary:
-            _write(temporary, text.encode())
+            _write(temporary, _json(report))
             with _os_errors(self.path):
                 temporary.replace(self.report)
                 draft.path.replace(self.path)
             _sync_folder(self.path.parent)
+
+    def publish_report(self, report: Mapping[str, Any]) -> None:
+        """Put a new report beside a model that stays as it is."""
+        with _temporary(self.report) as temporary:
+            _write(temporary, _json(report))
+            with _os_errors(self.report):
+                temporary.replace(self.report)
+
+
+def _json(report: Mapping[str, Any]) -> bytes:
+    return (json.dumps(report, indent=2, allow_nan=False) + "\n").encode()
 
 
 @contextlib.contextmanager

@@ -29,13 +29,15 @@ POINTWISE = frozenset(
     Abs Add And BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape CumSum DequantizeLinear
     Div Dropout Elu Equal Erf Exp Expand Flatten Floor Gather Gelu Greater HardSigmoid HardSwish Identity
     LRN LeakyRelu Less Log LogSoftmax Max Mean Min Mish Mul Neg Not Or PRelu Pad Pow QuantizeLinear Range
-    Reciprocal Relu Reshape Round Selu Shape Sigmoid Sign Sin Slice Softmax Softplus Softsign Split Sqrt
+    Reciprocal Relu Round Selu Shape Sigmoid Sign Sin Slice Softmax Softplus Softsign Split Sqrt
     Squeeze Sub Sum Tanh ThresholdedRelu Transpose Unsqueeze Where
     """.split()  # noqa: SIM905 (a table of words reads better than a list of quotes)
 )
 WINDOWED = frozenset(
     {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "ConvInteger", "QLinearConv"}
 )
+SHUFFLING = frozenset({"DepthToSpace", "SpaceToDepth", "Reshape"})
+RESIZING = frozenset({"Resize", "Upsample"})
 SHAPE_ONLY = frozenset({"Shape", "Size"})
 
 
@@ -52,7 +54,7 @@ class _Reach:
 def geometry(network: onnx.ModelProto, *, smallest: int, multiple: int) -> Geometry:
     """Geometry of a network that maps `normalized` to `logits`, both NCHW float32.
 
-    `smallest` and `multiple` are what probing found; they go onto the result.
+    `smallest` (of an image) and `multiple` are what probing found; they go onto the result.
     """
     sizes = _measured_widths(network, _convenient_size(smallest, multiple))
     constants = {i.name: i for i in network.graph.initializer}
@@ -88,10 +90,11 @@ def _through(
 ) -> _Reach:
     if node.op_type in WINDOWED:
         return _window(node, at, constants)
-    if node.op_type in ("Resize", "Upsample"):
+    if node.op_type in RESIZING:
         # Linear interpolation reads two neighbours; the step becomes whatever the measured sizes say.
         return replace(at, field=at.field + at.step, step=sizes.get(node.output[0], at.step))
-    if node.op_type in ("DepthToSpace", "SpaceToDepth"):
+    if node.op_type in SHUFFLING:
+        # Moving pixels into channels joins neighbours; moving them back splits what one element saw.
         step = sizes.get(node.output[0], at.step)
         return _coarser(replace(at, step=step, field=at.field + max(Fraction(0), step - at.step)))
     if node.op_type in POINTWISE:
@@ -131,12 +134,11 @@ def _convenient_size(smallest: int, multiple: int) -> int:
 
 
 def _measured_widths(network: onnx.ModelProto, side: int) -> dict[str, Fraction]:
-    """Input pixels per element along the width of every resized value, measured by one run at side x side."""
-    names = [
-        n.output[0]
-        for n in network.graph.node
-        if n.op_type in ("Resize", "Upsample", "DepthToSpace", "SpaceToDepth")
-    ]
+    """Input pixels per element of every resized or reshaped value, measured by one run at side x side.
+
+    Values that are no square maps (attention heads, channels last) are left out.
+    """
+    names = [n.output[0] for n in network.graph.node if n.op_type in RESIZING | SHUFFLING]
     if not names:
         return {}
     probe = onnx.ModelProto()
@@ -149,5 +151,5 @@ def _measured_widths(network: onnx.ModelProto, side: int) -> dict[str, Fraction]
     return {
         name: Fraction(side, value.shape[-1])
         for name, value in zip(names, values, strict=True)
-        if value.ndim == 4
+        if value.ndim == 4 and value.shape[-1] == value.shape[-2]
     }

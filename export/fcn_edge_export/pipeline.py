@@ -99,7 +99,8 @@ def export(
     with stages.stage("probe") as did:
         found = probe(net, card.input.channels)
         did.text = (
-            f"any size from {found.smallest}, multiples of {found.multiple}, {found.classes} scores a pixel"
+            f"{found.classes} scores a pixel, any size from {found.smallest_image}"
+            + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
     scores = Scores(net, upsample=found.reduction > 1).eval()
@@ -118,7 +119,7 @@ def export(
         card = replace(
             card,
             classes=card.classes or numbered_classes(found.classes),
-            geometry=geometry(network, smallest=found.smallest, multiple=found.multiple),
+            geometry=geometry(network, smallest=found.smallest_image, multiple=found.multiple),
             net=replace(card.net, weights_sha256=weights_sha256(net) if trained else UNTRAINED),
             produced_by=produced_by(),
         )

@@ -29,7 +29,7 @@ class Sizes:
 
     Attributes:
         classes: channels of its scores.
-        smallest: the smallest height and width it takes.
+        smallest: the smallest height and width it takes, a multiple of `multiple`.
         multiple: heights and widths it takes are multiples of this.
         reduction: its scores have 1/reduction of the input's height and width (1: full size).
     """
@@ -38,6 +38,11 @@ class Sizes:
     smallest: int
     multiple: int
     reduction: int
+
+    @property
+    def smallest_image(self) -> int:
+        """The smallest side of an image that is `smallest` once it is padded up to the multiple."""
+        return self.smallest - self.multiple + 1
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,7 @@ def _judge(reference: Logits, probe: Session, case: Case, outputs: Sequence[str]
             return failed(
                 "finite",
                 f"{side} gives NaN or Inf",
-                pixel=_pixel(np.isnan(values).any(axis=1) | np.isinf(values).any(axis=1)),
+                pixel=_pixel(np.asarray(~np.isfinite(values).all(axis=1))),
             )
     measured = _measure(expected, logits, labels)
     worst = _pixel(np.abs(logits - expected).max(axis=1))

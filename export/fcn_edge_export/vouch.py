@@ -131,11 +131,11 @@ def _refuse(
 ) -> None:
     """Raise the verdict's error, with the first stage whose model already differs from PyTorch."""
     failed = next(i for i, r in enumerate(verdict.results) if r.failure)
-    stage = _first_wrong_stage(reference, cases[failed].image(), earlier)
+    where = f" (stage: {_first_wrong_stage(reference, cases[failed].image(), earlier)})" if earlier else ""
     try:
         verdict.require()
     except VerificationError as error:
-        raise VerificationError(f"{error} (stage: {stage})") from None
+        raise VerificationError(f"{error}{where}") from None
 
 
 def _first_wrong_stage(

@@ -1,0 +1,151 @@
+"""verify_file(): the verdict again, for a file that exists."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+
+from fcn_edge_export.artifact import Target, assemble
+from fcn_edge_export.progress import Progress, Silent, Stage, Stages
+from fcn_edge_export.report import produced_by, verdict_text, verification_report
+from fcn_edge_export.verify import Verdict
+from fcn_edge_export.vouch import all_cases, check_draft, vouch
+from fcn_edge_runtime.card import CARD_KEY, Card
+from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.modelfile import ModelFile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["VerifyResult", "verify_file"]
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What a verification found.
+
+    Attributes:
+        path: the model.
+        report: its verification report, JSON, written anew.
+        digest: SHA-256 of the model file, as it is now.
+        card: the card in the file.
+        same_weights: whether the network's weights are those the card names.
+        resealed: whether the file was sealed anew.
+        stages: every stage with its time.
+        verdicts: the comparison with PyTorch, one a device.
+    """
+
+    path: Path
+    report: Path
+    digest: str
+    card: Card
+    same_weights: bool
+    resealed: bool
+    stages: tuple[Stage, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def verify_file(
+    path: str | os.PathLike[str],
+    net: nn.Module,
+    *,
+    sizes: Sequence[tuple[int, int]] = (),
+    images: Callable[[Card], Mapping[str, Callable[[], npt.NDArray[Any]]]] | None = None,
+    devices: Sequence[str] = ("cpu",),
+    reseal: bool = False,
+    progress: Progress | None = None,
+) -> VerifyResult:
+    """Hold an existing file against a network, and write its verification report anew.
+
+    Args:
+        path: the model.
+        net: the network it was exported from, with its weights.
+        sizes: further (height, width) to verify at.
+        images: given the file's card, further inputs: name -> what reads it, (H, W, C) in the card's dtype.
+        devices: where to verify.
+        reseal: take a file that was changed after export; if it passes, give it new golden vectors and a new
+            seal. Without it such a file is refused.
+        progress: told about stages as they run.
+
+    Raises:
+        VerificationError: it does not decide like PyTorch; nothing is written.
+        ModelError: the file is not ours, or its seal does not match and `reseal` is False.
+        ProviderError: a device does not start.
+    """
+    from fcn_edge_export.probe import probe
+    from fcn_edge_export.reference import Reference, Scores, prepared, weights_sha256
+
+    stages = Stages(progress or Silent())
+    with stages.stage("open") as did:
+        target = Target.at(path)
+        model, card, digest = _opened(target.path, sealed=not reseal)
+        did.text = f"{card.name}, {len(card.classes)} classes, {len(model.graph.node)} nodes"
+
+    with stages.stage("probe") as did:
+        net = prepared(net)
+        found = probe(net, card.input.channels)
+        same_weights = weights_sha256(net) == card.net.weights_sha256
+        did.text = f"{found.classes} scores a pixel; weights " + (
+            "are those on the card" if same_weights else "differ from the card's, or the card names none"
+        )
+
+    with stages.stage("verify") as did:
+        scores = Scores(net, upsample=found.reduction > 1).eval()
+        reference = Reference(scores, card.input, card.geometry.size_multiple)
+        cases = all_cases(card, sizes, images(card) if images is not None else {})
+        vouched = vouch(reference, model, card, cases, devices, {}, stages.listener)
+        did.text = verdict_text(vouched.verdicts)
+
+    with stages.stage("write") as did:
+        if reseal:
+            card = replace(
+                vouched.card, produced_by={**card.produced_by, "resealed-by": produced_by()["fcn-edge"]}
+            )
+        data = assemble(model, card, vouched.golden) if reseal else target.path.read_bytes()
+        with target.draft(data) as draft:
+            new_digest, _ = check_draft(draft.path, vouched, cases)
+            if not reseal and new_digest != digest:
+                raise ModelError(f"{target.path} was changed while it was verified: verify it again")
+            report = verification_report(new_digest, card, vouched.verdicts, stages.done)
+            if reseal:
+                target.publish(draft, report)
+            else:
+                target.publish_report(report)
+        did.text = f"{target.report.name}" + (", and the file sealed anew" if reseal else "")
+    return VerifyResult(
+        target.path,
+        target.report,
+        new_digest,
+        card,
+        same_weights,
+        reseal,
+        tuple(stages.done),
+        vouched.verdicts,
+    )
+
+
+def _opened(path: Path, *, sealed: bool) -> tuple[onnx.ModelProto, Card, str]:
+    """The model, its card, and the SHA-256 of the file. A sealed file passes the runtime's own checks first."""
+    if sealed:
+        with ModelFile.open(path) as file:
+            digest = file.digest
+    try:
+        data = path.read_bytes()
+        model = onnx.load_model_from_string(data)
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} cannot be read as ONNX: {error}") from None
+    found = hashlib.sha256(data).hexdigest()
+    if sealed and found != digest:
+        raise ModelError(f"{path} was changed while it was opened: verify it again")
+    cards = [p.value for p in model.metadata_props if p.key == CARD_KEY]
+    if len(cards) != 1:
+        raise ModelError(f"{path} has {len(cards)} cards, expected one: export it with `fcn-edge export`")
+    return model, Card.from_json(cards[0]), found
