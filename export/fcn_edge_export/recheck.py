@@ -106,34 +106,31 @@ def verify_file(
 
     with stages.stage("write") as did:
         if reseal:
-            card = replace(
-                vouched.card, produced_by={**card.produced_by, "resealed-by": produced_by()["fcn-edge"]}
-            )
-        data = assemble(model, card, vouched.golden) if reseal else target.path.read_bytes()
-        with target.draft(data) as draft:
-            new_digest, _ = check_draft(draft.path, vouched, cases)
-            if not reseal and new_digest != digest:
+            by = {**card.produced_by, "resealed-by": produced_by()["fcn-edge"]}
+            card = replace(vouched.card, produced_by=by)
+            with target.draft(assemble(model, card, vouched.golden)) as draft:
+                digest, _ = check_draft(draft.path, vouched, cases)
+                target.publish(draft, verification_report(digest, card, vouched.verdicts, stages.done))
+        else:
+            found_digest, _ = check_draft(target.path, vouched, cases)
+            if found_digest != digest:
                 raise ModelError(f"{target.path} was changed while it was verified: verify it again")
-            report = verification_report(new_digest, card, vouched.verdicts, stages.done)
-            if reseal:
-                target.publish(draft, report)
-            else:
-                target.publish_report(report)
+            target.publish_report(verification_report(digest, card, vouched.verdicts, stages.done))
         did.text = f"{target.report.name}" + (", and the file sealed anew" if reseal else "")
     return VerifyResult(
-        target.path,
-        target.report,
-        new_digest,
-        card,
-        same_weights,
-        reseal,
-        tuple(stages.done),
-        vouched.verdicts,
+        path=target.path,
+        report=target.report,
+        digest=digest,
+        card=card,
+        same_weights=same_weights,
+        resealed=reseal,
+        stages=tuple(stages.done),
+        verdicts=vouched.verdicts,
     )
 
 
 def _opened(path: Path, *, sealed: bool) -> tuple[onnx.ModelProto, Card, str]:
-    """The model, its card, and the SHA-256 of the file. A sealed file passes the runtime's own checks first."""
+    """The model, its card, and the file's SHA-256. A sealed file passes the runtime's own checks first."""
     if sealed:
         with ModelFile.open(path) as file:
             digest = file.digest
