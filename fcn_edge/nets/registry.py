@@ -18,7 +18,7 @@ class Entry:
         name: what the user types.
         target: `module:callable`, which returns the `nn.Module`.
         summary: one line.
-        output_stride: input pixels per score, each way, before the last upsampling (the default option).
+        output_stride: input pixels per score, each way, before the last upsampling, at the default options.
         parameters: trainable numbers, at 21 classes and 3 channels.
         source: the paper.
     """
@@ -35,76 +35,21 @@ _FCN = "Long, Shelhamer, Darrell 2015, arXiv 1411.4038"
 _RESNET = "He et al. 2015, arXiv 1512.03385"
 _MOBILENET = "Howard et al. 2019, arXiv 1905.02244"
 
-_ENTRIES = (
-    Entry("fcn_tiny", "fcn_edge.nets.fcn_tiny:fcn_tiny", "two layers, to teach and to test", 1, 3_157, _FCN),
-    Entry(
-        "fcn_lite",
-        "fcn_edge.nets.fcn_lite:fcn_lite",
-        "a small residual network that trains in minutes",
-        8,
-        0,
-        _FCN,
-    ),
-    Entry(
-        "fcn_resnet18",
-        "fcn_edge.nets.fcn_resnet:fcn_resnet18",
-        "ResNet-18, jetson-inference's network",
-        32,
-        0,
-        _RESNET,
-    ),
-    Entry("fcn_resnet34", "fcn_edge.nets.fcn_resnet:fcn_resnet34", "ResNet-34", 32, 0, _RESNET),
-    Entry(
-        "fcn_resnet50",
-        "fcn_edge.nets.fcn_resnet:fcn_resnet50",
-        "ResNet-50 with dilation, torchvision's",
-        8,
-        32_957_013,
-        _RESNET,
-    ),
-    Entry(
-        "fcn_resnet101",
-        "fcn_edge.nets.fcn_resnet:fcn_resnet101",
-        "ResNet-101 with dilation, torchvision's",
-        8,
-        51_949_141,
-        _RESNET,
-    ),
-    Entry(
-        "fcn32s_vgg16",
-        "fcn_edge.nets.fcn_vgg16:fcn32s_vgg16",
-        "VGG-16, one step up (the first FCN)",
-        32,
-        0,
-        _FCN,
-    ),
-    Entry(
-        "fcn16s_vgg16", "fcn_edge.nets.fcn_vgg16:fcn16s_vgg16", "VGG-16 with a skip from pool4", 16, 0, _FCN
-    ),
-    Entry(
-        "fcn8s_vgg16",
-        "fcn_edge.nets.fcn_vgg16:fcn8s_vgg16",
-        "VGG-16 with skips from pool4 and pool3",
-        8,
-        0,
-        _FCN,
-    ),
-    Entry(
-        "lraspp_mobilenet_v3_large",
-        "fcn_edge.nets.lraspp:lraspp_mobilenet_v3_large",
-        "MobileNet v3 with the light LR-ASPP head",
-        8,
-        3_221_538,
-        _MOBILENET,
-    ),
-    Entry(
-        "fcn_mobilenet_v3_large",
-        "fcn_edge.nets.fcn_mobilenet_v3:fcn_mobilenet_v3_large",
-        "MobileNet v3 with the FCN head",
-        16,
-        0,
-        _MOBILENET,
-    ),
+_ENTRIES = tuple(
+    Entry(name, f"fcn_edge.nets.{module}:{name}", summary, stride, parameters, source)
+    for name, module, stride, parameters, source, summary in (
+        ("fcn_tiny", "fcn_tiny", 1, 3_157, _FCN, "two layers, to teach and to test"),
+        ("fcn_lite", "fcn_lite", 8, 829_109, _FCN, "a small residual network that trains in minutes"),
+        ("fcn_resnet18", "fcn_resnet", 32, 11_769_301, _RESNET, "ResNet-18, as in jetson-inference"),
+        ("fcn_resnet34", "fcn_resnet", 32, 21_877_461, _RESNET, "ResNet-34"),
+        ("fcn_resnet50", "fcn_resnet", 8, 32_957_013, _RESNET, "dilated ResNet-50, as in torchvision"),
+        ("fcn_resnet101", "fcn_resnet", 8, 51_949_141, _RESNET, "dilated ResNet-101, as in torchvision"),
+        ("fcn32s_vgg16", "fcn_vgg16", 32, 136_152_917, _FCN, "VGG-16 in one step: the first FCN"),
+        ("fcn16s_vgg16", "fcn_vgg16", 16, 134_815_994, _FCN, "VGG-16 with a skip from pool4"),
+        ("fcn8s_vgg16", "fcn_vgg16", 8, 134_489_759, _FCN, "VGG-16 with skips from pool4 and pool3"),
+        ("lraspp_mobilenet_v3_large", "lraspp", 8, 3_221_538, _MOBILENET, "MobileNet v3, LR-ASPP head"),
+        ("fcn_mobilenet_v3_large", "fcn_mobilenet_v3", 16, 5_051_093, _MOBILENET, "MobileNet v3, FCN head"),
+    )
 )
 
 
@@ -123,7 +68,5 @@ def find(name: str) -> Entry:
     if name in by_name:
         return by_name[name]
     close = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"expected {', '.join(by_name)},"
-    raise UsageError(
-        f"no network is called {name!r}: {hint} or your own as module:callable or file.py:callable"
-    )
+    known = f"the closest are {', '.join(close)}" if close else f"there are {', '.join(by_name)}"
+    raise UsageError(f"no network is called {name!r}; {known}; your own: module:callable or file.py:callable")
