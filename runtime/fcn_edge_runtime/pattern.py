@@ -22,9 +22,7 @@ _MAX_SIDE = 4096
 _MAX_ELEMENTS = 1 << 26
 
 
-def pattern(  # noqa: PLR0917 - the self-test's own order: sizes, then seed, then what the values are for
-    batch: int, height: int, width: int, channels: int, seed: int, spec: InputSpec
-) -> np.ndarray:
+def pattern(batch: int, height: int, width: int, channels: int, seed: int, spec: InputSpec) -> np.ndarray:
     """A test batch (batch, height, width, channels) of `spec.dtype`.
 
     As uint8 the value is v = lattice + noise, clipped to 0..255: the lattice has a hashed byte every 16

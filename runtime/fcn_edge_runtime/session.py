@@ -187,10 +187,10 @@ class _Recipe:
                 raise _refusal(provider, str(failure), said)
         if raw.get_providers()[0] != provider:
             raise _refusal(provider, "", said)
-        if provider != CPU and _nodes_on(raw, provider) == 0:
+        if provider != CPU and _nodes_on(raw, provider) == 0:  # Azure's only calls remote services, say
             raise ProviderError(
-                f"the device '{short_name(provider)}' starts but takes no operator of this model, "
-                "all would run on the CPU: ask for cpu or another device"
+                f"the device '{short_name(provider)}' takes no operator of this model, so all of it would run "
+                "on the CPU: ask for cpu or another device"
             )
         outputs = tuple(output.name for output in raw.get_outputs())
         return Session(provider, short_name(provider), why, outputs, self.threads, raw)
@@ -268,8 +268,9 @@ def _refusal(provider: str, message: str, said: str) -> ProviderError:
         reason = f"{missing.group(1) or missing.group(2)} is missing"
     else:
         reason = message or _one_line(said) or "onnxruntime gave no reason"
+    mend = ": install CUDA and cuDNN, `pip install onnxruntime-gpu[cuda,cudnn]`" if provider == CUDA else ""
     return ProviderError(
-        f"the device '{short_name(provider)}' is in this onnxruntime but does not start: {reason}"
+        f"the device '{short_name(provider)}' is in this onnxruntime but does not start: {reason}{mend}"
     )
 
 

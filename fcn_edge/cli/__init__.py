@@ -1,0 +1,168 @@
+"""The command line: `fcn-edge COMMAND`. Commands parse, call and show; they hold no logic of their own.
+
+Each command lives in the module of its name, as an object called `command`, and is imported when it is
+needed; each heavy library is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from fcn_edge_runtime.errors import FcnEdgeError
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+COMMANDS = ("nets", "export", "verify", "selftest", "run", "inspect", "doctor", "demo")
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+
+_EXTRA_OF = {
+    "torch": "export",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxsim": "export",
+    "safetensors": "export",
+    "PIL": "images",
+    "skimage": "demo",
+    "onnxruntime": "cpu",
+}
+
+_EPILOG = """\b
+Examples:
+  fcn-edge export fcn_resnet50 --weights net.pth --classes voc -o road.onnx
+  fcn-edge selftest road.onnx --device cuda
+  fcn-edge run road.onnx photos/ -o out
+  fcn-edge inspect road.onnx --json
+
+\b
+Completion of commands and options, for bash (zsh and fish likewise):
+  eval "$(_FCN_EDGE_COMPLETE=bash_source fcn-edge)"
+
+\b
+Exit codes: 0 done, 1 an error to mend (also: some images failed), 2 wrong usage,
+3 a verification or self-test failed, 4 a device is not there, 70 a bug of fcn-edge.
+"""
+
+
+class _LazyGroup(click.Group):
+    """Commands by name of their module, imported on demand and listed in the order of a first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"fcn_edge.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, not of the user
+        return command
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's form
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("fcn-edge")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        number = "unknown"
+    click.echo(f"fcn-edge {number}")
+    ctx.exit()
+
+
+@click.group(
+    cls=_LazyGroup,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """Turn a PyTorch FCN into one verified ONNX file, and run it where there is no PyTorch."""
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and exit the process with its code; see the error tree for the codes."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            # A file name or a class name that the terminal cannot show must not end the program.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # pytest's have none
+    code = _run(args)
+    try:
+        sys.stdout.flush()
+    except OSError:  # the reader of the pipe has gone
+        code = code or 1
+        _silence(sys.stdout)
+    sys.exit(code)
+
+
+def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for each way to end
+    """Run a command line, show its error in one line, and give its exit code."""
+    try:
+        result: Any = cli.main(args=args, prog_name="fcn-edge", standalone_mode=False)
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fcn-edge"
+        return _fail(f"{error.format_message().rstrip('.')}: see `{where} --help`", error.exit_code)
+    except FcnEdgeError as error:
+        return _fail(str(error), error.exit_code)
+    except click.Abort as error:
+        if isinstance(error.__cause__ or error.__context__, EOFError):
+            return _bug()
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        return 1
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
+        return _bug() if extra is None else _fail(_missing(error.name or "", extra), 1)
+    except Exception:  # noqa: BLE001 - the last place that can tell a bug from a mistake
+        return _bug()
+    return result if isinstance(result, int) else 0
+
+
+def _missing(module: str, extra: str) -> str:
+    if extra == "export" and sys.version_info < (3, 11):
+        found = ".".join(map(str, sys.version_info[:3]))
+        return f"this command needs Python 3.11 or newer, this is {found}: export on another machine"
+    package = module.partition(".")[0]
+    return f"this command needs {package}, which is not installed: `pip install fcn-edge[{extra}]`"
+
+
+def _fail(message: str, code: int) -> int:
+    # Names out of files may hold control characters; a terminal must not obey them.
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    with contextlib.suppress(OSError):
+        click.echo(f"error: {shown}", err=True)
+    return code
+
+
+def _bug() -> int:
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+        click.echo("error: this is a bug of fcn-edge; please report it with the lines above", err=True)
+    return EXIT_BUG
+
+
+def _silence(stream: Any) -> None:
+    """Let the interpreter's last flush go nowhere, which would print a second error."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

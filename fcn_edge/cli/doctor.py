@@ -1,0 +1,59 @@
+"""`fcn-edge doctor`: what this machine can run, and why not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from fcn_edge.cli.options import examples, json_option
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.doctor import Diagnosis
+
+__all__ = ["command"]
+
+
+@click.command(name="doctor", epilog=examples("fcn-edge doctor"))
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, *, as_json: bool) -> None:
+    """Show what this machine can run: versions, extras, and each provider, really started.
+
+    Ends with exit code 4 if no provider works, and 0 otherwise.
+    """
+    from fcn_edge_runtime.doctor import diagnose
+
+    report = diagnose()
+    if as_json:
+        click.echo(json.dumps(report.to_dict()))
+    else:
+        _show(report)
+    if not report.can_run:
+        from fcn_edge_runtime.errors import ProviderError
+
+        ctx.exit(ProviderError.exit_code)
+
+
+def _show(report: Diagnosis) -> None:
+    for name, text in report.system.items():
+        click.echo(f"{name:<16}{text}")
+    for name, number in report.packages.items():
+        click.echo(f"{name:<16}{number or 'not installed'}")
+    click.echo()
+    if report.onnxruntime_error:
+        click.echo(f"no device: {report.onnxruntime_error}")
+    for state in report.providers:
+        if state.built_in:
+            click.echo(f"device {state.device:<9}{'starts' if state.starts else state.why}")
+    for state in report.providers:
+        # What most people look for; the other absent ones are in --json.
+        if not state.built_in and state.device in {"cuda", "tensorrt", "openvino"}:
+            click.echo(f"device {state.device:<9}{state.why}")
+    click.echo()
+    for extra, missing in report.extras.items():
+        mend = f"lacks {', '.join(missing)}: `pip install fcn-edge[{extra}]`"
+        click.echo(f"extra {extra:<10}{mend if missing else 'there'}")
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}")

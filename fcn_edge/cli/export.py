@@ -1,0 +1,85 @@
+"""fcn-edge export: a PyTorch FCN becomes one verified ONNX file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from fcn_edge.cli.options import devices_option, json_option, net_options, quiet_option, sizes_option
+
+__all__ = ["command"]
+
+
+@click.command("export")
+@click.argument("net")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write, NAME.onnx."
+)
+@net_options
+@click.option(
+    "--outputs",
+    default="labels",
+    show_default=True,
+    metavar="NAME,...",
+    help="What the file computes: labels, confidence, probabilities, logits.",
+)
+@sizes_option
+@devices_option
+@click.option("--allow-unsimplified", is_flag=True, help="Go on with the traced graph if onnxsim fails.")
+@quiet_option
+@json_option
+def command(
+    *,
+    net: str,
+    output: Path,
+    weights: str | None,
+    classes: str | None,
+    channels: int | None,
+    settings: tuple[str, ...],
+    card: Path | None,
+    images: tuple[str, ...],
+    outputs: str,
+    sizes: tuple[tuple[int, int], ...],
+    devices: tuple[str, ...],
+    allow_unsimplified: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Turn NET into one ONNX file that was shown to decide like PyTorch.
+
+    NET is a name from `fcn-edge nets`, package.module:callable, or path/to/file.py:callable. The file takes
+    images of any size, holds normalisation, argmax, class names and colours, and is written only if it agrees
+    with PyTorch at many sizes. NAME.verification.json beside it says what was compared.
+
+    \b
+    Examples:
+      fcn-edge export fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc -o r50.onnx
+      fcn-edge export fcn_resnet18 --set output_stride=8 --weights random:0 --classes 5 -o r18.onnx
+      fcn-edge export ./mynet.py:build --weights my.safetensors --classes classes.json -o my.onnx
+      fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx
+    """
+    from fcn_edge.stack import require_export
+
+    require_export()
+    from fcn_edge.cli.progress import StageLines, show_download
+    from fcn_edge.exporting import Request, export_network
+    from fcn_edge.nets import parse_settings
+
+    request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
+    result = export_network(
+        request,
+        output,
+        outputs=[name.strip() for name in outputs.split(",")],
+        sizes=sizes,
+        devices=devices,
+        allow_unsimplified=allow_unsimplified,
+        progress=StageLines(quiet=quiet),
+        fetched=None if quiet else show_download,
+    )
+    if as_json:
+        click.echo(json.dumps({**asdict(result), "path": str(result.path), "report": str(result.report)}))
+        return
+    click.echo(f"{result.path}  {result.bytes / 1e6:.1f} MB  sha256 {result.digest}")

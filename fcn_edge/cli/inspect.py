@@ -1,0 +1,91 @@
+"""`fcn-edge inspect`: what a model file is, without running it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from fcn_edge.cli.options import examples, json_option, model_argument, printable
+
+__all__ = ["command"]
+
+
+@click.command(
+    name="inspect",
+    epilog=examples("fcn-edge inspect road.onnx", "fcn-edge inspect road.onnx --json | jq .card.classes"),
+)
+@model_argument
+@json_option
+def command(*, model: str, as_json: bool) -> None:
+    """Show what MODEL is: card, classes, geometry, verification, tensors, operators, digest.
+
+    The seal and the contract are checked; onnxruntime is not needed.
+    """
+    from fcn_edge_runtime.describe import describe
+    from fcn_edge_runtime.modelfile import ModelFile
+
+    with ModelFile.open(model) as opened:
+        facts = describe(opened)
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in _lines(facts):
+        click.echo(f"{name:<14}{printable(value)}" if name else f"{'':<14}{printable(value)}")
+
+
+def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    card = facts["card"]
+    spec, geometry, verification, net = (card[key] for key in ("input", "geometry", "verification", "net"))
+    operators = ", ".join(f"{count} {name}" for name, count in facts["operators"].items())
+    sizes = ", ".join("x".join(map(str, size)) for size in verification["sizes"])
+    sight = f"sees {geometry['receptive_field']} pixels each way"
+    sight += ", and the whole image" if geometry["sees_whole_image"] else ""
+    produced = ", ".join(f"{name} {number}" for name, number in sorted(card["produced_by"].items()))
+    lines = [
+        ("file", facts["path"]),
+        ("sha256", facts["sha256"]),
+        ("size", f"{facts['bytes'] / 1e6:.6g} MB, {facts['parameters'] / 1e6:.6g} M parameters"),
+        ("name", card["name"]),
+        ("description", card["description"]),
+        ("license", card["license"]),
+        ("network", " ".join([net["name"], *(f"{k}={v}" for k, v in sorted(net["options"].items()))])),
+        ("weights", net["weights_sha256"]),
+        ("precision", card["precision"]),
+        *(("input" if i == 0 else "", _tensor(t)) for i, t in enumerate(facts["inputs"])),
+        *(("outputs" if i == 0 else "", _tensor(t)) for i, t in enumerate(facts["outputs"])),
+        (
+            "normalise",
+            f"scale {spec['scale']:.6g}, mean {_numbers(spec['mean'])}, std {_numbers(spec['std'])}",
+        ),
+        ("geometry", f"stride {geometry['stride']}, {sight}; at least {geometry['smallest_size']} pixels"),
+        (
+            "graph",
+            f"opset {facts['opsets'].get('ai.onnx')}, IR {facts['ir_version']}, {facts['nodes']} nodes",
+        ),
+        ("operators", operators),
+        ("verification", f"{verification['verdict']} against {verification['reference']}"),
+        ("", f"on {', '.join(verification['providers'])}; tolerance {verification['tolerance']}"),
+        ("", f"sizes {sizes}"),
+        ("", "blind: fewer than two labels were seen" if verification["blind"] else ""),
+        ("self-test", "; ".join(_case(case) for case in facts["selftest"]["cases"])),
+        ("produced by", produced),
+        *(("notes" if i == 0 else "", f"{k}: {v}") for i, (k, v) in enumerate(sorted(card["notes"].items()))),
+    ]
+    classes = [f"{c['id']:>3}  #{bytes(c['colour']).hex()}  {c['name']}" for c in card["classes"]]
+    lines += [("classes" if i == 0 else "", text) for i, text in enumerate(classes)]
+    return [(name, text) for name, text in lines if text]
+
+
+def _tensor(tensor: dict[str, Any]) -> str:
+    return f"{tensor['name']} {tensor['dtype']} [{', '.join(map(str, tensor['shape']))}]"
+
+
+def _numbers(values: list[float]) -> str:
+    shown = ", ".join(f"{value:g}" for value in values[:8])
+    return f"({shown}, ...)" if len(values) > 8 else f"({shown})"
+
+
+def _case(case: dict[str, Any]) -> str:
+    return f"{'x'.join(map(str, case['size']))} seed {case['seed']}, {case['decided']} pixels"

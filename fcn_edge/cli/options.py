@@ -1,0 +1,49 @@
+"""Options and arguments that several commands share, each declared once."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = [
+    "device_option",
+    "examples",
+    "json_option",
+    "model_argument",
+    "printable",
+    "quiet_option",
+    "threads_option",
+]
+
+model_argument = click.argument("model", metavar="MODEL.onnx")
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="auto (CUDA where it really starts, else the CPU), cpu, cuda, or any provider of this onnxruntime. "
+    "What is asked for is used or refused.",
+)
+
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Threads on the CPU.  [default: all cores this process may use]",
+)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else to stdout."
+)
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a command's help: lines that are shown as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def printable(text: str) -> str:
+    """Text out of a file, made safe for a terminal: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,133 @@
+"""`fcn-edge run`: pictures in, class maps and overlays out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fcn_edge.cli.options import (
+    device_option,
+    examples,
+    json_option,
+    model_argument,
+    printable,
+    quiet_option,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.folder import FileResult
+    from fcn_edge_runtime.segmenter import Segmenter
+
+__all__ = ["command"]
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+@click.command(
+    name="run",
+    epilog=examples(
+        "fcn-edge run road.onnx photo.jpg -o out",
+        "fcn-edge run road.onnx photos/ -o out --recursive --save labels,json",
+        "fcn-edge run road.onnx 'flight/**/*.tif' -o out --device cuda",
+    ),
+)
+@model_argument
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("-o", "--out", required=True, metavar="DIR", help="Folder for the results; made if missing.")
+@click.option(
+    "--save",
+    default="labels,overlay,json",
+    show_default=True,
+    callback=_names,
+    metavar="LIST",
+    help="What to write: labels, overlay, confidence, json.",
+)
+@device_option
+@threads_option
+@click.option("--recursive", is_flag=True, help="Search folders to their depth.")
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=100_000_000,
+    show_default=True,
+    help="Refuse larger pictures, before they are decoded.",
+)
+@json_option
+@quiet_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    model: str,
+    inputs: tuple[str, ...],
+    out: str,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Segment pictures with MODEL: files, folders and glob patterns.
+
+    For each picture STEM.labels.png (a palette PNG: its values are the class ids), STEM.overlay.png and
+    STEM.json (pixels and share of each class) are written to DIR; places below a folder are kept. A picture
+    that cannot be read is reported, the others are done, and the exit code is 1.
+    """
+    from fcn_edge_runtime.folder import find_jobs, segment_files
+    from fcn_edge_runtime.segmenter import Segmenter
+
+    save = given["save"]
+    jobs = find_jobs(inputs, recursive=given["recursive"])
+    outputs = ("labels", "confidence") if "confidence" in save else ("labels",)
+    with Segmenter(
+        model, given["device"], given["threads"], outputs=outputs, max_pixels=given["max_pixels"]
+    ) as segmenter:
+        results = segment_files(segmenter, jobs, Path(out), save)
+        done = list(_with_progress(results, len(jobs), quiet=quiet))
+        _show(model, segmenter, done, as_json=as_json)
+    failed = [result for result in done if result.error is not None]
+    for result in failed:
+        click.echo(f"failed: {printable(str(result.source))}: {printable(str(result.error))}", err=True)
+    if failed:
+        click.echo(f"error: {len(failed)} of {len(done)} images failed", err=True)
+        ctx.exit(1)
+
+
+def _with_progress(results: Iterable[FileResult], total: int, *, quiet: bool) -> Iterator[FileResult]:
+    if quiet or not sys.stderr.isatty():
+        yield from results
+        return
+    with click.progressbar(results, length=total, label="segmenting", file=sys.stderr) as bar:
+        yield from bar
+
+
+def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: bool) -> None:
+    session = segmenter.session
+    if as_json:
+        report = {
+            "model": model,
+            "sha256": segmenter.digest,
+            "device": session.device,
+            "provider": session.provider,
+            "why": session.why,
+            "images": [result.to_dict() for result in done if result.error is None],
+            "failed": [result.to_dict() for result in done if result.error is not None],
+        }
+        click.echo(json.dumps(report))
+        return
+    for result in done:
+        if result.error is None and result.size:
+            height, width = result.size
+            top = sorted((a for a in result.areas if a.pixels), key=lambda area: -area.pixels)[:3]
+            shares = ", ".join(f"{printable(area.name)} {area.share:.1%}" for area in top)
+            click.echo(
+                f"{printable(str(result.source))}: {width}x{height}, {result.milliseconds:.1f} ms: {shares}"
+            )
+    click.echo(f"ran on {session.device} ({session.why})", err=True)

@@ -1,0 +1,78 @@
+"""fcn-edge verify: the verdict again, for a file that exists."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from fcn_edge.cli.options import devices_option, json_option, net_options, quiet_option, sizes_option
+
+__all__ = ["command"]
+
+
+@click.command("verify")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("net")
+@net_options
+@sizes_option
+@devices_option
+@click.option(
+    "--reseal", is_flag=True, help="Take a file that was changed after export; seal it anew if it passes."
+)
+@quiet_option
+@json_option
+def command(
+    *,
+    model: Path,
+    net: str,
+    weights: str | None,
+    classes: str | None,
+    channels: int | None,
+    settings: tuple[str, ...],
+    card: Path | None,
+    images: tuple[str, ...],
+    sizes: tuple[tuple[int, int], ...],
+    devices: tuple[str, ...],
+    reseal: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Hold MODEL, an existing file, against NET and its weights in PyTorch.
+
+    Writes NAME.verification.json anew. Exits with 3 if the file does not decide like PyTorch. With --images it
+    is compared on your own frames, too.
+
+    \b
+    Examples:
+      fcn-edge verify r50.onnx fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc
+      fcn-edge verify my.onnx ./mynet.py:build --weights my.safetensors --images frames/
+      fcn-edge verify edited.onnx fcn_tiny --weights tiny.pth --reseal
+    """
+    from fcn_edge.stack import require_export
+
+    require_export()
+    from fcn_edge.cli.progress import StageLines, show_download
+    from fcn_edge.exporting import Request, verify_network
+    from fcn_edge.nets import parse_settings
+
+    request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
+    result = verify_network(
+        request,
+        model,
+        sizes=sizes,
+        devices=devices,
+        reseal=reseal,
+        progress=StageLines(quiet=quiet),
+        fetched=None if quiet else show_download,
+    )
+    if as_json:
+        click.echo(json.dumps({**asdict(result), "path": str(result.path), "report": str(result.report)}))
+        return
+    if not result.same_weights:
+        click.echo(
+            "note: the card names other weights than these (or none), though they decide alike", err=True
+        )
+    click.echo(f"{result.path}  verified  sha256 {result.digest}")

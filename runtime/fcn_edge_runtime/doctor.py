@@ -1,0 +1,225 @@
+"""What this machine can run, and why not: each provider is really started, in a process of its own.
+
+A provider with missing or mismatched libraries may crash or hang; the process and its time limit turn that
+into a line of the report.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import struct
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, distributions, version
+from typing import Any
+
+from fcn_edge_runtime.devices import cores, import_onnxruntime, install_hint, short_name
+from fcn_edge_runtime.errors import FcnEdgeError, ProviderError
+
+__all__ = ["EXTRAS", "Diagnosis", "ProviderState", "diagnose", "probe_model", "start_provider"]
+
+START_SECONDS = 120
+# Which distributions an extra brings; the exporter's are looked up by name and never imported here.
+EXTRAS = {
+    "images": ("pillow",),
+    "export": ("torch", "onnx", "onnxscript", "onnxsim", "safetensors"),
+    "demo": ("scikit-image",),
+}
+
+
+@dataclass(frozen=True)
+class ProviderState:
+    """Whether one provider works here.
+
+    Attributes:
+        device: the name to use with --device.
+        provider: onnxruntime's name.
+        built_in: whether the installed onnxruntime has it.
+        starts: whether it ran a small convolution, rightly.
+        why: why not, in one line; empty if it starts.
+    """
+
+    device: str
+    provider: str
+    built_in: bool
+    starts: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The report of `fcn-edge doctor`.
+
+    Attributes:
+        system: python, platform, cores.
+        packages: version by name of what matters, None where it is not installed.
+        extras: by extra, what is missing of it.
+        onnxruntime_error: why onnxruntime cannot be used at all; empty if it can.
+        providers: those of the build first, then the ones that another build would bring.
+        warnings: things that will go wrong later.
+    """
+
+    system: dict[str, str]
+    packages: dict[str, str | None]
+    extras: dict[str, tuple[str, ...]]
+    onnxruntime_error: str
+    providers: tuple[ProviderState, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def can_run(self) -> bool:
+        """Whether a model can be run here at all."""
+        return any(state.starts for state in self.providers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {**asdict(self), "can_run": self.can_run}
+
+
+def diagnose() -> Diagnosis:
+    """Look at the installation, and start every provider of the build once."""
+    installed = sorted(
+        {
+            name
+            for distribution in distributions()
+            if (name := (distribution.metadata["Name"] or "").lower()).startswith("onnxruntime")
+            and name not in {"onnxruntime-tools", "onnxruntime-extensions", "onnxruntime-genai"}
+        }
+    )
+    names = ("fcn-edge", "numpy", "click", *(part for parts in EXTRAS.values() for part in parts))
+    packages = {name: _version(name) for name in (*names[:3], *installed, *names[3:])}
+    warnings = []
+    if len(installed) > 1:
+        warnings.append(
+            f"{' and '.join(installed)} overwrite each other: uninstall all of them, then install one"
+        )
+    if sys.version_info < (3, 11):
+        warnings.append(f"export needs Python 3.11 or newer, this is {platform.python_version()}")
+    error = ""
+    providers: tuple[ProviderState, ...] = ()
+    try:
+        runtime = import_onnxruntime()
+        # Jetson's and self-built ones may come without a distribution of a known name.
+        packages.setdefault("onnxruntime", str(runtime.__version__))
+        providers = _provider_states(runtime)
+    except ProviderError as failure:
+        error = str(failure)
+    return Diagnosis(
+        system={
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "machine": platform.machine(),
+            "cores": str(cores()),
+        },
+        packages=packages,
+        extras={extra: tuple(p for p in parts if packages[p] is None) for extra, parts in EXTRAS.items()},
+        onnxruntime_error=error,
+        providers=providers,
+        warnings=tuple(warnings),
+    )
+
+
+def start_provider(provider: str) -> None:
+    """Start a provider in this process and let it run a small convolution.
+
+    Raises:
+        ProviderError: it does not start, or computes something else.
+    """
+    import numpy as np
+
+    from fcn_edge_runtime.session import open_session
+
+    session = open_session(probe_model(), provider, threads=1)
+    image = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+    result = session.run(image)["labels"]
+    if not np.allclose(result, 2 * image, rtol=1e-3):
+        raise ProviderError(f"the device '{session.device}' starts but computes wrong numbers")
+
+
+def probe_model() -> bytes:
+    """An ONNX model of one 1x1 convolution that doubles a float image (batch, 1, height, width)."""
+    shape = b"".join(_part(1, _part(2, name)) for name in (b"batch",))
+    shape += _part(1, _number(1, 1)) + _part(1, _part(2, b"height")) + _part(1, _part(2, b"width"))
+    float_tensor = _part(2, _part(1, _number(1, 1) + _part(2, shape)))
+    weight = b"".join(_number(1, 1) for _ in range(4)) + _number(2, 1)
+    weight += _part(8, b"weight") + _part(9, struct.pack("<f", 2.0))
+    node = _part(1, b"image") + _part(1, b"weight") + _part(2, b"labels") + _part(4, b"Conv")
+    graph = _part(1, node) + _part(2, b"probe") + _part(5, weight)
+    graph += _part(11, _part(1, b"image") + float_tensor) + _part(12, _part(1, b"labels") + float_tensor)
+    return _number(1, 10) + _part(7, graph) + _part(8, _part(1, b"") + _number(2, 18))
+
+
+def _part(number: int, payload: bytes) -> bytes:
+    """A protobuf field of bytes; payloads here are shorter than 16 KB."""
+    length = len(payload)
+    size = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
+    return bytes([number << 3 | 2]) + size + payload
+
+
+def _number(number: int, value: int) -> bytes:
+    return bytes([number << 3, value])
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _provider_states(runtime: Any) -> tuple[ProviderState, ...]:
+    built_in = runtime.get_available_providers()
+    states = [_started(provider) for provider in built_in]
+    states += [
+        ProviderState(
+            short_name(provider), provider, False, False, f"not in this onnxruntime: {install_hint(provider)}"
+        )
+        for provider in runtime.get_all_providers()
+        if provider not in built_in
+    ]
+    return tuple(states)
+
+
+def _started(provider: str) -> ProviderState:
+    """Start a provider in another process, and tell how it went."""
+    code = "import sys; from fcn_edge_runtime.doctor import _child; _child(sys.argv[1])"
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
+            [sys.executable, "-c", code, provider],
+            capture_output=True,
+            timeout=START_SECONDS,
+            check=False,
+            text=True,
+            errors="replace",
+            env=_child_environment(),
+        )
+        why = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else _crash(done)
+    except subprocess.TimeoutExpired:
+        why = f"it did not start within {START_SECONDS} seconds"
+    except (ValueError, IndexError, OSError) as error:
+        why = f"its trial process failed ({error})"
+    return ProviderState(short_name(provider), provider, True, not why, why)
+
+
+def _child_environment() -> dict[str, str]:
+    """The environment, with the import path of this process, so that the child finds what we found."""
+    import os
+
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def _child(provider: str) -> None:
+    why = ""
+    try:
+        start_provider(provider)
+    except FcnEdgeError as error:
+        why = str(error)
+    sys.stdout.write("\n" + json.dumps(why) + "\n")
+
+
+def _crash(done: subprocess.CompletedProcess[str]) -> str:
+    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+    last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+    return f"its trial process crashed with {how} ({last[0][:200]})"

@@ -1,0 +1,147 @@
+"""What a segmented image is: labels and scores, and ways to look at them with numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fcn_edge_runtime.card import Card, InputSpec
+from fcn_edge_runtime.errors import InputError
+
+__all__ = ["UNLABELLED_COLOUR", "Area", "Segmentation", "as_picture", "colour_table"]
+
+# PASCAL VOC's colour for "void".
+UNLABELLED_COLOUR = (224, 224, 192)
+
+
+@dataclass(frozen=True)
+class Area:
+    """How much of an image one class covers.
+
+    Attributes:
+        id: the value in `labels`.
+        name: the class, or "unlabelled".
+        colour: red, green, blue.
+        pixels: how many pixels have it.
+        share: the same as a part of all pixels, 0 to 1.
+    """
+
+    id: int
+    name: str
+    colour: tuple[int, int, int]
+    pixels: int
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """One segmented image, or a batch of them: then every array has N in front.
+
+    Attributes:
+        labels: (H, W) uint8, or uint16 above 255 classes: the class of each pixel.
+        card: the model's card: names and colours of the classes.
+        provider: what ran it, by onnxruntime's name.
+        milliseconds: time of the network, without reading the image.
+        confidence: (H, W) float32: the winner's probability; None if the file does not compute it.
+        probabilities: (classes, H, W) float32, or None.
+        logits: (classes, H, W) float32, or None.
+    """
+
+    labels: np.ndarray
+    card: Card
+    provider: str
+    milliseconds: float
+    confidence: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    logits: np.ndarray | None = None
+
+    def colored(self) -> np.ndarray:
+        """The labels in the colours of their classes: (H, W, 3) uint8 RGB."""
+        painted: np.ndarray = colour_table(self.card)[self.labels]
+        return painted
+
+    def overlay(self, image: np.ndarray, alpha: float = 0.5) -> np.ndarray:
+        """The image with the colours of its classes laid over it: (H, W, 3) uint8 RGB.
+
+        Where a class is drawn in black, as backgrounds are, and where nothing is labelled, the image stays
+        as it is.
+
+        Args:
+            image: the image that was segmented, of the same height and width (and batch).
+            alpha: 0 shows only the image, 1 only the colours.
+
+        Raises:
+            InputError: another size than that of the labels, or alpha outside of 0 to 1.
+        """
+        if not 0 <= alpha <= 1:
+            raise InputError(f"alpha is {alpha}, expected 0 to 1")
+        picture = as_picture(image, self.card.input, self.labels.ndim)
+        if picture.shape[:-1] != self.labels.shape:
+            raise InputError(
+                f"the image has shape {image.shape}, expected that of the labels, {self.labels.shape}: "
+                "give the image that was segmented"
+            )
+        colours = colour_table(self.card)
+        # 256ths and integers: the same picture on every machine, and no float copy of it.
+        weights = np.full(len(colours), round(alpha * 256), np.int32)
+        weights[(colours == 0).all(axis=1)] = 0
+        weights[self.card.unlabelled] = 0
+        weight = weights[self.labels][..., None]
+        blended: np.ndarray = (picture * (256 - weight) + colours[self.labels] * weight + 128) >> 8
+        return blended.astype(np.uint8)
+
+    def areas(self) -> tuple[Area, ...]:
+        """Pixels and share of every class, in order of ids, and of the unlabelled last.
+
+        A batch is counted as a whole. The pixels add up to all pixels, and the shares to 1.
+        """
+        counts = np.bincount(self.labels.ravel(), minlength=self.card.unlabelled + 1)
+        total = self.labels.size
+        entries = [(c.id, c.name, c.colour) for c in self.card.classes]
+        entries.append((self.card.unlabelled, "unlabelled", UNLABELLED_COLOUR))
+        return tuple(
+            Area(number, name, colour, int(counts[number]), float(counts[number] / total))
+            for number, name, colour in entries
+        )
+
+
+def colour_table(card: Card) -> np.ndarray:
+    """A colour for every possible label: (256 or 65536, 3) uint8; labels that are no class are unlabelled."""
+    table = np.tile(np.array(UNLABELLED_COLOUR, np.uint8), (card.unlabelled + 1, 1))
+    for entry in card.classes:
+        table[entry.id] = entry.colour
+    return table
+
+
+def as_picture(image: np.ndarray, spec: InputSpec, rank: int = 2) -> np.ndarray:
+    """An image as the model takes it, made fit to look at: (H, W, 3) uint8 RGB.
+
+    One channel becomes grey, more than three show their first three. uint16 is scaled to 0..255; floats are
+    scaled so that pixel * scale = 1 is white, and clipped.
+
+    Args:
+        image: (H, W, C), or (N, H, W, C) with `rank` 3; a missing channel axis is added.
+        spec: the model's input.
+        rank: dimensions of the labels that belong to the image.
+
+    Raises:
+        InputError: the array has another rank, or a dtype of no image.
+    """
+    if image.ndim == rank:
+        image = image[..., None]
+    if image.ndim != rank + 1 or image.shape[-1] not in {1, 3, spec.channels}:
+        raise InputError(
+            f"the image has shape {image.shape}, expected the image that was segmented, "
+            f"with {spec.channels} channels"
+        )
+    image = np.repeat(image, 3, axis=-1) if image.shape[-1] < 3 else image[..., :3]
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype.newbyteorder("=") == np.uint16:
+        return (image >> 8).astype(np.uint8)
+    if image.dtype.kind == "f":
+        scaled = np.nan_to_num(image.astype(np.float32) * np.float32(255 * spec.scale))
+        shown: np.ndarray = np.clip(np.rint(scaled), 0, 255)
+        return shown.astype(np.uint8)
+    raise InputError(f"the image's dtype is {image.dtype}, expected uint8, uint16 or float32")

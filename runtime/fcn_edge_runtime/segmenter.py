@@ -1,0 +1,173 @@
+"""Segmenter: an image in, a Segmentation out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.arrays import MAX_PIXELS, as_batch
+from fcn_edge_runtime.card import Card
+from fcn_edge_runtime.errors import ModelError, UsageError
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.segmentation import Segmentation
+from fcn_edge_runtime.selftest import require_passed, run_selftest
+from fcn_edge_runtime.session import Session, SessionExtra, open_session
+
+__all__ = ["Segmenter"]
+
+
+class Segmenter:
+    """A model, opened on a device and ready for images. Safe to call from many threads at once.
+
+    On a provider that the model was not verified on, its self-test runs when it is opened: a device that
+    decides otherwise than PyTorch is refused before it sees a frame.
+
+    Args:
+        path: a model that `fcn-edge export` wrote.
+        device: "auto" (CUDA where it really starts, else the CPU), "cpu", "cuda", or any other provider of
+            the installed onnxruntime. What is asked for is used or refused.
+        threads: threads on the CPU; None means all cores this process may use.
+        outputs: which of the file's outputs to compute, `labels` always; None means all of them.
+        max_pixels: refuse batches with more pixels, N * H * W, than this.
+        extra: rarely needed options of the session.
+
+    Attributes:
+        card: what the model says about itself.
+        digest: the SHA-256 of the file.
+        session: provider, device, and why it was taken.
+        outputs: the outputs that are computed.
+        max_pixels: the limit on pixels.
+
+    Raises:
+        ModelError: the file is missing, foreign, damaged, or onnxruntime cannot load it.
+        ProviderError: onnxruntime or the device is not there, or does not start.
+        VerificationError: the self-test failed on this device.
+        UsageError: there is no such device or output, or an option is out of range.
+    """
+
+    card: Card
+    digest: str
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: str = "auto",
+        threads: int | None = None,
+        *,
+        outputs: Sequence[str] | None = None,
+        max_pixels: int = MAX_PIXELS,
+        extra: SessionExtra | None = None,
+    ) -> None:
+        if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
+            raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
+        self._recipe: dict[str, Any] = {
+            "device": device,
+            "threads": threads,
+            "outputs": outputs,
+            "max_pixels": max_pixels,
+            "extra": extra,
+        }
+        self._path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - keeps symbolic links as given
+        self.max_pixels = max_pixels
+        self._process = os.getpid()
+        with ModelFile.open(path) as model:
+            self.card, self.digest = model.card, model.digest
+            session = open_session(model, device, threads=threads, extra=extra)
+            if session.provider not in model.card.verification.providers:
+                require_passed(run_selftest(session, model.card, model.golden))
+        self.outputs = _wanted(outputs, session.outputs)
+        self._session: Session | None = session
+
+    @property
+    def session(self) -> Session:
+        """The open session: its provider, its device, and why it was taken."""
+        session = self._session
+        if session is None:
+            raise UsageError(f"the segmenter of {self._path.name} was closed: open a new one")
+        if os.getpid() != self._process:
+            # onnxruntime's threads stay behind in the parent: a call would wait for them forever.
+            raise UsageError(
+                "this segmenter was opened before the process forked: open one in each process, "
+                "or start processes by 'spawn'"
+            )
+        return session
+
+    def __call__(self, image: np.ndarray) -> Segmentation:
+        """Segment one image or a batch. The array is not changed; after an error the segmenter works on.
+
+        Args:
+            image: (H, W, C) or (N, H, W, C) of the card's dtype, RGB where C is 3; (H, W) where C is 1.
+
+        Raises:
+            InputError: the array cannot be segmented as it is: got, expected, and the mend.
+            ModelError: onnxruntime failed, or gave something that breaks the contract.
+            ProviderError: the device failed.
+        """
+        session = self.session
+        batch, single = as_batch(image, self.card, self.max_pixels)
+        start = time.perf_counter()
+        values = session.run(batch, self.outputs)
+        milliseconds = (time.perf_counter() - start) * 1000
+        _check_values(values, batch, self.card)
+        arrays = {name: value[0] for name, value in values.items()} if single else values
+        return Segmentation(card=self.card, provider=session.provider, milliseconds=milliseconds, **arrays)
+
+    def close(self) -> None:
+        """Free the session. Calls that are under way finish; later ones raise UsageError."""
+        self._session = None
+
+    def __enter__(self) -> Segmenter:  # noqa: PYI034 - typing.Self came with Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._session is None else self._session.device
+        return f"<Segmenter {self._path.name} {state}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, it is the path and the options: another process opens the same file again."""
+        return _reopened, (self._path, self.digest, self._recipe)
+
+
+def _reopened(path: Path, digest: str, recipe: dict[str, Any]) -> Segmenter:
+    segmenter = Segmenter(path, **recipe)
+    if segmenter.digest != digest:
+        segmenter.close()
+        raise ModelError(f"{path} is no longer the model that was opened (its digest differs): open it anew")
+    return segmenter
+
+
+def _wanted(outputs: Sequence[str] | None, offered: tuple[str, ...]) -> tuple[str, ...]:
+    if outputs is None:
+        return offered
+    unknown = [name for name in outputs if name not in offered]
+    if isinstance(outputs, str) or unknown:
+        raise UsageError(
+            f"the model has no outputs {', '.join(unknown) or outputs!r}, it has {', '.join(offered)}: "
+            "export it again with --outputs"
+        )
+    return ("labels", *(name for name in outputs if name != "labels"))
+
+
+def _check_values(values: dict[str, np.ndarray], batch: np.ndarray, card: Card) -> None:
+    """The last line of defence: a result of another form than the contract's is no result."""
+    labels = values["labels"]
+    if labels.shape != batch.shape[:3] or labels.dtype != card.label_dtype:
+        raise ModelError(
+            f"the model gave labels {labels.shape} {labels.dtype}, "
+            f"expected {batch.shape[:3]} {card.label_dtype}: export again"
+        )
+    # Only float images can hold numbers that overflow in the network.
+    scores = values.get("confidence")
+    if card.input.dtype == "float32" and scores is not None and not np.isfinite(scores).all():
+        raise ModelError("the network's numbers overflowed for this image: check the range of its values")
