@@ -8,12 +8,21 @@ from pathlib import Path
 
 import click
 
-from fcn_edge.cli.options import devices_option, json_option, net_options, quiet_option, sizes_option
+from fcn_edge.cli.export_options import devices_option, net_options, sizes_option
+from fcn_edge.cli.options import examples, json_option, quiet_option
 
 __all__ = ["command"]
 
 
-@click.command("export")
+@click.command(
+    "export",
+    epilog=examples(
+        "fcn-edge export fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc -o r50.onnx",
+        "fcn-edge export fcn_resnet18 --set output_stride=8 --weights random:0 --classes 5 -o r18.onnx",
+        "fcn-edge export ./mynet.py:build --weights my.safetensors --classes classes.json -o my.onnx",
+        "fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx",
+    ),
+)
 @click.argument("net")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write, NAME.onnx."
@@ -53,13 +62,6 @@ def command(
     NET is a name from `fcn-edge nets`, package.module:callable, or path/to/file.py:callable. The file takes
     images of any size, holds normalisation, argmax, class names and colours, and is written only if it agrees
     with PyTorch at many sizes. NAME.verification.json beside it says what was compared.
-
-    \b
-    Examples:
-      fcn-edge export fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc -o r50.onnx
-      fcn-edge export fcn_resnet18 --set output_stride=8 --weights random:0 --classes 5 -o r18.onnx
-      fcn-edge export ./mynet.py:build --weights my.safetensors --classes classes.json -o my.onnx
-      fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx
     """
     from fcn_edge.stack import require_export
 

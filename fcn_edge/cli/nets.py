@@ -7,22 +7,23 @@ from dataclasses import asdict
 
 import click
 
-from fcn_edge.cli.options import json_option
+from fcn_edge.cli.options import examples, json_option
 
 __all__ = ["command"]
 
 
-@click.command("nets")
+@click.command(
+    "nets",
+    epilog=examples(
+        "fcn-edge nets",
+        "fcn-edge nets --json",
+    ),
+)
 @json_option
 def command(*, as_json: bool) -> None:
     """List the networks and recipes that can be exported by name.
 
     A network needs weights; a recipe is a network with its weights, classes and input.
-
-    \b
-    Examples:
-      fcn-edge nets
-      fcn-edge nets --json
     """
     from fcn_edge.nets import entries
     from fcn_edge.recipes import recipes

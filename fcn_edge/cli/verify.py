@@ -8,12 +8,20 @@ from pathlib import Path
 
 import click
 
-from fcn_edge.cli.options import devices_option, json_option, net_options, quiet_option, sizes_option
+from fcn_edge.cli.export_options import devices_option, net_options, sizes_option
+from fcn_edge.cli.options import examples, json_option, quiet_option
 
 __all__ = ["command"]
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    epilog=examples(
+        "fcn-edge verify r50.onnx fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc",
+        "fcn-edge verify my.onnx ./mynet.py:build --weights my.safetensors --images frames/",
+        "fcn-edge verify edited.onnx fcn_tiny --weights tiny.pth --reseal",
+    ),
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("net")
 @net_options
@@ -42,14 +50,8 @@ def command(
 ) -> None:
     """Hold MODEL, an existing file, against NET and its weights in PyTorch.
 
-    Writes NAME.verification.json anew. Exits with 3 if the file does not decide like PyTorch. With --images it
-    is compared on your own frames, too.
-
-    \b
-    Examples:
-      fcn-edge verify r50.onnx fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc
-      fcn-edge verify my.onnx ./mynet.py:build --weights my.safetensors --images frames/
-      fcn-edge verify edited.onnx fcn_tiny --weights tiny.pth --reseal
+    Writes NAME.verification.json anew. Exits with 3 if the file does not decide like PyTorch. With
+    --images it is compared on your own frames, too.
     """
     from fcn_edge.stack import require_export
 

@@ -1,0 +1,81 @@
+"""Options that `export` and `verify` share: which network, which weights, where to compare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["devices_option", "net_options", "sizes_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WEIGHTS = click.option(
+    "--weights",
+    metavar="FILE|URL|random[:SEED]|built",
+    help="A .safetensors, .pth or .pt file; a URL, checked against the hash in its name or #sha256=...; "
+    "random for an untrained network; built for what your own callable loaded. A recipe brings its own.",
+)
+_CLASSES = click.option(
+    "--classes",
+    metavar="N|voc|cityscapes|FILE",
+    help="Names and colours: a known list, a number, or a .json or .toml file. 1 is a binary network.",
+)
+_CHANNELS = click.option(
+    "--channels", type=click.IntRange(1, 4096), metavar="N", help="Channels of the image.  [default: 3]"
+)
+_SETTINGS = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the network; repeatable."
+)
+_CARD = click.option(
+    "--card",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Name, description, license, classes and input (dtype, scale, mean, std), as JSON or TOML.",
+)
+_IMAGES = click.option(
+    "--images",
+    multiple=True,
+    metavar="DIR",
+    help="Compare on your own frames, too: a folder, file or pattern; repeatable.",
+)
+
+devices_option = click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    default=("cpu",),
+    show_default=True,
+    metavar="NAME",
+    help="Where to compare with PyTorch; repeatable, e.g. --device cpu --device cuda.",
+)
+
+
+def _sizes(_: click.Context, __: click.Parameter, value: str | None) -> tuple[tuple[int, int], ...]:
+    found = []
+    for text in (value or "").split(","):
+        if not text.strip():
+            continue
+        match = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text.strip().lower())
+        if match is None:
+            raise click.BadParameter(f"got {text.strip()!r}, expected HEIGHTxWIDTH such as 480x640")
+        found.append((int(match[1]), int(match[2])))
+    return tuple(found)
+
+
+sizes_option = click.option(
+    "--sizes",
+    metavar="HxW,...",
+    callback=_sizes,
+    help="Compare at these sizes, too, such as 480x640,720x1280.",
+)
+
+
+def net_options(command: F) -> F:
+    """The options that say which network and weights, and what its card says."""
+    for option in reversed((_WEIGHTS, _CLASSES, _CHANNELS, _SETTINGS, _CARD, _IMAGES)):
+        command = option(command)
+    return command

@@ -1,0 +1,188 @@
+"""From what a user types to an export: network or recipe, weights, card, frames, then `fcn_edge_export`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from fcn_edge.cards import card_from, description_from, read_classes, read_description
+from fcn_edge.nets import NetSpec, resolve
+from fcn_edge.nets.weights import RandomWeights, Weights, build_with_weights, parse_weights
+from fcn_edge.recipes import Recipe, find_recipe
+from fcn_edge_export import ExportResult, VerifyResult, export, verify_file
+from fcn_edge_export.progress import Progress
+from fcn_edge_runtime.card import Card, InputSpec, NetInfo
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.folder import find_jobs
+from fcn_edge_runtime.images import read_image
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Request", "export_network", "verify_network"]
+
+Fetched = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A network and its weights, as typed.
+
+    Attributes:
+        net: a recipe, a network of the registry, `package.module:callable` or `file.py:callable`.
+        weights: FILE, URL, random[:SEED] or built; None takes the recipe's.
+        classes: voc, cityscapes, a number or a file; None takes the recipe's, or numbers them.
+        channels: of the image; None takes the recipe's or the network's.
+        settings: options of the network, text or values.
+        card: a card file.
+        images: folders or files of frames to verify at.
+    """
+
+    net: str
+    weights: str | None = None
+    classes: str | None = None
+    channels: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    card: Path | None = None
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A request resolved: nothing is built or fetched yet."""
+
+    spec: NetSpec
+    weights: Weights
+    card: Card
+
+
+def export_network(
+    request: Request,
+    output: Path,
+    *,
+    outputs: Sequence[str],
+    sizes: Sequence[tuple[int, int]],
+    devices: Sequence[str],
+    allow_unsimplified: bool,
+    progress: Progress,
+    fetched: Fetched | None = None,
+) -> ExportResult:
+    """Build the network that was asked for and export it.
+
+    Raises:
+        UsageError: a name, option, class list or card that does not exist or fit.
+        CheckpointError: the weights cannot be fetched or read, or do not fit.
+        VerificationError, ArtifactError, ProviderError: see `fcn_edge_export.export`.
+    """
+    plan = _plan(request)
+    frames = _frames(request.images, plan.card.input)
+    net = _built(plan, fetched)
+    return export(
+        net,
+        plan.card,
+        output,
+        trained=not isinstance(plan.weights, RandomWeights),
+        outputs=outputs,
+        sizes=sizes,
+        images=frames,
+        devices=devices,
+        allow_unsimplified=allow_unsimplified,
+        progress=progress,
+    )
+
+
+def verify_network(
+    request: Request,
+    model: Path,
+    *,
+    sizes: Sequence[tuple[int, int]],
+    devices: Sequence[str],
+    reseal: bool,
+    progress: Progress,
+    fetched: Fetched | None = None,
+) -> VerifyResult:
+    """Build the network that was asked for and hold an existing file against it.
+
+    Raises:
+        UsageError, CheckpointError: as `export_network`.
+        VerificationError, ModelError, ProviderError: see `fcn_edge_export.verify_file`.
+    """
+    plan = _plan(request)
+    return verify_file(
+        model,
+        _built(plan, fetched),
+        sizes=sizes,
+        images=lambda card: _frames(request.images, card.input),
+        devices=devices,
+        reseal=reseal,
+        progress=progress,
+    )
+
+
+def _plan(request: Request) -> _Plan:
+    recipe = find_recipe(request.net)
+    options = {**(recipe.options if recipe else {}), **request.settings}
+    classes = read_classes(request.classes) if request.classes is not None else None
+    if request.card is not None:
+        described = read_description(request.card)
+    else:
+        described = description_from(recipe.card if recipe else {}, f"the recipe {request.net}")
+    if classes is not None and described.classes is not None and request.card is not None:
+        raise UsageError(f"classes are given twice: by --classes and by {request.card}")
+    named = classes if classes is not None else described.classes
+    name = recipe.net if recipe else request.net
+    own = ":" in name  # the user's own callable gets its options and nothing else
+    channels = request.channels or (described.input or {}).get("channels")
+    spec = resolve(
+        name,
+        num_classes=_scores(named, request.classes) if not own else None,
+        in_channels=None if own else channels,
+        options=options,
+    )
+    card = card_from(
+        described,
+        name=recipe.name if recipe else spec.name.split(":")[-1 if spec.name.endswith(".py") else 0],
+        net=NetInfo(spec.name, dict(spec.options)),
+        classes=classes,
+        channels=channels or _channels_of(spec),
+    )
+    return _Plan(spec, parse_weights(*_weights(request, recipe)), card)
+
+
+def _scores(named: Sequence[object] | None, typed: str | None) -> int | None:
+    """Channels of the logits for these classes: `--classes 1` is a binary network with one score."""
+    if typed == "1":
+        return 1
+    return len(named) if named is not None else None
+
+
+def _channels_of(spec: NetSpec) -> int | None:
+    value = spec.options.get("in_channels")
+    return value if isinstance(value, int) else None
+
+
+def _weights(request: Request, recipe: Recipe | None) -> tuple[str, str | None]:
+    if request.weights is not None:
+        return request.weights, None
+    if recipe is None:
+        raise UsageError(
+            f"no weights are given for {request.net}: add --weights FILE or URL, --weights random[:SEED] for "
+            "an untrained network, or --weights built for what your own callable loaded"
+        )
+    return recipe.weights, recipe.sha256
+
+
+def _built(plan: _Plan, fetched: Fetched | None) -> nn.Module:
+    return build_with_weights(plan.spec, plan.weights, progress=fetched)
+
+
+def _frames(paths: Sequence[str], spec: InputSpec) -> dict[str, Callable[[], npt.NDArray[Any]]]:
+    """The user's frames by name, read when their turn comes, so that a long sequence costs no memory."""
+    if not paths:
+        return {}
+    sources = [job.source for job in find_jobs(paths)]
+    return {str(source): (lambda source=source: read_image(source, spec)) for source in sources}  # type: ignore[misc]  # the default binds this frame

@@ -1,0 +1,102 @@
+"""Recipes: everything it takes to export a known model, in one TOML file each.
+
+A recipe names the network and its options, the classes and the input, and where the weights are: a file
+beside it, or a URL with its SHA-256. They live in the repository's `models` folder and travel in the wheel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fcn_edge_runtime.errors import UsageError
+
+__all__ = ["Recipe", "find_recipe", "recipes"]
+
+# In a wheel the recipes lie inside the package; in a checkout beside it.
+FOLDERS = (Path(__file__).parent / "_models", Path(__file__).parent.parent / "models")
+FIELDS = {
+    "summary",
+    "net",
+    "options",
+    "weights",
+    "sha256",
+    "name",
+    "description",
+    "license",
+    "classes",
+    "input",
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One model that can be exported by name.
+
+    Attributes:
+        name: what a user types; the file's name without `.toml`.
+        summary: one line for the list.
+        net: a network of the registry.
+        options: its options.
+        weights: a path, or a URL.
+        sha256: of a URL's file; None where its name says it.
+        card: name, description, license, classes and input, as in a card file.
+        path: of the recipe.
+    """
+
+    name: str
+    summary: str
+    net: str
+    options: dict[str, Any]
+    weights: str
+    sha256: str | None
+    card: dict[str, Any]
+    path: Path
+
+
+def recipes() -> tuple[Recipe, ...]:
+    """Every recipe, by name. Reading them loads no torch.
+
+    Raises:
+        UsageError: a recipe is not as it should be.
+    """
+    folder = next((f for f in FOLDERS if f.is_dir()), None)
+    return tuple(_read(path) for path in sorted(folder.glob("*.toml"))) if folder else ()
+
+
+def find_recipe(name: str) -> Recipe | None:
+    """The recipe of that name, or None."""
+    return next((r for r in recipes() if r.name == name), None)
+
+
+def _read(path: Path) -> Recipe:
+    import tomllib
+
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the recipe {path} cannot be read: {error}") from None
+    if unknown := set(data) - FIELDS:
+        _refuse(path, min(unknown), "there", "only " + ", ".join(sorted(FIELDS)))
+    for key in ("summary", "net", "weights", "license"):
+        if not isinstance(data.get(key), str):
+            _refuse(path, key, data.get(key), "text")
+    weights = data["weights"]
+    return Recipe(
+        name=path.stem,
+        summary=data["summary"],
+        net=data["net"],
+        options=dict(data.get("options", {})),
+        weights=weights if "://" in weights else str(path.parent / weights),
+        sha256=data.get("sha256"),
+        card={
+            "name": path.stem,
+            **{k: data[k] for k in ("name", "description", "license", "classes", "input") if k in data},
+        },
+        path=path,
+    )
+
+
+def _refuse(path: Path, key: str, got: object, expected: str) -> NoReturn:
+    raise UsageError(f"the recipe {path}: {key} is {got!r}, expected {expected}")
