@@ -1,0 +1,61 @@
+# Everything a fresh machine needs is set up by these targets; run them as often as you like.
+#   make demo         export, verify and run an example on real photographs
+#   make test         the tests (under ten minutes on two cores); make test-all adds the long ones
+#   make check        ruff, mypy strict, import walls
+#   make test-oldest  a file exported by the newest stack, run on Python 3.10, numpy 1.24.4, onnxruntime 1.18.0
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
+
+OLDEST_PYTHON ?= $(shell command -v python3.10 >/dev/null 2>&1 && python3.10 --version >/dev/null 2>&1 && echo python3.10 \
+	|| ls $(HOME)/.pyenv/versions/3.10.*/bin/python3.10 2>/dev/null | tail -n 1)
+OLDEST := .venv-oldest
+
+.PHONY: help demo test test-all check test-oldest format clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# The stamp is newer than what it was installed from, so setting up again costs nothing until that changes.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "got Python %d.%d, expected 3.11 or newer: make PYTHON=python3.11" % sys.version_info[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/fcn-edge demo -o demo-out
+
+test: $(VENV)/.ready
+	$(PYTEST) -n $(WORKERS) -m 'not slow'
+
+test-all: $(VENV)/.ready
+	$(PYTEST) -n $(WORKERS)
+	$(MAKE) test-oldest
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+$(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
+	@test -n "$(OLDEST_PYTHON)" || { echo 'there is no Python 3.10 here: make test-oldest OLDEST_PYTHON=/path/to/python3.10'; exit 1; }
+	test -x $(OLDEST)/bin/python || $(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt '.[cpu,images]' pytest
+	touch $@
+
+test-oldest: $(VENV)/.ready $(OLDEST)/.ready
+	$(BIN)/python tests/oldest/make_models.py build/oldest
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
+	cd build/oldest && ../../$(OLDEST)/bin/python -m pytest -p no:cacheprovider -c /dev/null --rootdir . ../../tests/oldest/check_oldest.py
+
+clean:
+	rm -rf $(VENV) $(OLDEST) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
