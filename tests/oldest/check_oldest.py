@@ -1,4 +1,4 @@
-"""Run by `make test-oldest` on Python 3.10, numpy 1.24.4 and onnxruntime 1.18.0, in the folder of the models."""
+"""Run by `make test-oldest`, in the folder of the models, on the oldest stack we claim."""
 
 from __future__ import annotations
 
