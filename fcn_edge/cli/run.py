@@ -92,9 +92,12 @@ def command(
         results = segment_files(segmenter, jobs, Path(out), save)
         done = list(_with_progress(results, len(jobs), quiet=quiet))
         _show(model, segmenter, done, as_json=as_json)
+        if not quiet:
+            click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
     failed = [result for result in done if result.error is not None]
     for result in failed:
-        click.echo(f"failed: {printable(str(result.source))}: {printable(str(result.error))}", err=True)
+        source, error = str(result.source), str(result.error)
+        click.echo(f"failed: {printable(error if source in error else f'{source}: {error}')}", err=True)
     if failed:
         click.echo(f"error: {len(failed)} of {len(done)} images failed", err=True)
         ctx.exit(1)
@@ -130,4 +133,3 @@ def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: 
             click.echo(
                 f"{printable(str(result.source))}: {width}x{height}, {result.milliseconds:.1f} ms: {shares}"
             )
-    click.echo(f"ran on {session.device} ({session.why})", err=True)

@@ -172,7 +172,7 @@ class _Recipe:
     extra: SessionExtra
 
     def on(self, provider: str, why: str) -> Session:
-        """Make the session on this provider, with the CPU behind it for operators that it lacks, or raise."""
+        """Make the session on this provider, the CPU behind it for operators it lacks, or raise."""
         if provider == CPU:
             raw, said = self._created(provider), ""
         else:
@@ -187,9 +187,9 @@ class _Recipe:
                 raise _refusal(provider, str(failure), said)
         if raw.get_providers()[0] != provider:
             raise _refusal(provider, "", said)
-        if provider != CPU and _nodes_on(raw, provider) == 0:  # Azure's only calls remote services, say
+        if provider != CPU and _nodes_on(raw, provider) == 0:
             raise ProviderError(
-                f"the device '{short_name(provider)}' takes no operator of this model, so all of it would run "
+                f"the device '{short_name(provider)}' takes no operator of this model, all of it would run "
                 "on the CPU: ask for cpu or another device"
             )
         outputs = tuple(output.name for output in raw.get_outputs())

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from fcn_edge_runtime.errors import ModelError
 
-__all__ = ["ModelSummary", "TensorInfo", "summarise"]
+__all__ = ["BYTES", "VARINT", "ModelSummary", "TensorInfo", "Walk", "summarise"]
 
 MAX_FIELDS = 1_000_000
 MAX_DEPTH = 64
@@ -24,7 +24,7 @@ MAX_TENSORS = 4096
 MAX_METADATA = 16 << 20
 MAX_RANK = 64
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 # Bits of one element by TensorProto.DataType; strings (8) have no size of their own.
 _BITS = {
@@ -100,7 +100,7 @@ class ModelSummary:
 
 
 @dataclass
-class _Walk:
+class Walk:
     """The walker's state: the buffer, what is left of its budget, and what it has found."""
 
     buffer: memoryview
@@ -142,20 +142,29 @@ class _Walk:
             number, wire = tag >> 3, tag & 7
             if number == 0 or number >= 1 << 29:
                 raise _damaged(f"field number {number} does not exist")
-            if wire == _VARINT:
+            if wire == VARINT:
                 value, position = self.varint(position, end)
                 yield number, wire, value, 0
                 continue
-            if wire == _BYTES:
+            if wire == BYTES:
                 length, position = self.varint(position, end)
-            elif wire in (_FIXED64, _FIXED32):
-                length = 8 if wire == _FIXED64 else 4
+            elif wire in (FIXED64, FIXED32):
+                length = 8 if wire == FIXED64 else 4
             else:
                 raise _damaged(f"wire type {wire} is not used by ONNX")
             if length > end - position:
                 raise _damaged("a field is longer than the message that holds it")
             yield number, wire, position, position + length
             position += length
+
+    def packed(self, wire: int, value: int, stop: int) -> Iterator[int]:
+        """The numbers of a repeated integer field, packed or not."""
+        if wire == VARINT:
+            yield value
+        elif wire == BYTES:
+            while value < stop:
+                number, value = self.varint(value, stop)
+                yield number
 
     def text(self, start: int, end: int) -> str:
         """The text in buffer[start:end]; bytes that are no UTF-8 become a replacement mark."""
@@ -174,7 +183,7 @@ def summarise(buffer: bytes | bytearray | memoryview) -> ModelSummary:
         ModelError: the bytes are no protobuf of ONNX's form, or beyond the limits of this module.
     """
     with memoryview(buffer) as view:
-        walk = _Walk(view.cast("B"))
+        walk = Walk(view.cast("B"))
         stack: list[tuple[str, int, int, int]] = [("model", 0, len(walk.buffer), 0)]
         while stack:
             message, start, end, depth = stack.pop()
@@ -188,7 +197,7 @@ def summarise(buffer: bytes | bytearray | memoryview) -> ModelSummary:
                 stack += [
                     (children[number], value, stop, depth + 1)
                     for number, wire, value, stop in walk.fields(start, end)
-                    if wire == _BYTES and number in children
+                    if wire == BYTES and number in children
                 ]
     if walk.graphs != 1:
         raise _damaged(f"it holds {walk.graphs} graphs, expected one")
@@ -212,28 +221,28 @@ def _damaged(what: str) -> ModelError:
     return ModelError(f"the file is no ONNX model, or damaged ({what}): export again")
 
 
-def _model(walk: _Walk, start: int, end: int) -> None:
+def _model(walk: Walk, start: int, end: int) -> None:
     for number, wire, value, _ in walk.fields(start, end):
-        if number == 1 and wire == _VARINT:
+        if number == 1 and wire == VARINT:
             walk.ir_version = value
 
 
-def _graph(walk: _Walk, start: int, end: int) -> None:
+def _graph(walk: Walk, start: int, end: int) -> None:
     del start, end
     walk.graphs += 1
 
 
-def _function(walk: _Walk, start: int, end: int) -> None:
+def _function(walk: Walk, start: int, end: int) -> None:
     del start, end
     walk.functions += 1
 
 
-def _opset(walk: _Walk, start: int, end: int) -> None:
+def _opset(walk: Walk, start: int, end: int) -> None:
     domain, version = "", 0
     for number, wire, value, stop in walk.fields(start, end):
-        if number == 1 and wire == _BYTES:
+        if number == 1 and wire == BYTES:
             domain = walk.text(value, stop)
-        elif number == 2 and wire == _VARINT:
+        elif number == 2 and wire == VARINT:
             version = value
     domain = "" if domain == "ai.onnx" else domain  # two names of one domain
     if domain in walk.opsets:
@@ -241,49 +250,49 @@ def _opset(walk: _Walk, start: int, end: int) -> None:
     walk.opsets[domain] = version
 
 
-def _metadata(walk: _Walk, start: int, end: int) -> None:
+def _metadata(walk: Walk, start: int, end: int) -> None:
     key, value = "", b""
     walk.metadata_left -= end - start
     if walk.metadata_left < 0:
         raise _damaged(f"its metadata has more than {MAX_METADATA} bytes")
     for number, wire, position, stop in walk.fields(start, end):
-        if number == 1 and wire == _BYTES:
+        if number == 1 and wire == BYTES:
             key = walk.text(position, stop)
-        elif number == 2 and wire == _BYTES:
+        elif number == 2 and wire == BYTES:
             value = bytes(walk.buffer[position:stop])
     if key in walk.metadata:
         raise _damaged(f"the metadata entry {key!r} is there twice")
     walk.metadata[key] = value
 
 
-def _node(walk: _Walk, start: int, end: int) -> None:
+def _node(walk: Walk, start: int, end: int) -> None:
     op_type = domain = ""
     for number, wire, value, stop in walk.fields(start, end):
-        if number == 4 and wire == _BYTES:
+        if number == 4 and wire == BYTES:
             op_type = walk.text(value, stop)
-        elif number == 7 and wire == _BYTES:
+        elif number == 7 and wire == BYTES:
             domain = walk.text(value, stop)
     walk.nodes += 1
     walk.ops[op_type if domain in ("", "ai.onnx") else f"{domain}::{op_type}"] += 1
 
 
-def _tensor(walk: _Walk, start: int, end: int) -> int:
+def _tensor(walk: Walk, start: int, end: int) -> int:
     """Note the tensor's declared size and whether its data lies outside. Returns its elements."""
     name, elem_type, external, elements, rank = "", 0, False, 1, 0
     for number, wire, value, stop in walk.fields(start, end):
         if number == 1:
-            for size in _packed(walk, wire, value, stop):
+            for size in walk.packed(wire, value, stop):
                 if size >= 1 << 63:
                     raise _damaged("a tensor has a negative size")
                 rank += 1
                 if rank > MAX_RANK:
                     raise _damaged(f"a tensor has more than {MAX_RANK} dimensions")
                 elements *= size
-        elif number == 2 and wire == _VARINT:
+        elif number == 2 and wire == VARINT:
             elem_type = value
-        elif number == 8 and wire == _BYTES:
+        elif number == 8 and wire == BYTES:
             name = walk.text(value, stop)
-        elif (number == 13 and wire == _BYTES) or (number == 14 and wire == _VARINT and value):
+        elif (number == 13 and wire == BYTES) or (number == 14 and wire == VARINT and value):
             external = True
     if external and len(walk.external) < MAX_TENSORS:
         walk.external.append(name)
@@ -291,66 +300,56 @@ def _tensor(walk: _Walk, start: int, end: int) -> int:
     return elements
 
 
-def _initializer(walk: _Walk, start: int, end: int) -> None:
+def _initializer(walk: Walk, start: int, end: int) -> None:
     walk.parameters += _tensor(walk, start, end)
 
 
-def _packed(walk: _Walk, wire: int, value: int, stop: int) -> Iterator[int]:
-    """The numbers of a repeated integer field, packed or not."""
-    if wire == _VARINT:
-        yield value
-    elif wire == _BYTES:
-        while value < stop:
-            number, value = walk.varint(value, stop)
-            yield number
-
-
-def _input(walk: _Walk, start: int, end: int) -> None:
+def _input(walk: Walk, start: int, end: int) -> None:
     _value_info(walk, walk.inputs, start, end)
 
 
-def _output(walk: _Walk, start: int, end: int) -> None:
+def _output(walk: Walk, start: int, end: int) -> None:
     _value_info(walk, walk.outputs, start, end)
 
 
-def _value_info(walk: _Walk, found: list[TensorInfo], start: int, end: int) -> None:
+def _value_info(walk: Walk, found: list[TensorInfo], start: int, end: int) -> None:
     if len(found) >= MAX_TENSORS:
         raise _damaged(f"it has more than {MAX_TENSORS} inputs or outputs")
     name, elem_type, dims = "", 0, None
     for number, wire, value, stop in walk.fields(start, end):
-        if number == 1 and wire == _BYTES:
+        if number == 1 and wire == BYTES:
             name = walk.text(value, stop)
-        elif number == 2 and wire == _BYTES:
+        elif number == 2 and wire == BYTES:
             for kind, kind_wire, inner, inner_stop in walk.fields(value, stop):
-                if kind == 1 and kind_wire == _BYTES:
+                if kind == 1 and kind_wire == BYTES:
                     elem_type, dims = _tensor_type(walk, inner, inner_stop)
-                elif kind_wire == _BYTES and kind != 6:  # sequence, map, optional, sparse: no tensor
+                elif kind_wire == BYTES and kind != 6:  # sequence, map, optional, sparse: no tensor
                     elem_type, dims = 0, None
     found.append(TensorInfo(name, elem_type, dims))
 
 
-def _tensor_type(walk: _Walk, start: int, end: int) -> tuple[int, tuple[int | str | None, ...] | None]:
+def _tensor_type(walk: Walk, start: int, end: int) -> tuple[int, tuple[int | str | None, ...] | None]:
     elem_type = 0
     dims: list[int | str | None] | None = None
     for number, wire, value, stop in walk.fields(start, end):
-        if number == 1 and wire == _VARINT:
+        if number == 1 and wire == VARINT:
             elem_type = value
-        elif number == 2 and wire == _BYTES:
+        elif number == 2 and wire == BYTES:
             dims = [] if dims is None else dims
             for inner, inner_wire, dim, dim_stop in walk.fields(value, stop):
-                if inner == 1 and inner_wire == _BYTES:
+                if inner == 1 and inner_wire == BYTES:
                     dims.append(_dimension(walk, dim, dim_stop))
             if len(dims) > MAX_RANK:
                 raise _damaged(f"a tensor has more than {MAX_RANK} dimensions")
     return elem_type, None if dims is None else tuple(dims)
 
 
-def _dimension(walk: _Walk, start: int, end: int) -> int | str | None:
+def _dimension(walk: Walk, start: int, end: int) -> int | str | None:
     size: int | str | None = None
     for number, wire, value, stop in walk.fields(start, end):
-        if number == 1 and wire == _VARINT:
+        if number == 1 and wire == VARINT:
             size = value
-        elif number == 2 and wire == _BYTES:
+        elif number == 2 and wire == BYTES:
             size = walk.text(value, stop)
     return size
 
