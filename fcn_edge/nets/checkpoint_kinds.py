@@ -55,7 +55,9 @@ def identify(path: Path) -> Kind:
         found = "it is a folder" if path.is_dir() else "there is no such file"
         raise CheckpointError(f"weights {path}: {found}; expected a .safetensors, .pth or .pt file")
     if path.suffix.lower() == ".pt2":
-        raise CheckpointError(f"weights {path.name}: .pt2 is a program, not weights; save {_SAVE_INSTEAD}")
+        raise CheckpointError(
+            f"weights {path.name}: .pt2 is a program, not weights; keep its tensors: {_SAVE_INSTEAD}"
+        )
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(32)
@@ -106,21 +108,25 @@ def _check_zip(path: Path, size: int) -> None:
     flat = {member.filename for member in members}
     if "constants.pkl" in inside or any(re.match(r"code/", name) for name in inside):
         raise CheckpointError(
-            f"weights {path.name}: TorchScript is a program, not weights; save {_SAVE_INSTEAD}"
+            f"weights {path.name}: TorchScript is a program, not weights; keep its tensors: {_SAVE_INSTEAD}"
         )
     if "archive_format" in inside | flat or any("exported_program" in name for name in flat):
-        raise CheckpointError(f"weights {path.name}: an exported program, not weights; save {_SAVE_INSTEAD}")
+        raise CheckpointError(
+            f"weights {path.name}: an exported program, not weights; keep its tensors: {_SAVE_INSTEAD}"
+        )
     if "data.pkl" not in inside:
         raise CheckpointError(
-            f"weights {path.name}: a zip file that torch.save did not write; save {_SAVE_INSTEAD}"
+            f"weights {path.name}: a zip file that torch.save did not write; expected {_SAVE_INSTEAD}"
         )
     # torch.save never compresses. What does is either foreign or made to grow without bound when read.
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-            raise CheckpointError(
-                f"weights {path.name}: {member.filename} declares {member.file_size:,} bytes in "
-                f"{member.compress_size:,} stored; torch.save does not compress: save {_SAVE_INSTEAD}"
-            )
+    packed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
+    packed += [member for member in members if member.file_size != member.compress_size]
+    if packed:
+        worst = max(packed, key=lambda member: member.file_size)
+        raise CheckpointError(
+            f"weights {path.name}: {worst.filename} declares {worst.file_size:,} bytes in "
+            f"{worst.compress_size:,} stored, and torch.save does not compress; expected {_SAVE_INSTEAD}"
+        )
     declared = sum(member.file_size for member in members)
     if declared > size:
         raise CheckpointError(
