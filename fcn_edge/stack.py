@@ -20,7 +20,7 @@ def missing_for_export() -> str:
         return f"exporting needs Python {wanted} or newer, this is {got} (running models works on 3.10)"
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
-        return f"exporting needs {', '.join(missing)}: `pip install fcn-edge[export]`"
+        return f"exporting needs {', '.join(missing)}: `pip install fcn-edge[export,cpu]`"
     return ""
 
 

@@ -20,7 +20,7 @@ from fcn_edge_runtime.errors import FcnEdgeError
 
 __all__ = ["COMMANDS", "cli", "main"]
 
-COMMANDS = ("nets", "export", "verify", "selftest", "run", "inspect", "doctor", "demo")
+COMMANDS = ("nets", "export", "verify", "selftest", "run", "evaluate", "inspect", "doctor", "robot", "demo")
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 
@@ -33,6 +33,9 @@ _EXTRA_OF = {
     "PIL": "images",
     "skimage": "demo",
     "onnxruntime": "cpu",
+    "rosbags": "robot",
+    "cyclonedds": "dds",
+    "cv2": "camera",
 }
 
 _EPILOG = """\b

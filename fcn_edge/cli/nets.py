@@ -41,9 +41,9 @@ def command(*, as_json: bool) -> None:
     click.echo("Networks (give them --weights):")
     for entry in nets:
         size = f"{entry.parameters / 1e6:6.2f} M"
-        click.echo(f"  {entry.name:<27} stride {entry.output_stride:<3} {size}  {entry.summary}")
+        click.echo(f"  {entry.name:<31} stride {entry.output_stride:<3} {size}  {entry.summary}")
     if known:
         click.echo("\nRecipes (weights, classes and input included):")
         for recipe in known:
-            click.echo(f"  {recipe.name:<27} {recipe.summary}")
+            click.echo(f"  {recipe.name:<31} {recipe.summary}")
     click.echo("\nYour own: package.module:callable or path/to/file.py:callable, which returns an nn.Module.")

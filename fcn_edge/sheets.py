@@ -1,0 +1,75 @@
+"""Contact sheets: rows of pictures with captions, since people would rather look than read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcn_edge_runtime.card import Card
+from fcn_edge_runtime.files import write_whole
+from fcn_edge_runtime.images import import_pillow
+from fcn_edge_runtime.segmentation import colour_table
+
+__all__ = ["Tile", "painted", "write_sheet"]
+
+CAPTION = 18
+GAP = 4
+PAPER, INK = (255, 255, 255), (32, 32, 32)
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A picture (H, W, 3) uint8 RGB and a caption."""
+
+    picture: npt.NDArray[np.uint8]
+    caption: str = ""
+
+
+def painted(labels: npt.NDArray[Any], card: Card) -> npt.NDArray[np.uint8]:
+    """Labels (H, W) in the colours of their classes: (H, W, 3) uint8 RGB."""
+    return np.asarray(colour_table(card)[labels], np.uint8)
+
+
+def write_sheet(path: Path, rows: Sequence[Sequence[Tile]], *, title: str = "", width: int = 240) -> None:
+    """Lay tiles out in rows, each `width` pixels wide, under a title, and write them as one PNG or JPEG.
+
+    Raises:
+        InputError: Pillow is not installed.
+        ArtifactError: the file cannot be written.
+    """
+    import io
+
+    module = import_pillow()
+    from PIL import ImageDraw, ImageFont
+
+    pictures = [[_scaled(module, tile, width) for tile in row] for row in rows]
+    heights = [max(p.height for p in row) + CAPTION + GAP for row in pictures]
+    top = CAPTION + 2 * GAP if title else GAP
+    size = (max(len(row) for row in rows) * (width + GAP) + GAP, top + sum(heights))
+    sheet = module.new("RGB", size, PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    draw.text((GAP, GAP), title, INK, font)
+    y = top
+    for row, images, height in zip(rows, pictures, heights, strict=True):
+        for column, (tile, image) in enumerate(zip(row, images, strict=True)):
+            x = GAP + column * (width + GAP)
+            sheet.paste(image, (x, y))
+            draw.text((x, y + image.height + 2), tile.caption, INK, font)
+        y += height
+    buffer = io.BytesIO()
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    sheet.save(buffer, "JPEG" if jpeg else "PNG", **({"quality": 88} if jpeg else {}))
+    write_whole(path, buffer.getvalue())
+
+
+def _scaled(module: Any, tile: Tile, width: int) -> Any:
+    """Nearest neighbour where it grows, so that labels keep their edges; smooth where it shrinks."""
+    image = module.fromarray(np.ascontiguousarray(tile.picture))
+    height = max(1, round(image.height * width / image.width))
+    how = module.Resampling.NEAREST if width >= image.width else module.Resampling.LANCZOS
+    return image.resize((width, height), how)

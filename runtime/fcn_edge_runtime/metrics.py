@@ -1,0 +1,69 @@
+"""How well labels agree with the truth: confusion matrix, IoU per class, mean IoU, pixel accuracy.
+
+IoU of a class = true positives / (true positives + false positives + false negatives), counted over all
+pixels of all images together, as PASCAL VOC and Cityscapes do. The libraries that compute this without torch
+take it image by image or bring a machine-learning stack along, so it is the one bincount below.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.errors import InputError
+
+__all__ = ["Scores", "confusion_matrix", "scores_of"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a labelling.
+
+    Attributes:
+        iou: per class; None for a class that occurs on neither side.
+        pixel_accuracy: share of the labelled pixels that are right.
+        pixels: how many were labelled, and so counted.
+    """
+
+    iou: tuple[float | None, ...]
+    pixel_accuracy: float
+    pixels: int
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean over the classes that occur; NaN if none does."""
+        present = [value for value in self.iou if value is not None]
+        return sum(present) / len(present) if present else math.nan
+
+
+def confusion_matrix(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Counts (classes, classes + 1) int64: rows are the truth, columns what was said, the last "no class".
+
+    Pixels whose truth is no class (255 and 65535 mean unlabelled) are left out.
+
+    Raises:
+        InputError: the two differ in size.
+    """
+    if truth.shape != labels.shape:
+        raise InputError(
+            f"the truth has shape {truth.shape}, the labels {labels.shape}: expected equal sizes"
+        )
+    known = truth < classes
+    said = np.minimum(labels[known].astype(np.int64), classes)
+    counts: np.ndarray = np.bincount(
+        truth[known].astype(np.int64) * (classes + 1) + said, minlength=classes * (classes + 1)
+    ).reshape(classes, classes + 1)
+    return counts
+
+
+def scores_of(matrix: np.ndarray) -> Scores:
+    """Scores from a confusion matrix, or from the sum of several."""
+    square: Any = matrix[:, : len(matrix)]
+    right = np.diag(square)
+    union = matrix.sum(axis=1) + square.sum(axis=0) - right
+    iou = tuple(float(r / u) if u else None for r, u in zip(right, union, strict=True))
+    total = int(matrix.sum())
+    return Scores(iou, float(right.sum() / total) if total else math.nan, total)
