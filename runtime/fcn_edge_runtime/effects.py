@@ -108,8 +108,8 @@ def _mixed(inside: np.ndarray, outside: np.ndarray, mask: np.ndarray, feather: f
     if feather == 0:
         return np.where(mask[..., None], inside, outside)
     weight = _blurred(mask.astype(np.float32), feather)[..., None]
-    mixed = inside * weight + outside * (1 - weight)
-    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    mixed: np.ndarray = np.clip(np.rint(inside * weight + outside * (1 - weight)), 0, 255)
+    return mixed.astype(np.uint8)
 
 
 def _blurred(plane: np.ndarray, radius: float) -> np.ndarray:

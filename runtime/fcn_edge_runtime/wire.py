@@ -17,7 +17,7 @@ from fcn_edge_runtime.errors import ModelError
 
 __all__ = ["BYTES", "VARINT", "ModelSummary", "TensorInfo", "Walk", "summarise"]
 
-MAX_FIELDS = 1_000_000
+MAX_FIELDS = 800_000
 MAX_DEPTH = 64
 MAX_NAME = 4096
 MAX_TENSORS = 4096
@@ -133,12 +133,17 @@ class Walk:
 
     def fields(self, start: int, end: int) -> Iterator[Field]:
         """The fields of the message that lies in buffer[start:end]."""
-        position = start
+        # Most tags and lengths are one byte; reading those in place halves the time of a hostile file.
+        buffer, position = self.buffer, start
         while position < end:
             self.fields_left -= 1
             if self.fields_left < 0:
                 raise _damaged(f"it declares more than {MAX_FIELDS} fields")
-            tag, position = self.varint(position, end)
+            tag = buffer[position]
+            if tag < 0x80:
+                position += 1
+            else:
+                tag, position = self.varint(position, end)
             number, wire = tag >> 3, tag & 7
             if number == 0 or number >= 1 << 29:
                 raise _damaged(f"field number {number} does not exist")
@@ -147,7 +152,11 @@ class Walk:
                 yield number, wire, value, 0
                 continue
             if wire == BYTES:
-                length, position = self.varint(position, end)
+                if position < end and buffer[position] < 0x80:
+                    length = buffer[position]
+                    position += 1
+                else:
+                    length, position = self.varint(position, end)
             elif wire in (FIXED64, FIXED32):
                 length = 8 if wire == FIXED64 else 4
             else:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -111,17 +115,11 @@ def make_golden(card, proto, tau=1e-3):
     return Golden(tuple(cases), tau)
 
 
-def add_metadata(proto, **entries):
-    for key, value in entries.items():
-        entry = proto.metadata_props.add()
-        entry.key, entry.value = key.replace("__", "."), value
-    return proto
-
-
 def finish(proto, card, golden=None):
-    """Card, golden vectors and seal onto a ModelProto: the bytes of a file."""
+    """Card, golden vectors (or texts in their place) and seal onto a ModelProto: the bytes of a file."""
     golden = make_golden(card, proto) if golden is None else golden
-    entries = {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()}
+    texts = {CARD_KEY: card, GOLDEN_KEY: golden}
+    entries = {key: value if isinstance(value, str) else value.to_json() for key, value in texts.items()}
     for key, value in entries.items():
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, value
@@ -133,3 +131,42 @@ def make_model(path, *, outputs=("labels",), card=None, **card_fields):
     card = card or make_card(**card_fields)
     path.write_bytes(finish(make_proto(card, outputs), card))
     return card
+
+
+# Every model that the tests of the runtime need, by name.
+KINDS = {
+    "rgb": {"outputs": ("labels", "confidence", "logits")},
+    "plain": {"outputs": ("labels",)},
+    "grey": {"channels": 1},
+    "deep": {"dtype": "uint16"},
+    "float": {"dtype": "float32", "outputs": ("labels", "confidence")},
+    "float_grey": {"dtype": "float32", "channels": 1},
+    "bands4": {"channels": 4},
+    "bands5": {"channels": 5, "dtype": "float32"},
+    "wide": {"classes": 300},
+    "large": {"smallest": 40},
+    "elsewhere": {"providers": ("CUDAExecutionProvider",)},
+}
+
+
+def build(kind, path):
+    """Write the model of that name. `elsewhere_wrong` has a self-test that no device can pass."""
+    if kind == "elsewhere_wrong":
+        card = make_card(**KINDS["elsewhere"])
+        proto = make_proto(card)
+        golden = make_golden(card, proto)
+        labels = golden.cases[0].labels.copy()
+        labels[1, 20, 30] = (labels[1, 20, 30] + 1) % len(card.classes)
+        cases = (dataclasses.replace(golden.cases[0], labels=labels), golden.cases[1])
+        path.write_bytes(finish(proto, card, Golden(cases, golden.tau)))
+    else:
+        make_model(path, **KINDS[kind])
+    return path
+
+
+if __name__ == "__main__":
+    # For a Python without onnx: make them here, then set FCN_EDGE_TEST_MODELS to the folder.
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*KINDS, "elsewhere_wrong"):
+        build(name, folder / f"{name}.onnx")

@@ -1,0 +1,183 @@
+"""From an image message to the array a model takes: what the encodings mean, and which are refused.
+
+- rgb8, bgr8, rgba8, bgra8, mono8, mono16, 8UC1 and 8UC3 are read; 8UC1 is grey, and 8UC3 is blue, green, red, as
+  OpenCV and RViz have it. Any other encoding is refused by its name: Bayer, YUV and depth images hold no colours
+  that could be shown to a network as they are.
+- `step` may be longer than a row, padding is passed over. `is_bigendian` counts for mono16.
+- Three channels: grey is repeated, alpha is dropped. One channel: colours become luma, by Pillow's weights. Four
+  channels: rgba8 and bgra8. 16 bits become 8 by (v + 128) // 257, 8 become 16 by v * 257; float32 gets values so
+  that value * scale runs from 0 to 1: the rules of `images.py`.
+- JPEG and PNG are decoded by Pillow, found by their first bytes, whatever `format` says. EXIF is not applied: the
+  stamp belongs to the sensor's own rows and columns.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from fcn_edge_runtime.arrays import MAX_PIXELS, check_pixels
+from fcn_edge_runtime.card import InputSpec
+from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.robot.messages import Buffer, CompressedImage, Header, Image
+
+__all__ = ["ENCODINGS", "as_array", "image_message", "read_frame"]
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """Which stored channels are red, green, blue (or grey), in this order, and bytes a channel."""
+
+    channels: int
+    order: tuple[int, ...]
+    depth: int = 1
+
+
+ENCODINGS = {
+    "rgb8": _Encoding(3, (0, 1, 2)),
+    "bgr8": _Encoding(3, (2, 1, 0)),
+    "rgba8": _Encoding(4, (0, 1, 2, 3)),
+    "bgra8": _Encoding(4, (2, 1, 0, 3)),
+    "mono8": _Encoding(1, (0,)),
+    "mono16": _Encoding(1, (0,), 2),
+    "8UC1": _Encoding(1, (0,)),
+    "8UC3": _Encoding(3, (2, 1, 0)),
+}
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+
+
+def read_frame(
+    message: Image | CompressedImage, spec: InputSpec, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """The array of an image message, as the model takes it.
+
+    Args:
+        message: the message as it came.
+        spec: the model's input, `card.input`.
+        max_pixels: refuse larger images, before they are decoded.
+
+    Returns:
+        (H, W, C) of the model's dtype. It may share memory with the message.
+
+    Raises:
+        InputError: an unknown encoding, sizes that contradict each other, cut data, or no exact way into this
+            model; one line with got, expected, and the mend.
+    """
+    planes = as_array(message, max_pixels)
+    return _scaled(_channels(planes, spec), spec)
+
+
+def as_array(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The pixels of a message: (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or native uint16.
+
+    Raises:
+        InputError: as `read_frame`.
+    """
+    if isinstance(message, CompressedImage):
+        return _decoded(message, max_pixels)
+    encoding = ENCODINGS.get(message.encoding)
+    if encoding is None:
+        raise InputError(
+            f"the image's encoding is {message.encoding!r}, expected one of {', '.join(ENCODINGS)}: "
+            "convert it before, with image_proc for instance"
+        )
+    height, width, step = message.height, message.width, message.step
+    if height < 1 or width < 1:
+        raise InputError(f"the image is {height} high and {width} wide, expected at least one pixel")
+    check_pixels(height * width, max_pixels)
+    row = width * encoding.channels * encoding.depth
+    if step < row:
+        raise InputError(
+            f"the image's step is {step}, expected at least {row} bytes for {width} pixels of "
+            f"{message.encoding}: mend the node that publishes it"
+        )
+    flat = np.frombuffer(message.data, np.uint8)
+    if flat.size != step * height:
+        raise InputError(
+            f"the image holds {flat.size} bytes, expected {step * height}, {height} rows of {step}: "
+            "the message was cut, or its step is wrong"
+        )
+    rows = flat.reshape(height, step)[:, :row]
+    if encoding.depth == 2:
+        # A step may be odd, so that rows cannot be viewed as 16 bits where they lie.
+        order = ">u2" if message.is_bigendian else "<u2"
+        return np.ascontiguousarray(rows).view(order).astype(np.uint16)[:, :, None]
+    planes = rows.reshape(height, width, encoding.channels)
+    if encoding.order == tuple(range(encoding.channels)):
+        return planes
+    swapped: np.ndarray = planes[:, :, list(encoding.order)]
+    return swapped
+
+
+def image_message(header: Header, array: np.ndarray, encoding: str) -> Image:
+    """An array as a message without padding: `step` is the length of a row.
+
+    Args:
+        header: copied as it is.
+        array: (H, W) or (H, W, C), uint8 or uint16, in the order of the encoding.
+        encoding: a name out of `ENCODINGS`.
+    """
+    kind = ENCODINGS[encoding]
+    data = np.ascontiguousarray(array, "<u2" if kind.depth == 2 else np.uint8)
+    height, width = data.shape[:2]
+    step = width * kind.channels * kind.depth
+    flat: Buffer = memoryview(data.reshape(-1).view(np.uint8))
+    return Image(header, height, width, encoding, 0, step, flat)
+
+
+def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
+    from fcn_edge_runtime.images import import_pillow
+
+    start = bytes(message.data[: len(_PNG)])
+    if not start.startswith((_JPEG, _PNG)):
+        raise InputError(
+            f"the compressed image (format {message.format[:40]!r}) starts with {start.hex(' ') or 'nothing'}, "
+            "expected a JPEG or PNG file: subscribe to the raw topic, or choose another transport"
+        )
+    pillow = import_pillow()
+    try:
+        with pillow.open(io.BytesIO(message.data), formats=("JPEG", "PNG")) as image:
+            check_pixels(image.width * image.height, max_pixels)
+            image.load()
+            if image.mode in {"I;16", "I;16B", "I"}:  # PNG of 16-bit grey; Pillow before 11.3 says "I"
+                return np.asarray(image).astype(np.uint16)[:, :, None]
+            if image.mode in {"L", "1"}:
+                return np.asarray(image.convert("L"))[:, :, None]
+            # Alpha is kept only where the picture has it, for models of four channels.
+            return np.asarray(image.convert("RGBA" if image.mode in {"RGBA", "LA", "PA"} else "RGB"))
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - decoders of damaged files raise whatever they lead to
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"the compressed image is damaged or cut short ({reason})") from None
+
+
+def _channels(planes: np.ndarray, spec: InputSpec) -> np.ndarray:
+    have = planes.shape[2]
+    if have == spec.channels:
+        return planes
+    if spec.channels == 3:
+        return np.repeat(planes, 3, axis=2) if have == 1 else planes[:, :, :3]
+    if spec.channels == 1:
+        red, green, blue = (planes[:, :, i].astype(np.uint32) for i in range(3))
+        luma: np.ndarray = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+        return luma.astype(np.uint8)[:, :, None]
+    raise InputError(
+        f"the image has {have} channels, expected the {spec.channels} of the model: "
+        "no topic of this kind can feed it"
+    )
+
+
+def _scaled(planes: np.ndarray, spec: InputSpec) -> np.ndarray:
+    """Values in the model's dtype; the whole range stays the whole range."""
+    top = 255 if planes.dtype == np.uint8 else 65535
+    if spec.dtype == "float32":
+        exact: np.ndarray = planes.astype(np.float32) / np.float32(top * spec.scale)
+        return exact
+    if planes.dtype == np.dtype(spec.dtype):
+        return planes
+    if spec.dtype == "uint16":
+        return planes.astype(np.uint16) * np.uint16(257)
+    return ((planes.astype(np.uint32) + 128) // 257).astype(np.uint8)

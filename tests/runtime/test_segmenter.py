@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from fcn_edge_runtime import InputError, ModelError, Segmenter, UsageError, VerificationError
+
+
+@pytest.fixture(scope="module")
+def segmenter(model_path):
+    with Segmenter(model_path("rgb"), "cpu") as opened:
+        yield opened
+
+
+def test_an_image_gives_labels_scores_card_provider_and_time(segmenter, photo):
+    result = segmenter(photo)
+    assert result.labels.shape == (48, 64)
+    assert result.labels.dtype == np.uint8
+    assert (result.labels == result.logits.argmax(axis=0)).all()
+    assert result.logits.shape == (3, 48, 64)
+    assert ((result.confidence > 1 / 3 - 1e-6) & (result.confidence <= 1)).all()
+    assert result.probabilities is None
+    assert result.card.name == "test net"
+    assert result.provider == "CPUExecutionProvider"
+    assert 0 < result.milliseconds < 60_000
+
+
+def test_a_batch_gives_what_its_images_give_one_by_one(segmenter, photo):
+    batch = np.stack([photo, photo[::-1], photo[:, ::-1]])
+    labels = segmenter(batch).labels
+    assert labels.shape == (3, 48, 64)
+    for image, expected in zip(batch, labels, strict=True):
+        assert (segmenter(image).labels == expected).all()
+
+
+def test_more_than_255_classes_give_16_bit_labels(model_path, photo):
+    with Segmenter(model_path("wide"), "cpu") as wide:
+        labels = wide(photo).labels
+    assert labels.dtype == np.uint16
+    assert labels.max() > 255
+
+
+def test_only_the_wanted_outputs_are_computed(model_path, photo):
+    with Segmenter(model_path("rgb"), "cpu", outputs=["confidence"]) as some:
+        result = some(photo)
+    assert result.labels is not None
+    assert result.confidence is not None
+    assert result.logits is None
+    with pytest.raises(UsageError, match="has no outputs 'probabilities', it has labels, confidence, logits"):
+        Segmenter(model_path("rgb"), "cpu", outputs=["probabilities"])
+
+
+def test_wrong_options_are_wrong_usage(model_path):
+    for wrong in ({"max_pixels": 0}, {"max_pixels": "many"}, {"threads": 0}, {"device": "gpu"}):
+        with pytest.raises(UsageError):
+            Segmenter(model_path("plain"), **wrong)
+
+
+def test_on_an_unverified_provider_the_self_test_decides(model_path, photo):
+    with Segmenter(model_path("elsewhere"), "cpu") as opened:
+        assert opened(photo).labels.shape == (48, 64)
+    with pytest.raises(VerificationError, match="self-test failed on CPUExecutionProvider"):
+        Segmenter(model_path("elsewhere_wrong"), "cpu")
+
+
+def test_a_closed_segmenter_says_so(model_path, photo):
+    opened = Segmenter(model_path("plain"), "cpu")
+    opened.close()
+    opened.close()
+    with pytest.raises(UsageError, match="was closed"):
+        opened(photo)
+    assert "closed" in repr(opened)
+
+
+def test_sixteen_threads_with_mixed_sizes_equal_the_serial_result(segmenter, photo):
+    rng = np.random.default_rng(3)
+    images = [photo[: rng.integers(1, 48), : rng.integers(1, 64)] for _ in range(64)]
+    expected = [segmenter(image).labels for image in images]
+    results = [None] * len(images)
+
+    def work(start):
+        for index in range(start, len(images), 16):
+            if index % 5 == 0:
+                with pytest.raises(InputError):
+                    segmenter(images[index][..., 0])
+            results[index] = segmenter(images[index]).labels
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all((got == want).all() for got, want in zip(results, expected, strict=True))
+
+
+def test_closing_while_calls_are_under_way_lets_them_finish(model_path):
+    image = np.random.default_rng(1).integers(0, 256, (400, 400, 3), np.uint8)
+    opened = Segmenter(model_path("plain"), "cpu")
+    expected = opened(image).labels
+    outcomes = []
+
+    def work():
+        try:
+            while True:
+                outcomes.append((opened(image).labels == expected).all())
+        except UsageError as error:
+            assert "was closed" in str(error)  # noqa: PT017 - the loop ends this way
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(outcomes) < 4:
+        pass
+    opened.close()
+    for thread in threads:
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+    assert all(outcomes)
+
+
+def test_memory_does_not_grow_with_frames_of_many_sizes(segmenter, photo):
+    resident = "/proc/self/statm"
+    if not os.path.exists(resident):  # noqa: PTH110 - a file of the kernel
+        pytest.skip("needs /proc")
+
+    def pages():
+        with open(resident) as stream:  # noqa: PTH123 - a file of the kernel
+            return int(stream.read().split()[1])
+
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(1, 48, (600, 2))
+    for height, width in sizes[:200]:
+        segmenter(photo[:height, :width])
+    before = pages()
+    for height, width in sizes[200:]:
+        segmenter(photo[:height, :width])
+    assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 4 << 20
+
+
+def test_pickled_it_opens_the_same_file_again(segmenter, photo):
+    again = pickle.loads(pickle.dumps(segmenter))  # noqa: S301 - our own bytes
+    assert again.digest == segmenter.digest
+    assert (again(photo).labels == segmenter(photo).labels).all()
+
+
+def test_pickled_it_notices_that_the_file_is_another_one(model_path, tmp_path):
+    path = tmp_path / "m.onnx"
+    shutil.copy(model_path("rgb"), path)
+    with Segmenter(path, "cpu") as opened:
+        data = pickle.dumps(opened)
+    shutil.copy(model_path("plain"), path)
+    with pytest.raises(ModelError, match="no longer the model that was opened"):
+        pickle.loads(data)  # noqa: S301 - our own bytes
+
+
+def in_child(segmenter, photo, queue):
+    try:
+        queue.put(segmenter(photo).labels)
+    except UsageError as error:
+        queue.put(str(error))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_another_process_segments_or_says_why_not_and_never_hangs(segmenter, photo, method):
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    process = context.Process(target=in_child, args=(segmenter, photo, queue))
+    process.start()
+    answer = queue.get(timeout=30)
+    process.join(timeout=30)
+    if method == "fork":
+        assert "opened before the process forked" in answer
+    else:
+        assert (answer == segmenter(photo).labels).all()
