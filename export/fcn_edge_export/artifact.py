@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import EncodeError
 
 from fcn_edge_export.graft import strip
 from fcn_edge_runtime.card import CARD_KEY, Card
@@ -28,19 +29,23 @@ MAX_BYTES = (1 << 31) - 1
 def assemble(model: onnx.ModelProto, card: Card, golden: Golden) -> bytes:
     """The bytes of the file: the model with card, golden vectors and, at the very end, the seal.
 
-    The same model, card and vectors give the same bytes. Every metadata entry and doc string the model had
-    is removed first.
+    The same model, card and vectors give the same bytes. Every metadata entry and doc string the model has
+    is removed from it first.
 
     Raises:
         ArtifactError: it would be larger than an ONNX file can be.
     """
-    final = onnx.ModelProto()
-    final.CopyFrom(model)
-    strip(final)
-    onnx.helper.set_model_props(final, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
-    if (size := final.ByteSize()) > MAX_BYTES:
-        raise ArtifactError(f"write: the file would have {size} bytes, an ONNX file has at most {MAX_BYTES}")
-    return sealed(final.SerializeToString(deterministic=True))
+    strip(model)
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
+    try:
+        data = sealed(model.SerializeToString(deterministic=True))
+    except (EncodeError, ValueError) as error:  # protobuf itself ends there
+        raise ArtifactError(f"write: the model is too large for an ONNX file: {error}") from error
+    if len(data) > MAX_BYTES:
+        raise ArtifactError(
+            f"write: the file would have {len(data)} bytes, an ONNX file has at most {MAX_BYTES}"
+        )
+    return data
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,10 @@ class Target:
         folder = target.parent
         if not folder.is_dir():
             raise ArtifactError(f"write: there is no folder {folder}: make it first")
-        with _os_errors(folder), tempfile.TemporaryFile(dir=folder):
+        report = target.with_suffix(".verification.json")
+        with _temporary(report):
             pass  # the only sure way to know: permission bits do not tell for root, mounts and quotas
-        return cls(target, target.with_suffix(".verification.json"))
+        return cls(target, report)
 
     @contextlib.contextmanager
     def draft(self, data: bytes) -> Iterator[Draft]:

@@ -15,8 +15,9 @@ from math import ceil
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
+from fcn_edge_export.graft import with_outputs
 from fcn_edge_export.trace import SCORES, TRACED_INPUT
 from fcn_edge_runtime.card import Geometry
 from fcn_edge_runtime.session import open_session
@@ -29,7 +30,7 @@ POINTWISE = frozenset(
     Abs Add And BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape CumSum DequantizeLinear
     Div Dropout Elu Equal Erf Exp Expand Flatten Floor Gather Gelu Greater HardSigmoid HardSwish Identity
     LRN LeakyRelu Less Log LogSoftmax Max Mean Min Mish Mul Neg Not Or PRelu Pad Pow QuantizeLinear Range
-    Reciprocal Relu Round Selu Shape Sigmoid Sign Sin Slice Softmax Softplus Softsign Split Sqrt
+    Reciprocal Relu Round Selu Shape Sigmoid Sign Sin Softmax Softplus Softsign Split Sqrt
     Squeeze Sub Sum Tanh ThresholdedRelu Transpose Unsqueeze Where
     """.split()  # noqa: SIM905 (a table of words reads better than a list of quotes)
 )
@@ -91,8 +92,10 @@ def _through(
     if node.op_type in WINDOWED:
         return _window(node, at, constants)
     if node.op_type in RESIZING:
-        # Linear interpolation reads two neighbours; the step becomes whatever the measured sizes say.
-        return replace(at, field=at.field + at.step, step=sizes.get(node.output[0], at.step))
+        step = sizes.get(node.output[0], at.step)
+        return _coarser(replace(at, step=step, field=at.field + _resize_reach(node, at.step, step)))
+    if node.op_type == "Slice":
+        return _coarser(replace(at, step=at.step * _slice_step(node, constants)))
     if node.op_type in SHUFFLING:
         # Moving pixels into channels joins neighbours; moving them back splits what one element saw.
         step = sizes.get(node.output[0], at.step)
@@ -102,6 +105,22 @@ def _through(
     # Global pooling, reductions, matrix products, instance norms, attention: they may read every position.
     # Called global rather than local where we cannot tell, since a card must not promise too much.
     return replace(at, whole=True)
+
+
+def _resize_reach(node: onnx.NodeProto, before: Fraction, after: Fraction) -> Fraction:
+    """Input pixels that resizing adds to a field: none to copy a pixel, its neighbours to interpolate.
+
+    An antialiased reduction widens the kernel by the factor of the reduction.
+    """
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    neighbours = {b"nearest": 0, b"linear": 1, b"cubic": 3}[attributes.get("mode", b"nearest")]
+    return neighbours * (max(before, after) if attributes.get("antialias") else before)
+
+
+def _slice_step(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> int:
+    """Every how many elements a slice takes, 1 where it only cuts."""
+    steps = constants.get(node.input[4]) if len(node.input) > 4 else None
+    return int(np.abs(numpy_helper.to_array(steps)).max()) if steps is not None else 1
 
 
 def _window(node: onnx.NodeProto, at: _Reach, constants: Mapping[str, onnx.TensorProto]) -> _Reach:
@@ -130,24 +149,27 @@ def _weight_shape(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto
 def _convenient_size(smallest: int, multiple: int) -> int:
     """A side that every power-of-two stride up to 64 divides, so that measured ratios are exact."""
     unit = int(np.lcm(64, multiple))
-    return unit * max(4, -(-smallest // unit))
+    return unit * -(-max(256, smallest) // unit)
 
 
 def _measured_widths(network: onnx.ModelProto, side: int) -> dict[str, Fraction]:
     """Input pixels per element of every resized or reshaped value, measured by one run at side x side.
 
-    Values that are no square maps (attention heads, channels last) are left out.
+    Values that are no square maps (attention heads, channels last) are left out. A network that does not run
+    at that size was traced wrongly: nothing is known of it, and the verdict will say so.
     """
     names = [n.output[0] for n in network.graph.node if n.op_type in RESIZING | SHUFFLING]
     if not names:
         return {}
-    probe = onnx.ModelProto()
-    probe.CopyFrom(network)
-    known = {o.name for o in probe.graph.output}
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
+    known = {o.name for o in network.graph.output}
+    outputs = [onnx.ValueInfoProto(name=name) for name in names if name not in known]
     channels = network.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    session = open_session(probe.SerializeToString(), "cpu")
-    values = session.raw.run(names, {TRACED_INPUT: np.zeros((1, channels, side, side), np.float32)})
+    image = np.zeros((1, channels, side, side), np.float32)
+    try:
+        session = open_session(with_outputs(network, outputs), "cpu")
+        values = session.raw.run(names, {TRACED_INPUT: image})
+    except Exception:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
+        return {}
     return {
         name: Fraction(side, value.shape[-1])
         for name, value in zip(names, values, strict=True)

@@ -7,7 +7,7 @@ Grafted after tracing, because tracing an integer image through torch specialise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,15 @@ from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.contract import IR_VERSION, OPSET, OUTPUTS
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 
-__all__ = ["graft", "score_channels", "strip", "with_logits_output"]
+__all__ = [
+    "check_classes",
+    "graft",
+    "score_channels",
+    "strip",
+    "wanted_outputs",
+    "with_logits_output",
+    "with_outputs",
+]
 
 IMAGE = "image"
 UNPADDED_INPUT = "fcn_edge/unpadded"
@@ -55,12 +63,9 @@ def graft(network: onnx.ModelProto, card: Card, outputs: Sequence[str] = ("label
         UsageError: an output that does not exist.
         ArtifactError: the network's scores do not fit the card's classes, or a name of ours is taken.
     """
-    wanted = _wanted(outputs)
+    wanted = wanted_outputs(outputs)
     classes = score_channels(network)
-    if classes != len(card.classes) and not (classes == 1 and len(card.classes) == 2):
-        raise ArtifactError(
-            f"graft: the network gives {classes} scores a pixel, the card names {len(card.classes)} classes"
-        )
+    check_classes(classes, card)
     if any(name.startswith("fcn_edge/") for node in network.graph.node for name in node.output):
         raise ArtifactError("graft: the network already holds our nodes: export the plain network")
 
@@ -72,23 +77,41 @@ def graft(network: onnx.ModelProto, card: Card, outputs: Sequence[str] = ("label
         _crop(after)
     _decide(after, wanted, card, binary=classes == 1, padded=padded)
 
-    body = onnx.GraphProto()
-    body.CopyFrom(network.graph)
+    model = helper.make_model(
+        onnx.GraphProto(), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+    model.producer_name = "fcn-edge"
+    graph = model.graph
+    graph.CopyFrom(network.graph)  # the only copy of the weights: large networks fill the memory
     for name in (IMAGE, *OUTPUTS):
         if name != SCORES:
-            _rename(body, name, f"network/{name}")  # a value of the network's that happens to bear our name
+            _rename(graph, name, f"network/{name}")  # a value of the network's that happens to bear our name
     if padded:
-        _rename(body, SCORES, PADDED_SCORES)
-    graph = helper.make_graph(
-        [*before.nodes, *body.node, *after.nodes],
-        "fcn_edge",
-        [_value(IMAGE, ELEM_TYPE[card.input.dtype], "batch", "height", "width", card.input.channels)],
-        [_output(name, card, classes) for name in wanted],
-        [*before.constants, *body.initializer, *after.constants],
+        _rename(graph, SCORES, PADDED_SCORES)
+    nodes = [*before.nodes, *graph.node, *after.nodes]
+    for field in ("node", "input", "output"):
+        graph.ClearField(field)
+    graph.name = "fcn_edge"
+    graph.node.extend(nodes)
+    graph.input.append(
+        _value(IMAGE, ELEM_TYPE[card.input.dtype], "batch", "height", "width", card.input.channels)
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    model.producer_name = "fcn-edge"
+    graph.output.extend(_output(name, card, classes) for name in wanted)
+    graph.initializer.extend([*before.constants, *after.constants])
     return strip(model)
+
+
+def check_classes(scores: int, card: Card) -> None:
+    """Raise ArtifactError unless a network with so many scores a pixel fits the card's classes.
+
+    One score makes a binary network: two classes.
+    """
+    if scores != len(card.classes) and (scores, len(card.classes)) != (1, 2):
+        expected = "2 classes (one score makes a binary network)" if scores == 1 else f"{scores} classes"
+        raise ArtifactError(
+            f"graft: the network gives {scores} scores a pixel, the card names {len(card.classes)} classes, "
+            f"expected {expected}"
+        )
 
 
 def score_channels(network: onnx.ModelProto) -> int:
@@ -96,22 +119,26 @@ def score_channels(network: onnx.ModelProto) -> int:
     return int(network.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
 
 
-def with_logits_output(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The probe of a file: the same model with `logits` added as an output. The input is not changed.
+def with_logits_output(model: onnx.ModelProto) -> bytes:
+    """The probe of a file: the same bytes with `logits` added as an output.
 
     Raises:
         ArtifactError: the model has no tensor of that name, so it cannot be probed.
     """
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    if any(o.name == SCORES for o in probe.graph.output):
-        return probe
-    if not any(SCORES in node.output for node in probe.graph.node):
+    if any(o.name == SCORES for o in model.graph.output):
+        return with_outputs(model, [])
+    if not any(SCORES in node.output for node in model.graph.node):
         raise ArtifactError(
             f"verify: the model holds no tensor called '{SCORES}', so it cannot be probed: export again"
         )
-    probe.graph.output.append(helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, None))
-    return probe
+    return with_outputs(model, [helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, None)])
+
+
+def with_outputs(model: onnx.ModelProto, outputs: Iterable[onnx.ValueInfoProto]) -> bytes:
+    """The model's bytes with further outputs: protobuf merges messages that follow each other."""
+    more = onnx.ModelProto()
+    more.graph.output.extend(outputs)
+    return bytes(model.SerializeToString() + more.SerializeToString())
 
 
 def strip(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -138,7 +165,12 @@ def _strip_nodes(graph: onnx.GraphProto) -> None:
                     _strip_nodes(inner)
 
 
-def _wanted(outputs: Sequence[str]) -> list[str]:
+def wanted_outputs(outputs: Sequence[str]) -> list[str]:
+    """The asked outputs in the order of `OUTPUTS`, with `labels`.
+
+    Raises:
+        UsageError: an output that does not exist.
+    """
     unknown = [name for name in outputs if name not in OUTPUTS]
     if unknown:
         raise UsageError(f"unknown output {unknown[0]!r}: expected some of {', '.join(OUTPUTS)}")
@@ -239,6 +271,9 @@ def _confidence(out: _Nodes, scores: str, name: str, *, binary: bool) -> str:
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for constant in graph.initializer:
+        if constant.name == old:
+            constant.name = new
     for node in graph.node:
         for names in (node.input, node.output):
             for index, name in enumerate(names):

@@ -14,15 +14,15 @@ import onnx
 from fcn_edge_export.artifact import Target, assemble
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.geometry import geometry
-from fcn_edge_export.graft import graft
+from fcn_edge_export.graft import check_classes, graft, wanted_outputs
 from fcn_edge_export.progress import Progress, Silent, Stage, Stages
 from fcn_edge_export.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.simplify import Simplified, operators, simplify
 from fcn_edge_export.verify import Verdict
 from fcn_edge_export.vouch import all_cases, check_draft, vouch
-from fcn_edge_runtime.card import UNTRAINED, Card
+from fcn_edge_runtime.card import UNTRAINED, Card, Geometry, VerificationInfo
 from fcn_edge_runtime.contract import OPSET
-from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.errors import ArtifactError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,6 +82,8 @@ def export(
         progress: told about stages as they run.
 
     Raises:
+        UsageError: an output or size that does not exist, or a card that cannot be written. Nothing is
+            written.
         VerificationError: the file does not decide like PyTorch. Nothing is written.
         ArtifactError: a stage failed, or the file cannot be written. Nothing is written.
         ProviderError: a device in `devices` does not start.
@@ -93,11 +95,20 @@ def export(
     from fcn_edge_export.trace import trace
 
     target = Target.at(path)
+    wanted_outputs(outputs)
+    card = _drafted(card)
     stages = Stages(progress or Silent())
     net = prepared(net)
 
     with stages.stage("probe") as did:
         found = probe(net, card.input.channels)
+        card = replace(
+            card,
+            classes=card.classes or numbered_classes(found.classes),
+            geometry=Geometry(size_multiple=found.multiple, smallest_size=found.smallest_image),
+        )
+        check_classes(found.classes, card)
+        cases = all_cases(card, sizes, images or {})
         did.text = (
             f"{found.classes} scores a pixel, any size from {found.smallest_image}"
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
@@ -118,7 +129,6 @@ def export(
     with stages.stage("graft") as did:
         card = replace(
             card,
-            classes=card.classes or numbered_classes(found.classes),
             geometry=geometry(network, smallest=found.smallest_image, multiple=found.multiple),
             net=replace(card.net, weights_sha256=weights_sha256(net) if trained else UNTRAINED),
             produced_by=produced_by(),
@@ -131,7 +141,6 @@ def export(
         )
 
     with stages.stage("verify") as did:
-        cases = all_cases(card, sizes, images or {})
         vouched = vouch(
             reference, model, card, cases, devices, {"trace": traced, "simplify": network}, stages.listener
         )
@@ -143,6 +152,33 @@ def export(
         target.publish(draft, verification_report(digest, card, vouched.verdicts, stages.done))
         did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
     return ExportResult(target.path, target.report, digest, size, card, tuple(stages.done), vouched.verdicts)
+
+
+def _drafted(card: Card) -> Card:
+    """The user's part of a card, found readable by the rules of its readers before the work starts.
+
+    Raises:
+        UsageError: it cannot be written as JSON, or a reader would refuse it.
+    """
+    draft = Card(
+        name=card.name,
+        classes=card.classes,
+        input=card.input,
+        description=card.description,
+        license=card.license,
+        net=card.net,
+        notes=card.notes,
+    )
+    complete = replace(
+        draft,
+        classes=draft.classes or numbered_classes(2),
+        verification=VerificationInfo(verdict="passed"),
+    )
+    try:
+        Card.from_json(complete.to_json())
+    except (ModelError, TypeError, ValueError) as error:
+        raise UsageError(f"the card given to export() cannot be written: {error}") from error
+    return draft
 
 
 def _simplified(traced: onnx.ModelProto, *, allow_unsimplified: bool) -> Simplified:

@@ -57,19 +57,27 @@ def probe(net: nn.Module, channels: int) -> Sizes:
     """Find the sizes that `net` (in evaluation mode, float32, on the CPU) takes.
 
     Raises:
-        ArtifactError: it takes none of the sizes tried, or its scores do not cover its input.
+        ArtifactError: it takes none of the sizes tried, or only one, or its scores do not cover its input.
     """
     start, first = _first_size(net, channels)
     reduction = _reduction(start, first)
     classes = first[1]
 
     def takes(height: int, width: int) -> bool:
-        shape = _attempt(net, channels, height, width).shape
+        try:
+            shape = _attempt(net, channels, height, width).shape
+        except ArtifactError:  # no scores at this size
+            return False
         return shape is not None and shape[1] == classes and _covers(height, width, shape, reduction)
 
     # A size start + m is taken exactly if m is a multiple of the network's own multiple, which divides start.
     divisors = [d for d in range(1, start + 1) if start % d == 0]
-    multiple = next((d for d in divisors if takes(start + d, start + 3 * d)), start)
+    multiple = next((d for d in divisors if takes(start + d, start + 3 * d)), None)
+    if multiple is None:
+        raise ArtifactError(
+            f"probe: the network takes an image of {start}x{start} but none of {2 * start}x{4 * start} "
+            "pixels, so it is bound to one size: expected a fully convolutional network"
+        )
     return Sizes(classes, _smallest(takes, multiple, start), multiple, reduction)
 
 

@@ -20,12 +20,16 @@ from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Simplified", "contract", "operators", "simplify"]
 
-# `python -c` and not `-m`: the child imports onnxsim alone, and starts no second exporter.
+# onnxsim imports torch where it finds it, which takes longer than all it does for a small network, and does
+# without where it does not.
 WORKER = """
-import sys, onnx, onnxsim
+import sys
+sys.modules["torch"] = None
+import onnx, onnxsim
 model, _ = onnxsim.simplify(onnx.load(sys.argv[1]))
 onnx.save(model, sys.argv[2])
 """
+MOST_WORDS = 300
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,20 @@ def simplify(model: onnx.ModelProto, *, seconds: float = 600) -> Simplified:
     """Simplify a traced model: constants folded, batch norms merged, shape arithmetic removed.
 
     Raises:
-        ArtifactError: onnxsim crashed, took longer than `seconds`, or changed inputs, outputs or their axes.
+        ArtifactError: onnxsim crashed, took longer than `seconds`, or changed inputs, outputs or their axes;
+            or the folder for temporary files is full.
     """
-    with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
-        source, target = Path(folder, "traced.onnx"), Path(folder, "simplified.onnx")
-        onnx.save(model, source)
-        _run(source, target, seconds)
-        simplified = onnx.load(target)
+    try:
+        with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
+            source, target = Path(folder, "traced.onnx"), Path(folder, "simplified.onnx")
+            onnx.save(model, source)
+            _run(source, target, seconds)
+            simplified = onnx.load(target)
+    except OSError as error:
+        where = tempfile.gettempdir()
+        raise ArtifactError(
+            f"simplify: cannot work in {where}: {error.strerror or error}: make room there, or set TMPDIR"
+        ) from error
     if (got := contract(simplified)) != (expected := contract(model)):
         raise ArtifactError(
             f"simplify: onnxsim changed the interface from {expected} to {got}: "
@@ -77,7 +88,8 @@ def operators(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _run(source: Path, target: Path, seconds: float) -> None:
-    command = [sys.executable, "-c", WORKER, str(source), str(target)]
+    # -P: what happens to lie in the working directory is no module of ours.
+    command = [sys.executable, "-P", "-c", WORKER, str(source), str(target)]
     advice = "export with --allow-unsimplified to go on without it"
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603 (our own interpreter and script)
@@ -86,4 +98,4 @@ def _run(source: Path, target: Path, seconds: float) -> None:
     if done.returncode != 0 or not target.is_file():
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ArtifactError(f"simplify: onnxsim ended with {how} ({said}): {advice}")
+        raise ArtifactError(f"simplify: onnxsim ended with {how} ({said[:MOST_WORDS]}): {advice}")

@@ -16,6 +16,7 @@ rounding, which M accounts for.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcn_edge_runtime.card import InputSpec
+from fcn_edge_runtime.arrays import as_batch
+from fcn_edge_runtime.card import Card, InputSpec
 from fcn_edge_runtime.errors import FcnEdgeError, InputError, VerificationError
 from fcn_edge_runtime.selftest import pattern
 from fcn_edge_runtime.session import Session
@@ -109,11 +111,17 @@ class Verdict:
 
     @property
     def worst(self) -> CaseResult:
-        """The first failure, else the result whose error is the largest part of its bound."""
-        return next(
-            (r for r in self.results if r.failure),
-            max(self.results, key=lambda r: r.error / r.bound if r.bound else 0.0),
-        )
+        """The failure, or else the result, whose error is the largest part of its bound.
+
+        Where nothing could be measured (stage run, shape or finite) nothing is worse.
+        """
+
+        def badness(result: CaseResult) -> float:
+            if result.bound:
+                return result.error / result.bound
+            return math.inf if result.failure else 0.0
+
+        return max((r for r in self.results if r.failure or self.passed), key=badness)
 
     def require(self) -> None:
         """Do nothing if passed.
@@ -123,9 +131,11 @@ class Verdict:
         """
         if not self.passed:
             worst, failed = self.worst, sum(bool(r.failure) for r in self.results)
+            pixel = "" if worst.failure in ("run", "shape") else f", pixel {worst.pixel}"
+            where = f"{worst.name} {_size_text(worst.size)}{pixel}"
             raise VerificationError(
                 f"verdict: {failed} of {len(self.results)} inputs differ from PyTorch on {self.provider}; "
-                f"first at {worst.name} {_size_text(worst.size)}, rule '{worst.failure}': {worst.detail}"
+                f"worst at {where}, rule '{worst.failure}': {worst.detail}"
             )
 
 
@@ -156,10 +166,20 @@ def pattern_cases(sizes: Sequence[tuple[int, int, int]], spec: InputSpec) -> Ite
         yield Case("pattern", image)
 
 
-def frame_cases(frames: Mapping[str, Callable[[], Array]]) -> Iterator[Case]:
-    """Cases made of a user's own frames: name -> what reads it, (H, W, C) in the card's dtype."""
+def frame_cases(frames: Mapping[str, Callable[[], Array]], card: Card) -> Iterator[Case]:
+    """Cases made of a user's own frames: name -> what reads it, (H, W, C) in the card's dtype.
+
+    A frame that the model could not segment is an InputError that names it, when its turn comes.
+    """
     for name, read in frames.items():
-        yield Case(name, lambda read=read: read()[None])  # type: ignore[misc]  # the default binds this frame
+
+        def image(name: str = name, read: Callable[[], Array] = read) -> Array:
+            try:
+                return as_batch(read(), card)[0]
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
+
+        yield Case(name, image)
 
 
 def compare(
@@ -282,7 +302,7 @@ def _broken_rules(
     if error > bound:
         relative = error / measured["amplitude"] if measured["amplitude"] else float("inf")
         pixel = _pixel(np.abs(logits - expected).max(axis=1))
-        words = f"scores differ by {error:.3g} at pixel {pixel}, {relative:.1e} of their amplitude"
+        words = f"scores differ by {error:.3g}, {relative:.1e} of their amplitude"
         yield "numbers", f"{words}; allowed {bound:.3g}", pixel
     wrong = labels != _argmax(logits)
     if wrong.any():

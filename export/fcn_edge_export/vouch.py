@@ -28,7 +28,7 @@ from fcn_edge_export.verify import (
     pattern_cases,
 )
 from fcn_edge_runtime.card import Card, VerificationInfo
-from fcn_edge_runtime.errors import FcnEdgeError, VerificationError
+from fcn_edge_runtime.errors import FcnEdgeError, UsageError, VerificationError
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.selftest import Golden, require_passed, run_selftest
 from fcn_edge_runtime.session import open_session
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from fcn_edge_export.reference import Reference
 
 __all__ = ["Vouched", "all_cases", "check_draft", "vouch"]
+
+LARGEST_SIDE = 4096  # the pattern hashes 12 bits of each coordinate
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,20 @@ class Vouched:
 def all_cases(
     card: Card, sizes: Sequence[tuple[int, int]], images: Mapping[str, Callable[[], npt.NDArray[Any]]]
 ) -> list[Case]:
-    """The default sizes, the user's further ones (height, width), and the user's frames."""
+    """The default sizes, the user's further ones (height, width), and the user's frames.
+
+    Raises:
+        UsageError: a size below the smallest the network takes, or above what the pattern is made for.
+    """
     smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
+    for height, width in sizes:
+        if not smallest <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
+            raise UsageError(
+                f"got the size {height}x{width}, expected sides of {smallest} to {LARGEST_SIDE}: "
+                "the network takes none smaller, and larger ones are verified by images of your own"
+            )
     wanted = [*default_sizes(smallest, multiple), *((1, h, w) for h, w in sizes)]
-    return [*pattern_cases(tuple(dict.fromkeys(wanted)), card.input), *frame_cases(images)]
+    return [*pattern_cases(tuple(dict.fromkeys(wanted)), card.input), *frame_cases(images, card)]
 
 
 def vouch(
@@ -82,9 +94,12 @@ def vouch(
         VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
         ProviderError: a device does not start.
     """
+    if not devices:
+        raise UsageError("got no device to verify on, expected at least one, such as cpu")
     outputs = [o.name for o in model.graph.output]
-    probe_bytes = with_logits_output(model).SerializeToString()
+    probe_bytes = with_logits_output(model)
     sessions = [open_session(probe_bytes, device) for device in devices]
+    del probe_bytes  # as large as the model
     total, done = len(cases) * len(devices), 0
 
     def step(_: CaseResult) -> None:
@@ -96,7 +111,7 @@ def vouch(
     for session in sessions:
         verdict = compare(reference, session, cases, outputs=outputs, progress=step)
         if not verdict.passed:
-            _refuse(verdict, reference, cases, earlier)
+            _refuse(verdict, session.device, reference, cases, earlier)
         verdicts.append(verdict)
     golden = golden_vectors(reference, sessions[0], card, TAU[card.precision])
     info = VerificationInfo(
@@ -127,11 +142,15 @@ def check_draft(path: Path, vouched: Vouched, cases: Sequence[Case]) -> tuple[st
 
 
 def _refuse(
-    verdict: Verdict, reference: Reference, cases: Sequence[Case], earlier: Mapping[str, onnx.ModelProto]
+    verdict: Verdict,
+    device: str,
+    reference: Reference,
+    cases: Sequence[Case],
+    earlier: Mapping[str, onnx.ModelProto],
 ) -> None:
     """Raise the verdict's error, with the first stage whose model already differs from PyTorch."""
-    failed = next(i for i, r in enumerate(verdict.results) if r.failure)
-    where = f" (stage: {_first_wrong_stage(reference, cases[failed].image(), earlier)})" if earlier else ""
+    image = cases[verdict.results.index(verdict.worst)].image()
+    where = f" (stage: {_first_wrong_stage(reference, image, earlier, device)})" if earlier else ""
     try:
         verdict.require()
     except VerificationError as error:
@@ -139,14 +158,16 @@ def _refuse(
 
 
 def _first_wrong_stage(
-    reference: Reference, image: npt.NDArray[Any], earlier: Mapping[str, onnx.ModelProto]
+    reference: Reference, image: npt.NDArray[Any], earlier: Mapping[str, onnx.ModelProto], device: str
 ) -> str:
     x = reference.normalised(image).numpy()
     height, width = image.shape[1:3]
     expected = reference(image)
+    if not np.isfinite(expected).all():
+        return "the network itself, in PyTorch"
     for stage, model in earlier.items():
         try:
-            session = open_session(model.SerializeToString(), "cpu")
+            session = open_session(model.SerializeToString(), device)
             got = session.raw.run(None, {TRACED_INPUT: x})[0][..., :height, :width]
         except FcnEdgeError:
             return stage
