@@ -1,43 +1,52 @@
-"""The main job on an example: export, verify, self-test, segment real photographs, put them on one sheet."""
+"""The main job on the corridor model: export, verdict, self-test, scored frames, photographs, one page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fcn_edge.exporting import Request, export_network
+from fcn_edge.page import summary_page
+from fcn_edge.recipes import find_recipe
+from fcn_edge.sheets import Tile, painted, write_sheet
+from fcn_edge_export import ExportResult
 from fcn_edge_export.progress import Progress
-from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.folder import FileResult, find_jobs, segment_files
-from fcn_edge_runtime.images import import_pillow
+from fcn_edge_runtime.card import Card
+from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.evaluation import Evaluation, evaluate, find_pairs, read_labels
+from fcn_edge_runtime.files import write_whole
+from fcn_edge_runtime.images import read_image
+from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.segmenter import Segmenter
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from fcn_edge_runtime.selftest import SelfTestReport, require_passed, run_selftest
 
 __all__ = ["Demo", "run_demo"]
 
-# Untrained weights prove the numbers, and their overlays are noise.
-EXAMPLE = Request("fcn_resnet18", weights="random:0", classes="voc")
-PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "motorcycle_left.png")
-TILE = 320
+RECIPE = "corridor"
+PHOTOGRAPHS = ("motorcycle_left.png", "astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
+SHOWN = 8  # held-out frames on the contact sheet
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demo made.
+    """What a demo made and found.
 
     Attributes:
-        model: the exported file.
-        results: one a photograph.
-        sheet: the contact sheet, PNG: photographs above, overlays below.
+        exported: the model and its verdicts.
+        selftest: of the file, on this machine.
+        evaluation: on held-out frames; None where they are not at hand (an installed wheel).
+        sheet: contact sheet of frames: image, truth, ours. PNG.
+        photographs: the same of real photographs, which have no truth. PNG.
+        page: everything on one page. HTML.
     """
 
-    model: Path
-    results: tuple[FileResult, ...]
-    sheet: Path
+    exported: ExportResult
+    selftest: SelfTestReport
+    evaluation: Evaluation | None
+    sheet: Path | None
+    photographs: Path | None
+    page: Path
 
 
 def run_demo(out: Path, progress: Progress, say: Callable[[str], None]) -> Demo:
@@ -49,58 +58,80 @@ def run_demo(out: Path, progress: Progress, say: Callable[[str], None]) -> Demo:
         say: told in words what goes on after the export.
 
     Raises:
-        UsageError: the photographs are not installed.
         VerificationError, ArtifactError: as an export would.
+        UsageError: the recipe is not installed.
     """
-    photographs = _photographs()
-    out.mkdir(parents=True, exist_ok=True)
-    model = out / f"{EXAMPLE.net}.onnx"
-    export_network(
-        EXAMPLE,
-        model,
-        outputs=("labels",),
-        sizes=(),
+    recipe = find_recipe(RECIPE)
+    if recipe is None:
+        raise UsageError(f"the recipe {RECIPE!r} is not installed: run the demo from a checkout or a wheel")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(f"cannot make the folder {out}: {error.strerror or error}") from None
+    exported = export_network(
+        Request(RECIPE),
+        out / f"{RECIPE}.onnx",
+        outputs=("labels", "confidence"),
+        sizes=((240, 320),),
         devices=("cpu",),
         allow_unsimplified=False,
         progress=progress,
     )
-    with Segmenter(model) as segmenter:
-        say(f"segmenting {len(photographs)} photographs on {segmenter.session.device}")
-        jobs = find_jobs([str(path) for path in photographs])
-        results = tuple(segment_files(segmenter, jobs, out / "photographs"))
-    sheet = out / "sheet.png"
-    _write_sheet(sheet, results)
-    return Demo(model, results, sheet)
+    heldout = recipe.path.parent / RECIPE / "heldout"
+    with Segmenter(exported.path) as segmenter:
+        with ModelFile.open(exported.path) as file:
+            report = run_selftest(segmenter.session, file.card, file.golden)
+        require_passed(report)
+        say(f"self-test passed on {segmenter.session.device}")
+        found, sheet = None, None
+        if heldout.is_dir():
+            say("scoring the held-out frames")
+            found = evaluate(segmenter, find_pairs([str(heldout / "images")], heldout / "labels"))
+            sheet = out / "sheet.png"
+            _write_frames(sheet, segmenter, found)
+        say("segmenting photographs")
+        photographs = _write_photographs(out / "photographs.png", segmenter)
+    page = out / "summary.html"
+    pictures = [picture for picture in (sheet, photographs) if picture is not None]
+    write_whole(page, summary_page(exported, report, found, pictures).encode())
+    return Demo(exported, report, found, sheet, photographs, page)
 
 
-def _photographs() -> list[Path]:
-    """Photographs that scikit-image ships in its wheel; nothing is downloaded."""
+def _write_frames(path: Path, segmenter: Segmenter, found: Evaluation) -> None:
+    """Every so many-th frame, not the best ones: image, truth, ours."""
+    rows = []
+    for entry in found.images[:: max(1, len(found.images) // SHOWN)][:SHOWN]:
+        image = read_image(entry.pair.image, segmenter.card.input)
+        truth, result = read_labels(entry.pair.labels, segmenter.card), segmenter(image)
+        iou = f"mean IoU {entry.scores.mean_iou:.3f}"
+        rows.append(
+            (
+                Tile(image, entry.pair.image.name),
+                Tile(painted(truth, segmenter.card), "truth"),
+                Tile(result.colored(), f"ours, {iou}"),
+            )
+        )
+    # Two frames a row: a sheet that fits a screen.
+    pairs = [(*left, *right) for left, right in zip(rows[::2], rows[1::2], strict=False)]
+    write_sheet(path, pairs, title=f"{segmenter.card.name}: {_legend(segmenter.card)}", width=220)
+
+
+def _write_photographs(path: Path, segmenter: Segmenter) -> Path | None:
+    """Photographs that scikit-image ships in its wheel; nothing is downloaded. None where it is missing."""
     try:
         from skimage import data
     except ModuleNotFoundError:
-        raise UsageError(
-            "the demo's photographs come with scikit-image: `pip install fcn-edge[demo]`"
-        ) from None
+        return None
     folder = Path(data.__file__).parent
-    return [folder / name for name in PHOTOGRAPHS if (folder / name).is_file()]
+    images = [
+        read_image(folder / name, segmenter.card.input) for name in PHOTOGRAPHS if (folder / name).is_file()
+    ]
+    above = [Tile(image, f"{image.shape[1]}x{image.shape[0]}") for image in images]
+    below = [Tile(segmenter(image).overlay(image)) for image in images]
+    write_sheet(path, [above, below], title="real photographs, unlike anything it was trained on", width=260)
+    return path
 
 
-def _write_sheet(path: Path, results: tuple[FileResult, ...]) -> None:
-    columns = list(_columns(results))
-    image_module = import_pillow()
-    height = max(above.height + below.height for above, below in columns)
-    sheet = image_module.new("RGB", (TILE * len(columns), height), (255, 255, 255))
-    for index, (above, below) in enumerate(columns):
-        sheet.paste(above, (index * TILE, 0))
-        sheet.paste(below, (index * TILE, above.height))
-    sheet.save(path)
-
-
-def _columns(results: tuple[FileResult, ...]) -> Iterator[tuple[Image, Image]]:
-    image_module = import_pillow()
-    for result in results:
-        overlay = next((p for p in result.written if p.name.endswith(".overlay.png")), None)
-        if overlay is not None:
-            pair = [image_module.open(p).convert("RGB") for p in (result.source, overlay)]
-            above, below = (i.resize((TILE, round(i.height * TILE / i.width))) for i in pair)
-            yield above, below
+def _legend(card: Card) -> str:
+    names = {c.name for c in card.classes}
+    return "image, truth, ours; classes " + ", ".join(sorted(names))

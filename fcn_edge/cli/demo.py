@@ -1,4 +1,4 @@
-"""fcn-edge demo: the main job on an example, from network to overlays."""
+"""fcn-edge demo: the main job on the corridor model, from network to a page to look at."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["command"]
 )
 @quiet_option
 def command(*, out: Path, quiet: bool) -> None:
-    """Export an example network, verify it, and segment photographs with it."""
+    """Export the corridor model, verify it, score it on frames it never saw, and segment photographs."""
     from fcn_edge.stack import require_export
 
     require_export()
@@ -35,9 +35,12 @@ def command(*, out: Path, quiet: bool) -> None:
             click.echo(text, err=True)
 
     made = run_demo(out, StageLines(quiet=quiet), say)
-    for result in made.results:
-        top = sorted((a for a in result.areas if a.pixels), key=lambda area: -area.pixels)[:3]
-        shares = ", ".join(f"{area.name} {area.share:.1%}" for area in top)
-        height, width = result.size or (0, 0)
-        click.echo(f"{result.source.name:<22} {width}x{height}  {result.milliseconds:6.1f} ms  {shares}")
-    click.echo(f"\nmodel   {made.model}\nimages  {out / 'photographs'}\nsheet   {made.sheet}")
+    if made.evaluation is not None:
+        scores = made.evaluation.scores
+        for entry, iou in zip(made.evaluation.card.classes, scores.iou, strict=True):
+            click.echo(f"{entry.name:<12} IoU {'absent' if iou is None else f'{iou:.4f}'}")
+        click.echo(f"mean IoU {scores.mean_iou:.4f} on {len(made.evaluation.images)} held-out frames\n")
+    click.echo(f"model    {made.exported.path}")
+    for name, path in (("frames", made.sheet), ("photos", made.photographs), ("page", made.page)):
+        if path is not None:
+            click.echo(f"{name:<8} {path}")
