@@ -124,9 +124,9 @@ def segment_files(
         InputError: Pillow is not installed.
     """
     _check_save(segmenter, save)
-    _check_overwrites(jobs, out, save)
     import_pillow()
     require_writable(out)
+    _check_overwrites(jobs, out, save)
     return (_segment_file(segmenter, job, out, save) for job in jobs)
 
 

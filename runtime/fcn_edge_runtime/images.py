@@ -110,15 +110,13 @@ def _decoded(name: str, max_pixels: int) -> Any:
     from PIL import ImageOps
 
     try:
-        with warnings.catch_warnings():
-            # Our own limit holds instead; Pillow's warning would only be printed.
-            warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
-            with image_module.open(name, formats=FORMATS) as image:
-                check_pixels(image.width * image.height, max_pixels, name)
-                _require_one_picture(image, name)
-                deep = _is_deep(image)  # asked before decoding, which forgets it
-                image.load()
-                return _Picture(ImageOps.exif_transpose(image), image.format or "", deep)
+        with warnings.catch_warnings(record=True) as said, image_module.open(name, formats=FORMATS) as image:
+            # Our own limit holds; Pillow only warns at its first one.
+            check_pixels(image.width * image.height, max_pixels, name)
+            _require_one_picture(image, name)
+            deep = _is_deep(image)  # asked before decoding, which forgets it
+            image.load()
+            picture = _Picture(ImageOps.exif_transpose(image), image.format or "", deep)
     except InputError:
         raise
     except image_module.UnidentifiedImageError:
@@ -127,6 +125,11 @@ def _decoded(name: str, max_pixels: int) -> Any:
         ) from None
     except Exception as error:  # noqa: BLE001 - decoders of damaged files raise whatever they lead to
         raise InputError(f"{name} is damaged or cut short ({_reason(error)})") from None
+    doubts = [w.message for w in said if w.category is UserWarning]
+    # Pillow goes on without the tags of a TIFF that it cannot read, and these say what the pixels mean.
+    if picture.kind == "TIFF" and doubts:
+        raise InputError(f"{name} is damaged or cut short ({doubts[0]})")
+    return picture
 
 
 class _Picture:

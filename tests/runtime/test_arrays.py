@@ -69,7 +69,7 @@ def test_a_broadcast_batch_is_a_batch(segmenters, photo):
 WRONG = {
     "a list": (np.ndarray.tolist, "is a builtins.list, expected a numpy array (H, W, 3)"),
     "nothing": (lambda _: None, "expected a numpy array"),
-    "masked": (lambda p: np.ma.masked_array(p), "masked array"),
+    "masked": (np.ma.masked_array, "masked array"),
     "grey": (
         lambda p: p[..., 0],
         "shape (48, 64), expected (H, W, 3) or (N, H, W, 3) uint8, RGB: for a grey",

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from fcn_edge_runtime import ProviderError, doctor
+
+
+def test_the_cpu_really_starts_and_is_told_apart_from_what_is_only_built_in():
+    report = doctor.diagnose()
+    states = {state.device: state for state in report.providers}
+    assert report.can_run
+    assert states["cpu"].starts
+    assert all(state.built_in or not state.starts for state in states.values())
+    assert all(state.starts or state.why for state in states.values())
+    assert report.packages["numpy"]
+    assert report.onnxruntime_error == ""
+    assert int(report.system["cores"]) >= 1
+
+
+def test_without_onnxruntime_the_report_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    report = doctor.diagnose()
+    assert not report.can_run
+    assert "pip install fcn-edge[cpu]" in report.onnxruntime_error
+    assert report.providers == ()
+
+
+@pytest.mark.parametrize(
+    ("child", "expected"),
+    [
+        ("import os; os.abort()", "crashed with signal 6"),
+        ("import sys; sys.exit('no libcudnn')", "crashed with exit code 1 (no libcudnn)"),
+        ("print()", "trial process failed"),
+        ("import time; time.sleep(60)", "did not start within 1 seconds"),
+    ],
+)
+def test_a_provider_that_crashes_or_hangs_is_a_line_of_the_report(child, expected, monkeypatch):
+    run = subprocess.run
+
+    def instead(command, **options):
+        assert command[0] == sys.executable
+        return run([sys.executable, "-c", child], **options)
+
+    monkeypatch.setattr(doctor.subprocess, "run", instead)
+    monkeypatch.setattr(doctor, "START_SECONDS", 1)
+    state = doctor._started("CUDAExecutionProvider")  # the seam: no test can break a real provider
+    assert not state.starts
+    assert expected in state.why
+
+
+def test_the_trial_model_is_a_real_onnx_model():
+    onnx = pytest.importorskip("onnx")
+    onnx.checker.check_model(onnx.load_from_string(doctor.probe_model()), full_check=True)
+
+
+def test_an_extra_that_is_not_complete_is_named(monkeypatch):
+    monkeypatch.setattr(doctor, "_provider_states", lambda _: ())  # takes seconds, and is tested above
+    monkeypatch.setattr(doctor, "EXTRAS", {"images": ("pillow", "no-such-package")})
+    assert doctor.diagnose().extras == {"images": ("no-such-package",)}
+
+
+def test_a_provider_that_computes_something_else_does_not_start(monkeypatch):
+    right = doctor.probe_model()
+    monkeypatch.setattr(doctor, "probe_model", lambda: right.replace(b"\0\0\0\x40", b"\0\0\x40\x40"))
+    with pytest.raises(ProviderError, match="wrong numbers"):
+        doctor.start_provider("CPUExecutionProvider")
