@@ -1,14 +1,14 @@
 """From an image message to the array a model takes: what the encodings mean, and which are refused.
 
-- rgb8, bgr8, rgba8, bgra8, mono8, mono16, 8UC1 and 8UC3 are read; 8UC1 is grey, and 8UC3 is blue, green, red, as
-  OpenCV and RViz have it. Any other encoding is refused by its name: Bayer, YUV and depth images hold no colours
-  that could be shown to a network as they are.
+- rgb8, bgr8, rgba8, bgra8, mono8, mono16, 8UC1 and 8UC3 are read; 8UC1 is grey, and 8UC3 is blue, green, red,
+  as OpenCV and RViz have it. Any other encoding is refused by its name: Bayer, YUV and depth images hold no
+  colours that could be shown to a network as they are.
 - `step` may be longer than a row, padding is passed over. `is_bigendian` counts for mono16.
-- Three channels: grey is repeated, alpha is dropped. One channel: colours become luma, by Pillow's weights. Four
-  channels: rgba8 and bgra8. 16 bits become 8 by (v + 128) // 257, 8 become 16 by v * 257; float32 gets values so
-  that value * scale runs from 0 to 1: the rules of `images.py`.
-- JPEG and PNG are decoded by Pillow, found by their first bytes, whatever `format` says. EXIF is not applied: the
-  stamp belongs to the sensor's own rows and columns.
+- Three channels: grey is repeated, alpha is dropped. One channel: colours become luma, by Pillow's weights.
+  Four channels: rgba8 and bgra8. 16 bits become 8 by (v + 128) // 257, 8 become 16 by v * 257; float32 gets
+  values so that value * scale runs from 0 to 1: the rules of `images.py`.
+- JPEG and PNG are decoded by Pillow, found by their first bytes, whatever `format` says. EXIF is not applied:
+  the stamp belongs to the sensor's own rows and columns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from fcn_edge_runtime.arrays import MAX_PIXELS, check_pixels
 from fcn_edge_runtime.card import InputSpec
 from fcn_edge_runtime.errors import InputError
-from fcn_edge_runtime.robot.messages import Buffer, CompressedImage, Header, Image
+from fcn_edge_runtime.robot.messages import CompressedImage, Header, Image
 
 __all__ = ["ENCODINGS", "as_array", "image_message", "read_frame"]
 
@@ -48,9 +48,7 @@ ENCODINGS = {
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
-def read_frame(
-    message: Image | CompressedImage, spec: InputSpec, max_pixels: int = MAX_PIXELS
-) -> np.ndarray:
+def read_frame(message: Image | CompressedImage, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The array of an image message, as the model takes it.
 
     Args:
@@ -107,6 +105,8 @@ def as_array(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> 
     planes = rows.reshape(height, width, encoding.channels)
     if encoding.order == tuple(range(encoding.channels)):
         return planes
+    if encoding.channels == 3:
+        return planes[:, :, ::-1]  # a view: whoever needs it laid out plainly copies it once
     swapped: np.ndarray = planes[:, :, list(encoding.order)]
     return swapped
 
@@ -123,8 +123,7 @@ def image_message(header: Header, array: np.ndarray, encoding: str) -> Image:
     data = np.ascontiguousarray(array, "<u2" if kind.depth == 2 else np.uint8)
     height, width = data.shape[:2]
     step = width * kind.channels * kind.depth
-    flat: Buffer = memoryview(data.reshape(-1).view(np.uint8))
-    return Image(header, height, width, encoding, 0, step, flat)
+    return Image(header, height, width, encoding, 0, step, data.reshape(-1).view(np.uint8).data)
 
 
 def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
@@ -133,7 +132,7 @@ def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
     start = bytes(message.data[: len(_PNG)])
     if not start.startswith((_JPEG, _PNG)):
         raise InputError(
-            f"the compressed image (format {message.format[:40]!r}) starts with {start.hex(' ') or 'nothing'}, "
+            f"the compressed image ({message.format[:40]!r}) starts with {start.hex(' ') or 'nothing'}, "
             "expected a JPEG or PNG file: subscribe to the raw topic, or choose another transport"
         )
     pillow = import_pillow()

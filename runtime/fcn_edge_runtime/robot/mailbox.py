@@ -35,7 +35,7 @@ class Latest(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> bool:
-        """Leave the newest message; True if it replaced one that nobody had taken. After `close` it is dropped."""
+        """Leave the newest message; True if it replaced one that nobody took. Once closed, it is dropped."""
         with self._changed:
             self._put += 1
             if self._closed:

@@ -1,8 +1,8 @@
 """The ROS messages that segmentation needs, as plain dataclasses that belong to no transport.
 
 Fields are those of the interface definitions: builtin_interfaces/Time, std_msgs/Header, sensor_msgs/Image and
-CompressedImage, vision_msgs/VisionClass and LabelInfo. Text keeps bytes that are no UTF-8 as surrogates, so that
-a header goes out bit by bit as it came in.
+CompressedImage, vision_msgs/VisionClass and LabelInfo. Text keeps bytes that are no UTF-8 as surrogates, so
+that a header goes out bit by bit as it came in.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Image:
 
 @dataclass(frozen=True)
 class CompressedImage:
-    """An image as a JPEG or PNG file; `format` is free text, such as "jpeg" or "bgr8; png compressed bgr8"."""
+    """An image as a JPEG or PNG file; `format` is free text, such as "rgb8; jpeg compressed bgr8"."""
 
     header: Header
     format: str
@@ -88,7 +88,7 @@ class VisionClass:
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """What the ids of a mask mean. `threshold` is the least confidence that is published: 0 here, nothing is cut."""
+    """What the ids of a mask mean. `threshold`: the least confidence that is published, 0 for all."""
 
     header: Header
     class_map: tuple[VisionClass, ...]

@@ -1,7 +1,7 @@
 """Smaller images for the network, and their labels back at the size of the source: whole factors only.
 
-A whole factor keeps the geometry exact: a label covers a square of source pixels, and the camera's matrices scale
-by one number.
+A whole factor keeps the geometry exact: a label covers a square of source pixels, and the camera's matrices
+scale by one number.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ def shrunk(image: np.ndarray, factor: int) -> np.ndarray:
     padded = np.pad(image, ((0, rows * factor - height), (0, columns * factor - width), (0, 0)), mode="edge")
     squares = padded.reshape(rows, factor, columns, factor, channels)
     if image.dtype.kind == "f":
-        return squares.mean(axis=(1, 3), dtype=np.float32)
+        means: np.ndarray = squares.mean(axis=(1, 3), dtype=np.float32)
+        return means
     # Integers, rounded half up: the same picture on every machine.
     total = squares.sum(axis=(1, 3), dtype=np.uint32)
     area = factor * factor
-    return ((total + area // 2) // area).astype(image.dtype)
+    rounded: np.ndarray = ((total + area // 2) // area).astype(image.dtype)
+    return rounded
 
 
 def grown(plane: np.ndarray, factor: int, size: tuple[int, ...]) -> np.ndarray:
@@ -38,8 +40,8 @@ def grown(plane: np.ndarray, factor: int, size: tuple[int, ...]) -> np.ndarray:
 def scaled_intrinsics(matrix: list[float], columns: int, factor: int) -> list[float]:
     """K (9 numbers, 3 columns) or P (12 numbers, 4 columns) of a camera, for an image shrunk by `factor`.
 
-    Pixel centres lie at whole numbers, so u' = (u + 1/2) / factor - 1/2: focal lengths, skew and baseline terms are
-    divided, and the principal point moves with the centres.
+    Pixel centres lie at whole numbers, so u' = (u + 1/2) / factor - 1/2: focal lengths, skew and baseline
+    terms are divided, and the principal point moves with the centres.
     """
     scaled = list(matrix)
     for row in (0, 1):

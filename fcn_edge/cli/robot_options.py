@@ -1,0 +1,43 @@
+"""Options that the robot commands share, each declared once."""
+
+from __future__ import annotations
+
+import click
+
+from fcn_edge_runtime.errors import UsageError
+
+__all__ = ["model_option", "overlay_alpha_option", "prefix_option", "shrink_option"]
+
+model_option = click.option("--model", required=True, metavar="MODEL.onnx", help="The model to run.")
+
+prefix_option = click.option(
+    "--prefix",
+    default="/segmentation",
+    show_default=True,
+    metavar="NAME",
+    help="Topics are written below this name: NAME/mask, NAME/confidence, NAME/overlay, NAME/label_info.",
+)
+
+shrink_option = click.option(
+    "--shrink",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Let the network see the image N times smaller each way; masks keep the source's size.",
+)
+
+overlay_alpha_option = click.option(
+    "--overlay-alpha",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="0 shows only the image in overlays, 1 only the colours.",
+)
+
+
+def required(value: str | None, what: str) -> str:
+    """The value, or UsageError saying which option is missing."""
+    if value is None:
+        raise UsageError(f"{what} is missing")
+    return value

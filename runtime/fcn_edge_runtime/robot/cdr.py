@@ -1,0 +1,216 @@
+"""The bytes of our messages: CDR as rosbag2 stores it and DDS sends it (OMG DDSI-RTPS 10.2, plain CDR).
+
+Four bytes of encapsulation, of which the second names byte order; then the fields in order, each aligned to
+its own size counted from after these four bytes. Strings are a uint32 length with the final NUL counted,
+sequences a uint32 count. Nothing here holds 8-byte fields, so XCDR1 and final XCDR2 have the same body, and
+both are read.
+
+Decoding copies no pixels: `data` is a memoryview of the bytes given. Encoding copies them once.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.robot.messages import (
+    Buffer,
+    CompressedImage,
+    Header,
+    Image,
+    LabelInfo,
+    Stamp,
+    VisionClass,
+)
+
+__all__ = [
+    "CdrReader",
+    "CdrWriter",
+    "decode_compressed_image",
+    "decode_image",
+    "decode_label_info",
+    "encode_compressed_image",
+    "encode_image",
+    "encode_label_info",
+]
+
+_LITTLE = b"\x00\x01\x00\x00"
+# Plain CDR and plain CDR2, big and little endian.
+_ORDERS = {0: ">", 1: "<", 6: ">", 7: "<"}
+_MAX_CLASSES = 65536
+
+
+class CdrWriter:
+    """Appends fields, in little endian, each aligned as it must be."""
+
+    def __init__(self) -> None:
+        self.parts: list[Buffer] = [_LITTLE]
+        self._size = 0
+
+    def pack(self, kind: str, *values: float) -> None:
+        """Fields of one struct format letter, aligned to their size."""
+        width = struct.calcsize(f"<{kind}")
+        self._pad(width)
+        self._add(struct.pack(f"<{len(values)}{kind}", *values))
+
+    def text(self, text: str) -> None:
+        """A string."""
+        data = text.encode("utf-8", "surrogateescape")
+        self.pack("I", len(data) + 1)
+        self._add(data + b"\0")
+
+    def octets(self, data: Buffer) -> None:
+        """A sequence of uint8."""
+        view = memoryview(data).cast("B")
+        self.pack("I", len(view))
+        self._add(view)
+
+    def raw(self, data: bytes) -> None:
+        """An array of uint8: no count before it."""
+        self._add(data)
+
+    def header(self, header: Header) -> None:
+        """std_msgs/Header."""
+        self.pack("i", header.stamp.sec)
+        self.pack("I", header.stamp.nanosec)
+        self.text(header.frame_id)
+
+    def finish(self) -> bytes:
+        """The whole message, in one copy."""
+        return b"".join(self.parts)
+
+    def _pad(self, width: int) -> None:
+        gap = -self._size % width
+        if gap:
+            self._add(bytes(gap))
+
+    def _add(self, data: Buffer) -> None:
+        self.parts.append(data)
+        self._size += len(data)
+
+
+class CdrReader:
+    """Takes fields out of a message, in its byte order, and never reads beyond its end."""
+
+    def __init__(self, data: Buffer, what: str) -> None:
+        self._view = memoryview(data).cast("B")
+        self._what = what
+        self._at = 4
+        if len(self._view) < 4 or self._view[0] != 0 or self._view[1] not in _ORDERS:
+            start = bytes(self._view[:4]).hex(" ") or "nothing"
+            raise InputError(f"a {what} message starts with {start}, expected plain CDR, 00 00 or 00 01")
+        self._order = _ORDERS[self._view[1]]
+
+    def unpack(self, kind: str) -> int:
+        """One whole number of a struct format letter."""
+        return int(self._field(kind))
+
+    def unpack_float(self) -> float:
+        """One float32."""
+        return float(self._field("f"))
+
+    def _field(self, kind: str) -> float:
+        width = struct.calcsize(f"<{kind}")
+        self._at += -(self._at - 4) % width
+        part = self._take(width)
+        value: float = struct.unpack(self._order + kind, part)[0]
+        return value
+
+    def text(self) -> str:
+        """A string."""
+        size = self.unpack("I")
+        if size == 0:  # against the letter, but some writers send empty texts so
+            return ""
+        data = bytes(self._take(size))
+        if data[-1] != 0:
+            raise InputError(f"a {self._what} message holds a text without its final NUL: it is damaged")
+        return data[:-1].decode("utf-8", "surrogateescape")
+
+    def octets(self) -> memoryview:
+        """A sequence of uint8, where it lies."""
+        return self._take(self.unpack("I"))
+
+    def count(self, most: int) -> int:
+        """The length of a sequence that may not be longer than `most`."""
+        count = self.unpack("I")
+        if count > most:
+            raise InputError(
+                f"a {self._what} message lists {count} entries, expected at most {most}: it is damaged"
+            )
+        return count
+
+    def header(self) -> Header:
+        """std_msgs/Header."""
+        return Header(Stamp(self.unpack("i"), self.unpack("I")), self.text())
+
+    def _take(self, size: int) -> memoryview:
+        end = self._at + size
+        if end > len(self._view):
+            raise InputError(
+                f"a {self._what} message ends after {len(self._view)} bytes, expected {end} or more: it was cut"
+            )
+        part = self._view[self._at : end]
+        self._at = end
+        return part
+
+
+def encode_image(image: Image) -> bytes:
+    """sensor_msgs/Image as CDR."""
+    writer = CdrWriter()
+    writer.header(image.header)
+    writer.pack("I", image.height, image.width)
+    writer.text(image.encoding)
+    writer.pack("B", image.is_bigendian)
+    writer.pack("I", image.step)
+    writer.octets(image.data)
+    return writer.finish()
+
+
+def decode_image(data: Buffer) -> Image:
+    """sensor_msgs/Image from CDR. Raises InputError if it is cut or no such message."""
+    reader = CdrReader(data, "sensor_msgs/Image")
+    return Image(
+        header=reader.header(),
+        height=reader.unpack("I"),
+        width=reader.unpack("I"),
+        encoding=reader.text(),
+        is_bigendian=reader.unpack("B"),
+        step=reader.unpack("I"),
+        data=reader.octets(),
+    )
+
+
+def encode_compressed_image(image: CompressedImage) -> bytes:
+    """sensor_msgs/CompressedImage as CDR."""
+    writer = CdrWriter()
+    writer.header(image.header)
+    writer.text(image.format)
+    writer.octets(image.data)
+    return writer.finish()
+
+
+def decode_compressed_image(data: Buffer) -> CompressedImage:
+    """sensor_msgs/CompressedImage from CDR. Raises InputError if it is cut or no such message."""
+    reader = CdrReader(data, "sensor_msgs/CompressedImage")
+    return CompressedImage(header=reader.header(), format=reader.text(), data=reader.octets())
+
+
+def encode_label_info(info: LabelInfo) -> bytes:
+    """vision_msgs/LabelInfo as CDR."""
+    writer = CdrWriter()
+    writer.header(info.header)
+    writer.pack("I", len(info.class_map))
+    for entry in info.class_map:
+        writer.pack("H", entry.class_id)
+        writer.text(entry.class_name)
+    writer.pack("f", info.threshold)
+    return writer.finish()
+
+
+def decode_label_info(data: Buffer) -> LabelInfo:
+    """vision_msgs/LabelInfo from CDR. Raises InputError if it is cut or no such message."""
+    reader = CdrReader(data, "vision_msgs/LabelInfo")
+    header = reader.header()
+    count = reader.count(_MAX_CLASSES)
+    classes = tuple(VisionClass(reader.unpack("H"), reader.text()) for _ in range(count))
+    return LabelInfo(header, classes, reader.unpack_float())
