@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import fcn_edge.recipes
+from fcn_edge.cards import description_from
+from fcn_edge.nets import find
+from fcn_edge.recipes import find_recipe, recipes
+from fcn_edge_runtime.errors import UsageError
+
+
+def test_the_models_of_the_readme_are_there():
+    names = {r.name for r in recipes()}
+    assert {
+        "corridor",
+        "corridor-r18",
+        "fcn_resnet50_coco",
+        "fcn_resnet101_coco",
+        "lraspp_mobilenet_v3_large_coco",
+    } <= names
+
+
+@pytest.mark.parametrize("recipe", recipes(), ids=lambda r: r.name)
+def test_every_recipe_names_a_network_classes_a_license_and_checked_weights(recipe):
+    assert find(recipe.net).name == recipe.net
+    described = description_from(recipe.card, recipe.name)
+    assert described.classes
+    assert described.license
+    if "://" in recipe.weights:
+        assert recipe.sha256 or re.search(r"-[0-9a-f]{8,64}\.pth$", recipe.weights)
+
+
+def test_the_corridor_recipes_say_what_the_training_says():
+    from models.corridor.classes import COLOURS, NAMES
+
+    for name in ("corridor", "corridor-r18"):
+        classes = description_from(find_recipe(name).card, name).classes
+        assert [c.name for c in classes] == list(NAMES)
+        assert [c.colour for c in classes] == list(COLOURS)
+
+
+def test_an_unknown_recipe_is_none():
+    assert find_recipe("nothing") is None
+
+
+def test_listing_recipes_loads_no_torch():
+    code = "import sys, fcn_edge.recipes as r; r.recipes(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_broken_recipe_is_named(tmp_path, monkeypatch):
+    (tmp_path / "mine.toml").write_text("summary = 'x'\nnet = 3\n")
+    monkeypatch.setattr(fcn_edge.recipes, "FOLDERS", (tmp_path,))
+    with pytest.raises(UsageError, match=r"mine.toml: net is 3, expected text"):
+        recipes()
