@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command(name="doctor", epilog=examples("fcn-edge doctor"))
+@click.command(
+    name="doctor",
+    short_help="Show what this machine can run, and why not.",
+    epilog=examples("fcn-edge doctor"),
+)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, *, as_json: bool) -> None:

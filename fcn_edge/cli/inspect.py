@@ -14,6 +14,7 @@ __all__ = ["command"]
 
 @click.command(
     name="inspect",
+    short_help="Show what MODEL is, without running it.",
     epilog=examples("fcn-edge inspect road.onnx", "fcn-edge inspect road.onnx --json | jq .card.classes"),
 )
 @model_argument

@@ -33,6 +33,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 
 @click.command(
     name="run",
+    short_help="Segment pictures: files, folders and glob patterns.",
     epilog=examples(
         "fcn-edge run road.onnx photo.jpg -o out",
         "fcn-edge run road.onnx photos/ -o out --recursive --save labels,json",

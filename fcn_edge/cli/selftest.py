@@ -13,6 +13,7 @@ __all__ = ["command"]
 
 @click.command(
     name="selftest",
+    short_help="Check on this device that MODEL decides as PyTorch did.",
     epilog=examples("fcn-edge selftest road.onnx", "fcn-edge selftest road.onnx --device cuda --json"),
 )
 @model_argument

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fcn_edge_runtime import Segmenter
+
+
+def test_a_folder_becomes_labels_overlays_and_areas(fcn_edge, model_path, photos, photo, tmp_path):
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "--recursive", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    written = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
+    kinds = ("json", "labels.png", "overlay.png")
+    assert written == [f"{stem}.{kind}" for stem in ("a", "sub/b") for kind in kinds]
+    with Segmenter(model_path("rgb"), "cpu") as segmenter:
+        assert (np.asarray(Image.open(out / "a.labels.png")) == segmenter(photo).labels).all()
+    assert "64x48" in done.stdout
+    assert "class " in done.stdout
+    assert "ran on cpu (asked for)" in done.stderr
+
+
+def test_json_is_one_object_and_nothing_else(fcn_edge, model_path, photos):
+    (photos / "bad.png").write_bytes(b"rubbish")
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "--json", "-q", "--save", "json")
+    report = json.loads(done.stdout)
+    assert report["provider"] == "CPUExecutionProvider"
+    assert [len(report["images"]), len(report["failed"])] == [1, 1]
+    assert sum(entry["pixels"] for entry in report["images"][0]["classes"]) == 48 * 64
+    assert "bad.png" in report["failed"][0]["error"]
+
+
+def test_a_bad_image_does_not_stop_the_others_and_is_listed_with_exit_code_1(fcn_edge, model_path, photos):
+    (photos / "bad.png").write_bytes(b"rubbish")
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "-q")
+    assert done.returncode == 1
+    first, last = done.stderr.splitlines()
+    assert first.startswith("failed: ")
+    assert "bad.png is no picture of a known format" in first
+    assert last == "error: 1 of 2 images failed"
+
+
+def test_a_bad_model_is_one_line_and_nothing_is_written(fcn_edge, photos, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"rubbish" * 100)
+    done = fcn_edge("run", "m.onnx", photos, "-o", "out")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "m.onnx is not sealed" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "expected"),
+    [
+        (("--device", "gpu"), 2, "there is no device 'gpu'"),
+        (("--save", "masks"), 2, "cannot save masks, expected some of labels, overlay, confidence, json"),
+        (("--save", ","), 2, "cannot save nothing"),
+        (("--max-pixels", "100"), 1, "3072 pixels, expected at most 100"),
+    ],
+)
+def test_wrong_wishes_are_refused(fcn_edge, model_path, photos, options, code, expected):
+    done = fcn_edge("run", model_path("plain"), photos, "-o", "out", *options)
+    assert done.returncode == code
+    assert expected in done.stderr
+
+
+def test_confidence_is_written_if_the_model_has_it(fcn_edge, model_path, photos, tmp_path):
+    done = fcn_edge("run", model_path("rgb"), photos / "a.png", "-o", "out", "--save", "confidence")
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.confidence.png"]
+    done = fcn_edge("run", model_path("plain"), photos / "a.png", "-o", "out", "--save", "confidence")
+    assert done.returncode == 2
+    assert "'confidence', it has labels" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["grey", "deep", "float", "wide", "bands4"])
+def test_one_photograph_goes_through_models_of_every_input(
+    fcn_edge, model_path, photos, photo, tmp_path, kind
+):
+    if kind == "bands4":
+        Image.fromarray(np.dstack([photo, photo[..., 0]]), "RGBA").save(photos / "a.png")
+    done = fcn_edge("run", model_path(kind), photos / "a.png", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert Image.open(tmp_path / "out" / "a.labels.png").size == (64, 48)
+    assert Image.open(tmp_path / "out" / "a.overlay.png").size[0] == 64
+
+
+def test_progress_is_shown_to_a_person_and_not_to_a_pipe(fcn_edge, model_path, photos, tmp_path):
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out")
+    assert "segmenting" not in done.stderr
+    if not hasattr(os, "openpty"):
+        pytest.skip("needs a terminal")
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "fcn_edge", "run", str(model_path("rgb")), str(photos), "-o", "out"]
+    process = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, timeout=60)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert process.returncode == 0
+    assert "segmenting" in shown
+    assert "100%" in shown
+
+
+def test_the_self_test_guards_a_provider_that_was_not_verified(fcn_edge, model_path, photos, tmp_path):
+    done = fcn_edge("run", model_path("elsewhere_wrong"), photos, "-o", "out")
+    assert done.returncode == 3
+    assert "the self-test failed on CPUExecutionProvider" in done.stderr
+    assert not (tmp_path / "out").exists()
