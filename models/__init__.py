@@ -1,0 +1,1 @@
+"""Small trained models: how they are made, and what was made."""

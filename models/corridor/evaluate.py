@@ -1,0 +1,61 @@
+"""Scores of trained weights on frames that training never saw.
+
+`python -m models.corridor.evaluate --net corridor`
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+
+from models.corridor import data, networks
+from models.corridor.classes import NAMES
+from models.corridor.scores import Scores, confusion, scores
+
+HELD_OUT = Path(__file__).parent / "heldout"
+
+
+def shipped_frames() -> tuple[np.ndarray, np.ndarray]:
+    """The held-out frames beside this file: images `(N, H, W, 3)` and labels `(N, H, W)`."""
+    paths = sorted((HELD_OUT / "images").glob("*.png"))
+    images = np.stack([np.asarray(Image.open(p).convert("RGB")) for p in paths])
+    labels = np.stack([np.asarray(Image.open(HELD_OUT / "labels" / p.name)) for p in paths])
+    return images, labels
+
+
+def evaluate(net: str, weights: Path | None, images: np.ndarray, labels: np.ndarray) -> Scores:
+    """The scores of a network on these frames."""
+    return scores(confusion(labels, networks.predict(networks.load(net, weights), images)))
+
+
+@click.command()
+@click.option("--net", type=click.Choice(list(networks.NETS)), default="corridor", show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path), help="Default: the shipped ones.")
+@click.option(
+    "--frames",
+    default=0,
+    show_default=True,
+    help="Render this many held-out scenes; 0: the 40 shipped frames.",
+)
+@click.option("--threads", default=0, help="CPU threads; 0 leaves it to PyTorch.")
+@click.option("--json", "as_json", is_flag=True)
+def main(net: str, weights: Path | None, frames: int, threads: int, *, as_json: bool) -> None:
+    """Print IoU per class and mean IoU."""
+    if threads:
+        torch.set_num_threads(threads)
+    images, labels = data.frames(data.held_out_seeds(frames)) if frames else shipped_frames()
+    got = evaluate(net, weights, images, labels)
+    if as_json:
+        per_class = dict(zip(NAMES, got.iou, strict=True))
+        click.echo(json.dumps({"mean_iou": got.mean, "pixel_accuracy": got.pixel_accuracy, "iou": per_class}))
+    else:
+        click.echo(f"{net} on {len(images)} held-out frames: {got}")
+
+
+if __name__ == "__main__":
+    main()

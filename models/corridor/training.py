@@ -1,0 +1,225 @@
+"""The training loop: a pure function of its plan and its frames, interrupted and resumed at will.
+
+Every random choice of a step comes from a generator seeded with the step's number, so a checkpoint needs no
+state of any generator: model, optimiser and the number of steps done are all there is.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from models.corridor import networks
+from models.corridor.augment import batch
+from models.corridor.classes import DOOR, PERSON, ROBOT
+from models.corridor.losses import loss
+from models.corridor.scores import confusion, scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from models.corridor.networks import Phase
+
+WARM_UP = 0.04
+WEIGHT_DECAY = 0.02
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train: a network of `networks.NETS`, the steps of each phase, and the seed of every choice."""
+
+    net: str
+    steps: tuple[int, ...]
+    seed: int = 0
+
+    @property
+    def total(self) -> int:
+        """Steps of all phases."""
+        return sum(self.steps)
+
+    def phase(self, step: int) -> int:
+        """The phase that a step belongs to."""
+        return int(np.searchsorted(np.cumsum(self.steps), step, side="right"))
+
+    def progress(self, step: int) -> float:
+        """The share of the training time that is over at a step, 0..1, counting each phase by its share."""
+        phases = networks.NETS[self.net].phases
+        at = self.phase(step)
+        if at == len(self.steps):
+            return 1.0
+        inside = (step - sum(self.steps[:at])) / self.steps[at]
+        return (sum(p.share for p in phases[:at]) + inside * phases[at].share) / sum(p.share for p in phases)
+
+    def rate(self, step: int) -> float:
+        """The learning rate's factor: a linear warm-up, then a cosine down to a hundredth."""
+        done = self.progress(step)
+        return min(done / WARM_UP, 1.0) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))) + 1e-4
+
+
+@dataclass
+class State:
+    """Where a training stands. `best` is the state dict of the best validation score so far."""
+
+    model: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    best_score: float = -1.0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def start(plan: Plan, device: str, step: int = 0) -> State:
+    """An untrained state, with the network as the phase of `step` wants it."""
+    net = networks.NETS[plan.net]
+    torch.manual_seed(plan.seed)
+    phase = net.phases[min(plan.phase(step), len(net.phases) - 1)]
+    model = networks.build(plan.net, phase.options or None).to(device).train()
+    with torch.no_grad():
+        last_convolution(
+            model
+        ).weight *= 0.1  # start undecided: confident first guesses cost the first hundred steps
+    optimiser = torch.optim.AdamW(_groups(model), lr=net.learning_rate, betas=(0.9, 0.99), fused=True)
+    return State(model, optimiser, step)
+
+
+def last_convolution(model: torch.nn.Module) -> torch.nn.Conv2d:
+    """The convolution that gives the scores, before upsampling."""
+    return [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)][-1]
+
+
+def _groups(model: torch.nn.Module) -> list[dict[str, Any]]:
+    """Weight decay pulls on kernels only: biases and norms are one number a channel."""
+    kernels = [p for p in model.parameters() if p.ndim > 1]
+    rest = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
+
+
+def save(state: State, plan: Plan, path: Path) -> None:
+    """Writes a checkpoint, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {
+            "net": plan.net,
+            "steps": list(plan.steps),
+            "seed": plan.seed,
+            "model": state.model.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "step": state.step,
+            "best_score": state.best_score,
+            "best": state.best,
+            "history": state.history,
+            "seconds": state.seconds,
+        },
+        partial,
+    )
+    partial.replace(path)
+
+
+def resume(path: Path, device: str) -> tuple[Plan, State]:
+    """The plan and the state of a checkpoint; going on from it gives what an uninterrupted run would have."""
+    stored = torch.load(path, map_location=device, weights_only=True)
+    plan = Plan(stored["net"], tuple(stored["steps"]), stored["seed"])
+    state = start(plan, device, stored["step"])
+    state.model.load_state_dict(stored["model"])
+    state.optimiser.load_state_dict(stored["optimiser"])
+    state.best_score, state.best = stored["best_score"], stored["best"]
+    state.history, state.seconds = stored["history"], stored["seconds"]
+    return plan, state
+
+
+def _enter_phase(plan: Plan, state: State, device: str) -> None:
+    """Rebuilds the network where a new phase uses other options; weights and optimiser move over."""
+    fresh = start(plan, device, state.step)
+    fresh.model.load_state_dict(state.model.state_dict())
+    fresh.optimiser.load_state_dict(state.optimiser.state_dict())
+    state.model, state.optimiser = fresh.model, fresh.optimiser
+
+
+def run(
+    plan: Plan,
+    state: State,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    *,
+    until: int,
+    device: str,
+    report: Callable[[State, float], None],
+) -> None:
+    """Trains `state` in place up to step `until`; `report` is called after each step with its loss."""
+    net = networks.NETS[plan.net]
+    odds = _odds(labels)
+    for step in range(state.step, min(until, plan.total)):
+        began = time.monotonic()
+        at = plan.phase(step)
+        if step > 0 and at != plan.phase(step - 1):
+            _enter_phase(plan, state, device)
+        for group in state.optimiser.param_groups:
+            group["lr"] = net.learning_rate * plan.rate(step)
+        value = _step(plan, state, net.phases[at], images, labels, odds, device)
+        state.step = step + 1
+        state.seconds += time.monotonic() - began
+        report(state, value)
+
+
+def _odds(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """How often each frame is drawn: with a person, a robot or a door in it, up to four times as often."""
+    weights = np.ones(len(labels))
+    for k, weight in ((PERSON, 1.0), (ROBOT, 1.5), (DOOR, 0.5)):
+        weights += weight * np.array(
+            [np.count_nonzero(one[::4, ::4] == k) > one.size / 16 / 100 for one in labels]
+        )
+    odds: NDArray[np.float64] = weights / weights.sum()
+    return odds
+
+
+def _step(
+    plan: Plan,
+    state: State,
+    phase: Phase,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    odds: NDArray[np.float64],
+    device: str,
+) -> float:
+    rng = np.random.default_rng([plan.seed, state.step])
+    torch.manual_seed(int(rng.integers(2**31)))  # for dropout
+    chosen = np.sort(rng.choice(len(images), phase.batch, p=odds))
+    x, y = batch(rng, images[chosen], labels[chosen], phase.crop, phase.scales)
+    x, y = networks.normalise(x.to(device)), y.to(device)
+    if phase.stride:
+        # Output (i, j) of a coarse grid is output (k i, k j) of the final grid of stride 8, which upsampling
+        # puts on pixel 8 k i + 3.5: that pixel's class is what this output has to say.
+        grids: list[Tensor] = []
+        hook = last_convolution(state.model).register_forward_hook(lambda *args: grids.append(args[2]))
+        state.model(x)
+        hook.remove()
+        value = loss(grids[0], y[:, 3 :: phase.stride, 3 :: phase.stride])
+    else:
+        value = loss(state.model(x), y)
+    state.optimiser.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
+    torch.nn.utils.clip_grad_norm_(state.model.parameters(), 5.0)
+    state.optimiser.step()
+    return float(value.detach())
+
+
+def validate(state: State, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    """Scores the network on whole frames; the best state is kept, the score is added to the history."""
+    got = scores(confusion(labels, networks.predict(state.model.eval(), images)))
+    state.model.train()
+    state.history.append(
+        {"step": state.step, "seconds": state.seconds, "mean_iou": got.mean, "iou": list(got.iou)}
+    )
+    if got.mean > state.best_score:
+        state.best_score = got.mean
+        state.best = {k: v.detach().cpu().clone() for k, v in state.model.state_dict().items()}
