@@ -120,13 +120,14 @@ class VerificationInfo:
 class Card:
     """Everything a model says about itself.
 
-    A user gives name, classes, input, description and license; the exporter fills in the rest. `notes` holds
+    A user gives name, classes, input, description and license; the exporter fills in the rest, and numbers
+    the classes where none are given. `notes` holds
     further facts as text, such as the calibration digest of an int8 file.
     """
 
     name: str
-    classes: tuple[ClassInfo, ...]
-    input: InputSpec
+    classes: tuple[ClassInfo, ...] = ()
+    input: InputSpec = field(default_factory=InputSpec.default)
     description: str = ""
     license: str = ""
     net: NetInfo = field(default_factory=NetInfo)
