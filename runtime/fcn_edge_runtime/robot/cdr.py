@@ -147,7 +147,7 @@ class CdrReader:
         end = self._at + size
         if end > len(self._view):
             raise InputError(
-                f"a {self._what} message ends after {len(self._view)} bytes, expected {end} or more: it was cut"
+                f"a {self._what} message ends after {len(self._view)} bytes, expected {end}: it was cut"
             )
         part = self._view[self._at : end]
         self._at = end

@@ -1,0 +1,110 @@
+"""Settings of the DDS transport that whole images need, and where they come from.
+
+By default Cyclone sends an image in fragments of 1.3 KB into a socket buffer of the kernel's default size,
+and a 1080p stream loses most frames. Larger datagrams, and a receive buffer of 4 MB, bring every one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from fcn_edge_runtime.errors import UsageError
+
+__all__ = ["WANTED_BUFFER", "Transport", "receive_buffer_limit"]
+
+WANTED_BUFFER = 4 << 20
+_RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
+# Vendors eProsima and Eclipse: their type objects may differ from ours where names and fields agree.
+_MATCH_BY_NAME = "1.15,1.16"
+_MAX_DOMAIN = 232
+
+
+@dataclass(frozen=True)
+class Transport:
+    """Where the participant lives.
+
+    Attributes:
+        domain: the ROS domain, 0 to 232.
+        interface: the network interface, such as "eth0"; "lo" stays on this machine; None lets Cyclone
+            choose.
+        peers: addresses to look for, where multicast does not reach.
+    """
+
+    domain: int = 0
+    interface: str | None = None
+    peers: Sequence[str] = ()
+
+    @classmethod
+    def from_environment(
+        cls,
+        domain: int | None = None,
+        interface: str | None = None,
+        peers: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Transport:
+        """What is given, else what ROS 2 would take: ROS_DOMAIN_ID, and ROS_LOCALHOST_ONLY or its successor.
+
+        Raises:
+            UsageError: the domain is no number from 0 to 232.
+        """
+        values = os.environ if environment is None else environment
+        if domain is None:
+            text = values.get("ROS_DOMAIN_ID") or "0"
+            if not text.isdecimal():
+                raise UsageError(
+                    f"ROS_DOMAIN_ID is {text!r}, expected a whole number from 0 to {_MAX_DOMAIN}"
+                )
+            domain = int(text)
+        if not 0 <= domain <= _MAX_DOMAIN:
+            raise UsageError(f"the domain is {domain}, expected a whole number from 0 to {_MAX_DOMAIN}")
+        here = (
+            values.get("ROS_LOCALHOST_ONLY") == "1"
+            or values.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").upper() == "LOCALHOST"
+        )
+        return cls(domain, interface or ("lo" if here else None), tuple(peers))
+
+    def xml(self, *, buffer: int | None = None) -> str:
+        """The configuration for Cyclone, with whatever CYCLONEDDS_URI says behind it, which wins.
+
+        Args:
+            buffer: bytes of the receive buffer to insist on; None is 4 MB, or as much as the kernel allows.
+        """
+        size = min(WANTED_BUFFER, receive_buffer_limit() or WANTED_BUFFER) if buffer is None else buffer
+        local = self.interface == "lo"
+        peers = [*self.peers, *(["127.0.0.1"] if local else [])]
+        interfaces = (
+            f"<Interfaces><NetworkInterface name={quoteattr(self.interface)}/></Interfaces>"
+            if self.interface
+            else ""
+        )
+        multicast = "<AllowMulticast>false</AllowMulticast>" if local else ""
+        listed = "".join(f"<Peer Address={quoteattr(peer)}/>" for peer in peers)
+        discovery = (
+            "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
+            f"<Peers>{listed}</Peers>"
+            if peers
+            else ""
+        )
+        ours = (
+            '<CycloneDDS><Domain Id="any"><General>'
+            f"{interfaces}{multicast}"
+            "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>4000B</FragmentSize></General>"
+            f"<Discovery>{discovery}</Discovery>"
+            f'<Internal><SocketReceiveBufferSize min="{size}B"/></Internal>'
+            f"<Compatibility><IgnoreTypeInformation>{escape(_MATCH_BY_NAME)}</IgnoreTypeInformation>"
+            "</Compatibility></Domain></CycloneDDS>"
+        )
+        theirs = os.environ.get("CYCLONEDDS_URI", "")
+        return f"{ours},{theirs}" if theirs else ours
+
+
+def receive_buffer_limit() -> int | None:
+    """The largest socket receive buffer of this kernel, net.core.rmem_max; None where it is not told."""
+    try:
+        return int(_RMEM_MAX.read_text())
+    except (OSError, ValueError):
+        return None

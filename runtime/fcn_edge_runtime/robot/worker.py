@@ -1,0 +1,189 @@
+"""Worker: takes the newest message, segments it, publishes it, and keeps count. Knows no transport.
+
+A callback puts messages into the mailbox and returns at once; one thread runs the worker. A message that
+cannot be segmented is counted and the next one follows; a device that fails ends the worker.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.robot.mailbox import Latest
+from fcn_edge_runtime.robot.messages import CompressedImage, Image
+from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
+from fcn_edge_runtime.robot.stats import Rate, Window
+
+__all__ = ["Limits", "Worker", "WorkerStatus"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which frames are not worth segmenting. 0 means no limit.
+
+    Attributes:
+        max_frame_age: seconds between a frame's stamp and now, above which it is dropped.
+        max_rate: frames a second at most.
+    """
+
+    max_frame_age: float = 0.0
+    max_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_frame_age", "max_rate"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} is {getattr(self, name)}, expected 0 (no limit) or more")
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """What happened so far, and how fast it goes now.
+
+    Attributes:
+        received: messages put into the mailbox.
+        dropped: messages that a newer one replaced before they were taken.
+        segmented: frames published.
+        refused: messages that could not be segmented.
+        stale: frames dropped for their age.
+        limited: frames dropped for the rate.
+        unsent: outputs that a reader kept from going out in time.
+        input_hz, output_hz: a second, over the last seconds.
+        latency_p50_ms, latency_p95_ms: from taking a message to having published it.
+        age_p50_ms, age_p95_ms: from a frame's stamp to having published it; only clocks that agree make sense
+        of it.
+        last_error: why the last refused message was refused; empty if none was.
+        silence: seconds since the last message came, or since the start.
+    """
+
+    received: int
+    dropped: int
+    segmented: int
+    refused: int
+    stale: int
+    limited: int
+    unsent: int
+    input_hz: float
+    output_hz: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    age_p50_ms: float
+    age_p95_ms: float
+    last_error: str
+    silence: float
+
+
+class Worker(Generic[T]):
+    """Between a mailbox and a publisher.
+
+    Args:
+        pipeline: the model.
+        decode: from what lies in the mailbox to an image message; raises InputError for what is none.
+        wanted: whether anybody wants confidence, and overlays, right now.
+        publish: sends the messages of a frame; gives how many could not be sent.
+        limits: which frames are passed over.
+        now: nanoseconds of the clock that stamps frames.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        decode: Callable[[T], Image | CompressedImage],
+        wanted: Callable[[], tuple[bool, bool]],
+        publish: Callable[[SegmentedFrame], int],
+        limits: Limits | None = None,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.mailbox: Latest[T] = Latest()
+        self._pipeline, self._decode, self._wanted, self._publish = pipeline, decode, wanted, publish
+        self._limits, self._now = limits or Limits(), now
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(("segmented", "refused", "stale", "limited", "unsent"), 0)
+        self._last_error = ""
+        self._input, self._output = Rate(), Rate()
+        self._latency, self._age = Window(), Window()
+        self._last_input = self._beat = time.monotonic()
+        self._next_frame = 0.0
+
+    def put(self, item: T) -> None:
+        """Leave a message. Never waits; for callbacks."""
+        self._last_input = time.monotonic()
+        self._input.tick()
+        self.mailbox.put(item)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set or the mailbox is closed.
+
+        Raises:
+            ModelError, ProviderError: the device failed.
+        """
+        while not stop.is_set():
+            self._beat = time.monotonic()
+            item = self.mailbox.take(timeout=0.1)
+            if item is not None:
+                self.step(item)
+            elif self.mailbox.closed:
+                return
+
+    def step(self, item: T) -> SegmentedFrame | None:
+        """Treat one message; None if it was refused or passed over."""
+        begin = time.monotonic()
+        if self._limits.max_rate and begin < self._next_frame:
+            self._count("limited")
+            return None
+        try:
+            message = self._decode(item)
+            stamp = message.header.stamp.nanoseconds
+            if self._limits.max_frame_age and self._now() - stamp > self._limits.max_frame_age * 1e9:
+                self._count("stale")
+                return None
+            confidence, overlay = self._wanted()
+            frame = self._pipeline(message, confidence=confidence, overlay=overlay)
+        except InputError as error:
+            self._last_error = str(error)
+            self._count("refused")
+            return None
+        if self._limits.max_rate:
+            # A steady beat, which neither drifts with each frame's delay nor catches up after a pause.
+            period = 1 / self._limits.max_rate
+            self._next_frame = max(self._next_frame + period, begin)
+        self._count("unsent", self._publish(frame))
+        self._latency.add((time.monotonic() - begin) * 1000)
+        self._age.add((self._now() - stamp) / 1e6)
+        self._output.tick()
+        self._count("segmented")
+        return frame
+
+    @property
+    def stuck(self) -> float:
+        """Seconds since the worker last asked for a message: how long the frame at hand takes already."""
+        return time.monotonic() - self._beat
+
+    def status(self) -> WorkerStatus:
+        """What happened so far."""
+        counts = self.mailbox.counts
+        with self._lock:
+            own = dict(self._counts)
+        latency, age = self._latency.p(0.5, 0.95), self._age.p(0.5, 0.95)
+        return WorkerStatus(
+            received=counts.put,
+            dropped=counts.dropped,
+            **own,
+            input_hz=self._input.hz,
+            output_hz=self._output.hz,
+            latency_p50_ms=latency[0],
+            latency_p95_ms=latency[1],
+            age_p50_ms=age[0],
+            age_p95_ms=age[1],
+            last_error=self._last_error,
+            silence=time.monotonic() - self._last_input,
+        )
+
+    def _count(self, name: str, number: int = 1) -> None:
+        with self._lock:
+            self._counts[name] += number
