@@ -1,0 +1,233 @@
+"""Small networks, one for each way in which a segmentation network can be unlike another."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def seeded(build, seed=0):
+    """A network with random weights and lively batch norms, in evaluation mode."""
+    torch.manual_seed(seed)
+    net = build()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.3, 2.0)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    return net.eval()
+
+
+def block(inputs, outputs, stride=1):
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    )
+
+
+def up(scores, like, *, align_corners=False):
+    return F.interpolate(scores, size=like.shape[-2:], mode="bilinear", align_corners=align_corners)
+
+
+class Plain(nn.Module):
+    """Convolutions at a quarter of the size, scores upsampled: what most networks here look like."""
+
+    def __init__(self, channels=3, classes=5):
+        super().__init__()
+        self.body = nn.Sequential(block(channels, 8, 2), block(8, 8, 2))
+        self.head = nn.Conv2d(8, classes, 1)
+        self.align_corners = False
+
+    def forward(self, x):
+        return up(self.head(self.body(x)), x, align_corners=self.align_corners)
+
+
+class OnlyMultiplesOfEight(nn.Module):
+    """A U-Net-like skip that fits only at multiples of 8; elsewhere PyTorch raises."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.ModuleList([block(6, 6, 2), block(6, 6, 2), block(6, 6, 2)])
+        self.stem = nn.Conv2d(3, 6, 1)
+        self.ups = nn.ModuleList([nn.ConvTranspose2d(6, 6, 2, stride=2) for _ in range(3)])
+        self.head = nn.Conv2d(6, 4, 1)
+
+    def forward(self, x):
+        skips = []
+        x = self.stem(x)
+        for layer in self.down:
+            skips.append(x)
+            x = layer(x)
+        for layer, skip in zip(self.ups, reversed(skips), strict=True):
+            x = layer(x) + skip
+        return self.head(x)
+
+
+class Shrinks(nn.Module):
+    """Pooled by floor and brought back by a transposed convolution: 97x131 in, 96x128 out."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(block(3, 8), nn.MaxPool2d(4))
+        self.head = nn.ConvTranspose2d(8, 5, 8, stride=4, padding=2)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+class LowResolution(nn.Module):
+    """Scores at 1/2^halvings of the size, as many published networks return them."""
+
+    def __init__(self, channels, halvings):
+        super().__init__()
+        self.body = nn.Sequential(block(channels, 8, 2), *(block(8, 8, 2) for _ in range(halvings - 1)))
+        self.head = nn.Conv2d(8, 5, 1)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+@dataclass
+class Output:
+    """What transformer libraries return: an object with `logits`."""
+
+    logits: torch.Tensor
+
+
+torch.utils._pytree.register_dataclass(Output)
+
+
+class Wrapped(nn.Module):
+    """A network whose output is wrapped into whatever `wrap` makes of it."""
+
+    def __init__(self, net, wrap):
+        super().__init__()
+        self.net = net
+        self.wrap = wrap
+
+    def forward(self, x):
+        return self.wrap(self.net(x))
+
+
+class Pyramid(nn.Module):
+    """PSPNet's head: averages over grids of 1, 2, 3 and 6 cells, upsampled and concatenated."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = block(3, 8, 4)
+        self.branches = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(cells), nn.Conv2d(8, 2, 1), nn.ReLU())
+            for cells in (1, 2, 3, 6)
+        )
+        self.head = nn.Conv2d(16, 5, 3, padding=1)
+
+    def forward(self, x):
+        features = self.body(x)
+        seen = [features, *(up(branch(features), features) for branch in self.branches)]
+        return up(self.head(torch.cat(seen, dim=1)), x)
+
+
+class PyramidOfFeatures(nn.Module):
+    """UPerNet's head: a pooling pyramid on top of a feature pyramid, levels summed and fused."""
+
+    def __init__(self):
+        super().__init__()
+        self.levels = nn.ModuleList([block(3, 8, 2), block(8, 8, 2), block(8, 8, 2)])
+        self.pools = nn.ModuleList(nn.Conv2d(8, 4, 1) for _ in range(3))
+        self.cells = (1, 2, (3, 5))
+        self.bottleneck = block(20, 8)
+        self.lateral = nn.ModuleList(nn.Conv2d(8, 8, 1) for _ in range(2))
+        self.head = nn.Conv2d(24, 6, 1)
+
+    def forward(self, x):
+        features = []
+        value = x
+        for level in self.levels:
+            value = level(value)
+            features.append(value)
+        pooled = [
+            up(conv(F.adaptive_avg_pool2d(value, cells)), value)
+            for conv, cells in zip(self.pools, self.cells, strict=True)
+        ]
+        tops = [self.bottleneck(torch.cat([value, *pooled], dim=1))]
+        for lateral, feature in zip(self.lateral, reversed(features[:-1]), strict=True):
+            tops.append(lateral(feature) + up(tops[-1], feature))
+        fused = torch.cat([up(top, features[0]) for top in tops], dim=1)
+        return up(self.head(fused), x)
+
+
+class Mirrored(nn.Module):
+    """Reflect padding, which an image of one pixel has nothing to reflect for."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"), nn.ReLU())
+        self.head = nn.Conv2d(8, 5, 1)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+class InstanceNormed(nn.Module):
+    """Normalised by the statistics of each image: every score depends on every pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.InstanceNorm2d(8, affine=True, eps=1e-2), nn.ReLU()
+        )
+        self.head = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+class Offset(nn.Module):
+    """Scores with a common offset, which no decision depends on."""
+
+    def __init__(self, net, offset):
+        super().__init__()
+        self.net = net
+        self.offset = offset
+
+    def forward(self, x):
+        return self.net(x) + self.offset
+
+
+class Traced(nn.Module):
+    """A network that is another one while it is traced: `before` its scores, and `after` them.
+
+    This is how a converter that gets something wrong looks from outside, and nothing is mocked.
+    """
+
+    def __init__(self, net, *, instead=None, before=None, after=None):
+        super().__init__()
+        self.net = net
+        self.instead = instead or net
+        self.before = before or (lambda x: x)
+        self.after = after or (lambda scores: scores)
+
+    def forward(self, x):
+        if torch.compiler.is_exporting():
+            return self.after(self.instead(self.before(x)))
+        return self.net(x)
+
+
+def changed(net, change):
+    """A copy of a network after `change` was applied to each of its modules."""
+    other = copy.deepcopy(net)
+    for module in other.modules():
+        change(module)
+    return other
+
+
+def per_channel(values):
+    return torch.tensor(values).view(1, -1, 1, 1)
