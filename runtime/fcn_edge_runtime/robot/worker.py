@@ -151,7 +151,8 @@ class Worker(Generic[T]):
         if self._limits.max_rate:
             # A steady beat, which neither drifts with each frame's delay nor catches up after a pause.
             period = 1 / self._limits.max_rate
-            self._next_frame = max(self._next_frame + period, begin)
+            late = begin - self._next_frame
+            self._next_frame = self._next_frame + period if late < period else begin + period
         self._count("unsent", self._publish(frame))
         self._latency.add((time.monotonic() - begin) * 1000)
         self._age.add((self._now() - stamp) / 1e6)
