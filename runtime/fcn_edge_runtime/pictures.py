@@ -13,8 +13,10 @@ from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.images import import_pillow
 from fcn_edge_runtime.segmentation import Area, colour_table
 
-__all__ = ["confidence_png", "labels_png", "legend", "overlay_png"]
+__all__ = ["confidence_png", "labels_png", "legend", "overlay_png", "picture_png"]
 
+# In pixels, for a picture 800 wide.
+_TEXT = 11
 _LINE = 22
 _MARGIN = 6
 _INK = (32, 32, 32)
@@ -42,6 +44,11 @@ def confidence_png(confidence: np.ndarray) -> bytes:
     return _png(import_pillow().fromarray(np.clip(np.rint(confidence * 255), 0, 255).astype(np.uint8)))
 
 
+def picture_png(picture: np.ndarray) -> bytes:
+    """A picture (H, W, 3) uint8 RGB, or (H, W, 4) RGBA."""
+    return _png(import_pillow().fromarray(np.ascontiguousarray(picture)))
+
+
 def overlay_png(overlay: np.ndarray, areas: Sequence[Area]) -> bytes:
     """An overlay (H, W, 3) uint8 with its legend as a strip below it."""
     image_module = import_pillow()
@@ -60,28 +67,39 @@ def legend(areas: Sequence[Area], width: int) -> np.ndarray:
         (height, width, 3) uint8 RGB; the height follows from the number of entries.
     """
     image_module = import_pillow()
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
     if width < 1:
         raise InputError(f"the legend is {width} wide, expected at least 1 pixel")
     present = sorted((area for area in areas if area.pixels), key=lambda area: -area.pixels)
-    font: Any = ImageFont.load_default()
+    unit = max(1.0, width / 800)  # text of a size that can be read when the whole picture is on a screen
+    line, margin = round(_LINE * unit), round(_MARGIN * unit)
+    font = _font(round(_TEXT * unit))
     texts = [f"{area.name} {_percent(area.share)}" for area in present]
-    # Control characters would break the line, and Pillow's plain font knows only Latin-1.
+    # Control characters would break the line, and Pillow's own font knows little beyond Latin-1.
     texts = ["".join(c if c.isprintable() and ord(c) < 256 else "?" for c in text) for text in texts]
     longest = max((font.getlength(text) for text in texts), default=0)
-    cell = int(longest) + _LINE + 2 * _MARGIN
+    cell = int(longest) + line + 2 * margin
     columns = max(1, min(len(texts), width // cell)) if texts else 1
     rows = -(-len(texts) // columns)
-    image = image_module.new("RGB", (width, rows * _LINE + 2 * _MARGIN), _PAPER)
+    image = image_module.new("RGB", (width, rows * line + 2 * margin), _PAPER)
     draw = ImageDraw.Draw(image)
     for index, (area, text) in enumerate(zip(present, texts, strict=True)):
         row, column = divmod(index, columns)
-        left, top = _MARGIN + column * cell, _MARGIN + row * _LINE
-        square = (left, top + 3, left + _LINE - 8, top + _LINE - 5)
-        draw.rectangle(square, fill=area.colour, outline=_INK)
-        draw.text((left + _LINE, top + 5), text, fill=_INK, font=font)
+        left, middle = margin + column * cell, margin + row * line + line / 2
+        half = line * 0.32
+        draw.rectangle((left, middle - half, left + 2 * half, middle + half), fill=area.colour, outline=_INK)
+        draw.text((left + line, middle - _TEXT * unit * 0.6), text, fill=_INK, font=font)
     return np.asarray(image)
+
+
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    try:
+        return ImageFont.load_default(size)
+    except ImportError:  # a Pillow built without FreeType has one small font
+        return ImageFont.load_default()
 
 
 def _percent(share: float) -> str:

@@ -226,3 +226,11 @@ def test_importing_the_runtime_and_segmenting_loads_nothing_but_numpy_and_onnxru
     # The needs of numpy and onnxruntime themselves, where their releases have them.
     theirs = "coloredlogs cython_runtime flatbuffers google humanfriendly mpmath packaging sympy"
     assert foreign <= set(theirs.split())
+
+
+def test_input_and_output_binding_gives_what_a_plain_run_gives(model_path, photo):
+    with ModelFile.open(model_path("rgb")) as model:
+        opened = open_session(model, "cpu")
+    plain = opened.run(photo[None])
+    bound = opened._bound(photo[None], list(plain))  # the seam: binding is for CUDA alone
+    assert all((value == plain[name]).all() for name, value in zip(plain, bound, strict=True))
