@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.options import (
     device_option,
     examples,
@@ -38,6 +39,8 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
         "fcn-edge run road.onnx photo.jpg -o out",
         "fcn-edge run road.onnx photos/ -o out --recursive --save labels,json",
         "fcn-edge run road.onnx 'flight/**/*.tif' -o out --device cuda",
+        "fcn-edge run people.onnx photo.jpg -o out --effect blur-background --class person",
+        "fcn-edge run people.onnx me.jpg -o out --effect tint --class person --colour '#ff0000'",
     ),
 )
 @model_argument
@@ -51,6 +54,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     metavar="LIST",
     help="What to write: labels, overlay, confidence, json.",
 )
+@effect_options
 @device_option
 @threads_option
 @click.option("--recursive", is_flag=True, help="Search folders to their depth.")
@@ -79,18 +83,20 @@ def command(
 
     For each picture STEM.labels.png (a palette PNG: its values are the class ids), STEM.overlay.png and
     STEM.json (pixels and share of each class) are written to DIR; places below a folder are kept. A picture
-    that cannot be read is reported, the others are done, and the exit code is 1.
+    that cannot be read is reported, the others are done, and the exit code is 1. With --effect,
+    STEM.effect.png is the picture changed.
     """
     from fcn_edge_runtime.folder import find_jobs, segment_files
     from fcn_edge_runtime.segmenter import Segmenter
 
-    save = given["save"]
+    effect = effect_from(given)
+    save = (*given["save"], "effect") if effect is not None else given["save"]
     jobs = find_jobs(inputs, recursive=given["recursive"])
     outputs = ("labels", "confidence") if "confidence" in save else ("labels",)
     with Segmenter(
         model, given["device"], given["threads"], outputs=outputs, max_pixels=given["max_pixels"]
     ) as segmenter:
-        results = segment_files(segmenter, jobs, Path(out), save)
+        results = segment_files(segmenter, jobs, Path(out), save, effect)
         done = list(_with_progress(results, len(jobs), quiet=quiet))
         _show(model, segmenter, done, as_json=as_json)
         if not quiet:

@@ -1,12 +1,14 @@
 """Changing parts of a picture by class: its background blurred, replaced or grey, a class tinted or cut out.
 
-Every effect takes a picture (H, W, 3) uint8 RGB and a mask (H, W) bool of what is to be kept or coloured, and
-gives a new picture. Inside and outside of the mask pixels are exact; only `feather` pixels at the edge mix.
+Every effect takes a picture (H, W, 3) uint8 RGB and a mask (H, W) bool of what is to be kept or coloured,
+and gives a new picture. Inside and outside of the mask pixels are exact; they mix only near its edge, over
+`feather` pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from fcn_edge_runtime.images import import_pillow
 
 __all__ = [
     "EFFECTS",
+    "Effect",
     "blur_background",
     "class_mask",
     "cutout",
@@ -25,6 +28,53 @@ __all__ = [
 ]
 
 EFFECTS = ("blur-background", "replace-background", "grey-background", "tint")
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """One effect with its settings, for any number of pictures.
+
+    Attributes:
+        name: out of `EFFECTS`.
+        classes: names of the classes that are kept, or tinted.
+        background: of replace-background: a colour, or a picture (H, W, 3) uint8 RGB, scaled to cover.
+        colour: of a tint; None takes the first class's own.
+        radius: of the blur, in pixels.
+        feather: softness of the edge, in pixels.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    background: np.ndarray | tuple[int, int, int] = (255, 255, 255)
+    colour: tuple[int, int, int] | None = None
+    radius: float = 12
+    feather: float = 1
+
+    def check(self, card: Card) -> None:
+        """Find out before the first picture whether the effect fits a model.
+
+        Raises:
+            UsageError: an unknown effect, or the model has no such class.
+        """
+        if self.name not in EFFECTS:
+            raise UsageError(f"there is no effect {self.name!r}: expected one of {', '.join(EFFECTS)}")
+        if not self.classes:
+            known = ", ".join(c.name for c in card.classes[:30])
+            raise UsageError(f"{self.name} needs a class: expected one of {known}")
+        class_mask(np.zeros((1, 1), np.uint8), card, self.classes)
+
+    def __call__(self, picture: np.ndarray, labels: np.ndarray, card: Card) -> np.ndarray:
+        """The picture (H, W, 3) uint8 RGB changed where its labels (H, W) say so."""
+        mask = class_mask(labels, card, self.classes)
+        if self.name == "blur-background":
+            return blur_background(picture, mask, self.radius, self.feather)
+        if self.name == "replace-background":
+            return replace_background(picture, mask, self.background, self.feather)
+        if self.name == "grey-background":
+            return grey_background(picture, mask, self.feather)
+        first = card.class_named(self.classes[0])
+        colour = self.colour or (first.colour if first is not None else (255, 0, 0))
+        return tint(picture, mask, colour, feather=self.feather)
 
 
 def class_mask(labels: np.ndarray, card: Card, names: Sequence[str]) -> np.ndarray:

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime.effects import Effect
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.files import require_writable, write_whole
 from fcn_edge_runtime.images import EXTENSIONS, import_pillow, read_image
-from fcn_edge_runtime.pictures import confidence_png, labels_png, overlay_png
-from fcn_edge_runtime.segmentation import Area, Segmentation
+from fcn_edge_runtime.pictures import confidence_png, labels_png, overlay_png, picture_png
+from fcn_edge_runtime.segmentation import Area, Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["SAVES", "FileResult", "Job", "find_jobs", "segment_files"]
@@ -32,9 +33,10 @@ SAVES = {
     "labels": ".labels.png",
     "overlay": ".overlay.png",
     "confidence": ".confidence.png",
+    "effect": ".effect.png",
     "json": ".json",
 }
-_OWN_RESULTS = (".labels.png", ".overlay.png", ".confidence.png")
+_OWN_RESULTS = (".labels.png", ".overlay.png", ".confidence.png", ".effect.png")
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,11 @@ def find_jobs(inputs: Iterable[str], *, recursive: bool = False) -> list[Job]:
 
 
 def segment_files(
-    segmenter: Segmenter, jobs: Sequence[Job], out: Path, save: Sequence[str] = ("labels", "overlay", "json")
+    segmenter: Segmenter,
+    jobs: Sequence[Job],
+    out: Path,
+    save: Sequence[str] = ("labels", "overlay", "json"),
+    effect: Effect | None = None,
 ) -> Iterator[FileResult]:
     """Segment each picture and write what was asked for, every file whole or not at all.
 
@@ -115,6 +121,7 @@ def segment_files(
         jobs: as `find_jobs` gives them.
         out: the folder for the results; made if it is missing.
         save: names out of `SAVES`.
+        effect: what "effect" in `save` does to each picture.
 
     Raises:
         UsageError: an unknown name in `save`, confidence from a file that has none, or a result that would
@@ -123,19 +130,21 @@ def segment_files(
         ProviderError: the device failed.
         InputError: Pillow is not installed.
     """
-    _check_save(segmenter, save)
+    _check_save(segmenter, save, effect)
     import_pillow()
     require_writable(out)
     _check_overwrites(jobs, out, save)
-    return (_segment_file(segmenter, job, out, save) for job in jobs)
+    return (_segment_file(segmenter, job, out, save, effect) for job in jobs)
 
 
-def _segment_file(segmenter: Segmenter, job: Job, out: Path, save: Sequence[str]) -> FileResult:
+def _segment_file(
+    segmenter: Segmenter, job: Job, out: Path, save: Sequence[str], effect: Effect | None
+) -> FileResult:
     try:
         image = read_image(job.source, segmenter.card.input, segmenter.max_pixels)
         result = segmenter(image)
         areas = result.areas()
-        contents = {name: _content(name, job, image, result, areas, segmenter) for name in save}
+        contents = {name: _content(name, job, image, result, areas, segmenter, effect) for name in save}
     except (
         InputError,
         ModelError,
@@ -153,12 +162,20 @@ def _segment_file(segmenter: Segmenter, job: Job, out: Path, save: Sequence[str]
 
 
 def _content(
-    name: str, job: Job, image: Any, result: Segmentation, areas: tuple[Area, ...], segmenter: Segmenter
+    name: str,
+    job: Job,
+    image: Any,
+    result: Segmentation,
+    areas: tuple[Area, ...],
+    segmenter: Segmenter,
+    effect: Effect | None,
 ) -> bytes:
     if name == "labels":
         return labels_png(result.labels, result.card)
     if name == "overlay":
         return overlay_png(result.overlay(image), areas)
+    if name == "effect" and effect is not None:
+        return picture_png(effect(as_picture(image, result.card.input), result.labels, result.card))
     if name == "confidence":
         # `_check_save` made sure that it is there.
         return confidence_png(np.asarray(result.confidence))
@@ -173,12 +190,16 @@ def _content(
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
-def _check_save(segmenter: Segmenter, save: Sequence[str]) -> None:
+def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None) -> None:
     unknown = [name for name in save if name not in SAVES]
     if unknown or not save:
         raise UsageError(
             f"cannot save {', '.join(unknown) or 'nothing'}, expected some of {', '.join(SAVES)}"
         )
+    if ("effect" in save) != (effect is not None):
+        raise UsageError("'effect' is saved where an effect is given, and only there: name it with --effect")
+    if effect is not None:
+        effect.check(segmenter.card)
     if "confidence" in save and "confidence" not in segmenter.outputs:
         raise UsageError(
             "the model does not compute confidence: export it with --outputs labels,confidence, "

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fcn_edge_runtime.card import Card, InputSpec
 from fcn_edge_runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.regions import Region
 
 __all__ = ["UNLABELLED_COLOUR", "Area", "Segmentation", "as_picture", "colour_table"]
 
@@ -76,12 +80,7 @@ class Segmentation:
         """
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha is {alpha}, expected 0 to 1")
-        picture = as_picture(image, self.card.input, self.labels.ndim)
-        if picture.shape[:-1] != self.labels.shape:
-            raise InputError(
-                f"the image has shape {image.shape}, expected that of the labels, {self.labels.shape}: "
-                "give the image that was segmented"
-            )
+        picture = self._picture(image)
         colours = colour_table(self.card)
         # 256ths and integers: the same picture on every machine, and no float copy of it.
         weights = np.full(len(colours), round(alpha * 256), np.int32)
@@ -90,6 +89,36 @@ class Segmentation:
         weight = weights[self.labels][..., None]
         blended: np.ndarray = (picture * (256 - weight) + colours[self.labels] * weight + 128) >> 8
         return blended.astype(np.uint8)
+
+    def objects(self, min_area: int = 1) -> tuple[Region, ...]:
+        """Connected regions with class, box, centroid, area and mask, the largest first. Needs SciPy.
+
+        Args:
+            min_area: smaller ones are left out, in pixels.
+
+        Raises:
+            InputError: this is a batch, or SciPy is not installed.
+        """
+        from fcn_edge_runtime.regions import regions
+
+        return regions(self.labels, self.card, min_area)
+
+    def cutout(self, image: np.ndarray, *classes: str) -> np.ndarray:
+        """The named classes on nothing: (H, W, 4) uint8 RGBA, transparent elsewhere.
+
+        Args:
+            image: the image that was segmented.
+            classes: their names, in any case.
+
+        Raises:
+            UsageError: the model has no class of that name.
+            InputError: another size than that of the labels.
+        """
+        from fcn_edge_runtime.effects import class_mask, cutout
+
+        if self.labels.ndim != 2:
+            raise InputError(f"got a batch of {len(self.labels)} images, expected one: take each by itself")
+        return cutout(self._picture(image), class_mask(self.labels, self.card, classes))
 
     def areas(self) -> tuple[Area, ...]:
         """Pixels and share of every class, in order of ids, and of the unlabelled last.
@@ -104,6 +133,16 @@ class Segmentation:
             Area(number, name, colour, int(counts[number]), float(counts[number] / total))
             for number, name, colour in entries
         )
+
+    def _picture(self, image: np.ndarray) -> np.ndarray:
+        """The image as (..., 3) uint8 RGB, checked to be of the labels' size."""
+        picture = as_picture(image, self.card.input, self.labels.ndim)
+        if picture.shape[:-1] != self.labels.shape:
+            raise InputError(
+                f"the image has shape {image.shape}, expected that of the labels, {self.labels.shape}: "
+                "give the image that was segmented"
+            )
+        return picture
 
 
 def colour_table(card: Card) -> np.ndarray:

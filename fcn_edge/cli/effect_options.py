@@ -1,0 +1,86 @@
+"""Options of `fcn-edge run` that change pictures: which effect, on which class, with what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.effects import Effect
+
+__all__ = ["effect_from", "effect_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+NAMES = ("blur-background", "replace-background", "grey-background", "tint")
+
+
+def _colour(text: str) -> tuple[int, int, int] | None:
+    match = re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", text)
+    return (int(match[1], 16), int(match[2], 16), int(match[3], 16)) if match else None
+
+
+def _tint(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int, int] | None:
+    if value is None:
+        return None
+    colour = _colour(value)
+    if colour is None:
+        raise click.BadParameter(f"got {value!r}, expected #rrggbb such as #dc143c")
+    return colour
+
+
+_OPTIONS = (
+    click.option("--effect", type=click.Choice(NAMES), help="Change the pictures, too: STEM.effect.png."),
+    click.option(
+        "--class", "classes", multiple=True, metavar="NAME", help="What is kept or tinted; repeatable."
+    ),
+    click.option(
+        "--background",
+        default="#ffffff",
+        show_default=True,
+        metavar="FILE|#rrggbb",
+        help="What replaces the background; a picture is scaled to cover.",
+    ),
+    click.option("--colour", callback=_tint, metavar="#rrggbb", help="Of the tint.  [default: the class's]"),
+    click.option("--radius", type=float, default=12, show_default=True, help="Of the blur, in pixels."),
+    click.option("--feather", type=float, default=1, show_default=True, help="Softness of edges, in pixels."),
+)
+
+
+def effect_options(command: F) -> F:
+    """The options that `effect_from` reads."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def effect_from(given: Mapping[str, Any]) -> Effect | None:
+    """The effect that the options ask for, or None.
+
+    Raises:
+        UsageError: options of an effect without an effect.
+        InputError: the background cannot be read.
+    """
+    from fcn_edge_runtime.errors import UsageError
+
+    if given["effect"] is None:
+        if given["classes"]:
+            raise UsageError(f"--class says what an effect is for: add --effect, one of {', '.join(NAMES)}")
+        return None
+    from fcn_edge_runtime.card import InputSpec
+    from fcn_edge_runtime.effects import Effect
+    from fcn_edge_runtime.images import read_image
+
+    text = given["background"]
+    background = _colour(text)
+    return Effect(
+        name=given["effect"],
+        classes=given["classes"],
+        background=background if background is not None else read_image(Path(text), InputSpec.default()),
+        colour=given["colour"],
+        radius=given["radius"],
+        feather=given["feather"],
+    )
