@@ -190,6 +190,18 @@ class InstanceNormed(nn.Module):
         return self.head(self.body(x))
 
 
+class BoundToOneSize(nn.Module):
+    """A learned position for every pixel, as in many transformers: another size does not fit."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(3, 4, 1)
+        self.position = nn.Parameter(torch.ones(1, 4, 96, 96))
+
+    def forward(self, x):
+        return self.head(x) + self.position
+
+
 class Offset(nn.Module):
     """Scores with a common offset, which no decision depends on."""
 
@@ -200,6 +212,20 @@ class Offset(nn.Module):
 
     def forward(self, x):
         return self.net(x) + self.offset
+
+
+class Balanced(nn.Module):
+    """Scores of mean 0 and variance 1 over an image, so that every class wins somewhere."""
+
+    def __init__(self, net, classes, x):
+        super().__init__()
+        self.net = net
+        self.norm = nn.BatchNorm2d(classes, momentum=None)
+        with torch.no_grad():
+            self.norm(self.net(x))
+
+    def forward(self, x):
+        return self.norm(self.net(x))
 
 
 class Traced(nn.Module):
