@@ -38,9 +38,9 @@ def diagnose(
     refused = status.refused - (before.refused if before else 0)
     if status.silence > SILENCE_SECONDS:
         why = (
-            "nobody publishes it with a matching QoS"
+            "nobody publishes it, or not with a QoS that matches"
             if publishers == 0
-            else f"{publishers} publisher{'s' if publishers > 1 else ''} there, but no message"
+            else f"publishers there: {publishers}, but no message: does their QoS match?"
         )
         level, text = WARN, f"no image on {topic} ({qos}) for {status.silence:.0f} s: {why}"
     elif refused:

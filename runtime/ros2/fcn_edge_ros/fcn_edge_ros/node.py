@@ -1,0 +1,237 @@
+"""The node: subscription, worker thread, timers, and the transitions of a managed node.
+
+    unconfigured --configure--> inactive --activate--> active
+    model opened, publishers made   |   subscribed, worker and timers run
+
+The callback stores the message and returns, so that the executor stays free; inference runs in a thread of
+its own, where onnxruntime releases Python's lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fcn_edge_ros.outputs import Outputs, profile
+from fcn_edge_ros.parameters import PARAMETERS, Parameters
+from fcn_edge_runtime.errors import FcnEdgeError
+from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
+from fcn_edge_runtime.robot.diagnostics import ERROR, Diagnostic, diagnose
+from fcn_edge_runtime.robot.opening import open_model
+from fcn_edge_runtime.robot.pipeline import Pipeline
+from fcn_edge_runtime.robot.topics import LABEL_INFO_SECONDS
+from fcn_edge_runtime.robot.worker import Worker, WorkerStatus
+
+__all__ = ["SegmenterNode", "WorkerFailedError"]
+
+DIAGNOSTICS_SECONDS = 1.0
+JOIN_SECONDS = 10.0
+
+
+class WorkerFailedError(Exception):
+    """The device failed while the node was active. It ends the process, which may be started again."""
+
+
+class SegmenterNode(LifecycleNode):
+    """Segments one image topic."""
+
+    def __init__(self) -> None:
+        super().__init__("segmenter")
+        for name, (default, meaning) in PARAMETERS.items():
+            # Types are checked in `Parameters`, which takes 1 for 1.0 and says what it expected.
+            self.declare_parameter(
+                name, default, ParameterDescriptor(description=meaning, dynamic_typing=True)
+            )
+        self._given: Parameters | None = None
+        self._pipeline: Pipeline | None = None
+        self._outputs: Outputs | None = None
+        self._worker: Worker[bytes] | None = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._before: WorkerStatus | None = None
+        self._failure: BaseException | None = None
+        self._running: list[tuple[Callable[[object], object], object]] = []
+
+    @property
+    def autostart(self) -> bool:
+        """Whether the node configures and activates itself."""
+        return self._value("autostart") is not False
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the model and make the publishers."""
+        return self._guarded("configured", self._configure, super().on_configure, state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe, and start to work."""
+        return self._guarded("activated", self._activate, super().on_activate, state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop to work; the model stays open."""
+        self._halt()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the model."""
+        result = super().on_cleanup(state)
+        self._release()
+        return result
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop from whatever state."""
+        self._halt()
+        result = super().on_shutdown(state)
+        self._release()
+        return result
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a failed transition everything is given back, and the node can be configured again."""
+        del state
+        self._halt()
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Give everything back, at the end of the process."""
+        self._halt()
+        self._release()
+
+    def _guarded(
+        self,
+        what: str,
+        work: Callable[[], None],
+        parent: Callable[[LifecycleState], TransitionCallbackReturn],
+        state: LifecycleState,
+    ) -> TransitionCallbackReturn:
+        # rclpy turns exceptions of transitions into an error without a word; here they are said.
+        try:
+            work()
+        except FcnEdgeError as error:
+            self.get_logger().error(f"not {what}: {error}")
+            self._halt()
+            self._release_if_unconfigured(what)
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self.get_logger().fatal(f"not {what}: {type(error).__name__}: {error}")
+            raise
+        return parent(state)
+
+    def _configure(self) -> None:
+        given = self._given = Parameters.of({name: self._value(name) for name in PARAMETERS})
+        segmenter = open_model(
+            given.model_path, given.device, given.threads or None, confidence=given.publish_confidence
+        )
+        self._pipeline = Pipeline(segmenter, given.options())
+        self._outputs = Outputs(self, self._pipeline, given)
+        self.get_logger().info(
+            f"{segmenter.card.name}: {len(segmenter.card.classes)} classes on {segmenter.session.device} "
+            f"({segmenter.session.why})"
+        )
+
+    def _activate(self) -> None:
+        given, pipeline, outputs = self._given, self._pipeline, self._outputs
+        decode = decode_compressed_image if given.compressed else decode_image
+        worker = self._worker = Worker(
+            pipeline,
+            decode,
+            outputs.wanted,
+            outputs.publish,
+            given.limits(),
+            now=lambda: self.get_clock().now().nanoseconds,
+        )
+        self._stop, self._failure, self._before = threading.Event(), None, None
+        self._thread = threading.Thread(
+            target=self._work, args=(worker, self._stop), name="worker", daemon=True
+        )
+        self._thread.start()
+        subscription = self.create_subscription(
+            CompressedImage if given.compressed else Image,
+            given.input_topic,
+            worker.put,
+            profile(given.input_reliability, given.input_depth),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            raw=True,  # the message's bytes: our codec reads them without copying the pixels
+        )
+        self._running = [
+            (self.destroy_subscription, subscription),
+            (self.destroy_timer, self.create_timer(LABEL_INFO_SECONDS, outputs.label_info)),
+            (self.destroy_timer, self.create_timer(DIAGNOSTICS_SECONDS, self._diagnose)),
+            # Publishers are enabled only once this transition is over, so the first one comes a moment later.
+            (self.destroy_timer, self._once(0.05, outputs.label_info)),
+        ]
+        if given.scales_camera:
+            camera = self.create_subscription(
+                CameraInfo,
+                given.camera_info_topic,
+                outputs.camera_info,
+                profile(given.input_reliability, given.input_depth),
+            )
+            self._running.append((self.destroy_subscription, camera))
+        self.get_logger().info(f"listening to {subscription.topic_name} ({given.input_qos})")
+
+    def _work(self, worker: Worker[bytes], stop: threading.Event) -> None:
+        try:
+            worker.run(stop)
+        except BaseException as error:  # noqa: BLE001 - told by the timer, in the executor's thread
+            self._failure = error
+
+    def _diagnose(self) -> None:
+        status = self._worker.status()
+        topic = self.resolve_topic_name(self._given.input_topic)
+        session = self._pipeline.segmenter.session
+        report = diagnose(
+            status,
+            self._before,
+            topic=topic,
+            qos=self._given.input_qos,
+            publishers=self.count_publishers(topic),
+            provider=session.device,
+        )
+        self._before = status
+        if report.level:
+            self.get_logger().warning(report.message, throttle_duration_sec=5.0)
+        if self._failure is not None:
+            report = Diagnostic(ERROR, str(self._failure), report.values)
+        self._outputs.diagnostics(report, self.get_fully_qualified_name(), session.device)
+        if self._failure is not None:
+            raise WorkerFailedError(str(self._failure)) from self._failure
+
+    def _once(self, seconds: float, call: Callable[[], None]) -> object:
+        def fire() -> None:
+            timer.cancel()
+            call()
+
+        timer = self.create_timer(seconds, fire)
+        return timer
+
+    def _halt(self) -> None:
+        """Unsubscribe, then stop the worker. Publishers stay: until it is joined it may still publish."""
+        for destroy, entity in self._running:
+            destroy(entity)
+        self._running = []
+        self._stop.set()
+        if self._worker is not None:
+            self._worker.mailbox.close()
+        if self._thread is not None:
+            self._thread.join(timeout=JOIN_SECONDS)
+        self._worker = self._thread = None
+
+    def _release_if_unconfigured(self, what: str) -> None:
+        if what == "configured":
+            self._release()
+
+    def _release(self) -> None:
+        if self._outputs is not None:
+            self._outputs.destroy()
+        if self._pipeline is not None:
+            self._pipeline.segmenter.close()
+        self._outputs = self._pipeline = None
+
+    def _value(self, name: str) -> object:
+        parameter: Parameter = self.get_parameter(name)
+        return parameter.value

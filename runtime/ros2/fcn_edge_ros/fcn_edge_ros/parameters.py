@@ -1,0 +1,136 @@
+"""The node's parameters: names, defaults, meaning, and the check of their values. Needs no ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.robot.pipeline import PipelineOptions
+from fcn_edge_runtime.robot.worker import Limits
+
+__all__ = ["PARAMETERS", "Parameters", "Value"]
+
+Value = bool | int | float | str
+
+# Name: (default, what it does).
+PARAMETERS: dict[str, tuple[Value, str]] = {
+    "model_path": ("", "The .onnx file that fcn-edge export wrote. Required."),
+    "device": ("auto", "auto, cpu, cuda, or any provider of this onnxruntime: used or refused."),
+    "threads": (0, "Threads on the CPU; 0 is all cores this process may use."),
+    "image_topic": ("image", "The images. Remapping works as well."),
+    "image_transport": ("raw", "raw, or compressed: then image_topic/compressed is subscribed to."),
+    "input_reliability": ("best_effort", "best_effort matches every publisher, reliable only reliable ones."),
+    "input_depth": (1, "Images waiting in the subscription. 1 is always the newest."),
+    "output_reliability": ("reliable", "reliable or best_effort."),
+    "output_depth": (1, "Messages kept for slow subscribers. 1 is always the newest."),
+    "max_frame_age": (0.0, "Drop frames whose stamp is older than this, in seconds; 0 drops none."),
+    "max_rate": (0.0, "Frames a second at most; 0 is no limit."),
+    "mask_size": ("source", "source, or model: the size that the network saw, with a scaled camera_info."),
+    "mask_encoding": ("auto", "auto (mono8, above 255 classes mono16), mono8 or mono16."),
+    "shrink": (1, "The network sees the image so many times smaller each way."),
+    "publish_confidence": (True, "Publish confidence, when the model has it and someone listens."),
+    "overlay_alpha": (
+        0.5,
+        "0 shows only the image in overlays, 1 only the colours. Made when someone listens.",
+    ),
+    "camera_info_topic": ("camera_info", "Read only where mask_size is model and shrink is above 1."),
+    "autostart": (True, "Configure and activate without being told to."),
+}
+_RELIABILITY = ("best_effort", "reliable")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters' values, checked.
+
+    Raises:
+        UsageError: a value is out of range; the message names the parameter, got and expected.
+    """
+
+    model_path: str
+    device: str
+    threads: int
+    image_topic: str
+    image_transport: str
+    input_reliability: str
+    input_depth: int
+    output_reliability: str
+    output_depth: int
+    max_frame_age: float
+    max_rate: float
+    mask_size: str
+    mask_encoding: str
+    shrink: int
+    publish_confidence: bool
+    overlay_alpha: float
+    camera_info_topic: str
+    autostart: bool
+
+    def __post_init__(self) -> None:
+        if not self.model_path:
+            raise UsageError(
+                "model_path is empty, expected a model: --ros-args -p model_path:=/path/to/road.onnx"
+            )
+        _one_of("image_transport", self.image_transport, ("raw", "compressed"))
+        _one_of("input_reliability", self.input_reliability, _RELIABILITY)
+        _one_of("output_reliability", self.output_reliability, _RELIABILITY)
+        for name in ("input_depth", "output_depth"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if self.threads < 0:
+            raise UsageError(f"threads is {self.threads}, expected 0 (all cores) or more")
+        self.options()
+        self.limits()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Value]) -> Parameters:
+        """The parameters from values by name; whole numbers will do for fractions.
+
+        Raises:
+            UsageError: a value has another type than its default, or is out of range.
+        """
+        return cls(**{name: _typed(name, value) for name, value in values.items()})
+
+    @property
+    def compressed(self) -> bool:
+        """Whether images come as CompressedImage."""
+        return self.image_transport == "compressed"
+
+    @property
+    def input_topic(self) -> str:
+        """The topic to subscribe to, by the convention of image_transport."""
+        return f"{self.image_topic}/compressed" if self.compressed else self.image_topic
+
+    @property
+    def input_qos(self) -> str:
+        """The input's QoS as text, for diagnostics."""
+        return f"{self.input_reliability}, depth {self.input_depth}"
+
+    @property
+    def scales_camera(self) -> bool:
+        """Whether masks differ in size from their images."""
+        return self.mask_size == "model" and self.shrink > 1
+
+    def options(self) -> PipelineOptions:
+        """How frames become masks."""
+        return PipelineOptions(self.mask_encoding, self.mask_size, self.shrink, self.overlay_alpha)
+
+    def limits(self) -> Limits:
+        """Which frames are passed over."""
+        return Limits(self.max_frame_age, self.max_rate)
+
+
+def _typed(name: str, value: Value) -> Any:
+    default = PARAMETERS[name][0]
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(default):
+        raise UsageError(f"{name} is {value!r}, expected a {type(default).__name__} such as {default!r}")
+    return value
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{name} is {value!r}, expected {' or '.join(allowed)}")

@@ -1,0 +1,60 @@
+"""`ros2 run fcn_edge_ros segmenter`: starts the node, or says why it cannot start."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the node until it is told to stop."""
+    try:
+        import onnxruntime  # noqa: F401 - the same
+
+        import fcn_edge_runtime.robot  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        # Executables of ROS run in the interpreter that built the workspace, and not in an active venv.
+        sys.exit(
+            f"segmenter: {error.name or error} cannot be imported by {sys.executable} "
+            f"(Python {platform.python_version()}), the interpreter of this workspace. Install it there, "
+            f"`{sys.executable} -m pip install 'fcn-edge[cpu,images]'`, or add the site-packages folder of a "
+            "venv of the same Python version to PYTHONPATH. An active venv alone changes nothing."
+        )
+    sys.exit(run())
+
+
+def run() -> int:
+    """Start, spin, stop; gives the exit code."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.lifecycle import TransitionCallbackReturn
+
+    from fcn_edge_ros.node import SegmenterNode, WorkerFailedError
+
+    rclpy.init()
+    node = SegmenterNode()
+    success = TransitionCallbackReturn.SUCCESS
+    try:
+        if node.autostart and not (
+            node.trigger_configure() == success and node.trigger_activate() == success
+        ):
+            node.get_logger().fatal("did not start: see above; with autostart:=false a manager can try again")
+            return 1
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except WorkerFailedError as error:
+        node.get_logger().fatal(f"the device failed: {error}")
+        return 1
+    else:
+        return 0
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()
