@@ -101,8 +101,8 @@ def diagnose() -> Diagnosis:
     providers: tuple[ProviderState, ...] = ()
     try:
         runtime = import_onnxruntime()
-        # Jetson's and self-built ones may come without a distribution of a known name.
-        packages.setdefault("onnxruntime", str(runtime.__version__))
+        if not installed:  # Jetson's and self-built ones may come without a distribution of a known name
+            packages["onnxruntime"] = str(runtime.__version__)
         providers = _provider_states(runtime)
     except ProviderError as failure:
         error = str(failure)

@@ -40,14 +40,14 @@ def test_help_is_quick_and_loads_nothing_heavy():
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         f"sys.exit(' '.join({HEAVY!r} & set(sys.modules)) or 0)"
     )
-    times = []
-    for _ in range(3):
-        start = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        times.append(time.monotonic() - start)
-        assert done.returncode == 0, done.stderr
-    print(f"best of three: {min(times):.3f} s")
-    assert min(times) < 0.4
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    # Processor time: that on the wall is the same where nothing else runs, and means nothing elsewhere.
+    spent = (after.children_user - before.children_user) + (after.children_system - before.children_system)
+    print(f"{spent:.3f} s")
+    assert spent < 0.4
 
 
 def test_the_version_is_shown(fcn_edge):

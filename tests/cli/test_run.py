@@ -59,7 +59,7 @@ def test_a_bad_model_is_one_line_and_nothing_is_written(fcn_edge, photos, tmp_pa
     ("options", "code", "expected"),
     [
         (("--device", "gpu"), 2, "there is no device 'gpu'"),
-        (("--save", "masks"), 2, "cannot save masks, expected some of labels, overlay, confidence, json"),
+        (("--save", "masks"), 2, "cannot save masks, expected some of labels, overlay, confidence"),
         (("--save", ","), 2, "cannot save nothing"),
         (("--max-pixels", "100"), 1, "3072 pixels, expected at most 100"),
     ],

@@ -128,7 +128,7 @@ def test_wrong_wishes_are_found_before_the_first_picture(photos, segmenter, mode
     jobs = find_jobs([str(photos)])
     out = tmp_path / "out"
     for save in ((), ("label",), ("labels", "masks")):
-        with pytest.raises(UsageError, match="expected some of labels, overlay, confidence, json"):
+        with pytest.raises(UsageError, match="expected some of labels, overlay, confidence"):
             segment_files(segmenter, jobs, out, save)
     with Segmenter(model_path("plain"), "cpu") as plain, pytest.raises(UsageError, match="confidence"):
         segment_files(plain, jobs, out, ("confidence",))
