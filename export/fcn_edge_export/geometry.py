@@ -18,7 +18,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from fcn_edge_export.graft import with_outputs
-from fcn_edge_export.trace import SCORES, TRACED_INPUT
+from fcn_edge_export.names import SCORES, TRACED_INPUT
 from fcn_edge_runtime.card import Geometry
 from fcn_edge_runtime.session import open_session
 

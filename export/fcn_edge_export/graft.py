@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fcn_edge_export.trace import SCORES, TRACED_INPUT
+from fcn_edge_export.names import PADDED_SCORES, SCORES, TRACED_INPUT
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.contract import IR_VERSION, OPSET, OUTPUTS
 from fcn_edge_runtime.errors import ArtifactError, UsageError
@@ -32,7 +32,6 @@ __all__ = [
 
 IMAGE = "image"
 UNPADDED_INPUT = "fcn_edge/unpadded"
-PADDED_SCORES = "logits_padded"
 ELEM_TYPE = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
 
 

@@ -25,7 +25,7 @@ from fcn_edge_runtime.modelfile import ModelFile
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["VerifyResult", "verify_file"]
+__all__ = ["VerifyResult", "opened", "verify_file"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def verify_file(
     stages = Stages(progress or Silent())
     with stages.stage("open") as did:
         target = Target.at(path)
-        model, card, digest = _opened(target.path, sealed=not reseal)
+        model, card, digest = opened(target.path, sealed=not reseal)
         did.text = f"{card.name}, {len(card.classes)} classes, {len(model.graph.node)} nodes"
 
     with stages.stage("probe") as did:
@@ -129,8 +129,12 @@ def verify_file(
     )
 
 
-def _opened(path: Path, *, sealed: bool) -> tuple[onnx.ModelProto, Card, str]:
-    """The model, its card, and the file's SHA-256. A sealed file passes the runtime's own checks first."""
+def opened(path: Path, *, sealed: bool) -> tuple[onnx.ModelProto, Card, str]:
+    """The model, its card, and the file's SHA-256. A sealed file passes the runtime's own checks first.
+
+    Raises:
+        ModelError: the file is missing or no ONNX, has no card of ours, or is not sealed though it should be.
+    """
     if sealed:
         with ModelFile.open(path) as file:
             digest = file.digest

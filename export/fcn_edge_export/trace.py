@@ -18,15 +18,14 @@ import onnx
 import torch
 from torch import Tensor
 
+from fcn_edge_export.names import SCORES, TRACED_INPUT
 from fcn_edge_export.probe import Sizes
 from fcn_edge_export.reference import Scores
 from fcn_edge_runtime.contract import IR_VERSION, OPSET
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["SCORES", "TRACED_INPUT", "trace"]
+__all__ = ["trace"]
 
-TRACED_INPUT = "normalized"
-SCORES = "logits"
 AXES = ("batch", "height", "width")
 
 

@@ -13,8 +13,8 @@ import onnx
 
 from fcn_edge_export.golden import TAU, golden_vectors
 from fcn_edge_export.graft import with_logits_output
+from fcn_edge_export.names import TRACED_INPUT
 from fcn_edge_export.progress import Progress
-from fcn_edge_export.trace import TRACED_INPUT
 from fcn_edge_export.verify import (
     TOLERANCE,
     Case,

@@ -20,7 +20,19 @@ from fcn_edge_runtime.errors import FcnEdgeError
 
 __all__ = ["COMMANDS", "cli", "main"]
 
-COMMANDS = ("nets", "export", "verify", "selftest", "run", "evaluate", "inspect", "doctor", "robot", "demo")
+COMMANDS = (
+    "nets",
+    "export",
+    "quantize",
+    "verify",
+    "selftest",
+    "run",
+    "evaluate",
+    "inspect",
+    "doctor",
+    "robot",
+    "demo",
+)
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 

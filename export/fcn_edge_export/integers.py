@@ -1,0 +1,162 @@
+"""A float model rewritten to compute its body in integers: QuantizeLinear and DequantizeLinear put in.
+
+The rewriting is onnxruntime's own; what goes in, which ranges hold and which machine it is for is decided
+here. Weights are int8 per output channel, symmetric. Activations are uint8 with a zero point for CPUs, where
+onnxruntime then merges a convolution with the ReLU behind it; int8 without one for GPUs, which want that.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from fcn_edge_export.graft import strip
+from fcn_edge_export.layers import INTEGER_OPS, Body
+from fcn_edge_export.ranges import Range
+from fcn_edge_runtime.card import InputSpec
+from fcn_edge_runtime.errors import ArtifactError, UsageError
+
+__all__ = ["MACHINES", "Machine", "in_integers", "machine_named", "normalised_range", "this_machine"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a machine wants of an int8 file.
+
+    Attributes:
+        name: as a user says it.
+        signed: activations are int8 and symmetric instead of uint8 with a zero point.
+        seven_bits: weights use 7 of their 8 bits, because the machine adds two products in 16 bits and would
+            saturate (x86 before VNNI).
+    """
+
+    name: str
+    signed: bool = False
+    seven_bits: bool = False
+
+
+MACHINES = (
+    Machine("x86-vnni"),
+    Machine("x86", seven_bits=True),
+    Machine("arm64"),
+    Machine("gpu", signed=True),
+)
+
+
+def machine_named(name: str | None) -> Machine:
+    """The target of that name; None means this machine.
+
+    Raises:
+        UsageError: there is none.
+    """
+    wanted = this_machine() if name is None else name
+    found = next((target for target in MACHINES if target.name == wanted), None)
+    if found is None:
+        raise UsageError(f"got the target {wanted!r}, expected one of {', '.join(t.name for t in MACHINES)}")
+    return found
+
+
+def this_machine() -> str:
+    """Which of the CPU targets this machine is."""
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return "arm64"
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        flags = ""  # not Linux: without the certainty that nothing saturates, seven bits
+    return "x86-vnni" if "avx512_vnni" in flags or "avx_vnni" in flags else "x86"
+
+
+def normalised_range(spec: InputSpec) -> Range | None:
+    """What normalised pixels can be, by the card alone; None for float images, which know no bounds."""
+    if spec.dtype == "float32":
+        return None
+    top = float(np.iinfo(spec.dtype).max) * spec.scale
+    pairs = list(zip(spec.mean, spec.std, strict=True))
+    return min(-mean / std for mean, std in pairs), max((top - mean) / std for mean, std in pairs)
+
+
+def in_integers(
+    model: onnx.ModelProto,
+    body: Body,
+    ranges: Mapping[str, Range],
+    machine: Machine,
+    keep_float: AbstractSet[str],
+) -> onnx.ModelProto:
+    """The model with its body in integers, all but the nodes named in `keep_float`.
+
+    Args:
+        model: typed, see `layers.typed`; it is not changed.
+        body: of this model.
+        ranges: of every tensor of the body.
+        machine: what it is for.
+        keep_float: names of nodes that stay as they are.
+
+    Raises:
+        ArtifactError: onnxruntime's quantiser gave up.
+    """
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    spans = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
+    wanted = [name for name in body.nodes if name not in keep_float]
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    with _quiet():
+        try:
+            quantiser = QDQQuantizer(
+                _marked(copy),
+                per_channel=True,
+                reduce_range=machine.seven_bits,
+                weight_qType=QuantType.QInt8,
+                activation_qType=QuantType.QInt8 if machine.signed else QuantType.QUInt8,
+                tensors_range=TensorsData(CalibrationMethod.MinMax, spans),
+                nodes_to_quantize=wanted,
+                nodes_to_exclude=[],
+                op_types_to_quantize=list(INTEGER_OPS),
+                extra_options={"ActivationSymmetric": machine.signed, "WeightSymmetric": True},
+            )
+            quantiser.quantize_model()
+        except Exception as error:
+            raise ArtifactError(f"quantize: onnxruntime's quantiser stopped: {error}") from error
+    made = quantiser.model.model
+    _drop_unused(made)
+    made.producer_name = "fcn-edge"
+    made.producer_version = ""
+    made.ir_version = model.ir_version
+    return strip(made)
+
+
+def _marked(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Tell the quantiser that types are known, or it would write the model to a folder to find them."""
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "onnx.infer", "onnxruntime.quant"
+    return model
+
+
+def _drop_unused(model: onnx.ModelProto) -> None:
+    """Remove float weights that only their integer copies replace; the quantiser leaves some behind."""
+    used = {name for node in model.graph.node for name in node.input}
+    unused = [constant for constant in model.graph.initializer if constant.name not in used]
+    for constant in unused:
+        model.graph.initializer.remove(constant)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser advises to preprocess what an export has already simplified."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,10 @@
+"""Names of the tensors inside every file: contract, so that any file can be probed."""
+
+from __future__ import annotations
+
+__all__ = ["PADDED_SCORES", "SCORES", "SCORES_LOW", "TRACED_INPUT"]
+
+TRACED_INPUT = "normalized"  # the image, normalised and padded: what the network itself takes
+SCORES = "logits"  # full-size scores
+PADDED_SCORES = "logits_padded"  # the same before they are cut back to the image's size
+SCORES_LOW = "logits_low"  # with the sparse head: the scores before upsampling

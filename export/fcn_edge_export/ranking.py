@@ -1,0 +1,91 @@
+"""Layers ranked by the damage that integers do in them, for the price of giving them back to float.
+
+The damage of a layer is the mean squared error of the scores where it alone is computed in integers; its
+price is its share of the multiplications. Given back is first what mends most for its price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from fcn_edge_export.layers import Body, constants_of
+from fcn_edge_export.names import SCORES
+from fcn_edge_runtime.session import open_session
+
+__all__ = ["LayerDamage", "rank", "scores_of_frames", "shares_of"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class LayerDamage:
+    """What integers do to one convolution.
+
+    Attributes:
+        name: of its node.
+        damage: mean squared error of the scores, as a share of their variance, with it alone in integers.
+        share: of the body's multiplications, 0..1: what giving it back costs.
+    """
+
+    name: str
+    damage: float
+    share: float
+
+
+def rank(
+    body: Body,
+    shares: dict[str, float],
+    expected: Sequence[Array],
+    scores_with: Callable[[str], Sequence[Array]],
+    step: Callable[[], None] = lambda: None,
+) -> tuple[LayerDamage, ...]:
+    """The body's convolutions, first the one that mends most for its price.
+
+    Args:
+        body: of the model.
+        shares: of the multiplications, by name, see `shares_of`.
+        expected: the parent's scores of some frames.
+        scores_with: the scores of the same frames with the named convolution alone in integers.
+        step: called after each layer.
+    """
+    variance = float(np.mean([np.var(scores) for scores in expected])) or 1.0
+    found = []
+    for name in body.convolutions:
+        got = scores_with(name)
+        error = np.mean([np.mean(np.square(a - b)) for a, b in zip(got, expected, strict=True)])
+        found.append(LayerDamage(name, float(error) / variance, shares[name]))
+        step()
+    return tuple(sorted(found, key=lambda layer: -layer.damage / max(layer.share, 1e-6)))
+
+
+def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, float]:
+    """Each convolution's share of the body's multiplications, for an image (N, H, W, C)."""
+    nodes = {node.name: node for node in model.graph.node}
+    constants = constants_of(model)
+    more = onnx.ModelProto()
+    for index, name in enumerate(body.convolutions):
+        size = f"fcn_edge/size/{index}"
+        more.graph.node.append(helper.make_node("Shape", [nodes[name].output[0]], [size], start=2))
+        more.graph.output.append(helper.make_tensor_value_info(size, TensorProto.INT64, [None]))
+    session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
+    sizes = session.run(image, [o.name for o in more.graph.output])
+    work = {
+        name: float(prod(constants[nodes[name].input[1]].dims) * np.prod(size))
+        for name, size in zip(body.convolutions, sizes.values(), strict=True)
+    }
+    total = sum(work.values())
+    return {name: value / total for name, value in work.items()}
+
+
+def scores_of_frames(model: bytes, images: Sequence[Array]) -> list[Array]:
+    """The scores (N, K, H, W) that a probe gives for each image."""
+    session = open_session(model, "cpu")
+    return [session.run(image, [SCORES])[SCORES] for image in images]

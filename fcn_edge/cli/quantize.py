@@ -1,0 +1,118 @@
+"""fcn-edge quantize: a verified float model becomes an int8 one that decides alike and is faster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from fcn_edge.cli.options import examples, json_option, printable, quiet_option
+
+__all__ = ["command"]
+
+
+@click.command(
+    "quantize",
+    epilog=examples(
+        "fcn-edge quantize corridor.onnx --calibration frames/ -o corridor.int8.onnx",
+        "fcn-edge quantize road.onnx --calibration frames/ --method percentile --agreement 0.995 -o r8.onnx",
+        "fcn-edge quantize road.onnx --calibration train/ --images val/images --labels val/labels -o r8.onnx",
+        "fcn-edge quantize road.onnx --calibration frames/ --target arm64 -o road.arm64.onnx",
+    ),
+)
+@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
+@click.option(
+    "--calibration",
+    required=True,
+    multiple=True,
+    metavar="DIR",
+    help="Pictures of what the model will see, some dozens; repeatable. Every 4th is kept to judge on, "
+    "unless --images are given.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write, NAME.onnx."
+)
+@click.option(
+    "--target",
+    type=click.Choice(["x86-vnni", "x86", "arm64", "gpu"]),
+    help="The machine it is for; speed is judged on this one alone.  [default: this machine]",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["minmax", "percentile", "entropy"]),
+    default="minmax",
+    show_default=True,
+    help="How ranges of activations are chosen.",
+)
+@click.option(
+    "--agreement",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.99,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the labels that must be the float model's. Layers are given back to float until it holds.",
+)
+@click.option(
+    "--images", multiple=True, metavar="DIR", help="Judge on these pictures, none calibrated on; repeatable."
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="True labels of --images: mean IoU may fall by half a point.",
+)
+@click.option("--allow-slower", is_flag=True, help="Write the file even if it is not faster here.")
+@quiet_option
+@json_option
+def command(
+    *,
+    model: Path,
+    calibration: tuple[str, ...],
+    output: Path,
+    target: str | None,
+    method: str,
+    agreement: float,
+    images: tuple[str, ...],
+    labels: Path | None,
+    allow_slower: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Turn MODEL, a verified float file, into an int8 one. No PyTorch is needed.
+
+    Convolutions, additions, pools and concatenations are computed in integers; normalisation, the classifier
+    and everything behind it in float. The file is written only if its labels agree with MODEL's on pictures
+    that were not calibrated on, and if it is faster here. Exits with 3 if not.
+    """
+    from fcn_edge.cli.progress import StageLines
+    from fcn_edge.quantizing import quantize_file
+
+    result = quantize_file(
+        model,
+        output,
+        calibration,
+        images=images,
+        labels=labels,
+        target=target,
+        method=method,
+        agreement=agreement,
+        allow_slower=allow_slower,
+        progress=StageLines(quiet=quiet),
+    )
+    for name, words in result.warnings:
+        click.echo(f"warning: {name}: {printable(words)}", err=True)
+    if as_json:
+        click.echo(json.dumps({**asdict(result), "path": str(result.path), "report": str(result.report)}))
+        return
+    for layer in result.given_back:
+        share = f"damage {layer.damage:.2g}, {100 * layer.share:.1f} % of the work"
+        click.echo(f"in float  {printable(layer.name)}  {share}")
+    for name in result.float_convolutions:
+        click.echo(f"in float  {printable(name)}  left so by onnxruntime")
+    speed = "speed unmeasured" if result.pace is None else f"{1 / result.pace.ratio:.2f} times as fast"
+    click.echo(
+        f"{result.path}  {result.bytes / 1e6:.1f} MB  {100 * result.agreement:.3f} % of the labels alike, "
+        f"{speed}  sha256 {result.digest}"
+    )

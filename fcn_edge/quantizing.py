@@ -1,0 +1,64 @@
+"""From what a user types to `fcn_edge_export.quantize`: folders of frames and labels. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from fcn_edge_export.progress import Progress
+from fcn_edge_export.quantize import QuantizeResult, quantize
+from fcn_edge_runtime.card import Card
+from fcn_edge_runtime.evaluation import find_pairs, read_labels
+from fcn_edge_runtime.folder import find_jobs
+from fcn_edge_runtime.images import read_image
+
+__all__ = ["quantize_file"]
+
+Reads = Mapping[str, Callable[[], npt.NDArray[Any]]]
+
+
+def quantize_file(
+    model: Path,
+    output: Path,
+    calibration: tuple[str, ...],
+    *,
+    images: tuple[str, ...],
+    labels: Path | None,
+    target: str | None,
+    method: str,
+    agreement: float,
+    allow_slower: bool,
+    progress: Progress,
+) -> QuantizeResult:
+    """Quantise a model with frames out of folders, files and patterns.
+
+    Raises:
+        InputError: there are no pictures, or no labels for one of them.
+        VerificationError, UsageError, ModelError, ArtifactError: see `fcn_edge_export.quantize`.
+    """
+
+    def truth(card: Card) -> Reads:
+        pairs = find_pairs(images, labels) if labels is not None else ()
+        return {str(p.image): (lambda p=p: read_labels(p.labels, card)) for p in pairs}  # type: ignore[misc]  # the default binds this pair
+
+    return quantize(
+        model,
+        output,
+        lambda card: _frames(calibration, card),
+        target=target,
+        method=method,
+        agreement=agreement,
+        images=(lambda card: _frames(images, card)) if images else None,
+        labels=truth if labels is not None else None,
+        allow_slower=allow_slower,
+        progress=progress,
+    )
+
+
+def _frames(paths: tuple[str, ...], card: Card) -> Reads:
+    """Frames by name, read when their turn comes, so that a long sequence costs no memory."""
+    sources = [job.source for job in find_jobs(paths)]
+    return {str(source): (lambda source=source: read_image(source, card.input)) for source in sources}  # type: ignore[misc]  # the default binds this frame
