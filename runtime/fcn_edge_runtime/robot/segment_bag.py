@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.robot.bag_outputs import BagOutputs
 from fcn_edge_runtime.robot.bag_writer import BagWriter, bag_writer, storage_for
 from fcn_edge_runtime.robot.bags import Bag, Record, Topic, decode_frame
-from fcn_edge_runtime.robot.cdr import encode_image, encode_label_info
-from fcn_edge_runtime.robot.messages import IMAGE, LABEL_INFO, Header
-from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
+from fcn_edge_runtime.robot.pipeline import Pipeline
 from fcn_edge_runtime.robot.stats import percentile
-from fcn_edge_runtime.robot.topics import LABEL_INFO_SECONDS, Topics
+from fcn_edge_runtime.robot.topics import Topics
 
 __all__ = ["BagOptions", "BagSummary", "segment_bag"]
 
@@ -104,7 +103,7 @@ def segment_bag(
     kept, not_copied = _kept(bag, options, topics)
     begin = time.perf_counter()
     with bag_writer(out, storage) as writer:
-        run = _Run(pipeline, topics, options, writer)
+        run = _Run(pipeline, BagOutputs(writer, topics, pipeline, overlay=options.overlay))
         inputs = {id(other): _add_input(bag, writer, other) for other in kept}
         start, stop = _span(bag, options)
         number = copied = 0
@@ -127,28 +126,20 @@ def segment_bag(
 class _Run:
     """What accumulates while a bag is written."""
 
-    def __init__(self, pipeline: Pipeline, topics: Topics, options: BagOptions, writer: BagWriter) -> None:
-        self.pipeline, self.options, self.writer = pipeline, options, writer
-        self.info = writer.add_topic(topics.label_info, LABEL_INFO, latched=True)
-        self.mask = writer.add_topic(topics.mask, IMAGE)
-        self.confidence = writer.add_topic(topics.confidence, IMAGE) if pipeline.has_confidence else None
-        self.overlay = writer.add_topic(topics.overlay, IMAGE) if options.overlay else None
+    def __init__(self, pipeline: Pipeline, outputs: BagOutputs) -> None:
+        self.pipeline, self.outputs = pipeline, outputs
         self.times: list[float] = []
         self.errors: dict[str, int] = {}
         self.counts = [0] * (len(pipeline.segmenter.card.classes) + 1)
-        self.next_info: int | None = None
 
     def segment(self, record: Record) -> None:
+        confidence, overlay = self.outputs.wanted
         try:
-            frame = self.pipeline(
-                decode_frame(record), confidence=self.confidence is not None, overlay=self.overlay is not None
-            )
+            frame = self.pipeline(decode_frame(record), confidence=confidence, overlay=overlay)
         except InputError as error:
             self.errors[str(error)] = self.errors.get(str(error), 0) + 1
             return
-        self._label_info(frame.mask.header, record.time)
-        for target, message in self._outputs(frame):
-            self.writer.write(target, record.time, encode_image(message))
+        self.outputs.write(frame, record.time)
         self.times.append(frame.timings.total)
         self.counts = [old + new for old, new in zip(self.counts, frame.counts, strict=True)]
 
@@ -166,15 +157,6 @@ class _Run:
             shares={name: count / total for name, count in zip(names, self.counts, strict=True)},
             seconds=seconds,
         )
-
-    def _outputs(self, frame: SegmentedFrame) -> Iterator[tuple[Any, Any]]:
-        pairs = ((self.mask, frame.mask), (self.confidence, frame.confidence), (self.overlay, frame.overlay))
-        yield from ((target, message) for target, message in pairs if target and message)
-
-    def _label_info(self, header: Header, moment: int) -> None:
-        if self.next_info is None or moment >= self.next_info:
-            self.writer.write(self.info, moment, encode_label_info(self.pipeline.label_info(header)))
-            self.next_info = moment + int(LABEL_INFO_SECONDS * 1e9)
 
 
 def _span(bag: Bag, options: BagOptions) -> tuple[int | None, int | None]:
