@@ -196,10 +196,10 @@ def test_a_picture_is_turned_as_a_person_sees_it(save, photo, orientation):
 def test_the_limit_on_pixels_holds_before_anything_is_decoded(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(png(30000, 30000, 8, 2, zlib.compress(b"\0" * 1000)))
-    start = time.monotonic()
+    start = time.process_time()
     message = refusal(path)
     assert "pixels" in message
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
     path.write_bytes(png(9500, 9500, 8, 2, zlib.compress(b"\0" * 1000)))
     assert "90250000 pixels, expected at most 1000" in refusal(path, max_pixels=1000)
 

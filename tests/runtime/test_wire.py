@@ -127,10 +127,10 @@ def test_a_model_nested_too_deep_is_refused_without_recursion():
 
 def test_a_model_of_millions_of_empty_fields_is_refused_in_bounded_time():
     data = b"\x0a\x00" * (2 * MAX_FIELDS)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ModelError, match="fields"):
         summarise(b"\x3a" + varint(len(data)) + data)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_two_graphs_two_equal_keys_and_foreign_wire_types_are_refused():
