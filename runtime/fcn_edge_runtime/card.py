@@ -6,6 +6,7 @@ size limit, and validated field by field, so that a foreign or damaged card is a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -236,9 +237,12 @@ def _boolean(data: Mapping[str, Any], key: str) -> bool:
 
 
 def _number(value: object, where: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        _refuse(where, value, "a finite number")
-    return float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # JSON's whole numbers have no end
+            number = float(value)
+            if math.isfinite(number):
+                return number
+    _refuse(where, value, "a finite number")
 
 
 def _one_of(data: Mapping[str, Any], key: str, allowed: Sequence[str]) -> str:
@@ -299,10 +303,19 @@ def _input_spec(data: Mapping[str, Any]) -> InputSpec:
     return spec
 
 
+def _shallow(value: Any, where: str, depth: int = 4) -> Any:
+    """The value, if it does not nest deeper than options of a network do."""
+    if depth == 0:
+        _refuse(where, "nested deeper", "plain values")
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _shallow(inner, where, depth - 1)
+    return value
+
+
 def _net_info(data: Mapping[str, Any]) -> NetInfo:
-    return NetInfo(
-        _text(data, "name"), dict(_mapping(data.get("options"), "net.options")), _text(data, "weights_sha256")
-    )
+    options = _shallow(_mapping(data.get("options"), "net.options"), "net.options")
+    return NetInfo(_text(data, "name"), dict(options), _text(data, "weights_sha256"))
 
 
 def _geometry(data: Mapping[str, Any]) -> Geometry:

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fcn_edge_runtime import Segmenter
+from fcn_edge_runtime.pictures import labels_png
+
+
+@pytest.fixture
+def truth(tmp_path, model_path, photo):
+    """images/ with two pictures, labels/ with what the model says of them, as palette PNGs."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    with Segmenter(model_path("rgb")) as segmenter:
+        for name, image in (("a", photo), ("b", photo[::-1].copy())):
+            Image.fromarray(image).save(tmp_path / "images" / f"{name}.png")
+            result = segmenter(image)
+            (tmp_path / "labels" / f"{name}.png").write_bytes(labels_png(result.labels, result.card))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("truth")
+def test_a_model_against_its_own_labels_scores_one(fcn_edge, model_path):
+    done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["mean_iou"] == 1
+    assert found["pixel_accuracy"] == 1
+    assert found["images"] == 2
+    assert found["pixels"] == 2 * 48 * 64
+
+
+def test_wrong_pixels_and_unlabelled_ones_are_counted_as_they_should(fcn_edge, model_path, truth):
+    path = truth / "labels" / "a.png"
+    picture = Image.open(path)
+    ids = np.asarray(picture).copy()
+    wrong = ids == 1
+    wrong[:, 32:] = False
+    ids[wrong] = 0
+    ids[:2] = 255
+    changed = Image.fromarray(ids)
+    changed.putpalette(picture.getpalette())
+    changed.save(path)
+    done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels", "--json")
+    found = json.loads(done.stdout)
+    missed = int(wrong[2:].sum())
+    assert missed > 0
+    assert found["pixels"] == 2 * 48 * 64 - 2 * 64
+    assert found["confusion"]["pixels"][0][1] == missed
+    assert found["pixel_accuracy"] == pytest.approx(1 - missed / found["pixels"])
+
+
+def test_pictures_of_the_matrix_and_of_the_worst_frames_are_written(fcn_edge, model_path, truth):
+    args = ("--images", "images", "--labels", "labels", "-o", "report")
+    done = fcn_edge("evaluate", model_path("rgb"), *args)
+    assert done.returncode == 0, done.stderr
+    assert "mean IoU" in done.stdout
+    assert sorted(p.name for p in (truth / "report").iterdir()) == [
+        "confusion.png",
+        "evaluation.json",
+        "worst.png",
+    ]
+    assert min(Image.open(truth / "report" / "worst.png").size) > 100
+    assert json.loads((truth / "report" / "evaluation.json").read_text())["mean_iou"] == 1
+
+
+def test_an_image_without_labels_is_named(fcn_edge, model_path, truth):
+    (truth / "labels" / "b.png").unlink()
+    done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels")
+    assert done.returncode == 1
+    assert "b.png has no labels" in done.stderr
+
+
+def test_labels_of_another_size_are_refused(fcn_edge, model_path, truth):
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(truth / "labels" / "a.png")
+    done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels")
+    assert done.returncode == 1
+    assert "expected equal sizes" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pixels", "says"),
+    [
+        (np.full((48, 64), 77, np.uint8), "holds the id 77"),
+        (np.zeros((48, 64, 3), np.uint8), "expected class ids"),
+    ],
+)
+def test_a_picture_that_holds_no_class_ids_is_refused(fcn_edge, model_path, truth, pixels, says):
+    Image.fromarray(pixels).save(truth / "labels" / "a.png")
+    done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels")
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
