@@ -55,7 +55,9 @@ $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
 test-oldest: $(VENV)/.ready $(OLDEST)/.ready
 	$(BIN)/python tests/oldest/make_models.py build/oldest
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
+	$(BIN)/python -m tests.runtime.make_models build/oldest/kinds
 	cd build/oldest && ../../$(OLDEST)/bin/python -m pytest -p no:cacheprovider -c /dev/null --rootdir . ../../tests/oldest/check_oldest.py
+	FCN_EDGE_TEST_MODELS=build/oldest/kinds $(OLDEST)/bin/python -m pytest -p no:cacheprovider -q tests/runtime
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -6,8 +6,13 @@ import json
 import pytest
 
 from fcn_edge_runtime import Card, ModelError
-from fcn_edge_runtime.card import InputSpec
-from tests.runtime.make_models import make_card
+from fcn_edge_runtime.card import ClassInfo, InputSpec, VerificationInfo
+
+
+def make_card(classes=3, channels=3, dtype="uint8"):
+    infos = tuple(ClassInfo(i, f"class {i}", (i % 256, 0, 0)) for i in range(classes))
+    passed = VerificationInfo("passed", sizes=((1, 64, 64),), providers=("CPUExecutionProvider",))
+    return Card("net", infos, InputSpec.default(channels, dtype), verification=passed)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from fcn_edge_runtime import InputError
 from fcn_edge_runtime.card import Card, ClassInfo, InputSpec
 from fcn_edge_runtime.regions import regions
 
+pytest.importorskip("scipy", reason="objects are found by SciPy: pip install 'fcn-edge[objects]'")
+
 NAMES = ("floor", "box", "person")
 CARD = Card("c", tuple(ClassInfo(i, n, (i, i, i)) for i, n in enumerate(NAMES)), InputSpec.default())
 
