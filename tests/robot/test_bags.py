@@ -16,6 +16,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.robot.bags import open_bag
 from fcn_edge_runtime.robot.definitions import ros2_typestore
+from fcn_edge_runtime.robot.messages import IMAGE, Header, Stamp
 from tests.robot.make_corridor_bag import (
     FRAME_ID,
     LATENCY,
@@ -24,6 +25,7 @@ from tests.robot.make_corridor_bag import (
     write_bag,
     write_ros1_bag,
 )
+from tests.robot.messages import image_of, rosbags_cdr
 
 TOPICS = (
     "/segmentation/mask",
@@ -234,6 +236,20 @@ def test_bad_frames_are_counted_and_the_others_written(robot, model, frames, tmp
     assert "bayer_rggb8" in done.stderr
     assert "step is 100" in done.stderr
     assert "5 of 7 frames failed" in done.stderr
+
+
+def test_label_info_is_repeated_every_five_seconds_of_the_recording(robot, model, frames, tmp_path):
+    store = ros2_typestore()
+    with Writer(tmp_path / "in", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        topic = writer.add_connection("/image", IMAGE, typestore=store)
+        for seconds in (0, 3, 6, 9, 12):
+            message = image_of(frames[0], header=Header(Stamp(seconds), "c"))
+            writer.write(topic, START + seconds * 10**9, rosbags_cdr(message, IMAGE))
+    done = run_bag(robot, tmp_path / "in", model, "out.mcap", "--no-overlay", topic="/image")
+    assert done.returncode == 0, done.stderr
+    found = contents(tmp_path / "out.mcap")
+    assert len(found["/segmentation/mask"]) == 5
+    assert [(t - START) // 10**9 for t, _ in found["/segmentation/label_info"]] == [0, 6, 12]
 
 
 def test_a_killed_run_leaves_no_bag_under_the_final_name(model, frames, tmp_path):

@@ -56,7 +56,7 @@ def test_a_file_can_be_read_at_its_own_rate(video):
     with open_source(str(video)) as source:
         grab(source, lambda _: arrivals.append(time.monotonic()), threading.Event())
     assert len(arrivals) == 20
-    assert arrivals[-1] - arrivals[0] >= 19 / 20 - 0.01
+    assert arrivals[-1] - arrivals[0] > 0.5  # read as fast as possible it takes a few milliseconds
 
 
 def test_grabbing_stops_when_told(video):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -106,6 +107,18 @@ def test_the_pipeline_works_on_after_a_bad_message(pipeline, frames):
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(UsageError, match=next(iter(options))):
         PipelineOptions(**options)
+
+
+def test_a_model_that_lists_no_classes_is_refused_when_it_is_opened(tmp_path):
+    from tests.runtime.make_models import finish, make_card, make_golden, make_proto
+
+    card = make_card()
+    proto = make_proto(card)
+    golden = make_golden(card, proto)
+    text = json.dumps({**card.to_dict(), "classes": []})
+    (tmp_path / "none.onnx").write_bytes(finish(proto, text, golden))
+    with pytest.raises(ModelError, match="expected 2 to 65535 classes"):
+        open_model(str(tmp_path / "none.onnx"), "cpu", 1)
 
 
 @pytest.mark.parametrize("names", [("floor", ""), ("floor", "floor")])

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from fcn_edge_runtime.errors import UsageError
@@ -90,6 +91,25 @@ def test_a_worker_slower_than_its_input_segments_the_newest(pipeline, frames):
     worker.mailbox.close()
     worker.run(threading.Event())
     assert [frame.mask.header.stamp.sec for frame in sent] == [4]
+
+
+def test_frames_are_younger_than_two_inference_times_though_the_input_is_faster(pipeline, frames):
+    large = np.tile(frames[0], (4, 4, 1))
+    worker, _ = worker_of(pipeline)
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stop,))
+    thread.start()
+    period, message = 0.02, image_of(large)
+    for _ in range(100):
+        header = Header(Stamp.of(time.time_ns()), "camera")
+        worker.put(dataclasses.replace(message, header=header))
+        time.sleep(period)
+    stop.set()
+    thread.join(30)
+    status = worker.status()
+    print(f"inference p50 {status.latency_p50_ms:.0f} ms, age p50 {status.age_p50_ms:.0f} ms")
+    assert status.dropped > 0
+    assert status.age_p50_ms < 2 * status.latency_p50_ms + period * 1000
 
 
 def test_bad_messages_are_counted_and_the_next_is_segmented(pipeline, frames):
