@@ -2,7 +2,7 @@
 
     python tests/robot/make_corridor_bag.py corridor_run.mcap [--frames 60] [--ros1]
 
-/camera/image_raw holds rgb8 of 640x480 at 10 Hz, /camera/image_raw/compressed the same as JPEG, and
+/camera/image_raw holds rgb8 of 320x240 at 10 Hz, /camera/image_raw/compressed the same as JPEG, and
 /robot/note a String: a topic that is no image. The stamps are some milliseconds before the time of recording.
 """
 
@@ -99,7 +99,7 @@ if __name__ == "__main__":
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--ros1", action="store_true", help="write a ROS 1 bag")
     given = parser.parse_args()
-    pictures = corridor_frames(given.frames)
+    pictures = corridor_frames(given.frames, (240, 320))
     if given.ros1:
         write_ros1_bag(given.out, pictures)
     else:
