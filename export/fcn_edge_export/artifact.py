@@ -92,6 +92,7 @@ class Target:
         """The data in a file beside the target, on disk; it is removed unless it was published."""
         with _temporary(self.path) as temporary:
             _write(temporary, data)
+            del data  # the file is opened and run from here on: a second copy of it would be in the way
             yield Draft(temporary)
 
     def publish(self, draft: Draft, report: Mapping[str, Any]) -> None:

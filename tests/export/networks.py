@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tests.export.frames import picture
+
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
 def seeded(build, seed=0):
-    """A network with random weights and lively batch norms, in evaluation mode."""
+    """A network with random weights and lively batch norms, in evaluation mode, in which every class wins."""
     torch.manual_seed(seed)
     net = build()
     for module in net.modules():
@@ -22,7 +24,26 @@ def seeded(build, seed=0):
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.3, 2.0)
             nn.init.uniform_(module.weight, 0.5, 1.5)
-    return net.eval()
+    net.eval()
+    for name, module in net.named_modules():
+        if name.rpartition(".")[2] == "head":
+            balance(net, module)
+    return net
+
+
+def balance(net, head):
+    """Shift and scale the last layer so that each class's scores have mean 0 and variance 1 on a picture."""
+    channels = next(m for m in net.modules() if isinstance(m, nn.Conv2d)).in_channels
+    x = torch.from_numpy(picture(96, 128, channels, "float32")).permute(2, 0, 1)[None]
+    seen = []
+    hook = head.register_forward_hook(lambda _, __, scores: seen.append(scores))
+    with torch.no_grad():
+        net((x - 0.45) / 0.22 if channels == 3 else x)
+        hook.remove()
+        std, mean = torch.std_mean(seen[0], dim=(0, 2, 3))
+        outputs = 1 if isinstance(head, nn.ConvTranspose2d) else 0
+        head.weight /= std.view([-1 if axis == outputs else 1 for axis in range(4)])
+        head.bias.copy_((head.bias - mean) / std)
 
 
 def block(inputs, outputs, stride=1):
@@ -55,8 +76,8 @@ class OnlyMultiplesOfEight(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.down = nn.ModuleList([block(6, 6, 2), block(6, 6, 2), block(6, 6, 2)])
         self.stem = nn.Conv2d(3, 6, 1)
+        self.down = nn.ModuleList([block(6, 6, 2), block(6, 6, 2), block(6, 6, 2)])
         self.ups = nn.ModuleList([nn.ConvTranspose2d(6, 6, 2, stride=2) for _ in range(3)])
         self.head = nn.Conv2d(6, 4, 1)
 
@@ -212,20 +233,6 @@ class Offset(nn.Module):
 
     def forward(self, x):
         return self.net(x) + self.offset
-
-
-class Balanced(nn.Module):
-    """Scores of mean 0 and variance 1 over an image, so that every class wins somewhere."""
-
-    def __init__(self, net, classes, x):
-        super().__init__()
-        self.net = net
-        self.norm = nn.BatchNorm2d(classes, momentum=None)
-        with torch.no_grad():
-            self.norm(self.net(x))
-
-    def forward(self, x):
-        return self.norm(self.net(x))
 
 
 class Traced(nn.Module):

@@ -50,8 +50,8 @@ KINDS = {
     "one grey channel, one score": Kind(
         lambda: networks.Plain(channels=1, classes=1), channels=1, outputs=ALL_OUTPUTS
     ),
-    "300 classes, float32 image, an object with logits": Kind(
-        lambda: networks.Wrapped(networks.Plain(classes=300), networks.Output),
+    "260 classes, float32 image, an object with logits": Kind(
+        lambda: networks.Wrapped(networks.Plain(classes=260), networks.Output),
         dtype="float32",
         outputs=("labels", "confidence", "logits"),
     ),
@@ -150,5 +150,5 @@ def test_the_verdict_saw_it_at_batches_at_odd_sizes_and_both_orientations(export
     assert any(h < w for _, h, w in sizes)
     assert any(h > w for _, h, w in sizes)
     assert any(h % 2 and w % 2 for _, h, w in sizes)
-    assert all(r.failure == "" and r.flips == 0 for r in made.result.verdicts[0].results)
+    assert all(r.failure == "" and r.agreement > 0.999 for r in made.result.verdicts[0].results)
     assert not made.result.card.verification.blind

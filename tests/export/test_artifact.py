@@ -167,7 +167,7 @@ def test_the_report_names_the_digest_and_every_size(plain):
         assert 0 < entry["error"] < entry["bound"]
         assert entry["agreement"] == 1
         assert entry["margin"] >= 0
-    assert told["produced_by"]["torch"] == torch.__version__.split("+")[0]
+    assert told["produced_by"]["torch"] == torch.__version__
     assert [stage["name"] for stage in told["stages"]][:3] == ["probe", "trace", "simplify"]
 
 
@@ -274,7 +274,9 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
     assert path.read_bytes() == b"the old model"
 
 
-@pytest.mark.parametrize("moment", ["finished simplify", "step 3", "started write"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param("finished simplify", marks=pytest.mark.slow), "step 3", "started write"]
+)
 def test_a_killed_export_leaves_the_old_file_whole(moment, tmp_path):
     path = tmp_path / "net.onnx"
     path.write_bytes(b"the old model")

@@ -48,10 +48,10 @@ def nan_weight(module):
 
 
 def biased(module):
-    """One class favoured by one percent of the scores' amplitude, which is about 3."""
+    """One class favoured by one percent of the scores' amplitude, which is about 4."""
     if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
         with torch.no_grad():
-            module.bias[1] += 0.03
+            module.bias[1] += 0.04
 
 
 def first_of_batch(scores):
@@ -171,4 +171,4 @@ def test_the_faults_are_large_enough_to_matter_and_small_enough_to_be_missed():
         right = net(x).argmax(1)
         for name in ("another batch norm epsilon", "a class bias of 1 %"):
             agreement = float((FAULTS[name][0](net).instead(x).argmax(1) == right).float().mean())
-            assert 0.9 < agreement < 1, f"{name}: {agreement}"
+            assert 0.97 < agreement < 1, f"{name}: {agreement}"
