@@ -77,6 +77,15 @@ def test_masks_of_the_models_size_can_be_asked_for(pipeline, frames):
         assert (message.height, message.width) == (34, 34)
 
 
+def test_the_whitest_image_shrinks_without_overflow():
+    for dtype in (np.uint8, np.uint16):
+        white = np.full((32, 48, 3), np.iinfo(dtype).max, dtype)
+        assert (shrunk(white, 16) == np.iinfo(dtype).max).all()
+        assert shrunk(white, 16).dtype == dtype
+    floats = np.random.default_rng(1).random((6, 6, 1), np.float32)
+    np.testing.assert_allclose(shrunk(floats, 3)[0, 0], floats[:3, :3].mean(), rtol=1e-6)
+
+
 def test_shrinking_is_the_mean_of_squares():
     image = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     mean = image.reshape(2, 2, 3, 2, 3).astype(float).mean(axis=(1, 3))

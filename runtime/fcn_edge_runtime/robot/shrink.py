@@ -6,6 +6,8 @@ scale by one number.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 __all__ = ["grown", "scaled_intrinsics", "shrunk"]
@@ -21,15 +23,24 @@ def shrunk(image: np.ndarray, factor: int) -> np.ndarray:
     height, width, channels = image.shape
     rows, columns = -(-height // factor), -(-width // factor)
     padded = np.pad(image, ((0, rows * factor - height), (0, columns * factor - width), (0, 0)), mode="edge")
-    squares = padded.reshape(rows, factor, columns, factor, channels)
-    if image.dtype.kind == "f":
-        means: np.ndarray = squares.mean(axis=(1, 3), dtype=np.float32)
-        return means
-    # Integers, rounded half up: the same picture on every machine.
-    total = squares.sum(axis=(1, 3), dtype=np.uint32)
+    # 255 * 16 * 16, the largest sum of bytes, fits into 16 bits. Adding slices is faster than sum().
+    kind = np.dtype({"uint8": np.uint16, "uint16": np.uint32}.get(image.dtype.name, np.float32))
+    total = _added(padded.reshape(rows, factor, columns * factor, channels), kind)
+    total = _added(total.reshape(rows, columns, factor, channels).swapaxes(1, 2), kind)
     area = factor * factor
-    rounded: np.ndarray = ((total + area // 2) // area).astype(image.dtype)
+    if kind.kind == "f":
+        return total / kind.type(area)
+    # Integers, rounded half up: the same picture on every machine.
+    rounded: np.ndarray = ((total + kind.type(area // 2)) // kind.type(area)).astype(image.dtype)
     return rounded
+
+
+def _added(parts: np.ndarray, kind: np.dtype[Any]) -> np.ndarray:
+    """The sum over the second axis."""
+    total = parts[:, 0].astype(kind)
+    for index in range(1, parts.shape[1]):
+        total += parts[:, index]
+    return total
 
 
 def grown(plane: np.ndarray, factor: int, size: tuple[int, ...]) -> np.ndarray:
