@@ -68,6 +68,7 @@ def export_network(
     sizes: Sequence[tuple[int, int]],
     devices: Sequence[str],
     allow_unsimplified: bool,
+    head: str = "dense",
     progress: Progress,
     fetched: Fetched | None = None,
 ) -> ExportResult:
@@ -90,6 +91,7 @@ def export_network(
         sizes=sizes,
         images=frames,
         devices=devices,
+        head=head,
         allow_unsimplified=allow_unsimplified,
         progress=progress,
     )

@@ -8,19 +8,20 @@ Grafted after tracing, because tracing an integer image through torch specialise
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from fcn_edge_export.names import PADDED_SCORES, SCORES, TRACED_INPUT
+from fcn_edge_export.names import FULL_SIZE, PADDED_SCORES, SCORES, SCORES_LOW, TRACED_INPUT
+from fcn_edge_export.nodes import Nodes
+from fcn_edge_export.sparse_head import sparse_labels, upsampling_of
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.contract import IR_VERSION, OPSET, OUTPUTS
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 
 __all__ = [
+    "can_be_sparse",
     "check_classes",
     "graft",
     "score_channels",
@@ -35,46 +36,35 @@ UNPADDED_INPUT = "fcn_edge/unpadded"
 ELEM_TYPE = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
 
 
-class _Nodes:
-    """Nodes and constants being collected, all named `fcn_edge/...` so that a viewer shows what is ours."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        name = output if output.startswith("fcn_edge/") else f"fcn_edge/{output}"
-        self.nodes.append(helper.make_node(op, list(inputs), [output], name=name, **attributes))
-        return output
-
-    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
-        self.constants.append(numpy_helper.from_array(value, f"fcn_edge/{name}"))
-        return f"fcn_edge/{name}"
-
-
-def graft(network: onnx.ModelProto, card: Card, outputs: Sequence[str] = ("labels",)) -> onnx.ModelProto:
+def graft(
+    network: onnx.ModelProto, card: Card, outputs: Sequence[str] = ("labels",), *, sparse: bool = False
+) -> onnx.ModelProto:
     """The network with the card's input formula before it and the asked outputs behind it.
 
     `network` maps `normalized` to `logits`, both float32 NCHW. The result maps `image` [batch, height, width,
-    channels] to `labels` [batch, height, width] and whatever else is asked, in the order of `OUTPUTS`.
+    channels] to `labels` [batch, height, width] and whatever else is asked, in the order of `OUTPUTS`. With
+    `sparse` the labels come from the scores before upsampling, see `sparse_head`; all else is computed from
+    the upsampled scores, as it needs every one of them.
 
     Raises:
-        UsageError: an output that does not exist.
+        UsageError: an output that does not exist, or a sparse head for a network that has no use for it.
         ArtifactError: the network's scores do not fit the card's classes, or a name of ours is taken.
     """
     wanted = wanted_outputs(outputs)
     classes = score_channels(network)
     check_classes(classes, card)
+    if sparse:
+        _check_sparse(network)
     if any(name.startswith("fcn_edge/") for node in network.graph.node for name in node.output):
         raise ArtifactError("graft: the network already holds our nodes: export the plain network")
 
     padded = card.geometry.size_multiple > 1
-    before, after = _Nodes(), _Nodes()
+    before, after = Nodes(), Nodes()
     _normalise(before, card)
     if padded:
         _pad(before, card.geometry.size_multiple)
-        _crop(after)
-    _decide(after, wanted, card, binary=classes == 1, padded=padded)
+        _crop(after, scores=not sparse or wanted != ["labels"])
+    _decide(after, wanted, card, binary=classes == 1, padded=padded, sparse=sparse)
 
     model = helper.make_model(
         onnx.GraphProto(), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
@@ -87,7 +77,8 @@ def graft(network: onnx.ModelProto, card: Card, outputs: Sequence[str] = ("label
             _rename(graph, name, f"network/{name}")  # a value of the network's that happens to bear our name
     if padded:
         _rename(graph, SCORES, PADDED_SCORES)
-    nodes = [*before.nodes, *graph.node, *after.nodes]
+    inner = _named_for_sparse(graph, wanted) if sparse else graph.node
+    nodes = [*before.nodes, *inner, *after.nodes]
     for field in ("node", "input", "output"):
         graph.ClearField(field)
     graph.name = "fcn_edge"
@@ -118,12 +109,43 @@ def score_channels(network: onnx.ModelProto) -> int:
     return int(network.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
 
 
+def can_be_sparse(network: onnx.ModelProto) -> bool:
+    """Whether a network ends in the upsampling that the sparse head can do without: bilinear, half pixels."""
+    found = upsampling_of(network.graph, SCORES)
+    return found is not None and not found.align_corners
+
+
+def _check_sparse(network: onnx.ModelProto) -> None:
+    if not can_be_sparse(network):
+        raise UsageError(
+            "got the sparse head for a network that does not end in plain bilinear upsampling, "
+            "expected the dense head"
+        )
+
+
+def _named_for_sparse(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[onnx.NodeProto]:
+    """The network's nodes, what the last upsampling reads under the contract's names.
+
+    The upsampling itself is left out where nobody reads the scores it gives.
+    """
+    resize = next(node for node in graph.node if {SCORES, PADDED_SCORES} & set(node.output))
+    _rename(graph, resize.input[0], SCORES_LOW)
+    _rename(graph, resize.input[3], FULL_SIZE)
+    return [node for node in graph.node if node is not resize or list(wanted) != ["labels"]]
+
+
 def with_logits_output(model: onnx.ModelProto) -> bytes:
     """The probe of a file: the same bytes with `logits` added as an output.
+
+    Of a file with a sparse head, which has no such tensor, also the upsampling that gives it, and as further
+    outputs what it reads.
 
     Raises:
         ArtifactError: the model has no tensor of that name, so it cannot be probed.
     """
+    made = {name for node in model.graph.node for name in node.output}
+    if SCORES_LOW in made:
+        return _sparse_probe(model, made)
     if any(o.name == SCORES for o in model.graph.output):
         return with_outputs(model, [])
     if not any(SCORES in node.output for node in model.graph.node):
@@ -131,6 +153,27 @@ def with_logits_output(model: onnx.ModelProto) -> bytes:
             f"verify: the model holds no tensor called '{SCORES}', so it cannot be probed: export again"
         )
     return with_outputs(model, [helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, None)])
+
+
+def _sparse_probe(model: onnx.ModelProto, made: set[str]) -> bytes:
+    more = onnx.ModelProto()
+    if SCORES not in made:
+        padded = "fcn_edge/size" in made
+        scores = PADDED_SCORES if padded else SCORES
+        out = Nodes()
+        half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        out.add("Resize", [SCORES_LOW, "", "", FULL_SIZE], scores, **half_pixel)
+        if padded:
+            axes = out.constant("probe_axes", np.array([2, 3]))
+            out.add("Slice", [scores, "fcn_edge/crop_start", "fcn_edge/size", axes], SCORES)
+        more.graph.node.extend(out.nodes)
+        more.graph.initializer.extend(out.constants)
+    given = {o.name for o in model.graph.output}
+    kinds = {SCORES: TensorProto.FLOAT, SCORES_LOW: TensorProto.FLOAT, FULL_SIZE: TensorProto.INT64}
+    more.graph.output.extend(
+        helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items() if name not in given
+    )
+    return bytes(model.SerializeToString() + more.SerializeToString())
 
 
 def with_outputs(model: onnx.ModelProto, outputs: Iterable[onnx.ValueInfoProto]) -> bytes:
@@ -176,7 +219,7 @@ def wanted_outputs(outputs: Sequence[str]) -> list[str]:
     return [name for name in OUTPUTS if name == "labels" or name in outputs]
 
 
-def _normalise(out: _Nodes, card: Card) -> None:
+def _normalise(out: Nodes, card: Card) -> None:
     """X = (pixel * scale - mean) / std as one multiplication and one addition a channel.
 
     Transposed while the pixels are still small integers: a quarter of the bytes to move.
@@ -196,7 +239,7 @@ def _normalise(out: _Nodes, card: Card) -> None:
         out.add("Mul", [planes, out.constant("factor", factor)], last)
 
 
-def _pad(out: _Nodes, multiple: int) -> None:
+def _pad(out: Nodes, multiple: int) -> None:
     """Edge padding at the bottom and right, up to the network's multiple: -size mod multiple."""
     shape = out.add("Shape", [UNPADDED_INPUT], "fcn_edge/padded_from", start=2, end=4)
     missing = out.add("Neg", [shape], "fcn_edge/negative_size")
@@ -208,21 +251,22 @@ def _pad(out: _Nodes, multiple: int) -> None:
     out.add("Pad", [UNPADDED_INPUT, pads], TRACED_INPUT, mode="edge")
 
 
-def _crop(out: _Nodes) -> None:
+def _crop(out: Nodes, *, scores: bool) -> None:
     """`logits` and what cuts anything back to the image's height and width.
 
     The labels are cut after the decision, which moves a quarter of a percent of the bytes. The cut scores are
     there to be probed or asked for; where nobody does, onnxruntime drops the node.
     """
     out.add("Shape", [IMAGE], "fcn_edge/size", start=1, end=3)
-    start, axes = (
-        out.constant("crop_start", np.zeros(2, np.int64)),
-        out.constant("crop_axes", np.array([2, 3])),
-    )
-    out.add("Slice", [PADDED_SCORES, start, "fcn_edge/size", axes], SCORES)
+    start = out.constant("crop_start", np.zeros(2, np.int64))
+    if scores:
+        axes = out.constant("crop_axes", np.array([2, 3]))
+        out.add("Slice", [PADDED_SCORES, start, "fcn_edge/size", axes], SCORES)
 
 
-def _decide(out: _Nodes, wanted: Sequence[str], card: Card, *, binary: bool, padded: bool) -> None:
+def _decide(
+    out: Nodes, wanted: Sequence[str], card: Card, *, binary: bool, padded: bool, sparse: bool
+) -> None:
     scores = PADDED_SCORES if padded else SCORES
 
     def finish(value: str, name: str, rank: int) -> None:
@@ -235,7 +279,11 @@ def _decide(out: _Nodes, wanted: Sequence[str], card: Card, *, binary: bool, pad
         return f"fcn_edge/{name}_padded" if padded else name
 
     to = ELEM_TYPE[card.label_dtype]
-    if binary:
+    if sparse:
+        finish(_sparse(out, step("labels"), to, binary=binary), "labels", 3)
+        if binary and "confidence" in wanted:
+            out.constant("channel", np.array([1]))
+    elif binary:
         positive = out.add(
             "Greater", [scores, out.constant("zero", np.zeros(1, np.float32))], "fcn_edge/positive"
         )
@@ -255,7 +303,17 @@ def _decide(out: _Nodes, wanted: Sequence[str], card: Card, *, binary: bool, pad
         finish(value, "probabilities", 4)
 
 
-def _confidence(out: _Nodes, scores: str, name: str, *, binary: bool) -> str:
+def _sparse(out: Nodes, name: str, elem_type: int, *, binary: bool) -> str:
+    sides = []
+    for axis, side in ((2, "height"), (3, "width")):
+        ends = [out.constant(f"{side}_{end}", np.array([axis + end])) for end in (0, 1)]
+        sides.append(out.add("Slice", [FULL_SIZE, *ends], f"fcn_edge/head/{side}"))
+    return sparse_labels(
+        out, SCORES_LOW, sides, name, elem_type=elem_type, align_corners=False, binary=binary
+    )
+
+
+def _confidence(out: Nodes, scores: str, name: str, *, binary: bool) -> str:
     """The winner's softmax probability, 1 / sum(exp(z - max z)); for one class sigmoid(|z|)."""
     if binary:
         size = out.add("Abs", [scores], "fcn_edge/abs")

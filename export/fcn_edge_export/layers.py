@@ -42,12 +42,14 @@ class Body:
     Attributes:
         nodes: all of it.
         convolutions: those of it that hold weights.
+        additions: those that add two paths: each rounds the sum anew, which adds up along a residual network.
         classifiers: the products that give the scores; they stay in float.
         tensors: every value that a node of the body reads or gives, constants left out.
     """
 
     nodes: tuple[str, ...]
     convolutions: tuple[str, ...]
+    additions: tuple[str, ...]
     classifiers: tuple[str, ...]
     tensors: tuple[str, ...]
 
@@ -96,7 +98,8 @@ def body_of(model: onnx.ModelProto) -> Body:
         for name in (*(node.input[:1] if node.op_type in ("Conv", "Clip") else node.input), *node.output)
         if name and name not in constants
     )
-    return Body(tuple(n.name for n in nodes), convolutions, classifiers, tuple(tensors))
+    additions = tuple(n.name for n in nodes if n.op_type == "Add")
+    return Body(tuple(n.name for n in nodes), convolutions, additions, classifiers, tuple(tensors))
 
 
 def constants_of(model: onnx.ModelProto) -> Mapping[str, onnx.TensorProto]:

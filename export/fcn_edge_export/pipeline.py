@@ -15,6 +15,7 @@ from fcn_edge_export.artifact import Target, assemble
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.geometry import geometry
 from fcn_edge_export.graft import check_classes, graft, wanted_outputs
+from fcn_edge_export.head_choice import HEADS, choose_sparse
 from fcn_edge_export.progress import Progress, Silent, Stage, Stages
 from fcn_edge_export.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.simplify import Simplified, operators, simplify
@@ -63,6 +64,7 @@ def export(
     sizes: Sequence[tuple[int, int]] = (),
     images: Mapping[str, Callable[[], npt.NDArray[Any]]] | None = None,
     devices: Sequence[str] = ("cpu",),
+    head: str = "dense",
     allow_unsimplified: bool = False,
     progress: Progress | None = None,
 ) -> ExportResult:
@@ -78,11 +80,14 @@ def export(
         sizes: further (height, width) to verify at.
         images: further inputs to verify at: name -> what reads it, (H, W, C) in the card's dtype.
         devices: where to verify: "cpu", "cuda", ... A device that does not start is an error.
+        head: how labels are made of the scores: "dense" upsamples them and takes the largest; "sparse" does
+            so only where classes meet, which is exact, too, and cheaper on a CPU where they are large;
+            "auto" takes the one that is faster on `images`.
         allow_unsimplified: go on with the traced graph if onnxsim fails.
         progress: told about stages as they run.
 
     Raises:
-        UsageError: an output or size that does not exist, or a card that cannot be written. Nothing is
+        UsageError: an output, head or size that does not exist, or a card that cannot be written. Nothing is
             written.
         VerificationError: the file does not decide like PyTorch. Nothing is written.
         ArtifactError: a stage failed, or the file cannot be written. Nothing is written.
@@ -96,6 +101,8 @@ def export(
 
     target = Target.at(path)
     wanted_outputs(outputs)
+    if head not in HEADS:
+        raise UsageError(f"got the head {head!r}, expected one of {', '.join(HEADS)}")
     card = _drafted(card)
     stages = Stages(progress or Silent())
     net = prepared(net)
@@ -133,9 +140,13 @@ def export(
             net=replace(card.net, weights_sha256=weights_sha256(net) if trained else UNTRAINED),
             produced_by=produced_by(),
         )
-        model = graft(network, card, outputs)
+        sparse = choose_sparse(head, network, card, outputs, images or {}, devices)
+        if sparse:
+            card = replace(card, notes={**card.notes, "head": "sparse"})
+        model = graft(network, card, outputs, sparse=sparse)
         did.text = (
-            f"{card.input.dtype} image in, {', '.join(o.name for o in model.graph.output)} out; stride "
+            f"{card.input.dtype} image in, {', '.join(o.name for o in model.graph.output)} out; "
+            f"{'sparse head, ' if sparse else ''}stride "
             f"{card.geometry.stride}, receptive field {card.geometry.receptive_field}"
             + (", sees the whole image" if card.geometry.sees_whole_image else "")
         )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcn_edge_export.head_rule import sparse_outputs, wrong_labels
 from fcn_edge_export.names import SCORES
 from fcn_edge_export.verify import Case, CaseResult, Verdict
 from fcn_edge_runtime.errors import FcnEdgeError, InputError, VerificationError
@@ -162,7 +163,7 @@ def _judge(
     wanted = ["labels", SCORES]
     expected = parent.run(image, wanted)
     try:
-        got = probe.run(image, wanted)
+        got = probe.run(image, [*wanted, *sparse_outputs(probe.outputs)])
     except FcnEdgeError as error:
         return CaseResult(name, size, "run", f"onnxruntime stopped: {error}"), None
     if any(got[key].shape != expected[key].shape for key in wanted):
@@ -173,8 +174,7 @@ def _judge(
         return CaseResult(name, size, "finite", "the file gives NaN or Inf"), None
     scores = expected[SCORES]
     off = np.abs(logits - scores)
-    own = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0] > 0
-    wrong = int((labels != own).sum())
+    wrong = int(wrong_labels(got).sum())
     flips = int((labels != expected["labels"]).sum())
     centred = scores - scores.mean(axis=1, keepdims=True) if scores.shape[1] > 1 else scores
     image_at, row, column = np.unravel_index(int(off.max(axis=1).argmax()), labels.shape)

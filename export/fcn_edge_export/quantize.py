@@ -287,7 +287,7 @@ class _Work:
         def step() -> None:
             nonlocal done
             done += 1
-            self.listener.step(done, len(self.body.convolutions))
+            self.listener.step(done, len(self.body.convolutions) + len(self.body.additions))
 
         def scores_with(name: str) -> list[Array]:
             others = {node for node in self.body.nodes if node != name}
@@ -323,7 +323,8 @@ def _paced(parent: Parent, child: Child, frames: FrameSet, *, allow_slower: bool
 
 def _integers_text(body: Body, given_back: Sequence[LayerDamage], left: Sequence[str]) -> str:
     whole = len(body.convolutions)
-    text = f"{whole - len(given_back) - len(left)} of {whole} convolutions in integers"
+    back = sum(layer.name in body.convolutions for layer in given_back)
+    text = f"{whole - back - len(left)} of {whole} convolutions in integers"
     if given_back:
         names = ", ".join(layer.name for layer in given_back)
         share = sum(layer.share for layer in given_back)

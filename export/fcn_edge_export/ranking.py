@@ -1,7 +1,7 @@
 """Layers ranked by the damage that integers do in them, for the price of giving them back to float.
 
 The damage of a layer is the mean squared error of the scores where it alone is computed in integers; its
-price is its share of the multiplications. Given back is first what mends most for its price.
+price is its share of the work. Given back is first what mends most for its price.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ __all__ = ["LayerDamage", "rank", "scores_of_frames", "shares_of"]
 
 Array = npt.NDArray[Any]
 
+ADDITION = 16  # multiplications that take about as long as moving one number to an addition and back
+
 
 @dataclass(frozen=True)
 class LayerDamage:
-    """What integers do to one convolution.
+    """What integers do to one convolution or addition.
 
     Attributes:
         name: of its node.
         damage: mean squared error of the scores, as a share of their variance, with it alone in integers.
-        share: of the body's multiplications, 0..1: what giving it back costs.
+        share: of the body's work, 0..1: what giving it back costs.
     """
 
     name: str
@@ -47,18 +49,18 @@ def rank(
     scores_with: Callable[[str], Sequence[Array]],
     step: Callable[[], None] = lambda: None,
 ) -> tuple[LayerDamage, ...]:
-    """The body's convolutions, first the one that mends most for its price.
+    """The body's convolutions and additions, first the one that mends most for its price.
 
     Args:
         body: of the model.
-        shares: of the multiplications, by name, see `shares_of`.
+        shares: of the work, by name, see `shares_of`.
         expected: the parent's scores of some frames.
-        scores_with: the scores of the same frames with the named convolution alone in integers.
+        scores_with: the scores of the same frames with the named layer alone in integers.
         step: called after each layer.
     """
     variance = float(np.mean([np.var(scores) for scores in expected])) or 1.0
     found = []
-    for name in body.convolutions:
+    for name in (*body.convolutions, *body.additions):
         got = scores_with(name)
         error = np.mean([np.mean(np.square(a - b)) for a, b in zip(got, expected, strict=True)])
         found.append(LayerDamage(name, float(error) / variance, shares[name]))
@@ -67,20 +69,22 @@ def rank(
 
 
 def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, float]:
-    """Each convolution's share of the body's multiplications, for an image (N, H, W, C)."""
+    """Each layer's share of the body's work, counted in multiplications, for an image (N, H, W, C)."""
     nodes = {node.name: node for node in model.graph.node}
     constants = constants_of(model)
     more = onnx.ModelProto()
-    for index, name in enumerate(body.convolutions):
+    layers = (*body.convolutions, *body.additions)
+    for index, name in enumerate(layers):
         size = f"fcn_edge/size/{index}"
-        more.graph.node.append(helper.make_node("Shape", [nodes[name].output[0]], [size], start=2))
+        more.graph.node.append(helper.make_node("Shape", [nodes[name].output[0]], [size], start=1))
         more.graph.output.append(helper.make_tensor_value_info(size, TensorProto.INT64, [None]))
     session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
     sizes = session.run(image, [o.name for o in more.graph.output])
-    work = {
-        name: float(prod(constants[nodes[name].input[1]].dims) * np.prod(size))
-        for name, size in zip(body.convolutions, sizes.values(), strict=True)
-    }
+    work = {}
+    for name, extent in zip(layers, sizes.values(), strict=True):
+        weight = constants.get(nodes[name].input[1])
+        each = ADDITION if weight is None else prod(weight.dims[1:])
+        work[name] = float(each * np.prod(extent))
     total = sum(work.values())
     return {name: value / total for name, value in work.items()}
 

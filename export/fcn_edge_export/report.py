@@ -8,8 +8,9 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from fcn_edge_export.head_rule import ROUNDINGS
 from fcn_edge_export.progress import Stage
-from fcn_edge_export.verify import MOST_FLIPS, RELATIVE, ROUNDINGS, Verdict
+from fcn_edge_export.verify import MOST_FLIPS, RELATIVE, Verdict
 from fcn_edge_runtime.card import Card
 
 __all__ = ["produced_by", "verdict_text", "verification_report"]

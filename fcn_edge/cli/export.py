@@ -37,6 +37,14 @@ __all__ = ["command"]
 )
 @sizes_option
 @devices_option
+@click.option(
+    "--head",
+    type=click.Choice(["dense", "sparse", "auto"]),
+    default="dense",
+    show_default=True,
+    help="How labels are made of scores: sparse upsamples only where classes meet, exact and cheaper on a "
+    "CPU where they are large; auto takes the faster one on --images.",
+)
 @click.option("--allow-unsimplified", is_flag=True, help="Go on with the traced graph if onnxsim fails.")
 @quiet_option
 @json_option
@@ -53,6 +61,7 @@ def command(
     outputs: str,
     sizes: tuple[tuple[int, int], ...],
     devices: tuple[str, ...],
+    head: str,
     allow_unsimplified: bool,
     quiet: bool,
     as_json: bool,
@@ -77,6 +86,7 @@ def command(
         outputs=[name.strip() for name in outputs.split(",")],
         sizes=sizes,
         devices=devices,
+        head=head,
         allow_unsimplified=allow_unsimplified,
         progress=StageLines(quiet=quiet),
         fetched=None if quiet else show_download,

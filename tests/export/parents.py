@@ -106,7 +106,7 @@ def network(*, outlier=0.0, channels=3):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
-def write_parent(path, outputs=("labels",), **options):
+def write_parent(path, outputs=("labels",), *, sparse=False, **options):
     """A sealed file of the network, with its self-test; the verdict on its card is taken on trust."""
     card = Card(
         "colours",
@@ -114,7 +114,7 @@ def write_parent(path, outputs=("labels",), **options):
         InputSpec.default(),
         verification=VerificationInfo(verdict="passed", providers=("CPUExecutionProvider",)),
     )
-    model = graft(network(**options), card, outputs)
+    model = graft(network(**options), card, outputs, sparse=sparse)
     probe = open_session(with_logits_output(model), "cpu")
     path.write_bytes(assemble(model, card, golden_vectors(logits_of(probe), probe, card, 1e-3)))
     return path

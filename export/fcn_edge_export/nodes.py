@@ -1,0 +1,37 @@
+"""Nodes and constants being collected, all named `fcn_edge/...` so that a viewer shows what is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+__all__ = ["Nodes"]
+
+
+class Nodes:
+    """A growing piece of a graph.
+
+    Attributes:
+        nodes: in the order in which they were added.
+        constants: that they read.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Add a node with one output, and give the output's name."""
+        name = output if output.startswith("fcn_edge/") else f"fcn_edge/{output}"
+        self.nodes.append(helper.make_node(op, list(inputs), [output], name=name, **attributes))
+        return output
+
+    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        """Add a constant, and give its name."""
+        self.constants.append(numpy_helper.from_array(np.asarray(value), f"fcn_edge/{name}"))
+        return f"fcn_edge/{name}"
