@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 pytest.importorskip("cyclonedds", reason="there is no wheel of cyclonedds here")
 
@@ -18,7 +20,14 @@ from fcn_edge_runtime.robot.cdr import decode_image, decode_label_info
 from fcn_edge_runtime.robot.dds import open_node
 from fcn_edge_runtime.robot.discovery import DISTROS
 from fcn_edge_runtime.robot.frames import as_array
-from fcn_edge_runtime.robot.messages import IMAGE, LABEL_INFO, Header, Stamp
+from fcn_edge_runtime.robot.messages import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    LABEL_INFO,
+    CompressedImage,
+    Header,
+    Stamp,
+)
 from fcn_edge_runtime.robot.transport import Transport
 from tests.robot.make_corridor_bag import corridor_frames
 from tests.robot.messages import image_of, rosbags_cdr
@@ -204,6 +213,53 @@ def test_bad_images_are_refused_by_count_and_the_bridge_lives_on(node, bridge):
     assert "Traceback" not in err
     refused = int(out.split(" refused")[0].split()[-1])
     assert refused >= 1, out  # a newer one may have replaced one or the other
+
+
+def test_compressed_images_cross_the_wire(node, bridge, fast_model):
+    from fcn_edge_runtime.segmenter import Segmenter
+
+    frame = corridor_frames(1, (240, 320))[0]
+    file = io.BytesIO()
+    Pillow.fromarray(frame).save(file, "PNG")
+    message = CompressedImage(Header(Stamp(5, 6), "front"), "rgb8; png compressed", file.getvalue())
+    writer = node.writer("/front/compressed", COMPRESSED_IMAGE)
+    masks = node.reader("/low/mask", IMAGE)
+    bridge("--image-topic", "/front/compressed", "--compressed", "--prefix", "low")
+    wait_for(lambda: writer.listeners and masks.publishers, "discovery")
+    got = []
+
+    def answered():
+        writer.write(rosbags_cdr(message, COMPRESSED_IMAGE))
+        got[:] = [masks.take(timeout=1)]
+        return got[0]
+
+    wait_for(answered, "a mask")
+    mask = decode_image(got[0])
+    assert mask.header == message.header
+    with Segmenter(fast_model, "cpu", 1) as segmenter:
+        np.testing.assert_array_equal(as_array(mask)[:, :, 0], segmenter(frame).labels)
+
+
+def test_a_camera_publishes_its_images_and_masks(node, fast_model, tmp_path):
+    cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
+    video = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (320, 240))
+    for _ in range(300):
+        video.write(corridor_frames(1, (240, 320))[0])
+    video.release()
+    command = [sys.executable, "-m", "fcn_edge", "robot", "camera", tmp_path / "a.avi", "--model", fast_model]
+    command += ["--publish", "--pace", "source", "--domain", DOMAIN, "--interface", "lo", "--threads", 1]
+    images, masks = node.reader("/camera/image_raw", IMAGE), node.reader("/segmentation/mask", IMAGE)
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: images.publishers and masks.publishers, "discovery")
+        stamps = [decode_image(reader.take(timeout=20)).header for reader in (images, masks)]
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert {header.frame_id for header in stamps} == {"camera"}
+    assert process.returncode == 0
+    assert "frames in" in out
 
 
 def test_the_bridge_announces_itself_as_a_node_with_its_topics(node, bridge):
