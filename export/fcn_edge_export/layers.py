@@ -18,7 +18,7 @@ from onnx import TensorProto
 from fcn_edge_export.names import SCORES, SCORES_LOW, TRACED_INPUT
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["Body", "body_of", "constants_of", "typed"]
+__all__ = ["OURS", "Body", "body_of", "constants_of", "head_of", "typed"]
 
 # What onnxruntime computes in integers between integers. Transposed convolutions are not among them.
 INTEGER_OPS = (
@@ -76,7 +76,7 @@ def body_of(model: onnx.ModelProto) -> Body:
     Raises:
         ArtifactError: the model has no tensor of scores, or no layer that integers could compute.
     """
-    head, classifiers = _head(model)
+    head, classifiers = head_of(model)
     constants = constants_of(model)
     types = {v.name: v.type.tensor_type.elem_type for v in model.graph.value_info}
     nodes = []
@@ -107,7 +107,7 @@ def constants_of(model: onnx.ModelProto) -> Mapping[str, onnx.TensorProto]:
     return {constant.name: constant for constant in model.graph.initializer}
 
 
-def _head(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:
+def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:
     """Names of the nodes from the classifiers to the scores, and of the classifiers among them."""
     producer = {name: node for node in model.graph.node for name in node.output}
     start = next((name for name in (SCORES, SCORES_LOW) if name in producer), None)

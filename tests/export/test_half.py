@@ -1,0 +1,68 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from fcn_edge_export.half import half
+from fcn_edge_runtime import Segmenter
+from fcn_edge_runtime.errors import InputError, UsageError, VerificationError
+from fcn_edge_runtime.modelfile import ModelFile
+from tests.export.parents import blocks, frames, write_parent
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory):
+    return write_parent(tmp_path_factory.mktemp("half") / "parent.onnx", ("labels", "confidence"))
+
+
+@pytest.fixture(scope="module")
+def made(parent):
+    return half(parent, parent.with_name("half.onnx"), lambda _: frames(6))
+
+
+def test_a_half_precision_file_decides_like_its_parent(parent, made):
+    frame = blocks(99, 131, seed=77)
+    with Segmenter(parent) as whole, Segmenter(made.path) as small:
+        assert (whole(frame).labels == small(frame).labels).mean() > 0.999
+        assert np.abs(whole(frame).confidence - small(frame).confidence).mean() < 0.01
+        assert small(frame).labels.dtype == np.uint8
+    assert made.agreement > 0.999
+
+
+def test_its_card_names_the_parent_and_the_precision(parent, made):
+    with ModelFile.open(made.path) as file, ModelFile.open(parent) as whole:
+        assert file.card.precision == "fp16"
+        assert file.card.verification.reference == f"parent:{whole.digest}"
+
+
+def test_the_body_is_in_half_and_what_decides_is_not(made):
+    graph = onnx.load(made.path).graph
+    types = {i.name: i.data_type for i in graph.initializer}
+    weights = [types[n.input[1]] for n in graph.node if n.op_type == "Conv"]
+    assert weights == [TensorProto.FLOAT16] * 4
+    inferred = onnx.shape_inference.infer_shapes(onnx.load(made.path)).graph
+    kinds = {v.name: v.type.tensor_type.elem_type for v in inferred.value_info}
+    resize = next(n for n in graph.node if n.op_type == "Resize")
+    assert kinds[resize.input[0]] == kinds[resize.output[0]] == TensorProto.FLOAT
+
+
+def test_numbers_that_half_precision_cannot_hold_are_found_by_the_gate(tmp_path):
+    parent = write_parent(tmp_path / "faint.onnx", gain=1e-9)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(VerificationError):
+        half(parent, tmp_path / "half.onnx", lambda _: frames(3))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_misuse_is_refused(parent, made, tmp_path):
+    with pytest.raises(InputError, match="no frames"):
+        half(parent, tmp_path / "half.onnx", lambda _: {})
+    with pytest.raises(UsageError, match="expected an fp32 model"):
+        half(made.path, tmp_path / "half.onnx", lambda _: frames(3))
+    with pytest.raises(UsageError, match="above 0 to 1"):
+        half(parent, tmp_path / "half.onnx", lambda _: frames(3), agreement=2)
+    with pytest.raises(UsageError, match="is the parent"):
+        half(parent, parent, lambda _: frames(3))
+    sparse = write_parent(tmp_path / "sparse.onnx", sparse=True)
+    with pytest.raises(UsageError, match="the sparse head, which is for CPUs"):
+        half(sparse, tmp_path / "half.onnx", lambda _: frames(3))
