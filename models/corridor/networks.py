@@ -104,6 +104,7 @@ def save(state: dict[str, Tensor], path: Path) -> None:
     halves = {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(halves, path)
+    path.chmod(0o644)  # safetensors leaves it to the owner alone
 
 
 def normalise(images: Tensor) -> Tensor:

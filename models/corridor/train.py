@@ -97,6 +97,11 @@ def smoke_frames() -> tuple[np.ndarray, np.ndarray]:
     "--steps", help="Plan exactly these steps for each phase, e.g. 4000,800; --minutes is not used then."
 )
 @click.option("--seed", default=0, show_default=True, help="Of the first weights and of every later choice.")
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path),
+    help="Start from these weights (safetensors), not from random ones.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint, with the plan it holds.")
 @click.option(
     "--smoke", is_flag=True, help="A few steps on eight shipped frames, to see that everything runs."
@@ -108,7 +113,7 @@ def smoke_frames() -> tuple[np.ndarray, np.ndarray]:
 )
 def main(
     net: str, frames: int, minutes: float, steps: str | None, seed: int, device: str, threads: int,
-    output: Path, *, resume: bool, smoke: bool,
+    output: Path, init: Path | None, *, resume: bool, smoke: bool,
 ) -> None:  # fmt: skip
     """Train a network; checkpoint, best weights, history and learning curve go to the output folder."""
     if threads:
@@ -127,13 +132,15 @@ def main(
         plan, state = training.resume(checkpoint, device)
     else:
         if smoke:
-            counts = tuple(8 for _ in networks.NETS[net].phases)
+            counts = (6, *(2 for _ in networks.NETS[net].phases[1:]))
         elif steps:
             counts = tuple(int(s) for s in steps.split(","))
         else:
             counts = _steps_for(net, minutes, images, labels, device)
         plan = training.Plan(net, counts, seed)
         state = training.start(plan, device)
+        if init:
+            state.model.load_state_dict(networks.load(net, init).state_dict())
     click.echo(
         f"{net}: --steps {','.join(map(str, plan.steps))} on {device}, from step {state.step}", err=True
     )

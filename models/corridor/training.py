@@ -62,7 +62,11 @@ class Plan:
     def rate(self, step: int) -> float:
         """The learning rate's factor: a linear warm-up, then a cosine down to a hundredth."""
         done = self.progress(step)
-        return min(done / WARM_UP, 1.0) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))) + 1e-4
+        return (
+            min((done - self.progress(0)) / WARM_UP, 1.0)
+            * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+            + 1e-4
+        )
 
 
 @dataclass

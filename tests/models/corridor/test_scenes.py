@@ -1,0 +1,91 @@
+"""The scene generator, where MuJoCo and a way to render without a screen are there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from models.corridor.classes import NAMES, UNLABELLED
+
+os.environ.setdefault("MUJOCO_GL", "osmesa")  # MuJoCo reads it once, when it is imported
+pytest.importorskip("mujoco", reason="scenes are rendered by MuJoCo: pip install 'fcn-edge[train]'")
+
+_RENDERS = subprocess.run(
+    [sys.executable, "-c", "import models.corridor.scene.render as r, mujoco; mujoco.GLContext(8, 8)"],
+    check=False,
+    capture_output=True,
+)
+pytestmark = pytest.mark.skipif(
+    _RENDERS.returncode != 0,
+    reason="no OpenGL to render with: install libosmesa6, or set MUJOCO_GL=egl on a machine with a GPU",
+)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    from models.corridor.scene.render import frame
+
+    return [frame(seed) for seed in (0, 1, 3, 6)]
+
+
+def test_the_same_seed_gives_the_same_bytes_in_another_process(frames):
+    code = (
+        "import hashlib; from models.corridor.scene.render import frame; f = frame(1);"
+        "print(hashlib.sha256(f.image.tobytes() + f.labels.tobytes()).hexdigest())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    here = hashlib.sha256(frames[1].image.tobytes() + frames[1].labels.tobytes()).hexdigest()
+    assert done.stdout.split()[0] == here  # MuJoCo may print something after it
+
+
+def test_frames_do_not_depend_on_which_were_drawn_before(frames):
+    from models.corridor.scene.render import frame
+
+    again = frame(3)
+    assert np.array_equal(again.image, frames[2].image)
+    assert np.array_equal(again.labels, frames[2].labels)
+
+
+def test_labels_hold_only_known_ids(frames):
+    seen = np.unique(np.concatenate([f.labels.ravel() for f in frames]))
+    assert set(seen.tolist()) <= {*range(len(NAMES)), UNLABELLED}
+
+
+def test_other_seeds_give_other_pictures(frames):
+    pictures = {f.image.tobytes() for f in frames}
+    assert len(pictures) == len(frames)
+
+
+def test_a_frame_has_the_size_asked_for():
+    from models.corridor.scene.render import frame
+
+    made = frame(9, width=96, height=64)
+    assert made.image.shape == (64, 96, 3)
+    assert made.labels.shape == (64, 96)
+
+
+def test_a_negative_seed_is_refused():
+    from models.corridor.scene.render import frame
+
+    with pytest.raises(ValueError, match="a seed is 0 or more, got -1"):
+        frame(-1)
+
+
+def test_the_shipped_frames_are_what_their_seeds_render():
+    """Labels to the pixel wherever the renderer is the one that made them; images nearly, on any."""
+    from PIL import Image
+
+    from models.corridor.evaluate import HELD_OUT
+    from models.corridor.scene.render import frame
+
+    path = min((HELD_OUT / "images").glob("*.png"))
+    made = frame(int(path.stem))
+    labels = np.asarray(Image.open(HELD_OUT / "labels" / path.name))
+    assert (made.labels == labels).mean() > 0.99
+    difference = np.abs(made.image.astype(int) - np.asarray(Image.open(path).convert("RGB")).astype(int))
+    assert difference.mean() < 3
