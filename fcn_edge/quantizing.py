@@ -1,4 +1,4 @@
-"""From what a user types to `fcn_edge_export.quantize`: folders of frames and labels. Loads no torch."""
+"""From what a user types to int8 and fp16: folders of frames and labels. Loads no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from fcn_edge_export.half import HalfResult, half
 from fcn_edge_export.progress import Progress
 from fcn_edge_export.quantize import QuantizeResult, quantize
 from fcn_edge_runtime.card import Card
@@ -15,7 +16,7 @@ from fcn_edge_runtime.evaluation import find_pairs, read_labels
 from fcn_edge_runtime.folder import find_jobs
 from fcn_edge_runtime.images import read_image
 
-__all__ = ["quantize_file"]
+__all__ = ["half_file", "quantize_file"]
 
 Reads = Mapping[str, Callable[[], npt.NDArray[Any]]]
 
@@ -56,6 +57,16 @@ def quantize_file(
         allow_slower=allow_slower,
         progress=progress,
     )
+
+
+def half_file(model: Path, output: Path, images: tuple[str, ...], *, progress: Progress) -> HalfResult:
+    """Put a model into half precision, judged on frames out of folders, files and patterns.
+
+    Raises:
+        InputError: there are no pictures.
+        VerificationError, UsageError, ModelError, ArtifactError: see `fcn_edge_export.half`.
+    """
+    return half(model, output, lambda card: _frames(images, card), progress=progress)
 
 
 def _frames(paths: tuple[str, ...], card: Card) -> Reads:

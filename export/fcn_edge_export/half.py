@@ -4,6 +4,10 @@
 
 The conversion is onnxruntime's own, of the body alone: scores upsampled with 11 bits tie and band, and ids
 are integers before and after. Importing and running it loads no torch.
+
+On a CPU onnxruntime computes such a file in float32 with weights rounded to float16: a gate there judges the
+weights alone. Judge it on the GPU that is to run it where there is one; elsewhere the file's self-test, which
+runs when it is opened on a provider it was not judged on, has the last word.
 """
 
 from __future__ import annotations
@@ -76,7 +80,7 @@ def half(
         images: given the file's card, the frames to judge on: name -> what reads it, (H, W, C) in the card's
             dtype.
         agreement: share of the frames' labels that must be the parent's, above 0 to 1.
-        device: where it is judged: "cpu", "cuda", ...; on others the self-test decides when it is opened.
+        device: where it is judged: "cpu", "cuda", ...; a CPU judges the rounded weights alone.
         progress: told about stages as they run.
 
     Raises:

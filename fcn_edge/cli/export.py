@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fcn_edge.cli.export_options import devices_option, net_options, sizes_option
-from fcn_edge.cli.options import examples, json_option, quiet_option
+from fcn_edge.cli.options import examples, json_option, printable, quiet_option
+
+if TYPE_CHECKING:
+    from fcn_edge_export import ExportResult
+    from fcn_edge_export.half import HalfResult
+    from fcn_edge_export.quantize import QuantizeResult
 
 __all__ = ["command"]
 
@@ -20,6 +26,7 @@ __all__ = ["command"]
         "fcn-edge export fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc -o r50.onnx",
         "fcn-edge export fcn_resnet18 --set output_stride=8 --weights random:0 --classes 5 -o r18.onnx",
         "fcn-edge export ./mynet.py:build --weights my.safetensors --classes classes.json -o my.onnx",
+        "fcn-edge export corridor --precision int8 --calibration frames/ -o corridor.int8.onnx",
         "fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx",
     ),
 )
@@ -45,6 +52,20 @@ __all__ = ["command"]
     help="How labels are made of scores: sparse upsamples only where classes meet, exact and cheaper on a "
     "CPU where they are large; auto takes the faster one on --images.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="int8 is calibrated on --calibration, as `fcn-edge quantize` does with its defaults; fp16 is for "
+    "GPUs, and judged on --images.",
+)
+@click.option(
+    "--calibration",
+    multiple=True,
+    metavar="DIR",
+    help="Pictures to calibrate --precision int8 on; repeatable.",
+)
 @click.option("--allow-unsimplified", is_flag=True, help="Go on with the traced graph if onnxsim fails.")
 @quiet_option
 @json_option
@@ -62,6 +83,8 @@ def command(
     sizes: tuple[tuple[int, int], ...],
     devices: tuple[str, ...],
     head: str,
+    precision: str,
+    calibration: tuple[str, ...],
     allow_unsimplified: bool,
     quiet: bool,
     as_json: bool,
@@ -78,19 +101,26 @@ def command(
     from fcn_edge.cli.progress import StageLines, show_download
     from fcn_edge.exporting import Request, export_network
     from fcn_edge.nets import parse_settings
+    from fcn_edge.precision import check_precision, export_lowered
 
     request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
-    result = export_network(
-        request,
-        output,
-        outputs=[name.strip() for name in outputs.split(",")],
-        sizes=sizes,
-        devices=devices,
-        head=head,
-        allow_unsimplified=allow_unsimplified,
-        progress=StageLines(quiet=quiet),
-        fetched=None if quiet else show_download,
-    )
+    check_precision(precision, calibration, images)
+    options: dict[str, Any] = {
+        "outputs": [name.strip() for name in outputs.split(",")],
+        "sizes": sizes,
+        "devices": devices,
+        "head": head,
+        "allow_unsimplified": allow_unsimplified,
+        "progress": StageLines(quiet=quiet),
+        "fetched": None if quiet else show_download,
+    }
+    result: ExportResult | HalfResult | QuantizeResult
+    if precision == "fp32":
+        result = export_network(request, output, **options)
+    else:
+        result = export_lowered(request, output, precision=precision, calibration=calibration, **options)
+    for name, words in getattr(result, "warnings", ()):
+        click.echo(f"warning: {name}: {printable(words)}", err=True)
     if as_json:
         click.echo(json.dumps({**asdict(result), "path": str(result.path), "report": str(result.report)}))
         return

@@ -31,11 +31,11 @@ def frames(count, **size):
     return {f"frame{i}.png": (lambda i=i: blocks(seed=i, **size)) for i in range(count)}
 
 
-def network(*, outlier=0.0, gain=4.0, channels=3):
+def network(*, outlier=0.0, channels=3):
     """Colour -> class: a stem, a residual block of two convolutions, a pool, a classifier, upsampling.
 
     `outlier` is what one feature between the block's convolutions is multiplied by: so large that 8 bits
-    leave nothing of the others, and read by no one. `gain` is how large the scores are.
+    leave nothing of the others, and read by no one.
     """
     random = np.random.default_rng(0)
     width = 8
@@ -50,7 +50,7 @@ def network(*, outlier=0.0, gain=4.0, channels=3):
     if outlier:
         second[:, 7] = 0
     classifier = np.zeros((3, width, 1, 1), np.float32)
-    classifier[np.arange(3), np.arange(3)] = gain
+    classifier[np.arange(3), np.arange(3)] = 4
     weights = {
         "stem.weight": stem,
         "first.weight": first,

@@ -240,3 +240,45 @@ def test_interrupting_leaves_no_file(parent, folder):
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(60) == 130
     assert sorted(folder.iterdir()) == before
+
+
+def test_export_chains_to_int8_and_leaves_no_float_file_behind(folder):
+    out = folder / "made" / "net.onnx"
+    out.parent.mkdir()
+    # Made of one convolution, which no quantiser gives away: what is shown here is the way, not the gain.
+    (folder / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "def build():\n"
+        "    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1))\n"
+        "    with torch.no_grad():\n"
+        "        net[0].weight.zero_()\n        net[0].bias.fill_(2.0)\n"
+        "        net[2].weight.zero_()\n        net[2].bias.zero_()\n"
+        "        for c in range(3):\n"
+        "            net[0].weight[c, c, 1, 1] = 1.0\n            net[2].weight[c, c] = 1.0\n"
+        "    return net\n"
+    )
+    command = [sys.executable, "-m", "fcn_edge", "export", f"{folder / 'net.py'}:build", "--weights", "built"]
+    rest = ["--precision", "int8", "--calibration", folder, "-o", out, "--json"]
+    done = subprocess.run([*command, *rest], capture_output=True, text=True)
+    if done.returncode == 3:  # so small a network may well be no faster, and then there is no file
+        assert "expected less" in done.stderr
+        assert list(out.parent.iterdir()) == []
+        return
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["card"]["precision"] == "int8"
+    assert sorted(p.name for p in out.parent.iterdir()) == ["net.onnx", "net.verification.json"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--precision", "int8"], "give --calibration DIR"),
+        (["--precision", "fp16"], "give --images DIR"),
+        (["--calibration", "x"], "add --precision int8"),
+    ],
+)
+def test_precision_options_that_do_not_fit_are_wrong_usage(options, message):
+    command = [sys.executable, "-m", "fcn_edge", "export", "fcn_tiny", "--weights", "random", "-o", "x.onnx"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr

@@ -1,0 +1,75 @@
+"""Export in one go to int8 or fp16: the float file is made and verified in a temporary folder, then lowered.
+
+The float parent is not kept. Its digest is on the card, and exporting again without `--precision` gives the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fcn_edge.exporting import Request, export_network
+from fcn_edge.quantizing import half_file, quantize_file
+from fcn_edge_export.artifact import Target
+from fcn_edge_export.half import HalfResult
+from fcn_edge_export.progress import Progress
+from fcn_edge_export.quantize import QuantizeResult
+from fcn_edge_runtime.errors import UsageError
+
+__all__ = ["PRECISIONS", "check_precision", "export_lowered"]
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def check_precision(precision: str, calibration: Sequence[str], images: Sequence[str]) -> None:
+    """Do nothing where the options fit each other.
+
+    Raises:
+        UsageError: they do not: what is missing, or given in vain.
+    """
+    if precision == "int8" and not calibration:
+        raise UsageError("--precision int8 needs pictures to calibrate on: give --calibration DIR")
+    if precision == "fp16" and not images:
+        raise UsageError("--precision fp16 needs pictures to judge on: give --images DIR")
+    if precision != "int8" and calibration:
+        raise UsageError(f"--calibration is given for {precision}, which needs none: add --precision int8")
+
+
+def export_lowered(
+    request: Request,
+    output: Path,
+    *,
+    precision: str,
+    calibration: tuple[str, ...],
+    progress: Progress,
+    **options: Any,
+) -> QuantizeResult | HalfResult:
+    """Export a network and lower its precision; see `export_network` for `options`.
+
+    Raises:
+        UsageError: options that do not fit each other.
+        VerificationError: the float file, or the lowered one, does not decide like its reference.
+        InputError, CheckpointError, ArtifactError, ProviderError: as the steps say.
+    """
+    check_precision(precision, calibration, request.images)
+    Target.at(output)  # before the work starts
+    with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
+        parent = Path(folder, output.name)
+        export_network(request, parent, progress=progress, **options)
+        if precision == "fp16":
+            return half_file(parent, output, request.images, progress=progress)
+        return quantize_file(
+            parent,
+            output,
+            calibration,
+            images=request.images,
+            labels=None,
+            target=None,
+            method="minmax",
+            agreement=0.99,
+            allow_slower=False,
+            progress=progress,
+        )
