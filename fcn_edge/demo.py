@@ -12,7 +12,6 @@ from fcn_edge.recipes import find_recipe
 from fcn_edge.sheets import Tile, painted, write_sheet
 from fcn_edge_export import ExportResult
 from fcn_edge_export.progress import Progress
-from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.evaluation import Evaluation, evaluate, find_pairs, read_labels
 from fcn_edge_runtime.files import write_whole
@@ -113,7 +112,8 @@ def _write_frames(path: Path, segmenter: Segmenter, found: Evaluation) -> None:
         )
     # Two frames a row: a sheet that fits a screen.
     pairs = [(*left, *right) for left, right in zip(rows[::2], rows[1::2], strict=False)]
-    write_sheet(path, pairs, title=f"{segmenter.card.name}: {_legend(segmenter.card)}", width=220)
+    title = f"{segmenter.card.name}: image, truth, ours"
+    write_sheet(path, pairs, title=title, key=segmenter.card.classes, width=220)
 
 
 def _write_photographs(path: Path, segmenter: Segmenter) -> Path | None:
@@ -128,10 +128,6 @@ def _write_photographs(path: Path, segmenter: Segmenter) -> Path | None:
     ]
     above = [Tile(image, f"{image.shape[1]}x{image.shape[0]}") for image in images]
     below = [Tile(segmenter(image).overlay(image)) for image in images]
-    write_sheet(path, [above, below], title="real photographs, unlike anything it was trained on", width=260)
+    title = "real photographs, unlike anything it was trained on"
+    write_sheet(path, [above, below], title=title, key=segmenter.card.classes, width=260)
     return path
-
-
-def _legend(card: Card) -> str:
-    names = {c.name for c in card.classes}
-    return "image, truth, ours; classes " + ", ".join(sorted(names))

@@ -71,4 +71,5 @@ def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int 
                 Tile(marked.astype(np.uint8), f"wrong: {wrong.mean():.1%}"),
             )
         )
-    write_sheet(path, rows, title=f"{found.card.name}: the worst of {len(found.images)} images")
+    title = f"{found.card.name}: the worst of {len(found.images)} images"
+    write_sheet(path, rows, title=title, key=found.card.classes)

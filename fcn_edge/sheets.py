@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcn_edge_runtime.card import Card
+from fcn_edge_runtime.card import Card, ClassInfo
 from fcn_edge_runtime.files import write_whole
 from fcn_edge_runtime.images import import_pillow
 from fcn_edge_runtime.segmentation import colour_table
@@ -35,8 +35,22 @@ def painted(labels: npt.NDArray[Any], card: Card) -> npt.NDArray[np.uint8]:
     return np.asarray(colour_table(card)[labels], np.uint8)
 
 
-def write_sheet(path: Path, rows: Sequence[Sequence[Tile]], *, title: str = "", width: int = 240) -> None:
-    """Lay tiles out in rows, each `width` pixels wide, under a title, and write them as one PNG or JPEG.
+def write_sheet(
+    path: Path,
+    rows: Sequence[Sequence[Tile]],
+    *,
+    title: str = "",
+    key: Sequence[ClassInfo] = (),
+    width: int = 240,
+) -> None:
+    """Lay tiles out in rows and write them as one PNG or JPEG.
+
+    Args:
+        path: ends in .png, .jpg or .jpeg.
+        rows: of tiles; rows may differ in length.
+        title: above them.
+        key: classes whose colours are explained beside the title.
+        width: of every tile, in pixels.
 
     Raises:
         InputError: Pillow is not installed.
@@ -54,6 +68,11 @@ def write_sheet(path: Path, rows: Sequence[Sequence[Tile]], *, title: str = "", 
     sheet = module.new("RGB", size, PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
     draw.text((GAP, GAP), title, INK, font)
+    x = GAP + int(draw.textlength(title, font)) + 4 * GAP
+    for kind in key:
+        draw.rectangle((x, GAP + 1, x + 10, GAP + 11), fill=kind.colour, outline=INK)
+        draw.text((x + 14, GAP), kind.name, INK, font)
+        x += 14 + int(draw.textlength(kind.name, font)) + 4 * GAP
     y = top
     for row, images, height in zip(rows, pictures, heights, strict=True):
         for column, (tile, image) in enumerate(zip(row, images, strict=True)):
