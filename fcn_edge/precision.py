@@ -68,7 +68,7 @@ def export_lowered(
             images=request.images,
             labels=None,
             target=None,
-            method="minmax",
+            method="entropy",
             agreement=0.99,
             allow_slower=False,
             progress=progress,

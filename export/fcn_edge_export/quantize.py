@@ -88,7 +88,7 @@ def quantize(
     calibration: Callable[[Card], Frames],
     *,
     target: str | None = None,
-    method: str = "minmax",
+    method: str = "entropy",
     agreement: float = AGREEMENT,
     images: Callable[[Card], Frames] | None = None,
     labels: Callable[[Card], Mapping[str, Callable[[], Array]]] | None = None,

@@ -42,7 +42,7 @@ __all__ = ["command"]
 @click.option(
     "--method",
     type=click.Choice(["minmax", "percentile", "entropy"]),
-    default="minmax",
+    default="entropy",
     show_default=True,
     help="How ranges of activations are chosen.",
 )
