@@ -105,6 +105,7 @@ def export(
         raise UsageError(f"got the head {head!r}, expected one of {', '.join(HEADS)}")
     card = _drafted(card)
     stages = Stages(progress or Silent())
+    weights = weights_sha256(net) if trained else UNTRAINED  # as they are stored, before any conversion
     net = prepared(net)
 
     with stages.stage("probe") as did:
@@ -137,7 +138,7 @@ def export(
         card = replace(
             card,
             geometry=geometry(network, smallest=found.smallest_image, multiple=found.multiple),
-            net=replace(card.net, weights_sha256=weights_sha256(net) if trained else UNTRAINED),
+            net=replace(card.net, weights_sha256=weights),
             produced_by=produced_by(),
         )
         sparse = choose_sparse(head, network, card, outputs, images or {}, devices)

@@ -90,9 +90,9 @@ def verify_file(
         did.text = f"{card.name}, {len(card.classes)} classes, {len(model.graph.node)} nodes"
 
     with stages.stage("probe") as did:
+        same_weights = weights_sha256(net) == card.net.weights_sha256  # before any conversion
         net = prepared(net)
         found = probe(net, card.input.channels)
-        same_weights = weights_sha256(net) == card.net.weights_sha256
         did.text = f"{found.classes} scores a pixel; weights " + (
             "are those on the card" if same_weights else "differ from the card's, or the card names none"
         )
