@@ -6,6 +6,7 @@ beside it, or a URL with its SHA-256. They live in the repository's `models` fol
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,11 +57,15 @@ class Recipe:
 
 
 def recipes() -> tuple[Recipe, ...]:
-    """Every recipe, by name. Reading them loads no torch.
+    """Every recipe, by name; none before Python 3.11, which can neither read them nor export.
+
+    Reading them loads no torch.
 
     Raises:
         UsageError: a recipe is not as it should be.
     """
+    if sys.version_info < (3, 11):  # tomllib came with it
+        return ()
     folder = next((f for f in FOLDERS if f.is_dir()), None)
     return tuple(_read(path) for path in sorted(folder.glob("*.toml"))) if folder else ()
 

@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from fcn_edge.cli.options import examples
+
 __all__ = ["command"]
 
 SUBCOMMANDS = ("bag", "bridge", "camera", "doctor")
@@ -27,6 +29,14 @@ class _LazyGroup(click.Group):
         return command
 
 
-@click.group(name="robot", cls=_LazyGroup)
+@click.group(
+    name="robot",
+    cls=_LazyGroup,
+    epilog=examples(
+        "fcn-edge robot bag run.mcap --model road.onnx --image-topic /camera/image_raw -o segmented.mcap",
+        "fcn-edge robot bridge --image-topic /camera/image_raw --model road.onnx",
+        "fcn-edge robot camera drive.mp4 --model road.onnx --record overlay.mp4",
+    ),
+)
 def command() -> None:
     """Segment what robots see: recorded bags, a ROS 2 graph, a camera."""

@@ -63,3 +63,9 @@ def test_exporting_says_that_it_needs_a_newer_python():
     assert done.returncode == 2
     assert "Python 3.11" in done.stderr
     assert not Path("x.onnx").exists()
+
+
+def test_the_networks_can_be_listed():
+    done = subprocess.run([sys.executable, "-m", "fcn_edge", "nets"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "fcn_resnet50" in done.stdout
