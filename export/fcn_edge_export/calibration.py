@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcn_edge_export.verify import Case, frame_cases
+from fcn_edge_export.cases import Case, frame_cases
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.selftest import image_digest

@@ -22,12 +22,12 @@ from onnx import TensorProto, helper
 
 from fcn_edge_export.artifact import Target
 from fcn_edge_export.calibration import Frames
+from fcn_edge_export.cases import frame_cases
 from fcn_edge_export.graft import strip
 from fcn_edge_export.layers import OURS, head_of, typed
 from fcn_edge_export.names import SCORES_LOW, TRACED_INPUT
 from fcn_edge_export.precision_file import judged, open_parent, write_child
 from fcn_edge_export.progress import Progress, Silent, Stage, Stages
-from fcn_edge_export.verify import frame_cases
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
 

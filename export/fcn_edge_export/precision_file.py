@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnx
 
 from fcn_edge_export.artifact import Target, assemble
+from fcn_edge_export.cases import Case, default_sizes, pattern_cases
 from fcn_edge_export.golden import SEEDS, TAU, golden_vectors
 from fcn_edge_export.graft import with_logits_output
 from fcn_edge_export.names import SCORES
@@ -23,7 +24,6 @@ from fcn_edge_export.precision_gate import Gate, judge, logits_of
 from fcn_edge_export.progress import Stage
 from fcn_edge_export.recheck import opened
 from fcn_edge_export.report import produced_by, verification_report
-from fcn_edge_export.verify import Case, default_sizes, pattern_cases
 from fcn_edge_export.vouch import Vouched, check_draft
 from fcn_edge_runtime.card import Card, VerificationInfo
 from fcn_edge_runtime.errors import UsageError

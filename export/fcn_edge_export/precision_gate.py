@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcn_edge_export.cases import Case
 from fcn_edge_export.head_rule import sparse_outputs, wrong_labels
 from fcn_edge_export.names import SCORES
-from fcn_edge_export.verify import Case, CaseResult, Verdict
+from fcn_edge_export.verify import CaseResult, Verdict
 from fcn_edge_runtime.errors import FcnEdgeError, InputError, VerificationError
 from fcn_edge_runtime.metrics import confusion_matrix, scores_of
 from fcn_edge_runtime.session import Session

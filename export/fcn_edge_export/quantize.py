@@ -19,6 +19,7 @@ import onnx
 
 from fcn_edge_export.artifact import Target
 from fcn_edge_export.calibration import Frames, FrameSet, look_at
+from fcn_edge_export.cases import Case
 from fcn_edge_export.fused import float_convolutions
 from fcn_edge_export.graft import with_logits_output
 from fcn_edge_export.integers import Machine, in_integers, machine_named, normalised_range, this_machine
@@ -30,7 +31,6 @@ from fcn_edge_export.precision_gate import Gate, judge
 from fcn_edge_export.progress import Progress, Silent, Stage, Stages
 from fcn_edge_export.ranges import Range, activation_ranges
 from fcn_edge_export.ranking import LayerDamage, rank, scores_of_frames, shares_of
-from fcn_edge_export.verify import Case
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import UsageError, VerificationError
 from fcn_edge_runtime.session import open_session

@@ -24,25 +24,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcn_edge_export.cases import Case
 from fcn_edge_export.head_rule import ROUNDINGS, sparse_outputs, wrong_labels
 from fcn_edge_export.names import SCORES_LOW
-from fcn_edge_runtime.arrays import as_batch
-from fcn_edge_runtime.card import Card, InputSpec
 from fcn_edge_runtime.errors import FcnEdgeError, InputError, VerificationError
-from fcn_edge_runtime.selftest import pattern
 from fcn_edge_runtime.session import Session
 
-__all__ = [
-    "Case",
-    "CaseResult",
-    "Verdict",
-    "check_shipped",
-    "compare",
-    "default_sizes",
-    "error_bound",
-    "frame_cases",
-    "pattern_cases",
-]
+__all__ = ["CaseResult", "Verdict", "check_shipped", "compare", "error_bound"]
 
 Array = npt.NDArray[Any]
 Logits = Callable[[Array], npt.NDArray[np.float32]]
@@ -50,15 +38,6 @@ Logits = Callable[[Array], npt.NDArray[np.float32]]
 RELATIVE = 1e-4
 MOST_FLIPS = 0.005
 TOLERANCE = "E <= 1e-4 A + 8 * 2^-23 M; flips <= 0.5 % and within the errors at their pixel; labels = argmax"
-MAX_BATCH = 8
-
-
-@dataclass(frozen=True)
-class Case:
-    """One input: what to call it, and how to make it, (N, H, W, C) in the card's dtype."""
-
-    name: str
-    image: Callable[[], Array]
 
 
 @dataclass(frozen=True)
@@ -138,49 +117,6 @@ class Verdict:
                 f"verdict: {failed} of {len(self.results)} inputs differ from PyTorch on {self.provider}; "
                 f"worst at {where}, rule '{worst.failure}': {worst.detail}"
             )
-
-
-def default_sizes(smallest: int, multiple: int) -> tuple[tuple[int, int, int], ...]:
-    """(batch, height, width): batches, odd, prime, non-square both ways, the smallest, and a far one."""
-    wanted = (
-        (1, smallest, smallest),
-        (2, 64, 96),
-        (1, 67, 45),
-        (1, 97, 131),
-        (3, 131, 97),
-        (1, 33, 240),
-        (1, 250, 330),
-        (1, 4 * multiple + 1, 5 * multiple - 1),
-    )
-    raised = [(n, max(h, smallest), max(w, smallest)) for n, h, w in wanted]
-    return tuple(dict.fromkeys(raised))
-
-
-def pattern_cases(sizes: Sequence[tuple[int, int, int]], spec: InputSpec) -> Iterator[Case]:
-    """Cases made of the golden pattern, each size with a seed of its own."""
-    for index, (batch, height, width) in enumerate(sizes):
-        seed = 100 + index
-
-        def image(batch: int = batch, height: int = height, width: int = width, seed: int = seed) -> Array:
-            return pattern(batch, height, width, spec.channels, seed, spec)
-
-        yield Case("pattern", image)
-
-
-def frame_cases(frames: Mapping[str, Callable[[], Array]], card: Card) -> Iterator[Case]:
-    """Cases made of a user's own frames: name -> what reads it, (H, W, C) in the card's dtype.
-
-    A frame that the model could not segment is an InputError that names it, when its turn comes.
-    """
-    for name, read in frames.items():
-
-        def image(name: str = name, read: Callable[[], Array] = read) -> Array:
-            try:
-                return as_batch(read(), card)[0]
-            except InputError as error:
-                raise InputError(f"{name}: {error}") from None
-
-        yield Case(name, image)
 
 
 def compare(

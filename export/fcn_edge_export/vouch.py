@@ -11,22 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from fcn_edge_export.cases import Case, default_sizes, frame_cases, pattern_cases
 from fcn_edge_export.golden import TAU, golden_vectors
 from fcn_edge_export.graft import with_logits_output
 from fcn_edge_export.names import TRACED_INPUT
 from fcn_edge_export.progress import Progress
-from fcn_edge_export.verify import (
-    TOLERANCE,
-    Case,
-    CaseResult,
-    Verdict,
-    check_shipped,
-    compare,
-    default_sizes,
-    error_bound,
-    frame_cases,
-    pattern_cases,
-)
+from fcn_edge_export.verify import TOLERANCE, CaseResult, Verdict, check_shipped, compare, error_bound
 from fcn_edge_runtime.card import Card, VerificationInfo
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError, VerificationError
 from fcn_edge_runtime.modelfile import ModelFile

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper
 
 from fcn_edge_export import export
+from fcn_edge_export.cases import Case
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.graft import graft, with_logits_output
 from fcn_edge_export.head_choice import choose_sparse
@@ -17,7 +18,7 @@ from fcn_edge_export.nodes import Nodes
 from fcn_edge_export.precision_gate import logits_of
 from fcn_edge_export.quantize import quantize
 from fcn_edge_export.sparse_head import sparse_labels
-from fcn_edge_export.verify import Case, compare
+from fcn_edge_export.verify import compare
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.card import Card, Geometry, InputSpec
 from fcn_edge_runtime.errors import UsageError

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fcn_edge_export.verify import Case, check_shipped, compare
+from fcn_edge_export.cases import Case
+from fcn_edge_export.verify import check_shipped, compare
 from fcn_edge_runtime.errors import VerificationError
 from fcn_edge_runtime.session import open_session
 
