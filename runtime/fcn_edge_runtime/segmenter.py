@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -82,6 +83,9 @@ class Segmenter:
             if session.provider not in model.card.verification.providers:
                 require_passed(run_selftest(session, model.card, model.golden))
         self.outputs = _wanted(outputs, session.outputs)
+        if self.card.precision == "fp16" and session.device == "cpu":
+            name = self._path.name
+            warnings.warn(f"{name} is a model for GPUs: on a CPU its float parent is faster", stacklevel=2)
         self._session: Session | None = session
 
     @property

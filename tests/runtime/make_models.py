@@ -145,6 +145,7 @@ KINDS = {
     "bands5": {"channels": 5, "dtype": "float32"},
     "wide": {"classes": 300},
     "large": {"smallest": 40},
+    "half": {"precision": "fp16"},
     "elsewhere": {"providers": ("CUDAExecutionProvider",)},
 }
 

@@ -178,3 +178,8 @@ def test_another_process_segments_or_says_why_not_and_never_hangs(segmenter, pho
         assert "opened before the process forked" in answer
     else:
         assert (answer == segmenter(photo).labels).all()
+
+
+def test_a_half_precision_model_on_a_cpu_says_that_its_parent_is_faster(model_path):
+    with pytest.warns(UserWarning, match="float parent is faster"):
+        Segmenter(model_path("half"), "cpu").close()
