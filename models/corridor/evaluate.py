@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from fcn_edge_runtime.metrics import Scores, confusion_matrix, scores_of
 from models.corridor import data, networks
 from models.corridor.classes import NAMES
-from models.corridor.scores import Scores, confusion, scores
 
 HELD_OUT = Path(__file__).parent / "heldout"
 
@@ -30,7 +30,8 @@ def shipped_frames() -> tuple[np.ndarray, np.ndarray]:
 
 def evaluate(net: str, weights: Path | None, images: np.ndarray, labels: np.ndarray) -> Scores:
     """The scores of a network on these frames."""
-    return scores(confusion(labels, networks.predict(networks.load(net, weights), images)))
+    ours = networks.predict(networks.load(net, weights), images)
+    return scores_of(confusion_matrix(labels, ours, len(NAMES)))
 
 
 @click.command()
@@ -52,9 +53,13 @@ def main(net: str, weights: Path | None, frames: int, threads: int, *, as_json: 
     got = evaluate(net, weights, images, labels)
     if as_json:
         per_class = dict(zip(NAMES, got.iou, strict=True))
-        click.echo(json.dumps({"mean_iou": got.mean, "pixel_accuracy": got.pixel_accuracy, "iou": per_class}))
+        overall = {"mean_iou": got.mean_iou, "pixel_accuracy": got.pixel_accuracy}
+        click.echo(json.dumps({**overall, "iou": per_class}))
     else:
-        click.echo(f"{net} on {len(images)} held-out frames: {got}")
+        shown = ("absent" if value is None else f"{value:.3f}" for value in got.iou)
+        each = "  ".join(f"{name} {value}" for name, value in zip(NAMES, shown, strict=True))
+        overall_text = f"mean IoU {got.mean_iou:.4f}, pixel accuracy {got.pixel_accuracy:.4f}"
+        click.echo(f"{net} on {len(images)} held-out frames: {overall_text}:  {each}")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fcn_edge_runtime.metrics import confusion_matrix, scores_of
 from models.corridor import networks
 from models.corridor.augment import batch
-from models.corridor.classes import DOOR, PERSON, ROBOT
+from models.corridor.classes import DOOR, NAMES, PERSON, ROBOT
 from models.corridor.losses import loss
-from models.corridor.scores import confusion, scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,11 +219,11 @@ def _step(
 
 def validate(state: State, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
     """Scores the network on whole frames; the best state is kept, the score is added to the history."""
-    got = scores(confusion(labels, networks.predict(state.model.eval(), images)))
+    ours = networks.predict(state.model.eval(), images)
+    got = scores_of(confusion_matrix(labels, ours, len(NAMES)))
+    iou = [math.nan if value is None else value for value in got.iou]
     state.model.train()
-    state.history.append(
-        {"step": state.step, "seconds": state.seconds, "mean_iou": got.mean, "iou": list(got.iou)}
-    )
-    if got.mean > state.best_score:
-        state.best_score = got.mean
+    state.history.append({"step": state.step, "seconds": state.seconds, "mean_iou": got.mean_iou, "iou": iou})
+    if got.mean_iou > state.best_score:
+        state.best_score = got.mean_iou
         state.best = {k: v.detach().cpu().clone() for k, v in state.model.state_dict().items()}

@@ -13,7 +13,6 @@ from models.corridor.augment import batch
 from models.corridor.classes import NAMES, UNLABELLED
 from models.corridor.losses import loss
 from models.corridor.networks import Net, Phase
-from models.corridor.scores import confusion, scores
 
 TINY = Net(
     "fcn_lite",
@@ -123,13 +122,3 @@ def test_a_perfect_guess_costs_next_to_nothing():
     labels = torch.randint(0, len(NAMES), (2, 16, 16))
     logits = torch.nn.functional.one_hot(labels, len(NAMES)).movedim(-1, 1) * 30.0
     assert float(loss(logits, labels)) < 0.01
-
-
-def test_scores_by_hand():
-    truth = np.array([[0, 0, 1, UNLABELLED]], np.uint8)
-    ours = np.array([[0, 1, 1, 3]], np.uint8)
-    got = scores(confusion(truth, ours))
-    assert got.iou[:2] == (0.5, 0.5)
-    assert np.isnan(got.iou[2:]).all()
-    assert got.mean == 0.5
-    assert got.pixel_accuracy == pytest.approx(2 / 3)
