@@ -10,7 +10,7 @@ E = max |probe - reference| and e(k) the error of class k at a pixel:
     confidence  |difference| <= E/2 + 1e-6           softmax is 1/2-Lipschitz in the largest logit error
 
 c(z) takes out what softmax and argmax cannot see, so that a common offset of the scores costs nothing but its
-rounding, which M accounts for.
+rounding, which M accounts for. Files with the sparse head have a head rule of their own: see `head_rule`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["effect_from", "effect_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+# Those of `fcn_edge_runtime.effects`, which would load numpy for `--help`; a test holds the two together.
 NAMES = ("blur-background", "replace-background", "grey-background", "tint")
 
 

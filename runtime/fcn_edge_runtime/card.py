@@ -122,8 +122,8 @@ class Card:
     """Everything a model says about itself.
 
     A user gives name, classes, input, description and license; the exporter fills in the rest, and numbers
-    the classes where none are given. `notes` holds
-    further facts as text, such as the calibration digest of an int8 file.
+    the classes where none are given. `notes` holds further facts as text, such as the calibration digest of
+    an int8 file.
     """
 
     name: str

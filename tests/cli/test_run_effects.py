@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fcn_edge.cli.effect_options import NAMES
 from fcn_edge_runtime import Segmenter
+from fcn_edge_runtime.effects import EFFECTS
 
 
 def fcn_edge(*args, cwd=None):
@@ -19,6 +21,10 @@ def fcn_edge(*args, cwd=None):
 def picture(tmp_path, photo):
     Image.fromarray(photo).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
+
+
+def test_help_offers_the_effects_that_there_are():
+    assert NAMES == EFFECTS
 
 
 def test_the_background_is_replaced_and_the_class_stays_exact(model_path, picture, photo, tmp_path):
