@@ -1,22 +1,15 @@
-"""Whether one session is faster than another, here: pairs of runs side by side, and the median of ratios.
-
-What else runs on the machine slows both halves of a pair alike, which no comparison of two averages survives.
-"""
+"""Whether one session is faster than another, here: pairs of runs side by side, and the median of ratios."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 
+from fcn_edge_runtime.benchmark.paired import take_turns
 from fcn_edge_runtime.session import Session
 
 __all__ = ["Pace", "compare_pace"]
-
-FEWEST, MOST = 7, 41
-SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -42,29 +35,9 @@ class Pace:
 
 def compare_pace(session: Session, parent: Session, image: np.ndarray) -> Pace:
     """Time labels of an image (N, H, W, C) by turns, which one goes first by turns, too."""
-
-    def timed(one: Session) -> float:
-        start = time.perf_counter()
-        one.run(image, ["labels"])
-        return time.perf_counter() - start
-
-    for one in (session, parent):
-        one.run(image, ["labels"])  # the first run takes memory, which the others have
-    times: list[tuple[float, float]] = []
-    begun = time.perf_counter()
-    while len(times) < FEWEST or (len(times) < MOST and time.perf_counter() - begun < SECONDS):
-        if len(times) % 2:
-            own = timed(session)
-            times.append((own, timed(parent)))
-        else:
-            other = timed(parent)
-            times.append((timed(session), other))
-    ratios = np.array([own / other for own, other in times])
+    turns = take_turns([lambda: session.run(image, ["labels"]), lambda: parent.run(image, ["labels"])])
+    own, other = 1000 * np.median(turns.seconds, axis=0)
+    ratio = turns.ratio(0, 1)
     return Pace(
-        float(np.median(ratios)),
-        (float(np.quantile(ratios, 0.25)), float(np.quantile(ratios, 0.75))),
-        1000 * median(own for own, _ in times),
-        1000 * median(other for _, other in times),
-        (image.shape[1], image.shape[2]),
-        len(times),
+        ratio.median, ratio.spread, float(own), float(other), (image.shape[1], image.shape[2]), ratio.rounds
     )

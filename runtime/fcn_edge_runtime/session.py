@@ -45,6 +45,8 @@ class SessionExtra:
         cpu_arena: keep freed memory for the next frame; False gives it back, at some cost in time.
         spinning: let idle threads burn their cores between operators: faster alone, slower in company.
         tf32: let CUDA multiply with 10-bit mantissas. Results then no longer equal the verified ones.
+        profile_prefix: have onnxruntime write what each operator took to a file of which this is how the path
+            begins; empty means no. It ends with `raw.end_profiling()`.
         config: further session configuration entries of onnxruntime, by key.
         provider_options: further options of the provider, by key.
     """
@@ -53,6 +55,7 @@ class SessionExtra:
     cpu_arena: bool = True
     spinning: bool = False
     tf32: bool = False
+    profile_prefix: str = ""
     config: Mapping[str, str] = field(default_factory=dict)
     provider_options: Mapping[str, str] = field(default_factory=dict)
 
@@ -229,6 +232,9 @@ class _Recipe:
         options.enable_mem_pattern = False  # a pattern is made for one size, and sizes vary
         options.enable_cpu_mem_arena = self.extra.cpu_arena
         options.log_severity_level = 3
+        if self.extra.profile_prefix:
+            options.enable_profiling = True
+            options.profile_file_prefix = self.extra.profile_prefix
         config = {
             "session.intra_op.allow_spinning": str(int(self.extra.spinning)),
             "session.inter_op.allow_spinning": "0",

@@ -234,3 +234,11 @@ def test_input_and_output_binding_gives_what_a_plain_run_gives(model_path, photo
     plain = opened.run(photo[None])
     bound = opened._bound(photo[None], list(plain))  # the seam: binding is for CUDA alone
     assert all((value == plain[name]).all() for name, value in zip(plain, bound, strict=True))
+
+
+def test_onnxruntime_writes_its_profile_where_it_is_asked_to(model, tmp_path):
+    opened = open_session(model, "cpu", extra=SessionExtra(profile_prefix=str(tmp_path / "run")))
+    opened.run(IMAGE)
+    written = Path(opened.raw.end_profiling())
+    assert written.parent == tmp_path
+    assert "_kernel_time" in written.read_text()
