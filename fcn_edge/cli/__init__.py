@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
+from fcn_edge.cli.interrupts import patient_interrupts
 from fcn_edge_runtime.errors import FcnEdgeError
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -131,7 +132,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run a command line, show its error in one line, and give its exit code."""
     try:
-        result: Any = cli.main(args=args, prog_name="fcn-edge", standalone_mode=False)
+        with patient_interrupts():
+            result: Any = cli.main(args=args, prog_name="fcn-edge", standalone_mode=False)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fcn-edge"
         return _fail(f"{error.format_message().rstrip('.')}: see `{where} --help`", error.exit_code)

@@ -31,6 +31,8 @@ def import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except Exception as error:  # noqa: BLE001 - a build for another numpy raises whatever it meets first
+        if isinstance(error.__cause__, KeyboardInterrupt):  # compiled modules make an ImportError of it
+            raise error.__cause__ from None
         missing = isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime"
         reason = "is not installed" if missing else f"cannot be imported ({type(error).__name__}: {error})"
         raise ProviderError(

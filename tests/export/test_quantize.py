@@ -230,12 +230,13 @@ def test_the_command_needs_no_torch_and_prints_one_json_object(parent, folder):
     assert out.exists()
 
 
-def test_interrupting_leaves_no_file(parent, folder):
+@pytest.mark.parametrize("stage", ["open", "frames", "calibrate"])
+def test_interrupting_leaves_no_file(parent, folder, stage):
     before = sorted(folder.iterdir())
     command = run(parent, "--calibration", folder, "-o", folder / "out.onnx", "--method", "entropy")
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
-            if line.startswith("frames"):
+            if line.startswith(stage):
                 break
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(60) == 130

@@ -1,0 +1,88 @@
+"""Ctrl-C while a command runs: it waits until it does no harm, and whatever becomes of it, it stays Ctrl-C.
+
+Python raises KeyboardInterrupt wherever the program happens to be. While a compiled module is imported that
+is inside C++, which turns it into an ImportError (pybind11) or aborts the process (nanobind). So it waits
+for the import to end, unless it is pressed again; and a command that fails after Ctrl-C, by whatever error,
+was interrupted.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+__all__ = ["patient_interrupts"]
+
+_LOOK_AGAIN = 0.02  # seconds
+_MOST_LOOKS = 1500  # half a minute, which no import of a library takes
+
+
+@contextlib.contextmanager
+def patient_interrupts() -> Iterator[None]:
+    """Run a command; see the module.
+
+    Where Ctrl-C has another meaning already, as in a background job of a shell, it keeps it.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed, and the block ended with an error, be it this or any other.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    ctrl_c = _CtrlC()
+    try:
+        signal.signal(signal.SIGINT, ctrl_c.pressed)
+    except ValueError:  # not the main thread, which is where Ctrl-C arrives
+        yield
+        return
+    # A command that is done has its exit code; libraries that take long to unload do not change it.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    except BaseException as error:
+        if ctrl_c.was_pressed:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        ctrl_c.forget()
+
+
+class _CtrlC:
+    """The handlers of Ctrl-C and, while it waits, of a timer."""
+
+    def __init__(self) -> None:
+        self.was_pressed = False
+        self._looks = 0
+
+    def pressed(self, number: int, frame: FrameType | None) -> None:
+        if self.was_pressed or not hasattr(signal, "setitimer"):  # Windows has none
+            self.was_pressed = True
+            signal.default_int_handler(number, frame)
+        self.was_pressed = True
+        signal.signal(signal.SIGALRM, self._look)
+        self._look(number, frame)
+
+    def _look(self, number: int, frame: FrameType | None) -> None:
+        self._looks += 1
+        if self._looks > _MOST_LOOKS or not _imports(frame):
+            signal.default_int_handler(number, frame)
+        signal.setitimer(signal.ITIMER_REAL, _LOOK_AGAIN)
+
+    def forget(self) -> None:
+        """Ctrl-C as it was before; one that still waits comes too late."""
+        if self._looks:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if signal.getsignal(signal.SIGINT) == self.pressed:  # a command may have put its own in place
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether the main thread, interrupted at this frame, is within an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
