@@ -37,7 +37,8 @@ def as_batch(image: Any, card: Card, max_pixels: int = MAX_PIXELS) -> tuple[np.n
             f"the image is a {type(image).__module__}.{type(image).__name__}, expected a numpy array "
             f"{_expected(spec)}: convert it with np.asarray"
         )
-    if isinstance(image, np.ma.MaskedArray):
+    # Only other types are asked, since numpy loads its masked arrays when they are first named.
+    if type(image) is not np.ndarray and isinstance(image, np.ma.MaskedArray):
         raise InputError("the image is a masked array, expected a plain one: choose values with .filled(...)")
     # Rank before dtype: a wrong shape explains more than a wrong number format.
     single = image.ndim == 3 or (image.ndim == 2 and spec.channels == 1)

@@ -30,8 +30,12 @@ Span = tuple[int, int]
 
 @dataclass
 class _Found:
-    """Small constants by name, and the names that operators take sizes or pads from."""
+    """Small constants by name, and the names that operators take sizes or pads from.
 
+    Initializers are only noted while nodes are read: few of them are sizes, and only those are looked into.
+    """
+
+    initializers: list[Span] = field(default_factory=list)
     constants: dict[str, tuple[float, ...]] = field(default_factory=dict)
     sizes: list[tuple[str, str]] = field(default_factory=list)
     pads: list[tuple[str, str]] = field(default_factory=list)
@@ -55,6 +59,7 @@ def largest_made(buffer: bytes | memoryview) -> tuple[float, str]:
         for number, wire, start, end in walk.fields(0, len(walk.buffer)):
             if number == 7 and wire == BYTES:
                 _graph(walk, found, start, end)
+        _initializers(walk, found)
     made = list(found.made)
     made += [(_product(found.constants.get(name, ())), op_type) for name, op_type in found.sizes]
     for name, op_type in found.pads:
@@ -75,35 +80,48 @@ def _graph(walk: Walk, found: _Found, start: int, end: int) -> None:
             if wire == BYTES and number == 1:
                 graphs += _node(walk, found, first, last)
             elif wire == BYTES and number == 5:
-                name, values = _tensor(walk, first, last)
-                found.constants[name] = values
+                found.initializers.append((first, last))
+
+
+def _initializers(walk: Walk, found: _Found) -> None:
+    """Read the initializers that an operator takes sizes or pads from."""
+    wanted = {name for name, _ in (*found.sizes, *found.pads)}
+    for span in found.initializers:
+        names = [(a, b) for n, w, a, b in walk.fields(*span) if n == 8 and w == BYTES]
+        name = walk.text(*names[-1]) if names else ""  # of several the last is meant, as protobuf has it
+        if name in wanted:
+            found.constants[name] = _tensor(walk, *span)[1]
 
 
 def _node(walk: Walk, found: _Found, start: int, end: int) -> list[Span]:
-    inputs: list[str] = []
-    outputs: list[str] = []
+    inputs: list[Span] = []
+    outputs: list[Span] = []
     attributes: list[Span] = []
     op_type = ""
     for number, wire, first, last in walk.fields(start, end):
         if wire == BYTES and number in {1, 2}:
-            (inputs if number == 1 else outputs).append(walk.text(first, last))
+            (inputs if number == 1 else outputs).append((first, last))
         elif wire == BYTES and number == 4:
             op_type = walk.text(first, last)
         elif wire == BYTES and number == 5:
             attributes.append((first, last))
     for table, wanted in ((_SIZES, found.sizes), (_PADS, found.pads)):
-        wanted += [(inputs[i], op_type) for i in table.get(op_type, ()) if i < len(inputs) and inputs[i]]
-    graphs: list[Span] = []
-    values: tuple[float, ...] = ()
-    for span in attributes:
-        numbers, inner = _attribute(walk, *span)
-        values += numbers
-        graphs += inner
-    if op_type == "Constant" and outputs:
-        found.constants[outputs[0]] = values
-    elif op_type in _RANDOM:
-        found.made.append((_product(values), op_type))
-    return graphs
+        names = [walk.text(*inputs[i]) for i in table.get(op_type, ()) if i < len(inputs)]
+        wanted += [(name, op_type) for name in names if name]
+    if op_type == "Constant" or op_type in _RANDOM:
+        read = [_attribute(walk, *span) for span in attributes]
+        values = tuple(number for numbers, _ in read for number in numbers)
+        if op_type in _RANDOM:
+            found.made.append((_product(values), op_type))
+        elif outputs:
+            found.constants[walk.text(*outputs[0])] = values
+        return [span for _, inner in read for span in inner]
+    return [
+        (first, last)
+        for span in attributes
+        for number, wire, first, last in walk.fields(*span)
+        if wire == BYTES and number in {6, 11}
+    ]
 
 
 def _attribute(walk: Walk, start: int, end: int) -> tuple[tuple[float, ...], list[Span]]:

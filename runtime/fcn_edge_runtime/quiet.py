@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 
@@ -26,6 +25,8 @@ def captured_output() -> Iterator[list[str]]:
     Yields:
         A list whose one text is filled in when the block ends: what was printed, at most 64 KB of it.
     """
+    import tempfile  # with what it brings, a tenth of this package's own start, and CPUs never come here
+
     said = [""]
     with _LOCK, contextlib.ExitStack() as stack:
         for stream in (sys.stdout, sys.stderr):
