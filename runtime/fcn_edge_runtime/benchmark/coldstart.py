@@ -1,0 +1,88 @@
+"""From nothing to the first mask, by turns with a bare onnxruntime session that does the same.
+
+Each start is a process of its own. The first of each is not counted: files come from the disk once, and
+modules are compiled once. The bare session has the same threads and does not check the seal or the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fcn_edge_runtime.benchmark.fresh import FreshRun, Job, run_fresh
+from fcn_edge_runtime.benchmark.paired import Ratio, ratio_of, take_turns
+
+__all__ = ["ColdStart", "cold_start"]
+
+FEWEST, MOST = 3, 15
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """Medians over the starts, in milliseconds.
+
+    Attributes:
+        start_ms: Python's own start.
+        import_ms: numpy, onnxruntime, this package.
+        load_ms: the file, hashed and judged, and the session.
+        first_mask_ms: the first frame.
+        total_ms: the sum of the last three: what the program takes to its first mask.
+        bare_ms: the same of the bare session.
+        ratio: total over bare, of starts side by side.
+        peak_bytes: the most memory a start with its first frames held; None where the system does not tell.
+        bare_peak_bytes: the same of the bare session.
+    """
+
+    start_ms: float
+    import_ms: float
+    load_ms: float
+    first_mask_ms: float
+    total_ms: float
+    bare_ms: float
+    ratio: Ratio
+    peak_bytes: int | None
+    bare_peak_bytes: int | None
+
+
+def cold_start(
+    job: Job, frame: np.ndarray, seconds: float, watch: Callable[[float], None] = lambda _share: None
+) -> ColdStart:
+    """Start, load and segment one frame (H, W, C), again and again for about so many seconds.
+
+    Raises:
+        ModelError: a process died or could not run the model.
+    """
+    ours: list[FreshRun] = []
+    bare: list[FreshRun] = []
+    take_turns(
+        [
+            lambda: ours.append(run_fresh(job, frame)),
+            lambda: bare.append(run_fresh(replace(job, bare=True), frame)),
+        ],
+        seconds=seconds,
+        fewest=FEWEST,
+        most=MOST,
+        watch=watch,
+    )
+    ours, bare = ours[1:], bare[1:]
+    own, other = (np.array([run.to_first_mask for run in runs]) for runs in (ours, bare))
+    stages = np.array([(run.start, run.imported, run.load, run.first, run.to_first_mask) for run in ours])
+    start, imported, load, first, total = (float(v) for v in 1000 * np.median(stages, axis=0))
+    return ColdStart(
+        start,
+        imported,
+        load,
+        first,
+        total,
+        1000 * float(np.median(other)),
+        ratio_of(own, other),
+        _peak(ours),
+        _peak(bare),
+    )
+
+
+def _peak(runs: list[FreshRun]) -> int | None:
+    known = [run.peak_bytes for run in runs if run.peak_bytes is not None]
+    return int(np.median(known)) if known else None

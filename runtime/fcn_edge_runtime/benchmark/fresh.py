@@ -1,0 +1,111 @@
+"""A model in a process of its own: its start is a start from nothing, and its peak of memory is its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.errors import ModelError
+
+__all__ = ["FreshRun", "Job", "run_fresh"]
+
+_CODE = (
+    "import sys, time; begun = time.perf_counter(); sys.path[:] = sys.argv[2].split(chr(0x1f)); "
+    "from fcn_edge_runtime.benchmark.child import main; main(begun, sys.argv[1])"
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the process is to do.
+
+    Attributes:
+        model: path of the file.
+        device: as the user says it.
+        provider: onnxruntime's name of what the device is, for the bare session.
+        threads: threads on the CPU.
+        bare: whether to do the same by onnxruntime alone, without this package.
+        fewest, most, seconds: frames after the first one: at least, at most, and for how long.
+    """
+
+    model: str
+    device: str
+    provider: str
+    threads: int
+    bare: bool = False
+    fewest: int = 2
+    most: int = 2
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class FreshRun:
+    """What the process measured, in seconds.
+
+    Attributes:
+        start: from asking for the process to its first line of Python.
+        imported: numpy, onnxruntime and, unless bare, this package.
+        load: the file, judged (unless bare) and made into a session.
+        first: the first frame.
+        frames: each of those after it.
+        peak_bytes: the most memory it held; None where the system does not tell.
+    """
+
+    start: float
+    imported: float
+    load: float
+    first: float
+    frames: tuple[float, ...]
+    peak_bytes: int | None
+
+    @property
+    def to_first_mask(self) -> float:
+        """Import, load and first frame: what the program itself takes, without Python's own start."""
+        return self.imported + self.load + self.first
+
+
+def run_fresh(job: Job, frame: np.ndarray) -> FreshRun:
+    """Run a job on one frame (H, W, C) and wait for it.
+
+    Raises:
+        ModelError: the process died, of too little memory as a rule, or could not run the model.
+    """
+    with tempfile.TemporaryDirectory(prefix="fcn-edge-bench-") as folder:
+        path = Path(folder, "frame.npy")
+        np.save(path, frame)
+        text = json.dumps({**asdict(job), "frame": str(path)})
+        command = [sys.executable, "-c", _CODE, text, "\x1f".join(sys.path)]
+        # Modules compiled anew at each start would be a cost that no installed package has.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        spawned = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - our own code, in this interpreter
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines:
+        raise ModelError(f"{Path(job.model).name} in a process of its own: {_why(done)}")
+    found: dict[str, Any] = json.loads(lines[-1])
+    if "error" in found:
+        raise ModelError(f"{Path(job.model).name} in a process of its own: {found['error']}")
+    return FreshRun(
+        found["begun"] - spawned,
+        found["import"],
+        found["load"],
+        found["first"],
+        tuple(found["frames"]),
+        found["peak"],
+    )
+
+
+def _why(done: subprocess.CompletedProcess[str]) -> str:
+    if done.returncode < 0:
+        return f"killed by signal {-done.returncode}, by the system for want of memory as a rule"
+    lines = done.stderr.strip().splitlines()
+    return f"ended with {done.returncode}: {lines[-1] if lines else 'no reason was given'}"

@@ -1,0 +1,48 @@
+"""Memory of this process at its highest, and what is left for another one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+__all__ = ["available_bytes", "peak_bytes"]
+
+
+def peak_bytes() -> int | None:
+    """The most memory this process has held, in bytes; None where the system does not tell."""
+    # Not getrusage on Linux: a child inherits its parent's peak there.
+    found = _kilobytes(Path("/proc/self/status"), "VmHWM:")
+    if found is not None:
+        return found
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def available_bytes() -> int | None:
+    """Memory that a new process could take, by the machine and by the control group; None if unknown."""
+    limits = [_kilobytes(Path("/proc/meminfo"), "MemAvailable:")]
+    group = Path("/sys/fs/cgroup")
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "")):
+        try:
+            most = int((group / limit).read_text())
+            now = int((group / used).read_text()) if used else 0
+        except (OSError, ValueError):  # "max": no limit
+            continue
+        limits.append(max(most - now, 0))
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if known else None
+
+
+def _kilobytes(path: Path, key: str) -> int | None:
+    """A line such as `VmHWM:    12345 kB`, in bytes."""
+    try:
+        for line in path.read_text().splitlines():
+            if line.startswith(key):
+                return 1024 * int(line.split()[1])
+    except (OSError, ValueError, IndexError):
+        pass
+    return None

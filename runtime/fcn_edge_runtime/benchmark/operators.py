@@ -1,0 +1,136 @@
+"""Where a frame's time goes inside onnxruntime, by its own profiler: by stage, by operator, by node."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.benchmark.stages import STAGES, Stages, stages_of
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.session import SessionExtra, open_session
+
+__all__ = ["NodeTime", "OperatorTime", "Profile", "profile_model", "read_profile"]
+
+FEWEST, MOST = 3, 30
+COSTLIEST = 8
+_KERNEL = "_kernel_time"
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """All nodes of one operator: how many ran, their time a frame, and its share of all nodes', 0..1."""
+
+    operator: str
+    nodes: int
+    ms: float
+    share: float
+
+
+@dataclass(frozen=True)
+class NodeTime:
+    """One node as onnxruntime runs it: fused ones carry the name of one of those they were made of."""
+
+    name: str
+    operator: str
+    stage: str
+    ms: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Means over the frames, in milliseconds a frame. Profiling itself costs a little time, too.
+
+    Attributes:
+        frames: how many were profiled, after a first one that is not counted.
+        run_ms: one run as the profiler sees it.
+        stages: time of the nodes before the network, in it, and in the head.
+        shares: the same as parts of all nodes' time, 0..1.
+        between_ms: what is left of a run: onnxruntime's work between nodes.
+        operators: the costliest first.
+        nodes: the costliest few.
+    """
+
+    frames: int
+    run_ms: float
+    stages: Mapping[str, float]
+    shares: Mapping[str, float]
+    between_ms: float
+    operators: tuple[OperatorTime, ...]
+    nodes: tuple[NodeTime, ...]
+
+
+def profile_model(
+    path: str,
+    device: str,
+    threads: int,
+    frames: Sequence[np.ndarray],
+    *,
+    seconds: float,
+    watch: Callable[[float], None] = lambda _share: None,
+) -> Profile:
+    """Run frames (H, W, C) for about so many seconds in a session that is profiled.
+
+    Raises:
+        ModelError, ProviderError: the file or the device, as `open_session` says.
+    """
+    with tempfile.TemporaryDirectory(prefix="fcn-edge-bench-") as folder, ModelFile.open(path) as model:
+        extra = SessionExtra(profile_prefix=str(Path(folder, "profile")))
+        session = open_session(model, device, threads=threads, extra=extra)
+        with model.source() as source:
+            stages = stages_of(source if isinstance(source, bytes) else Path(source).read_bytes())
+        begun = time.perf_counter()
+        for done, frame in enumerate(itertools.cycle(frames)):
+            spent = time.perf_counter() - begun
+            if done > MOST or (done > FEWEST and spent > seconds):
+                break
+            session.run(frame[None], ["labels"])
+            watch(min(max(done / MOST, spent / seconds), 1.0))
+        written = Path(session.raw.end_profiling())
+        return read_profile(json.loads(written.read_text(encoding="utf-8")), stages)
+
+
+def read_profile(events: Sequence[Mapping[str, Any]], stages: Stages) -> Profile:
+    """Read onnxruntime's events (Chrome's trace format, microseconds), without the first run's.
+
+    Args:
+        events: of a session that ran one thread of execution, at least two frames.
+        stages: of the model's nodes.
+    """
+    runs = [(e["ts"], e["ts"] + e["dur"], e["dur"]) for e in events if e["name"] == "model_run"][1:]
+    times: dict[tuple[str, str], float] = defaultdict(float)
+    for event in events:
+        if (
+            event.get("cat") == "Node"
+            and event["name"].endswith(_KERNEL)
+            and any(first <= event["ts"] <= last for first, last, _ in runs)
+        ):
+            key = (event["name"].removesuffix(_KERNEL), event["args"]["op_name"])
+            times[key] += event["dur"] / 1000 / len(runs)
+    total = sum(times.values()) or 1.0
+    by_stage = dict.fromkeys(STAGES, 0.0)
+    by_operator: dict[str, list[float]] = defaultdict(list)
+    for (name, operator), ms in times.items():
+        by_stage[stages.of(name)] += ms
+        by_operator[operator].append(ms)
+    operators = [OperatorTime(op, len(ms), sum(ms), sum(ms) / total) for op, ms in by_operator.items()]
+    nodes = [NodeTime(name, op, stages.of(name), ms, ms / total) for (name, op), ms in times.items()]
+    run_ms = float(np.mean([dur for _, _, dur in runs])) / 1000
+    return Profile(
+        frames=len(runs),
+        run_ms=run_ms,
+        stages=by_stage,
+        shares={stage: ms / total for stage, ms in by_stage.items()},
+        between_ms=max(run_ms - sum(times.values()), 0.0),
+        operators=tuple(sorted(operators, key=lambda o: -o.ms)),
+        nodes=tuple(sorted(nodes, key=lambda n: -n.ms)[:COSTLIEST]),
+    )

@@ -1,0 +1,68 @@
+"""What a frame costs outside of the network: the checks, the layout, and the result around one `run`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fcn_edge_runtime.benchmark.paired import take_turns
+from fcn_edge_runtime.segmenter import Segmenter
+
+__all__ = ["Overhead", "measure_overhead"]
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """The time of a call of Segmenter that is not onnxruntime's.
+
+    Attributes:
+        ms: median of (the call) - (the run inside it, by its own clock): free of the network's noise.
+        spread_ms: quartiles of the same.
+        paired_ms: median of (a call) - (a bare run of the same session beside it): whatever the call costs
+            in any way, as far as the machine is quiet.
+        paired_spread_ms: quartiles of the same.
+        size: (height, width) of the frame.
+        rounds: how many of both were run.
+    """
+
+    ms: float
+    spread_ms: tuple[float, float]
+    paired_ms: float
+    paired_spread_ms: tuple[float, float]
+    size: tuple[int, int]
+    rounds: int
+
+
+def measure_overhead(
+    segmenter: Segmenter,
+    frame: np.ndarray,
+    *,
+    seconds: float,
+    watch: Callable[[float], None] = lambda _share: None,
+) -> Overhead:
+    """Run one frame (H, W, C) by turns through the segmenter and through its session, bare."""
+    raw, names = segmenter.session.raw, list(segmenter.outputs)
+    outside: list[float] = []
+
+    def call() -> None:
+        start = time.perf_counter()
+        result = segmenter(frame)
+        outside.append(1000 * (time.perf_counter() - start) - result.milliseconds)
+
+    turns = take_turns(
+        [call, lambda: raw.run(names, {"image": frame[None]})],
+        seconds=seconds,
+        fewest=11,
+        most=500,
+        watch=watch,
+    )
+    paired = 1000 * (turns.seconds[:, 0] - turns.seconds[:, 1])
+    low, middle, high = (float(v) for v in np.quantile(outside[1:], (0.25, 0.5, 0.75)))
+    paired_low, paired_middle, paired_high = (float(v) for v in np.quantile(paired, (0.25, 0.5, 0.75)))
+    height, width = frame.shape[:2]
+    return Overhead(
+        middle, (low, high), paired_middle, (paired_low, paired_high), (height, width), len(paired)
+    )

@@ -1,0 +1,315 @@
+"""A whole benchmark: every figure of every model, several models by turns.
+
+Each phase has its own module; here they are put in order, and told how long they may take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.benchmark.coldstart import ColdStart, cold_start
+from fcn_edge_runtime.benchmark.frames import computed_frame, frames_for, resampled
+from fcn_edge_runtime.benchmark.fresh import Job
+from fcn_edge_runtime.benchmark.latency import Latency, latency_of
+from fcn_edge_runtime.benchmark.machine import Machine, this_machine
+from fcn_edge_runtime.benchmark.operators import Profile, profile_model
+from fcn_edge_runtime.benchmark.overhead import Overhead, measure_overhead
+from fcn_edge_runtime.benchmark.pacing import Block, Paced, paced, run_block
+from fcn_edge_runtime.benchmark.paired import Ratio, ratio_of, take_turns
+from fcn_edge_runtime.benchmark.spinning import Spinning, compare_spinning
+from fcn_edge_runtime.benchmark.sweep import SweepPoint, sweep
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.segmenter import Segmenter
+from fcn_edge_runtime.session import SessionExtra
+
+__all__ = ["DEFAULT_SIZE", "Comparison", "ModelReport", "Options", "Report", "Watch", "benchmark"]
+
+DEFAULT_SIZE = (480, 640)
+OVERHEAD_SIZE = (240, 320)
+MOST_ROUNDS = 100_000
+BLOCK_SECONDS = 1.0
+
+# Told the phase that runs now, and which share of it is done, 0..1.
+Watch = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure on.
+
+    Attributes:
+        size: (height, width) of the frames; None: the pictures' own, or 480x640.
+        images: pictures to measure on: files, folders, patterns; computed ones if there are none.
+        rate: frames a second of a camera to keep up with; None times frame after frame.
+        threads: on the CPU; None means all cores this process may use.
+        device: as for `Segmenter`.
+        seconds: for timing the frames of each model; the other phases take a share of it.
+        sweep: whether to go through image sizes, too.
+    """
+
+    size: tuple[int, int] | None = None
+    images: tuple[str, ...] = ()
+    rate: float | None = None
+    threads: int | None = None
+    device: str = "auto"
+    seconds: float = 10.0
+    sweep: bool = False
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """The figures of one model.
+
+    Attributes:
+        name: what tables call it.
+        path, sha256, precision: the file.
+        provider: onnxruntime's name of what ran it.
+        threads: on the CPU.
+        size: (height, width) of the first frame.
+        cold: from nothing to the first mask.
+        latency: of a frame, array in to labels out: frame after frame, or as the camera sends them.
+        frames_per_second: masks a second: frame after frame, or those that the camera's pace left.
+        cpu_seconds: processor time of a frame, all threads together.
+        paced: how it keeps up with the camera; None where no rate was given.
+        spinning: what it would cost to let idle threads spin; None on one thread, or off the CPU.
+        overhead: what a frame costs outside of onnxruntime.
+        profile: where the time goes inside of it.
+        sweep: costs against image area; empty unless asked for.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    precision: str
+    provider: str
+    threads: int
+    size: tuple[int, int]
+    cold: ColdStart
+    latency: Latency
+    frames_per_second: float
+    cpu_seconds: float
+    paced: Paced | None
+    spinning: Spinning | None
+    overhead: Overhead
+    profile: Profile
+    sweep: tuple[SweepPoint, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model against the first one: `ratio` is its time in units of the first's, below 1 is faster."""
+
+    name: str
+    against: str
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole benchmark."""
+
+    machine: Machine
+    frames: str
+    models: tuple[ModelReport, ...]
+    comparisons: tuple[Comparison, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {"schema": "fcn-edge-bench/1", **asdict(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A model that is ready, and its frames."""
+
+    name: str
+    path: str
+    segmenter: Segmenter
+    frames: list[np.ndarray]
+
+    def calls(self) -> Callable[[], object]:
+        """A function that segments the next frame."""
+        source = itertools.cycle(self.frames)
+        return lambda: self.segmenter(next(source))
+
+    def job(self) -> Job:
+        session = self.segmenter.session
+        return Job(self.path, session.device, session.provider, session.threads)
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """The frames of one model, and how the rounds compare."""
+
+    latency: Latency
+    frames_per_second: float
+    cpu_seconds: float
+    paced: Paced | None
+    rounds: np.ndarray
+
+
+def benchmark(models: Sequence[str], options: Options, watch: Watch = lambda _phase, _share: None) -> Report:
+    """Measure models, one or several. Nothing is measured before all of them have segmented a frame.
+
+    Raises:
+        ModelError, ProviderError, VerificationError: a model or the device, as for `Segmenter`.
+        InputError: there are no pictures, or a frame is too small or too large.
+        UsageError: no model, or an option out of range.
+    """
+    if not models:
+        raise UsageError("got no model, expected at least one")
+    machine = this_machine()
+    size = options.size or (None if options.images else DEFAULT_SIZE)
+    with contextlib.ExitStack() as stack:
+        opened = [
+            _open(stack, name, path, size, options) for name, path in zip(_names(models), models, strict=True)
+        ]
+        timings = _frames(opened, options, watch)
+        reports = tuple(
+            _report(one, timing, options, watch) for one, timing in zip(opened, timings, strict=True)
+        )
+    comparisons = tuple(
+        Comparison(one.name, opened[0].name, ratio_of(timing.rounds, timings[0].rounds))
+        for one, timing in zip(opened[1:], timings[1:], strict=True)
+    )
+    return Report(machine, _described(opened[0].frames, options), reports, comparisons)
+
+
+def _open(
+    stack: contextlib.ExitStack, name: str, path: str, size: tuple[int, int] | None, options: Options
+) -> _Opened:
+    segmenter = stack.enter_context(Segmenter(path, options.device, options.threads, outputs=("labels",)))
+    frames = frames_for(segmenter.card.input, size, options.images)
+    segmenter(frames[0])
+    return _Opened(name, path, segmenter, frames)
+
+
+def _frames(opened: Sequence[_Opened], options: Options, watch: Watch) -> list[_Timing]:
+    seconds = options.seconds * len(opened)
+    if options.rate is not None:
+        return [_paced(blocks, options.rate) for blocks in _blocks(opened, options.rate, seconds, watch)]
+    turns = take_turns(
+        [one.calls() for one in opened],
+        seconds=seconds,
+        fewest=10,
+        most=MOST_ROUNDS,
+        watch=lambda share: watch("frames", share),
+    )
+    timings = []
+    for times, cpu in zip(turns.seconds.T, turns.cpu_seconds.T, strict=True):
+        latency = latency_of(times)
+        timings.append(_Timing(latency, 1000 / latency.mean_ms, float(cpu.mean()), None, times))
+    return timings
+
+
+def _blocks(opened: Sequence[_Opened], rate: float, seconds: float, watch: Watch) -> list[list[Block]]:
+    """A second of camera for each model by turns: within it, the model has the machine for itself."""
+    blocks: list[list[Block]] = [[] for _ in opened]
+
+    def turn(run: Callable[[], object], into: list[Block]) -> Callable[[], None]:
+        return lambda: into.append(run_block(run, rate, BLOCK_SECONDS))
+
+    take_turns(
+        [turn(one.calls(), into) for one, into in zip(opened, blocks, strict=True)],
+        seconds=seconds,
+        fewest=3,
+        most=MOST_ROUNDS,
+        watch=lambda share: watch("camera", share),
+    )
+    return [entries[1:] for entries in blocks]
+
+
+def _paced(blocks: Sequence[Block], rate: float) -> _Timing:
+    found = paced(blocks, rate)
+    rounds = np.array([np.median(block.busy) for block in blocks])
+    return _Timing(found.latency, found.frames_per_second, found.cpu_seconds, found, rounds)
+
+
+def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> ModelReport:
+    segmenter, session = one.segmenter, one.segmenter.session
+    spec, share = segmenter.card.input, options.seconds / 4
+
+    def phase(name: str) -> Callable[[float], None]:
+        return lambda done: watch(f"{name} of {one.name}", done)
+
+    job = one.job()
+    small = [max(side, segmenter.card.geometry.smallest_size) for side in OVERHEAD_SIZE]
+    height, width = one.frames[0].shape[:2]
+    return ModelReport(
+        name=one.name,
+        path=one.path,
+        sha256=segmenter.digest,
+        precision=segmenter.card.precision,
+        provider=session.provider,
+        threads=session.threads,
+        size=(height, width),
+        cold=cold_start(job, one.frames[0], options.seconds, phase("cold start")),
+        latency=timing.latency,
+        frames_per_second=timing.frames_per_second,
+        cpu_seconds=timing.cpu_seconds,
+        paced=timing.paced,
+        spinning=_spinning(one, options, phase("spinning")),
+        overhead=measure_overhead(
+            segmenter,
+            computed_frame(spec, (small[0], small[1])),
+            seconds=share,
+            watch=phase("overhead"),
+        ),
+        profile=profile_model(
+            one.path,
+            session.device,
+            session.threads,
+            one.frames,
+            seconds=share,
+            watch=phase("operators"),
+        ),
+        sweep=sweep(job, _sized(one, options), watch=phase("sizes")) if options.sweep else (),
+    )
+
+
+def _spinning(one: _Opened, options: Options, watch: Callable[[float], None]) -> Spinning | None:
+    session = one.segmenter.session
+    if session.device != "cpu" or session.threads == 1:
+        return None
+    extra = SessionExtra(spinning=True)
+    with Segmenter(one.path, "cpu", session.threads, outputs=("labels",), extra=extra) as spinning:
+        return compare_spinning(one.segmenter, spinning, one.frames, seconds=options.seconds / 2, watch=watch)
+
+
+def _sized(one: _Opened, options: Options) -> Callable[[tuple[int, int]], np.ndarray]:
+    if options.images:
+        return lambda size: resampled(one.frames[0], size)
+    return lambda size: computed_frame(one.segmenter.card.input, size)
+
+
+def _described(frames: Sequence[np.ndarray], options: Options) -> str:
+    sizes = sorted({frame.shape[:2] for frame in frames})
+    shown = ", ".join(f"{height}x{width}" for height, width in sizes[:3])
+    shown += ", ..." if len(sizes) > 3 else ""
+    kind = "pictures" if options.images else "computed pictures"
+    pace = "" if options.rate is None else f", {options.rate:g} a second"
+    return f"{len(frames)} {kind} of {shown}{pace}"
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """File names where they tell the models apart, else the paths as given, numbered where they repeat."""
+    names = [Path(path).name for path in paths]
+    if len(set(names)) < len(names):
+        names = [os.fspath(path) for path in paths]
+    return list(_numbered(names))
+
+
+def _numbered(names: Sequence[str]) -> Iterator[str]:
+    seen: Counter[str] = Counter()
+    for name in names:
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name} ({seen[name]})"

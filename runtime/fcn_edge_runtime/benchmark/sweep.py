@@ -1,0 +1,101 @@
+"""Costs against image area: time and peak of memory of one size after another, each in a fresh process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fcn_edge_runtime.benchmark.fresh import FreshRun, Job, run_fresh
+from fcn_edge_runtime.benchmark.memory import available_bytes
+from fcn_edge_runtime.errors import FcnEdgeError
+
+__all__ = ["SIZES", "SweepPoint", "sweep"]
+
+# From 320x240 to 3840x2160, as (height, width).
+SIZES = ((240, 320), (480, 640), (720, 1280), (1080, 1920), (1440, 2560), (2160, 3840))
+
+_SECONDS = 3.0
+_SPARE = 0.9  # of the memory that is left: the estimate is a line through two points
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One size.
+
+    Attributes:
+        height, width: of the frame.
+        frame_ms: median time of a frame after the first.
+        first_ms: the first frame, which takes the memory.
+        peak_bytes: the most memory the process held, onnxruntime itself included.
+        frames: how many were timed.
+        skipped: why it was not measured, in one line; empty if it was.
+    """
+
+    height: int
+    width: int
+    frame_ms: float | None = None
+    first_ms: float | None = None
+    peak_bytes: int | None = None
+    frames: int = 0
+    skipped: str = ""
+
+    @property
+    def pixels(self) -> int:
+        """Height times width."""
+        return self.height * self.width
+
+
+def sweep(
+    job: Job,
+    frame_of: Callable[[tuple[int, int]], np.ndarray],
+    sizes: tuple[tuple[int, int], ...] = SIZES,
+    watch: Callable[[float], None] = lambda _share: None,
+) -> tuple[SweepPoint, ...]:
+    """Measure sizes in their order, the smallest first; what would not fit into memory is left out.
+
+    A size that fails is reported in its point, and those after it are not tried.
+
+    Args:
+        job: model, device, threads.
+        frame_of: a frame (H, W, C) of a size (height, width).
+        sizes: (height, width) each.
+        watch: told which share of the sizes is done.
+    """
+    points: list[SweepPoint] = []
+    for height, width in sizes:
+        skipped = next((f"after {p.height}x{p.width}: {p.skipped}" for p in points if p.skipped), "")
+        skipped = skipped or _no_memory(points, height * width)
+        if skipped:
+            points.append(SweepPoint(height, width, skipped=skipped))
+            continue
+        try:
+            run = run_fresh(
+                replace(job, fewest=2, most=50, seconds=_SECONDS),
+                frame_of((height, width)),
+            )
+        except FcnEdgeError as error:
+            points.append(SweepPoint(height, width, skipped=str(error)))
+        else:
+            points.append(_point(height, width, run))
+        watch(len(points) / len(sizes))
+    return tuple(points)
+
+
+def _point(height: int, width: int, run: FreshRun) -> SweepPoint:
+    frame = 1000 * float(np.median(run.frames))
+    return SweepPoint(height, width, frame, 1000 * run.first, run.peak_bytes, len(run.frames))
+
+
+def _no_memory(points: list[SweepPoint], pixels: int) -> str:
+    """Why this many pixels are not tried: a line through the last two peaks ends above what is left."""
+    known = [(p.pixels, p.peak_bytes) for p in points if p.peak_bytes is not None][-2:]
+    left = available_bytes()
+    if len(known) < 2 or left is None:
+        return ""
+    (small, low), (large, high) = known
+    needed = high + (high - low) / (large - small) * (pixels - large)
+    if needed <= _SPARE * left:
+        return ""
+    return f"would take about {needed / 1e9:.1f} GB, {left / 1e9:.1f} GB are left"
