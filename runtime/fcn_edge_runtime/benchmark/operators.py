@@ -94,7 +94,7 @@ def profile_model(
             if done > MOST or (done > FEWEST and spent > seconds):
                 break
             session.run(frame[None], ["labels"])
-            watch(min(max(done / MOST, spent / seconds), 1.0))
+            watch(min(max(done / MOST, spent / max(seconds, 1e-9)), 1.0))
         written = Path(session.raw.end_profiling())
         return read_profile(json.loads(written.read_text(encoding="utf-8")), stages)
 

@@ -36,7 +36,7 @@ __all__ = ["DEFAULT_SIZE", "Comparison", "ModelReport", "Options", "Report", "Wa
 DEFAULT_SIZE = (480, 640)
 OVERHEAD_SIZE = (240, 320)
 MOST_ROUNDS = 100_000
-BLOCK_SECONDS = 1.0
+BLOCK_SECONDS = 1.0  # at most; a model gets four blocks or more
 
 # Told the phase that runs now, and which share of it is done, 0..1.
 Watch = Callable[[str, float], None]
@@ -212,11 +212,12 @@ def _frames(opened: Sequence[_Opened], options: Options, watch: Watch) -> list[_
 
 
 def _blocks(opened: Sequence[_Opened], rate: float, seconds: float, watch: Watch) -> list[list[Block]]:
-    """A second of camera for each model by turns: within it, the model has the machine for itself."""
+    """A second or less of camera for each model by turns: within it, the model has the machine for itself."""
     blocks: list[list[Block]] = [[] for _ in opened]
+    block = min(BLOCK_SECONDS, seconds / len(opened) / 4)
 
     def turn(run: Callable[[], object], into: list[Block]) -> Callable[[], None]:
-        return lambda: into.append(run_block(run, rate, BLOCK_SECONDS))
+        return lambda: into.append(run_block(run, rate, block))
 
     take_turns(
         [turn(one.calls(), into) for one, into in zip(opened, blocks, strict=True)],

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+
+from fcn_edge_runtime.benchmark.operators import profile_model
+from fcn_edge_runtime.benchmark.stages import stages_of
+from tests.export.parents import blocks, write_parent
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_every_node_of_a_file_belongs_to_the_stage_that_it_works_for(tmp_path, sparse):
+    path = write_parent(tmp_path / "a.onnx", sparse=sparse)
+    stages = stages_of(path.read_bytes())
+    graph = onnx.load(path).graph
+    found = {node.name: stages.of(node.name) for node in graph.node}
+    for name in ("fcn_edge/planes", "fcn_edge/float", "fcn_edge/scaled"):
+        assert found[name] == "before"
+    for name in ("stem", "first_relu", "residual", "pool", "classifier"):
+        assert found[name] == "network"
+    assert found["fcn_edge/labels"] == "head"
+    heads = Counter(found.values())["head"]
+    if sparse:
+        assert "up" not in found
+        assert heads > 20
+    else:
+        # Upsampling is the head's, though the network brings it: the sparse head does without.
+        assert found["up"] == "head"
+        assert heads == 3
+
+
+def test_names_that_onnxruntime_makes_are_traced_back(tmp_path):
+    stages = stages_of(write_parent(tmp_path / "a.onnx").read_bytes())
+    assert stages.of("fcn_edge/planes_token_3") == "before"
+    assert stages.of("sr_nchwc") == "network"
+    assert stages.of("logits") == "head"
+    assert stages.of("ReorderOutput") == "network"
+
+
+def test_a_profile_shows_time_in_each_stage(tmp_path):
+    path = write_parent(tmp_path / "a.onnx")
+    found = profile_model(str(path), "cpu", 1, [blocks(120, 160), np.zeros((64, 64, 3), np.uint8)], seconds=0)
+    assert set(found.shares) == {"before", "network", "head"}
+    assert min(found.shares.values()) > 0
+    stage_of = {node.name: node.stage for node in found.nodes}
+    assert {"head", "network"} <= set(stage_of.values())
