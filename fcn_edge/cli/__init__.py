@@ -10,13 +10,15 @@ import contextlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from fcn_edge.cli.interrupts import patient_interrupts
+from fcn_edge.cli.options import printable
 from fcn_edge_runtime.errors import FcnEdgeError
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -29,6 +31,7 @@ COMMANDS = (
     "selftest",
     "run",
     "evaluate",
+    "tune",
     "inspect",
     "doctor",
     "robot",
@@ -120,6 +123,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         with contextlib.suppress(AttributeError, ValueError):
             # A file name or a class name that the terminal cannot show must not end the program.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # pytest's have none
+    warnings.showwarning = _show_warning
     code = _run(args)
     try:
         sys.stdout.flush()
@@ -164,11 +168,27 @@ def _missing(module: str, extra: str) -> str:
     return f"this command needs {package}, which is not installed: `pip install fcn-edge[{extra}]`"
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Ours are one line for the user; those of libraries keep their place in the code."""
+    del file
+    text = f"warning: {printable(str(message))}"
+    if category is not UserWarning:
+        text = warnings.formatwarning(message, category, filename, lineno, line).rstrip()
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
 def _fail(message: str, code: int) -> int:
     # Names out of files may hold control characters; a terminal must not obey them.
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
     with contextlib.suppress(OSError):
-        click.echo(f"error: {shown}", err=True)
+        click.echo(f"error: {printable(message)}", err=True)
     return code
 
 

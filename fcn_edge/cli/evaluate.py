@@ -14,6 +14,7 @@ from fcn_edge.cli.options import (
     json_option,
     model_argument,
     printable,
+    profile_option,
     quiet_option,
     threads_option,
 )
@@ -46,6 +47,7 @@ __all__ = ["command"]
 )
 @device_option
 @threads_option
+@profile_option
 @json_option
 @quiet_option
 def command(
@@ -56,6 +58,7 @@ def command(
     out: Path | None,
     device: str,
     threads: int | None,
+    profile: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -71,7 +74,7 @@ def command(
     pairs = find_pairs(images, labels)
     if out is not None:
         require_writable(out)
-    with Segmenter(model, device, threads, outputs=("labels",)) as segmenter:
+    with Segmenter(model, device, threads, outputs=("labels",), profile=profile) as segmenter:
         hidden = quiet or not sys.stderr.isatty()
         with click.progressbar(length=len(pairs), label="evaluating", file=sys.stderr, hidden=hidden) as bar:
             found = evaluate(segmenter, pairs, lambda _: bar.update(1))

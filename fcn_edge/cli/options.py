@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 __all__ = [
@@ -10,7 +12,9 @@ __all__ = [
     "json_option",
     "model_argument",
     "printable",
+    "profile_option",
     "quiet_option",
+    "size_option",
     "threads_option",
 ]
 
@@ -30,6 +34,27 @@ threads_option = click.option(
     type=click.IntRange(1, 1024),
     metavar="N",
     help="Threads on the CPU.  [default: all cores this process may use]",
+)
+
+
+def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    match = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", (value or "").strip().lower())
+    if value is None or match:
+        return (int(match[1]), int(match[2])) if match else None
+    raise click.BadParameter(f"got {value!r}, expected HEIGHTxWIDTH such as 480x640")
+
+
+size_option = click.option(
+    "--size",
+    metavar="HxW",
+    callback=_size,
+    help="Height and width of the frames.  [default: as --images are, else 480x640]",
+)
+
+profile_option = click.option(
+    "--profile",
+    metavar="PROFILE.json",
+    help="Device, threads and options that `fcn-edge tune` found for this model on this machine.",
 )
 
 json_option = click.option(

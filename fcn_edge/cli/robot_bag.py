@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fcn_edge.cli.options import device_option, examples, json_option, printable, quiet_option, threads_option
+from fcn_edge.cli.options import (
+    device_option,
+    examples,
+    json_option,
+    printable,
+    profile_option,
+    quiet_option,
+    threads_option,
+)
 from fcn_edge.cli.robot_options import overlay_alpha_option, prefix_option, required, shrink_option
 
 if TYPE_CHECKING:
@@ -53,6 +61,7 @@ __all__ = ["command"]
 @prefix_option
 @device_option
 @threads_option
+@profile_option
 @json_option
 @quiet_option
 @click.pass_context
@@ -106,7 +115,7 @@ def _segment(bag: Bag, image_topic: str, out: Path, given: dict[str, Any], *, qu
         prefix=given["prefix"],
     )
     shown = PipelineOptions(shrink=given["shrink"], overlay_alpha=given["overlay_alpha"])
-    with open_model(given["model"], given["device"], given["threads"]) as segmenter:
+    with open_model(given["model"], given["device"], given["threads"], profile=given["profile"]) as segmenter:
         live = not quiet and sys.stderr.isatty()
         try:
             summary = segment_bag(

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fcn_edge.cli.options import device_option, examples, printable, quiet_option, threads_option
+from fcn_edge.cli.options import (
+    device_option,
+    examples,
+    printable,
+    profile_option,
+    quiet_option,
+    threads_option,
+)
 from fcn_edge.cli.robot_options import model_option, overlay_alpha_option, prefix_option, shrink_option
 
 if TYPE_CHECKING:
@@ -59,6 +66,7 @@ REPORT_SECONDS = 5.0
 @click.option("--max-rate", type=click.FloatRange(0), default=0.0, help="Frames a second at most.")
 @device_option
 @threads_option
+@profile_option
 @quiet_option
 def command(*, quiet: bool, **given: Any) -> None:
     """Segment the images of a ROS 2 graph, without ROS on this machine.
@@ -88,7 +96,7 @@ def command(*, quiet: bool, **given: Any) -> None:
     shown = PipelineOptions(shrink=given["shrink"], overlay_alpha=given["overlay_alpha"])
     stop = threading.Event()
     with (
-        open_model(given["model"], given["device"], given["threads"]) as segmenter,
+        open_model(given["model"], given["device"], given["threads"], profile=given["profile"]) as segmenter,
         open_node(transport, DISTROS[given["distro"]], given["node_name"]) as node,
     ):
         bridge = Bridge(node, Pipeline(segmenter, shown), options)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fcn_edge.cli.options import device_option, examples, quiet_option, threads_option
+from fcn_edge.cli.options import device_option, examples, profile_option, quiet_option, threads_option
 from fcn_edge.cli.robot_options import model_option, overlay_alpha_option, prefix_option, shrink_option
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ DEFAULT_RATE = 30.0
 @overlay_alpha_option
 @device_option
 @threads_option
+@profile_option
 @quiet_option
 def command(*, source: str, quiet: bool, **given: Any) -> None:
     """Segment a camera, a stream or a video file.
@@ -81,7 +82,9 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
     with contextlib.ExitStack() as stack:
         sinks = _window(show=given["show"])
         opened = stack.enter_context(open_source(source))
-        segmenter = stack.enter_context(open_model(given["model"], given["device"], given["threads"]))
+        segmenter = stack.enter_context(
+            open_model(given["model"], given["device"], given["threads"], profile=given["profile"])
+        )
         pipeline = Pipeline(segmenter, shown)
         sinks += _recorder(stack, opened, pipeline, given)
         sinks += _wire(stack, pipeline, given)

@@ -17,6 +17,7 @@ from fcn_edge.cli.options import (
     json_option,
     model_argument,
     printable,
+    profile_option,
     quiet_option,
     threads_option,
 )
@@ -57,6 +58,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @effect_options
 @device_option
 @threads_option
+@profile_option
 @click.option("--recursive", is_flag=True, help="Search folders to their depth.")
 @click.option(
     "--max-pixels",
@@ -94,7 +96,12 @@ def command(
     jobs = find_jobs(inputs, recursive=given["recursive"])
     outputs = ("labels", "confidence") if "confidence" in save else ("labels",)
     with Segmenter(
-        model, given["device"], given["threads"], outputs=outputs, max_pixels=given["max_pixels"]
+        model,
+        given["device"],
+        given["threads"],
+        outputs=outputs,
+        max_pixels=given["max_pixels"],
+        profile=given["profile"],
     ) as segmenter:
         results = segment_files(segmenter, jobs, Path(out), save, effect)
         done = list(_with_progress(results, len(jobs), quiet=quiet))

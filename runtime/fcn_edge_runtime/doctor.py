@@ -18,7 +18,15 @@ from typing import Any
 from fcn_edge_runtime.devices import cores, import_onnxruntime, install_hint, short_name
 from fcn_edge_runtime.errors import FcnEdgeError, ProviderError
 
-__all__ = ["EXTRAS", "Diagnosis", "ProviderState", "diagnose", "probe_model", "start_provider"]
+__all__ = [
+    "EXTRAS",
+    "Diagnosis",
+    "ProviderState",
+    "diagnose",
+    "probe_model",
+    "start_provider",
+    "try_provider",
+]
 
 START_SECONDS = 120
 # Which distributions an extra brings; the exporter's are looked up by name and never imported here.
@@ -171,7 +179,7 @@ def _version(name: str) -> str | None:
 
 def _provider_states(runtime: Any) -> tuple[ProviderState, ...]:
     built_in = runtime.get_available_providers()
-    states = [_started(provider) for provider in built_in]
+    states = [try_provider(provider) for provider in built_in]
     states += [
         ProviderState(
             short_name(provider), provider, False, False, f"not in this onnxruntime: {install_hint(provider)}"
@@ -182,7 +190,7 @@ def _provider_states(runtime: Any) -> tuple[ProviderState, ...]:
     return tuple(states)
 
 
-def _started(provider: str) -> ProviderState:
+def try_provider(provider: str) -> ProviderState:
     """Start a provider in another process, and tell how it went."""
     code = "import sys; from fcn_edge_runtime.doctor import _child; _child(sys.argv[1])"
     try:

@@ -8,6 +8,7 @@
         ├── CheckpointError     exit 1   weights: unsafe, damaged, or not of this network
         ├── ProviderError       exit 4   a device that was asked for is not there or does not start
         ├── VerificationError   exit 3   a verdict, a gate or a self-test that failed
+        ├── ProfileError        exit 1   a profile of `fcn-edge tune`: missing, foreign, or of another model
         └── ArtifactError       exit 1   an export stage failed, or its file cannot be written
 
 Whatever else escapes is a bug of ours: it keeps its traceback and the command line exits with 70.
@@ -24,6 +25,7 @@ __all__ = [
     "FcnEdgeError",
     "InputError",
     "ModelError",
+    "ProfileError",
     "ProviderError",
     "UsageError",
     "VerificationError",
@@ -67,6 +69,10 @@ class VerificationError(FcnEdgeError):
     """A verdict, a gate or a self-test failed: what was computed is not what PyTorch computes."""
 
     exit_code = 3
+
+
+class ProfileError(FcnEdgeError):
+    """A profile that cannot be read, is none, or was made for another model."""
 
 
 class ArtifactError(FcnEdgeError):

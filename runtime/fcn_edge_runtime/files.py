@@ -5,11 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["require_writable", "write_whole"]
+__all__ = ["read_regular", "require_writable", "write_whole"]
+
+
+def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The bytes of a small file. A pipe or a device is refused without opening it, so nothing hangs.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is no regular file, or has more bytes than the limit.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a str may hold what Path refuses
+        raise ValueError("not a regular file")
+    with open(path, "rb") as stream:  # noqa: PTH123 - the same
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"more than {limit} bytes")
+    return data
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -16,6 +16,7 @@ from fcn_edge_runtime.arrays import MAX_PIXELS, as_batch
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import ModelError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.profile import Host, Profile, open_profiled
 from fcn_edge_runtime.segmentation import Segmentation
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session import Session, SessionExtra, open_session
@@ -37,6 +38,9 @@ class Segmenter:
         outputs: which of the file's outputs to compute, `labels` always; None means all of them.
         max_pixels: refuse batches with more pixels, N * H * W, than this.
         extra: rarely needed options of the session.
+        profile: what `fcn-edge tune` wrote for this model, or the path of it: device, threads and options.
+            Made on another machine or with another onnxruntime, it is ignored with a warning. The self-test
+            runs when the model is opened with it.
 
     Attributes:
         card: what the model says about itself.
@@ -44,12 +48,15 @@ class Segmenter:
         session: provider, device, and why it was taken.
         outputs: the outputs that are computed.
         max_pixels: the limit on pixels.
+        profile: the profile that is in use; None without one, or if it was ignored.
 
     Raises:
         ModelError: the file is missing, foreign, damaged, or onnxruntime cannot load it.
         ProviderError: onnxruntime or the device is not there, or does not start.
-        VerificationError: the self-test failed on this device.
-        UsageError: there is no such device or output, or an option is out of range.
+        VerificationError: the self-test failed on this device, or with this profile.
+        ProfileError: the profile cannot be read, or is for another model.
+        UsageError: there is no such device or output, an option is out of range, or options are given that
+            the profile has, too.
     """
 
     card: Card
@@ -64,23 +71,31 @@ class Segmenter:
         outputs: Sequence[str] | None = None,
         max_pixels: int = MAX_PIXELS,
         extra: SessionExtra | None = None,
+        profile: Profile | str | os.PathLike[str] | None = None,
     ) -> None:
         if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
+        if profile is not None and not isinstance(profile, Profile):
+            profile = Profile.load(profile)
         self._recipe: dict[str, Any] = {
             "device": device,
             "threads": threads,
             "outputs": outputs,
             "max_pixels": max_pixels,
             "extra": extra,
+            "profile": profile,
         }
         self._path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - keeps symbolic links as given
         self.max_pixels = max_pixels
         self._process = os.getpid()
         with ModelFile.open(path) as model:
             self.card, self.digest = model.card, model.digest
-            session = open_session(model, device, threads=threads, extra=extra)
-            if session.provider not in model.card.verification.providers:
+            self.profile = None if profile is None else _usable(profile, self.digest, device, threads, extra)
+            if self.profile is None:
+                session = open_session(model, device, threads=threads, extra=extra)
+            else:
+                session = open_profiled(model, self.profile.options)
+            if self.profile is not None or session.provider not in model.card.verification.providers:
                 require_passed(run_selftest(session, model.card, model.golden))
         self.outputs = _wanted(outputs, session.outputs)
         if self.card.precision == "fp16" and session.device == "cpu":
@@ -149,6 +164,27 @@ def _reopened(path: Path, digest: str, recipe: dict[str, Any]) -> Segmenter:
         segmenter.close()
         raise ModelError(f"{path} is no longer the model that was opened (its digest differs): open it anew")
     return segmenter
+
+
+def _usable(
+    profile: Profile, digest: str, device: str, threads: int | None, extra: SessionExtra | None
+) -> Profile | None:
+    """The profile if it was made for this model, here; None, with a warning, if it was made elsewhere."""
+    profile.check_model(digest)
+    named = str(device).strip().lower().removesuffix("executionprovider")
+    if threads is not None or extra is not None or named not in ("auto", profile.options.device.lower()):
+        raise UsageError(
+            f"the profile says {profile.options.device} and {profile.options.threads} threads, and device, "
+            "threads or extra are given, too: give one or the other"
+        )
+    difference = profile.host.difference(Host.here())
+    if difference:
+        warnings.warn(
+            f"the profile is ignored, it was made elsewhere ({difference}): run `fcn-edge tune` here",
+            stacklevel=3,
+        )
+        return None
+    return profile
 
 
 def _wanted(outputs: Sequence[str] | None, offered: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.quiet import captured_output
 
-__all__ = ["Session", "SessionExtra", "open_session"]
+__all__ = ["MAX_THREADS", "OPTIMIZATIONS", "Session", "SessionExtra", "open_session"]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -31,6 +31,7 @@ _OPTIMIZATION = {
     "basic": "ORT_ENABLE_BASIC",
     "none": "ORT_DISABLE_ALL",
 }
+OPTIMIZATIONS = tuple(_OPTIMIZATION)
 # No folder can exist below a device, so no external data is ever found there.
 _EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
 _MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+\.dll)\" which is missing")
@@ -43,7 +44,10 @@ class SessionExtra:
     Attributes:
         optimization: onnxruntime's graph optimisation: "all", "extended", "basic" or "none".
         cpu_arena: keep freed memory for the next frame; False gives it back, at some cost in time.
-        spinning: let idle threads burn their cores between operators: faster alone, slower in company.
+        mem_pattern: plan the memory of a frame once for each size, and take it as one block: for frames that
+            are all of one size.
+        spinning: let idle threads burn their cores between the operators of a frame: faster alone, slower in
+            company. Between frames they sleep.
         tf32: let CUDA multiply with 10-bit mantissas. Results then no longer equal the verified ones.
         profile_prefix: have onnxruntime write what each operator took to a file of which this is how the path
             begins; empty means no. It ends with `raw.end_profiling()`.
@@ -53,6 +57,7 @@ class SessionExtra:
 
     optimization: str = "all"
     cpu_arena: bool = True
+    mem_pattern: bool = False
     spinning: bool = False
     tf32: bool = False
     profile_prefix: str = ""
@@ -229,7 +234,7 @@ class _Recipe:
         )
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
-        options.enable_mem_pattern = False  # a pattern is made for one size, and sizes vary
+        options.enable_mem_pattern = self.extra.mem_pattern
         options.enable_cpu_mem_arena = self.extra.cpu_arena
         options.log_severity_level = 3
         if self.extra.profile_prefix:
@@ -238,6 +243,8 @@ class _Recipe:
         config = {
             "session.intra_op.allow_spinning": str(int(self.extra.spinning)),
             "session.inter_op.allow_spinning": "0",
+            # Left to itself onnxruntime spins on after a frame, for 50 ms and 35 ms of processor time.
+            "session.force_spinning_stop": str(int(self.extra.spinning)),
             "session.model_external_initializers_file_folder_path": _EMPTY_FOLDER,
             **({} if provider == CPU else {"session.record_ep_graph_assignment_info": "1"}),
             **self.extra.config,

@@ -148,12 +148,41 @@ KINDS = {
     "half": {"precision": "fp16"},
     "elsewhere": {"providers": ("CUDAExecutionProvider",)},
 }
+WRONG = {"elsewhere_wrong": KINDS["elsewhere"], "plain_wrong": {}}
+
+
+def make_tied(path):
+    """Write a model whose two scores are one sum in two orders: how they are rounded decides every label."""
+    card = make_card(classes=2)
+    proto = make_proto(card)
+    node = helper.make_node
+    where = next(i for i, n in enumerate(proto.graph.node) if n.op_type == "Conv")
+    before, after = list(proto.graph.node[:where]), list(proto.graph.node[where + 1 :])
+    tied = [
+        node("Conv", ["x", "wide"], ["hidden"], pads=[1, 1, 1, 1]),
+        node("Conv", ["hidden", "ones"], ["one order"]),
+        node("ReduceSum", ["hidden", "axis"], ["another order"], keepdims=1),
+        node("Concat", ["one order", "another order"], ["logits"], axis=1),
+    ]
+    constants = {
+        "wide": np.random.default_rng(3).standard_normal((16, 3, 3, 3)).astype(np.float32),
+        "ones": np.ones((1, 16, 1, 1), np.float32),
+        "axis": np.array([1], np.int64),
+    }
+    kept = [tensor for tensor in proto.graph.initializer if tensor.name != "weight"]
+    proto.graph.ClearField("node")
+    proto.graph.ClearField("initializer")
+    proto.graph.node.extend([*before, *tied, *after])
+    proto.graph.initializer.extend([*kept, *(numpy_helper.from_array(v, k) for k, v in constants.items())])
+    path.write_bytes(finish(proto, card))
 
 
 def build(kind, path):
-    """Write the model of that name. `elsewhere_wrong` has a self-test that no device can pass."""
-    if kind == "elsewhere_wrong":
-        card = make_card(**KINDS["elsewhere"])
+    """Write the model of that name. Those of `_wrong` have a self-test that no device can pass."""
+    if kind == "tied":
+        make_tied(path)
+    elif kind in WRONG:
+        card = make_card(**WRONG[kind])
         proto = make_proto(card)
         golden = make_golden(card, proto)
         labels = golden.cases[0].labels.copy()
@@ -169,5 +198,5 @@ if __name__ == "__main__":
     # For a Python without onnx: make them here, then set FCN_EDGE_TEST_MODELS to the folder.
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*KINDS, "elsewhere_wrong"):
+    for name in (*KINDS, *WRONG, "tied"):
         build(name, folder / f"{name}.onnx")

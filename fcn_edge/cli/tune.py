@@ -1,0 +1,148 @@
+"""`fcn-edge tune`: which session options pay for a model on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fcn_edge.cli.options import (
+    device_option,
+    examples,
+    json_option,
+    model_argument,
+    printable,
+    quiet_option,
+    size_option,
+)
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.tuning import Trial, Tuned
+
+__all__ = ["command"]
+
+
+@click.command(
+    "tune",
+    short_help="Find the session options that pay for MODEL here.",
+    epilog=examples(
+        "fcn-edge tune road.onnx -o road.profile.json",
+        "fcn-edge tune road.onnx --images frames/ --budget 120 -o road.profile.json",
+        "fcn-edge tune road.onnx --size 720x1280 --prefer cpu --max-threads 2 -o road.profile.json",
+        "fcn-edge run road.onnx photos/ -o out --profile road.profile.json",
+    ),
+)
+@model_argument
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), metavar="PROFILE.json", help="The file."
+)
+@click.option("--images", multiple=True, metavar="DIR", help="Frames to time; repeatable.")
+@size_option
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for all of it, give or take a comparison.",
+)
+@click.option(
+    "--max-threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Threads at most.  [default: all cores this process may use]",
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["latency", "cpu"]),
+    default="latency",
+    show_default=True,
+    help="What to lower: the time of a frame, or the processor time of all its threads, which leaves more of "
+    "the cores to others.",
+)
+@device_option
+@json_option
+@quiet_option
+def command(
+    *,
+    model: str,
+    out: Path,
+    images: tuple[str, ...],
+    size: tuple[int, int] | None,
+    budget: float,
+    max_threads: int | None,
+    prefer: str,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Find the session options that pay for MODEL on this machine, and write them to PROFILE.json.
+
+    Device, threads, spinning, graph optimisation, memory arena and memory pattern are tried one at a time,
+    each against the best so far, frame by frame side by side. A change is taken only where it pays beyond the
+    noise and changes no label. The profile is for this model, processor and onnxruntime; it is used by
+    --profile. The head and the precision are in the file: `fcn-edge export --head auto` and
+    `fcn-edge quantize` choose those.
+    """
+    from fcn_edge.tuning import tune_file
+
+    found = tune_file(
+        model,
+        out,
+        images=images,
+        size=size,
+        device=device,
+        budget=budget,
+        max_threads=max_threads,
+        prefer=prefer,
+        listener=_Lines(live=not quiet and sys.stderr.isatty(), shown=not as_json),
+    )
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps({"profile": str(out), "found": asdict(found.profile), **_figures(found)}))
+        return
+    _show(found, out)
+
+
+class _Lines:
+    """What was tried on stdout, what is being timed on one line of a terminal."""
+
+    def __init__(self, *, live: bool, shown: bool) -> None:
+        self._live, self._shown = live, shown
+
+    def timing(self, change: str, share: float) -> None:
+        """The change and how far it is."""
+        filled = round(20 * share)
+        self._line(f"{change:<22} [{'#' * filled}{'.' * (20 - filled)}]")
+
+    def tried(self, trial: Trial) -> None:
+        """What it bought."""
+        self._line("")
+        if self._shown:
+            click.echo(printable(str(trial)))
+
+    def _line(self, text: str) -> None:
+        if self._live:
+            click.echo(f"\r\x1b[2K{text}", err=True, nl=False)
+
+
+def _figures(found: Tuned) -> dict[str, Any]:
+    """Everything but the profile, as plain JSON values."""
+    return {key: value for key, value in asdict(found).items() if key != "profile"}
+
+
+def _show(found: Tuned, out: Path) -> None:
+    options, total = found.profile.options, found.total
+    before = f"{found.milliseconds:.1f} ms a frame, {found.cpu_milliseconds:.1f} ms of processor time"
+    if total is None or not total.taken:
+        click.echo(f"nothing pays here: {before} with the defaults, which {printable(str(out))} holds")
+        return
+    click.echo(
+        f"{printable(str(out))}: {options}; {before} -> {total.milliseconds:.1f} ms, "
+        f"{total.cpu_milliseconds:.1f} ms"
+    )

@@ -1,0 +1,57 @@
+"""Which processor this is, as one line of text: what was measured on one says nothing about another."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+__all__ = ["processor_name"]
+
+# The instructions that decide how fast onnxruntime multiplies. Names alone do not tell: a virtual machine
+# often calls processors of several generations the same.
+_INSTRUCTIONS = (
+    *("avx", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
+    *("asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2"),
+)
+_LONGEST = 200
+
+
+def processor_name() -> str:
+    """Model name and vector instructions, such as "AMD EPYC 7763 64-Core Processor (avx avx2)".
+
+    Where Linux gives no name (most ARM boards), it is the board's name and its cores' part numbers. At most
+    200 printable characters.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return _plain(platform.processor() or platform.machine())
+    return _plain(_described(text, _board(Path("/proc/device-tree/model"))))
+
+
+def _described(cpuinfo: str, board: str) -> str:
+    """The line for the text of /proc/cpuinfo and the name of the board, which may be empty."""
+    found: dict[str, set[str]] = {}
+    for line in cpuinfo.splitlines():
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip().lower(), set()).add(value.strip())
+    names = sorted(found.get("model name", ()))
+    if not names:
+        parts = [f"part {part}" for part in sorted(found.get("cpu part", ()))]
+        names = [board or platform.machine(), *parts]
+    flags = {
+        flag for line in found.get("flags", set()) | found.get("features", set()) for flag in line.split()
+    }
+    fast = [name for name in _INSTRUCTIONS if name in flags]
+    return ", ".join(names) + (f" ({' '.join(fast)})" if fast else "")
+
+
+def _board(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:_LONGEST].strip()

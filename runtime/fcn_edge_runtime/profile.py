@@ -1,0 +1,278 @@
+"""A profile: the session options that `fcn-edge tune` found to pay for one model on one machine.
+
+It stores options, not a model, and only options that cannot change where data comes from or goes to. It is
+bound to the model's SHA-256, the processor and the version of onnxruntime. A profile of another model is an
+error; one made on another machine, or with another onnxruntime, does no harm and is ignored with a warning.
+Whoever uses one runs the model's self-test first. The file is JSON from anywhere: it is read under a size
+limit and validated field by field.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fcn_edge_runtime.devices import cores, import_onnxruntime
+from fcn_edge_runtime.errors import ProfileError
+from fcn_edge_runtime.files import read_regular, write_whole
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.processor import processor_name
+from fcn_edge_runtime.session import MAX_THREADS, OPTIMIZATIONS, Session, SessionExtra, open_session
+
+__all__ = ["Host", "Options", "Profile", "open_profiled"]
+
+SCHEMA = "fcn-edge-profile/1"
+MAX_BYTES = 1 << 16
+MAX_NOTES = 200
+MAX_TEXT = 300
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a profile can choose; the defaults are those of a session without one.
+
+    Attributes:
+        device: a provider by its short name, such as "cpu"; never "auto".
+        threads: threads of one operator on the CPU.
+        spinning: see `SessionExtra`, as the following.
+        optimization: of the graph.
+        cpu_arena: keep freed memory.
+        mem_pattern: plan a frame's memory once for each size.
+    """
+
+    device: str
+    threads: int
+    spinning: bool = SessionExtra.spinning
+    optimization: str = SessionExtra.optimization
+    cpu_arena: bool = SessionExtra.cpu_arena
+    mem_pattern: bool = SessionExtra.mem_pattern
+
+    def __str__(self) -> str:
+        plural = "thread" if self.threads == 1 else "threads"
+        return (
+            f"{self.device}, {self.threads} {plural}, spinning {_on(self.spinning)}, "
+            f"optimisation {self.optimization}, memory arena {_on(self.cpu_arena)}, "
+            f"memory pattern {_on(self.mem_pattern)}"
+        )
+
+    @property
+    def extra(self) -> SessionExtra:
+        """The same as a session takes them, beside device and threads."""
+        return SessionExtra(
+            optimization=self.optimization,
+            cpu_arena=self.cpu_arena,
+            spinning=self.spinning,
+            mem_pattern=self.mem_pattern,
+        )
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a measurement depends on beside the model.
+
+    Attributes:
+        processor: name and vector instructions.
+        cores: that the process may use.
+        onnxruntime: its version.
+    """
+
+    processor: str
+    cores: int
+    onnxruntime: str
+
+    @classmethod
+    def here(cls) -> Host:
+        """This machine, and the installed onnxruntime.
+
+        Raises:
+            ProviderError: onnxruntime is missing.
+        """
+        return cls(processor_name(), cores(), str(import_onnxruntime().__version__))
+
+    def difference(self, other: Host) -> str:
+        """In words, the first thing in which the other one differs; empty if nothing does."""
+        for entry in fields(self):
+            own, its = getattr(self, entry.name), getattr(other, entry.name)
+            if own != its:
+                return f"{entry.name} {own}, here {its}"
+        return ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Options, what they were measured with, and what each of them bought, in words.
+
+    Attributes:
+        model: name of the model, to read.
+        model_sha256: SHA-256 of the whole model file.
+        host: where it was measured.
+        options: what paid.
+        notes: one line for each thing that was tried.
+    """
+
+    model: str
+    model_sha256: str
+    host: Host
+    options: Options
+    notes: tuple[str, ...] = ()
+
+    def check_model(self, digest: str) -> None:
+        """Do nothing where this is the model that was measured.
+
+        Raises:
+            ProfileError: it is another one.
+        """
+        if digest != self.model_sha256:
+            raise ProfileError(
+                f"the profile is for the model {self.model!r} with SHA-256 {self.model_sha256[:16]}..., this "
+                f"one has {digest[:16]}...: run `fcn-edge tune` on this model, or leave the profile out"
+            )
+
+    def to_json(self) -> str:
+        """Indented JSON, for people to read, too."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, ensure_ascii=True) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises:
+            ArtifactError: it cannot be written; what was there before is untouched.
+        """
+        write_whole(path, self.to_json().encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Profile:
+        """Read and validate a file.
+
+        Raises:
+            ProfileError: it is missing, not a regular file, too large, or no profile.
+        """
+        name = os.fspath(path)
+        try:
+            data = read_regular(path, MAX_BYTES)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ProfileError(f"the profile {name!r} cannot be read ({reason})") from None
+        return cls.from_json(data)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Profile:
+        """Validate a profile field by field.
+
+        Raises:
+            ProfileError: it is none; the message names the field, got and expected.
+        """
+        if len(text) > MAX_BYTES:
+            raise ProfileError(f"the profile has {len(text)} bytes, at most {MAX_BYTES} are read")
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ProfileError(f"the profile is no JSON ({error}): run `fcn-edge tune` again") from None
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            _refuse("schema", data.get("schema") if isinstance(data, dict) else data, repr(SCHEMA))
+        _only(data, "", ("schema", *(entry.name for entry in fields(cls))))
+        return cls(
+            model=_text(data, "model"),
+            model_sha256=_digest(data, "model_sha256"),
+            host=_host(data.get("host")),
+            options=_options(data.get("options")),
+            notes=_notes(data.get("notes")),
+        )
+
+
+def _on(wanted: bool) -> str:  # noqa: FBT001 - a word for a truth value
+    return "on" if wanted else "off"
+
+
+def open_profiled(model: ModelFile, options: Options) -> Session:
+    """A session with these options; its `why` says so. Raises what `open_session` raises."""
+    session = open_session(model, options.device, threads=options.threads, extra=options.extra)
+    return replace(session, why="as the profile says")
+
+
+def _refuse(where: str, got: object, expected: str) -> NoReturn:
+    shown = repr(got)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    raise ProfileError(
+        f"the profile's field {where!r} is {shown}, expected {expected}: run `fcn-edge tune` again"
+    )
+
+
+def _only(data: Mapping[str, Any], where: str, known: tuple[str, ...]) -> None:
+    """An option that this release does not know would be ignored in silence: it is refused."""
+    for key in data:
+        if key not in known:
+            _refuse(f"{where}{key}", data[key], f"none but {', '.join(known)}")
+
+
+def _object(data: object, where: str, of: type) -> Mapping[str, Any]:
+    if not isinstance(data, dict):
+        _refuse(where, data, "an object")
+    _only(data, f"{where}.", tuple(entry.name for entry in fields(of)))
+    return data
+
+
+def _host(data: object) -> Host:
+    found = _object(data, "host", Host)
+    return Host(
+        _text(found, "processor", "host."),
+        _whole(found, "cores", "host.", 1 << 20),
+        _text(found, "onnxruntime", "host."),
+    )
+
+
+def _options(data: object) -> Options:
+    found = _object(data, "options", Options)
+    device = _text(found, "device", "options.")
+    if device.strip().lower() == "auto":
+        _refuse("options.device", device, "the device that was measured")
+    optimization = found.get("optimization")
+    if optimization not in OPTIMIZATIONS:
+        _refuse("options.optimization", optimization, f"one of {', '.join(OPTIMIZATIONS)}")
+    return Options(
+        device=device,
+        threads=_whole(found, "threads", "options.", MAX_THREADS),
+        spinning=_boolean(found, "spinning"),
+        optimization=str(optimization),
+        cpu_arena=_boolean(found, "cpu_arena"),
+        mem_pattern=_boolean(found, "mem_pattern"),
+    )
+
+
+def _notes(data: object) -> tuple[str, ...]:
+    if not isinstance(data, list) or len(data) > MAX_NOTES:
+        _refuse("notes", data, f"a list of at most {MAX_NOTES}")
+    return tuple(_text({str(i): note}, str(i), "notes.") for i, note in enumerate(data))
+
+
+def _text(data: Mapping[str, Any], key: str, where: str = "") -> str:
+    """Text that a terminal may be shown."""
+    value = data.get(key)
+    if not isinstance(value, str) or not value.isprintable() or len(value) > MAX_TEXT:
+        _refuse(f"{where}{key}", value, f"printable text of at most {MAX_TEXT} characters")
+    return value
+
+
+def _digest(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+        _refuse(key, value, "64 lower-case hex digits")
+    return value
+
+
+def _whole(data: Mapping[str, Any], key: str, where: str, high: int) -> int:
+    value = data.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
+        _refuse(f"{where}{key}", value, f"a whole number from 1 to {high}")
+    return value
+
+
+def _boolean(data: Mapping[str, Any], key: str) -> bool:
+    value = data.get(key)
+    if not isinstance(value, bool):
+        _refuse(f"options.{key}", value, "true or false")
+    return value
