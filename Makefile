@@ -57,7 +57,7 @@ test-oldest: $(VENV)/.ready $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
 	$(BIN)/python -m tests.runtime.make_models build/oldest/kinds
 	cd build/oldest && ../../$(OLDEST)/bin/python -m pytest -p no:cacheprovider -c /dev/null --rootdir . ../../tests/oldest/check_oldest.py
-	FCN_EDGE_TEST_MODELS=build/oldest/kinds $(OLDEST)/bin/python -m pytest -p no:cacheprovider -q tests/runtime
+	FCN_EDGE_TEST_MODELS=build/oldest/kinds $(OLDEST)/bin/python -m pytest -p no:cacheprovider -q tests/runtime tests/artifacts
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -43,6 +43,9 @@ def check_contract(summary: ModelSummary, card: Card, size: int, name: str = "th
     if summary.opsets.get("") != OPSET:
         got = summary.opsets.get("", "none")
         raise ModelError(f"{name} has ONNX operator set {got}, expected {OPSET}: {_MEND}")
+    foreign = [op for op in summary.op_types if "::" in op]
+    if foreign:
+        raise ModelError(f"{name} has the operator {foreign[0][:80]}, expected ONNX's own alone: {_MEND}")
     if summary.largest_tensor_bytes > _INFLATION * size:
         raise ModelError(
             f"{name} declares a tensor of {summary.largest_tensor_bytes} bytes, the file has {size}: {_MEND}"

@@ -1,70 +1,184 @@
 """Operators that make huge tensors out of nothing, found before onnxruntime runs, or even folds, them.
 
-A file of one kilobyte can say "a tensor of zeros, 50,000 x 40,000". Where the shape stands in the file as a
-constant, it is read here and added up. Shapes that a graph computes from other numbers are not followed: the
-seal tells accidents from exports, and a model by an attacker is a program (see SECURITY.md).
+A file of one kilobyte can say "a tensor of zeros, 50,000 x 40,000", in many ways. What an export never writes
+is refused whole, so that there is nothing to compute here:
+
+- an operator whose inputs are all constants, for an export folds it; but for the few that cannot grow;
+- loops and scans, which have no place in a network of convolutions, and sparse tensors;
+- a size, a repeat, a padding or a stride beyond what one image can need.
+
+Sizes that a graph computes from the image's own are not followed: the seal tells accidents from exports, and
+a model by an attacker is a program (see SECURITY.md).
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.wire import BYTES, VARINT, Walk
 
-__all__ = ["MAX_ELEMENTS", "largest_made"]
+__all__ = ["MAX_ELEMENTS", "MAX_FACTOR", "check_giants"]
 
-# Elements that one operator may make by constants alone: 128 MB of float32.
-MAX_ELEMENTS = 1 << 25
+# Elements that one operator may be told to make by constants: 128 MB of the widest type.
+MAX_ELEMENTS = 1 << 24
+# How often an operator may repeat its input: 64 x 64, twice what a stride of 32 needs in each direction.
+MAX_FACTOR = 1 << 12
 
 _FEW = 64  # shapes, scales and pads have fewer numbers than this
-_FLOAT, _INT64 = 1, 7
-# Operator -> which inputs hold sizes, whose product counts, or pads, of which the largest counts.
-_SIZES = {"ConstantOfShape": (0,), "Expand": (1,), "Tile": (1,), "Resize": (2, 3), "Upsample": (1,)}
+_FLOAT, _INT32, _INT64 = 1, 6, 7
+_LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
+# On constants alone: those that give each element once, with or without another type or shape.
+_KEEP_VALUES = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+_KEEP_COUNT = _KEEP_VALUES | {"DequantizeLinear", "QuantizeLinear", "Transpose"}
+# Operator -> which inputs hold sizes, how often to repeat, or padding.
+_SIZES = {
+    "Expand": (1,),
+    "Resize": (3,),
+    "CenterCropPad": (1,),
+    "MaxUnpool": (2,),
+    "Col2Im": (1,),
+    "AffineGrid": (1,),
+    "DFT": (1,),
+    "STFT": (1, 3),
+    "Range": (0, 1),
+}
+_FACTORS = {"Tile": (1,), "Resize": (2,), "Upsample": (1,), "OneHot": (1,)}
 _PADS = {"Pad": (1,)}
-_RANDOM = frozenset({"RandomNormal", "RandomUniform"})
+# Attribute -> how it is counted, whatever the operator.
+_SIZE_ATTRIBUTES = frozenset({"output_shape", "kernel_shape", "pooled_shape", "shape"})
+_SIDE_ATTRIBUTES = frozenset({"output_height", "output_width"})
+_PAD_ATTRIBUTES = frozenset({"pads", "output_padding"})
+_FACTOR_ATTRIBUTES = frozenset({"strides", "dilations"})
 
 Span = tuple[int, int]
+# The numbers of a constant; None where they are many, or of a type that no size has.
+Values = tuple[float, ...] | None
 
 
 @dataclass
-class _Found:
-    """Small constants by name, and the names that operators take sizes or pads from.
+class _Scope:
+    """A graph inside the file: its constants by name, and the graph around it.
 
-    Initializers are only noted while nodes are read: few of them are sizes, and only those are looked into.
+    Of stored tensors only the place is kept: few of them are sizes, and only those are looked into.
     """
 
-    initializers: list[Span] = field(default_factory=list)
-    constants: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    sizes: list[tuple[str, str]] = field(default_factory=list)
-    pads: list[tuple[str, str]] = field(default_factory=list)
-    made: list[tuple[float, str]] = field(default_factory=list)
+    walk: Walk
+    span: Span
+    outer: _Scope | None = None
+    stored: dict[str, Span] = field(default_factory=dict)
+    constants: dict[str, Values] = field(default_factory=dict)
+
+    def holds(self, name: str) -> bool:
+        here = name in self.constants or name in self.stored
+        return here or (self.outer is not None and self.outer.holds(name))
+
+    def values(self, name: str) -> Values:
+        if name in self.constants:
+            return self.constants[name]
+        if name in self.stored:
+            return _tensor(self.walk, *self.stored[name])
+        return None if self.outer is None else self.outer.values(name)
 
 
-def largest_made(buffer: bytes | memoryview) -> tuple[float, str]:
-    """Find the operator that makes the most elements by constants alone.
+@dataclass
+class _Node:
+    op_type: str = ""
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    attributes: dict[str, Values] = field(default_factory=dict)
+    graphs: list[Span] = field(default_factory=list)
 
-    For `Resize` by scales and `Pad` it is the factor, or the pixels added, that count.
+
+def check_giants(buffer: bytes | memoryview, name: str = "the model") -> None:
+    """Refuse a file with an operator that makes more, by constants, than an export ever asks for.
 
     Args:
         buffer: a serialised ModelProto, which `wire.summarise` has accepted.
+        name: what messages call the file.
 
-    Returns:
-        The number of elements, 0 if there is no such operator, and the operator's type.
+    Raises:
+        ModelError: names the operator and what it would make.
     """
-    found = _Found()
     with memoryview(buffer) as view:
         walk = Walk(view.cast("B"))
-        for number, wire, start, end in walk.fields(0, len(walk.buffer)):
-            if number == 7 and wire == BYTES:
-                _graph(walk, found, start, end)
-        _initializers(walk, found)
-    made = list(found.made)
-    made += [(_product(found.constants.get(name, ())), op_type) for name, op_type in found.sizes]
-    for name, op_type in found.pads:
-        made.append((max((abs(v) for v in found.constants.get(name, ())), default=0), op_type))
-    return max(made, default=(0, ""))
+        scopes = [
+            _Scope(walk, (start, end))
+            for number, wire, start, end in walk.fields(0, len(walk.buffer))
+            if number == 7 and wire == BYTES
+        ]
+        while scopes:
+            scope = scopes.pop()
+            for node in _nodes(scope):
+                reason = _judge(node, scope)
+                if reason:
+                    raise ModelError(f"{name} has an operator {node.op_type[:64]} {reason}: export again")
+                scopes += [_Scope(walk, span, scope) for span in node.graphs]
+
+
+def _judge(node: _Node, scope: _Scope) -> str | None:
+    """What is wrong with a node; None if nothing is. Notes in the scope what it adds to the constants."""
+    if node.op_type in _LOOPS:
+        return "that repeats a part of the graph, which no file of ours does"
+    if node.op_type == "Constant":
+        found = [values for key, values in node.attributes.items() if key.startswith("value")]
+        scope.constants.update(dict.fromkeys(node.outputs, found[0] if found else None))
+        return None
+    if all(scope.holds(name) for name in node.inputs if name):
+        return _on_constants(node, scope)
+    return _on_data(node, scope)
+
+
+def _on_constants(node: _Node, scope: _Scope) -> str | None:
+    values: Values = None
+    if node.op_type == "Concat":
+        parts = [scope.values(name) for name in node.inputs]
+        known = [part for part in parts if part is not None]
+        if len(known) == len(parts) and sum(map(len, known)) <= _FEW:
+            values = sum(known, ())
+    elif node.op_type in _KEEP_COUNT and node.inputs:
+        values = scope.values(node.inputs[0]) if node.op_type in _KEEP_VALUES else None
+        scope.constants.update(dict.fromkeys(node.outputs, values))
+        return None
+    if values is None:
+        return "that computes with constants alone, which an export folds"
+    scope.constants.update(dict.fromkeys(node.outputs, values))
+    return None
+
+
+def _on_data(node: _Node, scope: _Scope) -> str | None:
+    for table, count, limit, what in (
+        (_SIZES, _product, MAX_ELEMENTS, "that makes {:.3g} elements"),
+        (_FACTORS, _product, MAX_FACTOR, "that repeats its input {:.3g} times"),
+        (_PADS, _padded, MAX_ELEMENTS, "that pads by {:.3g} elements"),
+    ):
+        for position in table.get(node.op_type, ()):
+            given = node.inputs[position] if position < len(node.inputs) else ""
+            if not given or not scope.holds(given):
+                continue
+            values = scope.values(given)
+            if values is None:
+                return f"whose size {given[:64]!r} is no short list of whole numbers"
+            if count(values) > limit:
+                return f"{what.format(count(values))}, expected at most {limit}"
+    return _in_attributes(node)
+
+
+def _in_attributes(node: _Node) -> str | None:
+    for key, values in node.attributes.items():
+        limit, made = MAX_ELEMENTS, 0.0
+        if key in _PAD_ATTRIBUTES:
+            made = _padded(values or ())
+        elif key in _SIZE_ATTRIBUTES or key in _SIDE_ATTRIBUTES:
+            made = _product(values or ())
+        elif key in _FACTOR_ATTRIBUTES:
+            limit, made = MAX_FACTOR, _product(values or ())
+        if made > limit:
+            return f"whose {key} make {made:.3g}, expected at most {limit}"
+    return None
 
 
 def _product(values: tuple[float, ...]) -> float:
@@ -72,97 +186,99 @@ def _product(values: tuple[float, ...]) -> float:
     return min(math.prod(max(abs(v), 1) for v in values), 1e30)
 
 
-def _graph(walk: Walk, found: _Found, start: int, end: int) -> None:
-    """Collect from a graph and, without recursion, from the graphs inside it."""
-    graphs: list[Span] = [(start, end)]
-    while graphs:
-        for number, wire, first, last in walk.fields(*graphs.pop()):
-            if wire == BYTES and number == 1:
-                graphs += _node(walk, found, first, last)
-            elif wire == BYTES and number == 5:
-                found.initializers.append((first, last))
+def _padded(pads: tuple[float, ...]) -> float:
+    """The elements of padding, begins then ends, around a single one."""
+    half = len(pads) // 2
+    sides = zip(pads[:half], pads[half:], strict=False)
+    return min(math.prod(1 + abs(begin) + abs(end) for begin, end in sides), 1e30)
 
 
-def _initializers(walk: Walk, found: _Found) -> None:
-    """Read the initializers that an operator takes sizes or pads from."""
-    wanted = {name for name, _ in (*found.sizes, *found.pads)}
-    for span in found.initializers:
-        names = [(a, b) for n, w, a, b in walk.fields(*span) if n == 8 and w == BYTES]
-        name = walk.text(*names[-1]) if names else ""  # of several the last is meant, as protobuf has it
-        if name in wanted:
-            found.constants[name] = _tensor(walk, *span)[1]
-
-
-def _node(walk: Walk, found: _Found, start: int, end: int) -> list[Span]:
-    inputs: list[Span] = []
-    outputs: list[Span] = []
-    attributes: list[Span] = []
-    op_type = ""
-    for number, wire, first, last in walk.fields(start, end):
-        if wire == BYTES and number in {1, 2}:
-            (inputs if number == 1 else outputs).append((first, last))
-        elif wire == BYTES and number == 4:
-            op_type = walk.text(first, last)
+def _nodes(scope: _Scope) -> Iterator[_Node]:
+    """The nodes of a graph in their order, once its stored constants are in the scope."""
+    walk, spans = scope.walk, []
+    for number, wire, first, last in walk.fields(*scope.span):
+        if wire == BYTES and number == 1:
+            spans.append((first, last))
         elif wire == BYTES and number == 5:
-            attributes.append((first, last))
-    for table, wanted in ((_SIZES, found.sizes), (_PADS, found.pads)):
-        names = [walk.text(*inputs[i]) for i in table.get(op_type, ()) if i < len(inputs)]
-        wanted += [(name, op_type) for name in names if name]
-    if op_type == "Constant" or op_type in _RANDOM:
-        read = [_attribute(walk, *span) for span in attributes]
-        values = tuple(number for numbers, _ in read for number in numbers)
-        if op_type in _RANDOM:
-            found.made.append((_product(values), op_type))
-        elif outputs:
-            found.constants[walk.text(*outputs[0])] = values
-        return [span for _, inner in read for span in inner]
-    return [
-        (first, last)
-        for span in attributes
-        for number, wire, first, last in walk.fields(*span)
-        if wire == BYTES and number in {6, 11}
-    ]
+            names = [(a, b) for n, w, a, b in walk.fields(first, last) if n == 8 and w == BYTES]
+            # Of several names the last is meant, as protobuf has it.
+            scope.stored[walk.text(*names[-1]) if names else ""] = (first, last)
+        elif wire == BYTES and number == 15:
+            raise _sparse()
+    return (_node(walk, *span) for span in spans)
 
 
-def _attribute(walk: Walk, start: int, end: int) -> tuple[tuple[float, ...], list[Span]]:
-    """The attribute's few numbers, whether a tensor or a list, and the graphs in it."""
+def _sparse() -> ModelError:
+    return ModelError("the file holds a sparse tensor, which no file of ours does: export again")
+
+
+def _node(walk: Walk, start: int, end: int) -> _Node:
+    node = _Node()
+    for number, wire, first, last in walk.fields(start, end):
+        if wire == BYTES and number == 1:
+            node.inputs.append(walk.text(first, last))
+        elif wire == BYTES and number == 2:
+            node.outputs.append(walk.text(first, last))
+        elif wire == BYTES and number == 4:
+            node.op_type = walk.text(first, last)
+        elif wire == BYTES and number == 5:
+            name, values, graphs = _attribute(walk, first, last)
+            node.attributes[name] = values
+            node.graphs += graphs
+    return node
+
+
+def _attribute(walk: Walk, start: int, end: int) -> tuple[str, Values, list[Span]]:
+    """The attribute's name, its few numbers, whether one, a list or a tensor, and the graphs in it."""
+    name = ""
     values: list[float] = []
+    tensor: Values = ()
     graphs: list[Span] = []
     for number, wire, first, last in walk.fields(start, end):
-        if wire == BYTES and number == 5:
-            values += _tensor(walk, first, last)[1]
-        elif number == 8 and len(values) < _FEW:
-            values += [_signed(v) for v in walk.packed(wire, first, last)][:_FEW]
+        if wire == BYTES and number == 1:
+            name = walk.text(first, last)
+        elif wire == BYTES and number == 5:
+            tensor = _tensor(walk, first, last)
+        elif number == 3 and wire == VARINT:
+            values.append(_signed(first))
+        elif number == 8 and len(values) <= _FEW and (wire == VARINT or last - first <= 10 * _FEW):
+            values += [_signed(v) for v in walk.packed(wire, first, last)]
         elif wire == BYTES and number in {6, 11}:
             graphs.append((first, last))
-    return tuple(values[:_FEW]), graphs
+        elif wire == BYTES and number in {22, 23}:
+            raise _sparse()
+    numbers = tuple(values) or tensor
+    return name, numbers if numbers is None or len(numbers) <= _FEW else None, graphs
 
 
-def _tensor(walk: Walk, start: int, end: int) -> tuple[str, tuple[float, ...]]:
-    """Name and values of a tensor of few int64 or float32 numbers; no values for any other."""
-    name, elem_type = "", 0
+def _tensor(walk: Walk, start: int, end: int) -> Values:
+    """The values of a tensor of few int64, int32 or float32 numbers; None for any other."""
+    elem_type = 0
     raw = b""
+    many = False
     ints: list[float] = []
     floats: list[float] = []
     for number, wire, first, last in walk.fields(start, end):
         if number == 2 and wire == VARINT:
             elem_type = first
-        elif number == 8 and wire == BYTES:
-            name = walk.text(first, last)
-        elif number == 9 and wire == BYTES and last - first <= 8 * _FEW:
+        elif number in {4, 5, 7, 9} and wire == BYTES and last - first > 10 * _FEW:
+            many = True
+        elif number == 9 and wire == BYTES:
             raw = bytes(walk.buffer[first:last])
-        elif number == 7 and len(ints) < _FEW and (wire == VARINT or last - first <= 10 * _FEW):
+        elif number in {5, 7} and len(ints) <= _FEW:
             ints += [_signed(v) for v in walk.packed(wire, first, last)]
-        elif number == 4 and wire == BYTES and last - first <= 4 * _FEW:
-            floats += struct.unpack(
-                f"<{(last - first) // 4}f", walk.buffer[first : last - (last - first) % 4]
-            )
-    if elem_type == _INT64:
-        return name, tuple(ints or struct.unpack(f"<{len(raw) // 8}q", raw[: len(raw) // 8 * 8]))
-    if elem_type == _FLOAT:
-        values = floats or struct.unpack(f"<{len(raw) // 4}f", raw[: len(raw) // 4 * 4])
-        return name, tuple(v for v in values if math.isfinite(v))
-    return name, ()
+        elif number == 4 and wire == BYTES:
+            floats += _unpacked("f", bytes(walk.buffer[first:last]))
+    letter = {_FLOAT: "f", _INT32: "i", _INT64: "q"}.get(elem_type)
+    values = ints or floats or (_unpacked(letter, raw) if letter else [])
+    if many or letter is None or len(values) > _FEW:
+        return None
+    return tuple(v for v in values if math.isfinite(v))
+
+
+def _unpacked(letter: str, raw: bytes) -> list[float]:
+    count = len(raw) // struct.calcsize(f"<{letter}")
+    return list(struct.unpack_from(f"<{count}{letter}", raw))
 
 
 def _signed(value: int) -> int:

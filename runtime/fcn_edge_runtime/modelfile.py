@@ -21,7 +21,7 @@ from typing import BinaryIO
 from fcn_edge_runtime.card import CARD_KEY, Card
 from fcn_edge_runtime.contract import check_contract
 from fcn_edge_runtime.errors import ModelError
-from fcn_edge_runtime.giants import MAX_ELEMENTS, largest_made
+from fcn_edge_runtime.giants import check_giants
 from fcn_edge_runtime.seal import SEAL_LENGTH, check_seal
 from fcn_edge_runtime.selftest import GOLDEN_KEY, Golden
 from fcn_edge_runtime.wire import ModelSummary, summarise
@@ -174,10 +174,5 @@ def _judge(file: BinaryIO, size: int, name: str) -> tuple[ModelSummary, Card, Go
     golden = Golden.from_json(summary.metadata[GOLDEN_KEY])
     golden.check_card(card)
     check_contract(summary, card, size, name)
-    made, operator = largest_made(data)
-    if made > MAX_ELEMENTS:
-        raise ModelError(
-            f"{name} has an operator {operator} that makes {made:.3g} elements of constants alone, "
-            f"expected at most {MAX_ELEMENTS}: export again"
-        )
+    check_giants(data, name)
     return summary, card, golden

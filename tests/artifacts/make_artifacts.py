@@ -1,0 +1,166 @@
+"""Make the artifacts of a release: small files of every kind we write, and what they must decide forever.
+
+    python -m tests.artifacts.make_artifacts 0.2.0
+
+writes `VERSION-KIND.onnx` and `VERSION.json` beside this script, and refuses to overwrite a set. Until
+a version is released its set may be made anew: remove it first.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+import fcn_edge
+from fcn_edge_export import export
+from fcn_edge_export.graft import with_logits_output
+from fcn_edge_export.names import SCORES
+from fcn_edge_export.quantize import quantize
+from fcn_edge_runtime import Card, Segmenter
+from fcn_edge_runtime.card import InputSpec
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.pattern import image_digest, pattern
+from fcn_edge_runtime.session import open_session
+from tests.export.parents import frames, write_parent
+
+HERE = Path(__file__).parent
+SIZES = ((1, 75, 101), (2, 40, 33), (1, 1, 1))
+SEED = 3
+
+
+class Halving(nn.Module):
+    """Takes even sizes alone, so that the file has to pad and crop."""
+
+    def __init__(self, classes: int, channels: int = 3) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(channels, 8, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(8, classes, 2, stride=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.up(torch.relu(self.down(x)))
+
+
+class Pooling(nn.Module):
+    """Adds what a 3 x 3 grid of the whole image says, which is pooled in the graph at any size."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 8, 3, padding=1)
+        self.grid = nn.Conv2d(8, classes, 1)
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.features(x))
+        grid = self.grid(nn.functional.adaptive_avg_pool2d(x, 3))
+        grid = nn.functional.interpolate(grid, x.shape[-2:], mode="bilinear", align_corners=False)
+        return self.head(x) + grid
+
+
+def _lively(net: nn.Module) -> nn.Module:
+    """The network with larger weights and no biases, so that several classes win."""
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.normal_(parameter, std=0.3)
+    return net
+
+
+def _exported(net: nn.Module, spec: InputSpec, *outputs: str) -> Callable[[Path], object]:
+    return lambda path: export(
+        _lively(net).eval(), Card(path.stem, (), spec), path, outputs=outputs or ("labels",), trained=False
+    )
+
+
+def _int8(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        parent = write_parent(Path(folder) / "parent.onnx", ("labels", "confidence"))
+        quantize(parent, path, lambda _: frames(12), allow_slower=True)
+
+
+def kinds() -> dict[str, Callable[[Path], object]]:
+    """What is made, by name: each writes its file at the path it is given."""
+    torch.manual_seed(0)
+    rgb = InputSpec.default(3)
+    every = ("labels", "confidence", "probabilities", "logits")
+    return {
+        "float": _exported(fcn_edge.build("fcn_tiny", num_classes=5, width=16), rgb, *every),
+        "padded": _exported(Halving(4), rgb, "labels", "confidence"),
+        "pooled": _exported(Pooling(3), rgb),
+        "binary": _exported(Halving(1), rgb, "labels", "confidence", "probabilities"),
+        "uint16": _exported(Halving(6, 1), InputSpec.default(1, "uint16")),
+        "float32-input": _exported(Halving(3, 5), InputSpec.default(5, "float32")),
+        "300-classes": _exported(Halving(300), rgb),
+        "sparse": lambda path: write_parent(path, sparse=True),
+        "int8": _int8,
+    }
+
+
+def _margin(path: Path, image: np.ndarray) -> tuple[np.ndarray, float]:
+    """How far the decision at each pixel is from another one, (N, H, W), and the scores' amplitude."""
+    logits = open_session(with_logits_output(onnx.load(path)), "cpu").run(image, [SCORES])[SCORES]
+    if logits.shape[1] == 1:
+        return np.abs(logits[:, 0]), float(np.abs(logits).max())
+    ranked = np.sort(logits, axis=1)
+    return ranked[:, -1] - ranked[:, -2], float(np.abs(logits - logits.mean(axis=1, keepdims=True)).max())
+
+
+def _record(path: Path) -> dict[str, object]:
+    """The file's digest, and for each input which pixels are too close to call and what the others are."""
+    with ModelFile.open(path) as model:
+        tau, digest = model.golden.tau, model.digest
+    cases = []
+    with Segmenter(path, "cpu") as segmenter:
+        card = segmenter.card
+        for batch, height, width in SIZES:
+            image = pattern(batch, height, width, card.input.channels, SEED, card.input)
+            margin, amplitude = _margin(path, image)
+            undecided = margin <= 2 * tau * amplitude
+            labels = segmenter(image).labels.copy()
+            labels[undecided] = card.unlabelled
+            packed = base64.b64encode(zlib.compress(np.packbits(undecided).tobytes(), 9)).decode()
+            cases.append(
+                {
+                    "size": [batch, height, width],
+                    "seed": SEED,
+                    "input_sha256": image_digest(image),
+                    "undecided": packed,
+                    "labels_sha256": image_digest(labels),
+                    "distinct": len(np.unique(labels[~undecided])),
+                    "decided": int((~undecided).sum()),
+                }
+            )
+    return {"file": path.name, "sha256": digest, "cases": cases}
+
+
+def main(version: str) -> None:
+    """Make the set of a version, unless there is one."""
+    there = sorted(HERE.glob(f"{version}[-.]*"))
+    if there:
+        sys.exit(
+            f"{there[0].name} is there: what was released is kept as it is; remove an unreleased set first"
+        )
+    records = []
+    with tempfile.TemporaryDirectory(dir=HERE) as folder:
+        for name, make in kinds().items():
+            path = Path(folder) / f"{version}-{name}.onnx"
+            make(path)
+            records.append(_record(path))
+            print(f"{path.name}: {path.stat().st_size / 1000:.1f} KB, {records[-1]['cases'][0]}"[:150])
+        for path in Path(folder).glob("*.onnx"):
+            path.rename(HERE / path.name)
+    (HERE / f"{version}.json").write_text(json.dumps({"version": version, "files": records}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
