@@ -31,6 +31,7 @@ COMMANDS = (
     "selftest",
     "run",
     "evaluate",
+    "bench",
     "tune",
     "inspect",
     "doctor",

@@ -31,6 +31,7 @@ class ColdStart:
         total_ms: the sum of the last three: what the program takes to its first mask.
         bare_ms: the same of the bare session.
         ratio: total over bare, of starts side by side.
+        cpu_ratio: the same of processor time, which holds on a busy machine, too.
         peak_bytes: the most memory a start with its first frames held; None where the system does not tell.
         bare_peak_bytes: the same of the bare session.
     """
@@ -42,6 +43,7 @@ class ColdStart:
     total_ms: float
     bare_ms: float
     ratio: Ratio
+    cpu_ratio: Ratio
     peak_bytes: int | None
     bare_peak_bytes: int | None
 
@@ -78,6 +80,7 @@ def cold_start(
         total,
         1000 * float(np.median(other)),
         ratio_of(own, other),
+        ratio_of(np.array([run.cpu for run in ours]), np.array([run.cpu for run in bare])),
         _peak(ours),
         _peak(bare),
     )

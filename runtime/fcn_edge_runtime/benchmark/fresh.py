@@ -19,8 +19,9 @@ from fcn_edge_runtime.errors import ModelError
 __all__ = ["FreshRun", "Job", "run_fresh"]
 
 _CODE = (
-    "import sys, time; begun = time.perf_counter(); sys.path[:] = sys.argv[2].split(chr(0x1f)); "
-    "from fcn_edge_runtime.benchmark.child import main; main(begun, sys.argv[1])"
+    "import sys, time; begun, busy = time.perf_counter(), time.process_time(); "
+    "sys.path[:] = sys.argv[2].split(chr(0x1f)); "
+    "from fcn_edge_runtime.benchmark.child import main; main(begun, busy, sys.argv[1])"
 )
 
 
@@ -56,6 +57,7 @@ class FreshRun:
         imported: numpy, onnxruntime and, unless bare, this package.
         load: the file, judged (unless bare) and made into a session.
         first: the first frame.
+        cpu: processor time of all three.
         frames: each of those after it.
         peak_bytes: the most memory it held; None where the system does not tell.
     """
@@ -64,6 +66,7 @@ class FreshRun:
     imported: float
     load: float
     first: float
+    cpu: float
     frames: tuple[float, ...]
     peak_bytes: int | None
 
@@ -99,6 +102,7 @@ def run_fresh(job: Job, frame: np.ndarray) -> FreshRun:
         found["import"],
         found["load"],
         found["first"],
+        found["cpu"],
         tuple(found["frames"]),
         found["peak"],
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +18,7 @@ class Machine:
     """What figures depend on besides the model.
 
     Attributes:
-        cpu: the processor's name.
+        cpu: the processor's name and its vector instructions.
         cores: that this process may use.
         system: the operating system and its machine type.
         python, numpy, onnxruntime: versions.
@@ -47,7 +46,7 @@ def this_machine() -> Machine:
     except (AttributeError, OSError):  # not on Windows
         load = None
     return Machine(
-        _cpu(),
+        processor_name(),
         cores(),
         f"{platform.system()} {platform.machine()}",
         platform.python_version(),
@@ -55,14 +54,3 @@ def this_machine() -> Machine:
         str(import_onnxruntime().__version__),
         load,
     )
-
-
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in {"model name", "Model", "Hardware"} and value.strip():
-                return " ".join(value.split())
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -38,7 +38,8 @@ OVERHEAD_SIZE = (240, 320)
 MOST_ROUNDS = 100_000
 BLOCK_SECONDS = 1.0  # at most; a model gets four blocks or more
 
-# Told the phase that runs now, and which share of it is done, 0..1.
+# Told the phase that runs now ("frames", or "start: road.onnx" where it is one model's), and which share of
+# it is done, 0..1.
 Watch = Callable[[str, float], None]
 
 
@@ -240,7 +241,7 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
     spec, share = segmenter.card.input, options.seconds / 4
 
     def phase(name: str) -> Callable[[float], None]:
-        return lambda done: watch(f"{name} of {one.name}", done)
+        return lambda done: watch(f"{name}: {one.name}", done)
 
     job = one.job()
     small = [max(side, segmenter.card.geometry.smallest_size) for side in OVERHEAD_SIZE]
@@ -253,7 +254,7 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
         provider=session.provider,
         threads=session.threads,
         size=(height, width),
-        cold=cold_start(job, one.frames[0], options.seconds, phase("cold start")),
+        cold=cold_start(job, one.frames[0], options.seconds, phase("start")),
         latency=timing.latency,
         frames_per_second=timing.frames_per_second,
         cpu_seconds=timing.cpu_seconds,

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
+from fcn_edge.bench_plots import write_plot
+from fcn_edge.bench_table import lines
 from fcn_edge_runtime.benchmark.operators import profile_model
+from fcn_edge_runtime.benchmark.run import Options, benchmark
 from fcn_edge_runtime.benchmark.stages import stages_of
+from fcn_edge_runtime.benchmark.sweep import SweepPoint
 from tests.export.parents import blocks, write_parent
 
 
@@ -47,3 +53,21 @@ def test_a_profile_shows_time_in_each_stage(tmp_path):
     assert min(found.shares.values()) > 0
     stage_of = {node.name: node.stage for node in found.nodes}
     assert {"head", "network"} <= set(stage_of.values())
+
+
+def test_sizes_are_drawn_on_top_of_the_other_figures(tmp_path):
+    path = write_parent(tmp_path / "a.onnx")
+    found = benchmark([str(path)], Options(size=(48, 64), threads=1, device="cpu", seconds=0.1))
+    points = (
+        SweepPoint(240, 320, 10.0, 12.0, 80_000_000, 9),
+        SweepPoint(480, 640, 40.0, 50.0, None, 9),
+        SweepPoint(2160, 3840, skipped="would take about 9.0 GB, 1.0 GB are left"),
+    )
+    swept = replace(found, models=(replace(found.models[0], name="a $1 $2.onnx", sweep=points),))
+    write_plot(tmp_path / "without.png", found)
+    write_plot(tmp_path / "with.png", swept)
+    heights = [Image.open(tmp_path / name).height for name in ("without.png", "with.png")]
+    assert heights[1] > 1.5 * heights[0]
+    shown = "\n".join(lines(swept))
+    assert "480x640               40.0        50.0       unknown" in shown
+    assert "2160x3840   not measured: would take about 9.0 GB" in shown

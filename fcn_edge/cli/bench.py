@@ -1,0 +1,143 @@
+"""fcn-edge bench: what models cost on this machine, one or several side by side."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fcn_edge.cli.options import (
+    device_option,
+    examples,
+    json_option,
+    printable,
+    quiet_option,
+    size_option,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["command"]
+
+
+@click.command(
+    "bench",
+    short_help="Measure MODELs on this machine: start, frames, memory, processor, operators.",
+    epilog=examples(
+        "fcn-edge bench road.onnx",
+        "fcn-edge bench road.onnx road.int8.onnx --size 480x640 --plot bench.png",
+        "fcn-edge bench road.onnx --images drive/ --rate 15 --seconds 60",
+        "fcn-edge bench road.onnx --sweep --plot sizes.png --json > bench.json",
+    ),
+)
+@click.argument("models", metavar="MODEL.onnx...", nargs=-1, required=True)
+@size_option
+@click.option(
+    "--images",
+    multiple=True,
+    metavar="DIR",
+    help="Measure on the first 16 of these pictures; repeatable.  [default: computed pictures]",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 1000),
+    metavar="HZ",
+    help="Send frames as a camera does, so many a second, and count those that are not done before the next.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 3600),
+    default=5.0,
+    show_default=True,
+    metavar="S",
+    help="For timing the frames of each model; all other parts together take about twice that.",
+)
+@click.option(
+    "--sweep",
+    is_flag=True,
+    help="Go through sizes from 320x240 to 3840x2160, too, each in a process of its own.",
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the figures (matplotlib)."
+)
+@device_option
+@threads_option
+@json_option
+@quiet_option
+def command(
+    *,
+    models: tuple[str, ...],
+    size: tuple[int, int] | None,
+    images: tuple[str, ...],
+    rate: float | None,
+    seconds: float,
+    sweep: bool,
+    plot: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure MODELs on this machine, frame in to labels out.
+
+    Cold start in fresh processes, beside a bare onnxruntime session; percentiles of the time of a frame;
+    processor time and peak memory; what spinning threads would cost; where onnxruntime spends the time.
+    Several models run by turns and are compared with the first as ratios, which hold on a busy machine.
+    What each figure means is in docs/performance.md.
+    """
+    from fcn_edge.bench_table import lines
+    from fcn_edge_runtime.benchmark.run import Options, benchmark
+
+    if plot is not None:
+        from fcn_edge.bench_plots import require_plot
+
+        require_plot(plot)
+    report = benchmark(
+        models,
+        Options(size, images, rate, threads, device, seconds, sweep),
+        _progress(quiet=quiet),
+    )
+    if report.machine.busy:
+        click.echo(
+            f"warning: {report.machine.load:.1f} programs wanted the {report.machine.cores} cores when this "
+            "began: times are longer than on a quiet machine, ratios hold",
+            err=True,
+        )
+    if plot is not None:
+        from fcn_edge.bench_plots import write_plot
+
+        write_plot(plot, report)
+        click.echo(f"wrote {plot}", err=True)
+    if as_json:
+        click.echo(json.dumps(report.to_dict()))
+        return
+    for line in lines(report):
+        click.echo(printable(line))
+
+
+def _progress(*, quiet: bool) -> Callable[[str, float], None]:
+    """Show phases as an export shows its stages: a line each, on a terminal with a bar."""
+    from fcn_edge.cli.progress import StageLines
+    from fcn_edge_export.progress import Stage
+
+    shown = StageLines(quiet=quiet)
+    begun: dict[str, float] = {}
+    ended: set[str] = set()
+
+    def watch(phase: str, share: float) -> None:
+        name, _, model = phase.partition(": ")
+        if phase not in begun:
+            begun[phase] = time.perf_counter()
+            shown.started(name)
+        if phase not in ended:
+            shown.step(round(100 * share), 100)
+        if share >= 1 and phase not in ended:
+            ended.add(phase)
+            shown.finished(Stage(name, time.perf_counter() - begun[phase], printable(model)))
+
+    return watch

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+QUICK = ("--device", "cpu", "--threads", 2, "--seconds", 0.2)
+
+
+def test_two_models_are_measured_compared_and_drawn(fcn_edge, model_path, photos, tmp_path):
+    models = (model_path("plain"), model_path("grey"))
+    done = fcn_edge("bench", *models, *QUICK, "--images", photos, "--rate", 50, "--plot", "out/bench.png")
+    assert done.returncode == 0, done.stderr
+    assert "plain.onnx" in done.stdout
+    for row in ("cold start, ms", "over bare onnxruntime", "p99", "deadlines missed", "peak memory, MB"):
+        assert row in done.stdout
+    assert "grey.onnx takes" in done.stdout
+    assert "1 pictures of 48x64, 50 a second" in done.stdout
+    assert "  head  " in done.stdout
+    assert min(Image.open(tmp_path / "out" / "bench.png").size) > 300
+    for phase in ("camera", "start", "spinning", "overhead", "operators"):
+        assert f"\n{phase} " in f"\n{done.stderr}"
+
+
+def test_json_is_one_object_and_quiet_is_quiet(fcn_edge, model_path):
+    done = fcn_edge("bench", model_path("plain"), *QUICK, "--size", "30x40", "--json", "-q")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["schema"] == "fcn-edge-bench/1"
+    model = found["models"][0]
+    assert model["size"] == [30, 40]
+    assert set(model["profile"]["shares"]) == {"before", "network", "head"}
+    assert model["cold"]["ratio"]["rounds"] >= 3
+    assert all(line.startswith("warning: ") for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["none.onnx"], 1, "there is no model file none.onnx"),
+        (["broken.onnx"], 1, "broken.onnx is not sealed"),
+        ([], 2, "MODEL.onnx"),
+        (["GOOD", "--size", "480"], 2, "expected HEIGHTxWIDTH such as 480x640"),
+        (["GOOD", "--size", "0x5"], 2, "expected HEIGHTxWIDTH"),
+        (["GOOD", "--size", "10x10"], 1, "expected at least 40 each way"),
+        (["GOOD", "--size", "90000x90000"], 1, "expected at most"),
+        (["GOOD", "--images", "empty"], 1, "no pictures in empty"),
+        (["GOOD", "--images", "nowhere"], 1, "there is no image or folder nowhere"),
+        (["GOOD", "--rate", "0"], 2, "'--rate'"),
+        (["GOOD", "--seconds", "-1"], 2, "'--seconds'"),
+        (["GOOD", "--device", "abacus"], 2, "there is no device 'abacus'"),
+        (["GOOD", "--plot", "bench.jpg"], 2, "expected a name that ends in .png"),
+    ],
+)
+def test_what_is_wrong_is_one_line_before_anything_is_measured(
+    fcn_edge, model_path, tmp_path, args, code, says
+):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.onnx").write_bytes(b"no model, but more than a seal's worth of bytes" * 9)
+    done = fcn_edge("bench", *[model_path("large") if arg == "GOOD" else arg for arg in args])
+    assert done.returncode == code
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
