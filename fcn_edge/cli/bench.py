@@ -27,7 +27,7 @@ __all__ = ["command"]
 
 @click.command(
     "bench",
-    short_help="Measure MODELs on this machine: start, frames, memory, processor, operators.",
+    short_help="Measure what MODELs cost here, one or side by side.",
     epilog=examples(
         "fcn-edge bench road.onnx",
         "fcn-edge bench road.onnx road.int8.onnx --size 480x640 --plot bench.png",

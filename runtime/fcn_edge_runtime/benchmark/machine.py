@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fcn_edge_runtime.devices import cores, import_onnxruntime
+from fcn_edge_runtime.processor import processor_name
 
 __all__ = ["Machine", "this_machine"]
 
