@@ -1,0 +1,1 @@
+"""Benchmarks that compare with other software. Nothing here is installed."""

@@ -1,0 +1,124 @@
+"""OpenVINO by its own guides: all in the graph, fixed shape, latency hint, shared memory.
+
+int8 is NNCF's post-training quantisation. On processors without VNNI its overflow fix is on, as its
+guide for those says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.contract import Frame, Labels, Materials, NotOffered, Prepare, Prepared
+from benchmarks.peers.engines.ours import FILES
+
+__all__ = ["VARIANTS"]
+
+
+def _float32(materials: Materials) -> Prepared:
+    return _compiled(materials, _network(materials), "f32", "")
+
+
+def _bfloat16(materials: Materials) -> Prepared:
+    import openvino as ov
+
+    if "BF16" not in (can := ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
+        raise NotOffered(f"OpenVINO offers no bf16 on this CPU, only {', '.join(can)}")
+    return _compiled(materials, _network(materials), "bf16", "")
+
+
+def _float16(materials: Materials) -> Prepared:
+    import openvino as ov
+
+    if "FP16" not in (can := ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
+        raise NotOffered(f"OpenVINO offers no fp16 on this CPU, only {', '.join(can)}")
+    return _compiled(materials, _network(materials), "f16", "")
+
+
+def _int8(materials: Materials) -> Prepared:
+    import nncf
+
+    frames = materials.calibration()
+    fix = nncf.OverflowFix.DISABLE if _has_vnni() else nncf.OverflowFix.ENABLE
+    quantised = nncf.quantize(
+        _network(materials),
+        nncf.Dataset([frame[None] for frame in frames]),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(frames),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
+    )
+    return _compiled(materials, quantised, "f32", f", NNCF {nncf.__version__} mixed preset")
+
+
+def _qdq(materials: Materials) -> Prepared:
+    import openvino as ov
+
+    name = FILES["int8"]
+    if name in materials.refused:
+        raise NotOffered(materials.refused[name])
+    model = ov.Core().read_model(materials.shared / name)
+    model.reshape([1, materials.height, materials.width, 3])
+    return _run(materials, model, "f32", "our QDQ file as it is, latency hint")
+
+
+def _network(materials: Materials) -> Any:
+    """The network with normalisation in the graph: uint8 [1, H, W, 3] to logits."""
+    import openvino as ov
+
+    steps = ov.preprocess.PrePostProcessor(ov.Core().read_model(materials.onnx))
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    steps.input().model().set_layout(ov.Layout("NCHW"))
+    mean, std = list(materials.mean), list(materials.std)
+    steps.input().preprocess().convert_element_type(ov.Type.f32).scale(255.0).mean(mean).scale(std)
+    return steps.build()
+
+
+def _compiled(materials: Materials, model: Any, precision: str, how: str) -> Prepared:
+    import openvino as ov
+    from openvino import opset15 as ops
+
+    logits = model.output(0).get_node().input_value(0)
+    best = ops.topk(logits, np.int32(1), 1, "max", "none", index_element_type="i32")
+    labels = ops.convert(ops.squeeze(best.output(1), ops.constant(np.array([1]))), "u8")
+    whole = ov.Model([ops.result(labels)], model.get_parameters(), "whole")
+    return _run(materials, whole, precision, f"normalisation and argmax in the graph, latency hint{how}")
+
+
+def _run(materials: Materials, model: Any, precision: str, how: str) -> Prepared:
+    import openvino as ov
+
+    compiled = ov.Core().compile_model(
+        model,
+        "CPU",
+        {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": materials.threads,
+            "INFERENCE_PRECISION_HINT": precision,
+        },
+    )
+    request = compiled.create_infer_request()
+
+    def label(frame: Frame) -> Labels:
+        labels: Labels = request.infer(frame[None], share_inputs=True, share_outputs=True)[0][0]
+        return labels
+
+    return Prepared(label, how, {"openvino": ov.__version__})
+
+
+def _has_vnni() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return False
+    return "_vnni" in flags or "asimddp" in flags
+
+
+VARIANTS: dict[str, Prepare] = {
+    "fp32": _float32,
+    "bf16": _bfloat16,
+    "fp16": _float16,
+    "int8": _int8,
+    "int8 from our file": _qdq,
+}
