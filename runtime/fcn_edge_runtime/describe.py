@@ -16,7 +16,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
     """Everything that is known about an open model without running it, as plain JSON values."""
     summary, golden = model.summary, model.golden
     return {
-        "path": str(model.path),
+        "path": model.path,
         "sha256": model.digest,
         "bytes": model.size,
         "ir_version": summary.ir_version,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fcn_edge_runtime.errors import ProviderError, UsageError
@@ -79,18 +78,18 @@ def cores() -> int:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         allowed = os.cpu_count() or 1
-    quota = _cgroup_quota(Path("/sys/fs/cgroup"))
+    quota = _cgroup_quota("/sys/fs/cgroup")
     return max(1, allowed if quota is None else min(allowed, int(quota)))
 
 
-def _cgroup_quota(root: Path) -> float | None:
+def _cgroup_quota(root: str | os.PathLike[str]) -> float | None:
     """Cores granted by the control group, version 2 or 1; None if unlimited or unknown."""
     try:
-        quota, period = (root / "cpu.max").read_text().split()
+        quota, period = _text(root, "cpu.max").split()
     except (OSError, ValueError):
         try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text()
+            quota = _text(root, "cpu", "cpu.cfs_quota_us")
+            period = _text(root, "cpu", "cpu.cfs_period_us")
         except OSError:
             return None
     try:
@@ -98,3 +97,9 @@ def _cgroup_quota(root: Path) -> float | None:
     except (ValueError, ZeroDivisionError):  # "max": no limit
         return None
     return granted if granted > 0 else None
+
+
+def _text(root: str | os.PathLike[str], *parts: str) -> str:
+    # Not pathlib: importing it is a good part of what a start costs beyond onnxruntime's own.
+    with open(os.path.join(root, *parts), encoding="utf-8") as file:  # noqa: PTH118, PTH123 - see above
+        return file.read()

@@ -14,7 +14,6 @@ import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
@@ -37,7 +36,7 @@ class ModelFile:
     """A model that was found to be ours, whole, and by the contract.
 
     Attributes:
-        path: the path it was opened by.
+        path: the path it was opened by, as it was given.
         digest: the SHA-256 of the whole file, as `sha256sum` prints it.
         size: its bytes.
         summary: what it declares: tensors, operators, versions.
@@ -45,7 +44,7 @@ class ModelFile:
         golden: its self-test.
     """
 
-    path: Path
+    path: str
     digest: str
     size: int
     summary: ModelSummary
@@ -69,7 +68,7 @@ class ModelFile:
             _require_size(name, size)
             digest = check_seal(file, name)
             summary, card, golden = _judge(file, size, name)
-            model = cls(Path(name), digest, size, summary, card, golden, file, state)
+            model = cls(name, digest, size, summary, card, golden, file, state)
             model.check_unchanged()
         except OSError as error:
             file.close()

@@ -6,9 +6,8 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +15,16 @@ from fcn_edge_runtime.arrays import MAX_PIXELS, as_batch
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import ModelError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.profile import Host, Profile, open_profiled
 from fcn_edge_runtime.segmentation import Segmentation
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session import Session, SessionExtra, open_session
 
+if TYPE_CHECKING:
+    from fcn_edge_runtime.profile import Profile
+
 __all__ = ["Segmenter"]
+
+# What a start does not always need, profiles and pathlib, is imported where it is: see docs/performance.md.
 
 
 class Segmenter:
@@ -75,8 +78,10 @@ class Segmenter:
     ) -> None:
         if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
-        if profile is not None and not isinstance(profile, Profile):
-            profile = Profile.load(profile)
+        if profile is not None:
+            from fcn_edge_runtime.profile import Profile, open_profiled
+
+            profile = profile if isinstance(profile, Profile) else Profile.load(profile)
         self._recipe: dict[str, Any] = {
             "device": device,
             "threads": threads,
@@ -85,7 +90,8 @@ class Segmenter:
             "extra": extra,
             "profile": profile,
         }
-        self._path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - keeps symbolic links as given
+        self._path = os.path.abspath(os.fspath(path))  # noqa: PTH100 - keeps symbolic links as given
+        self._name = os.path.basename(self._path)  # noqa: PTH119 - see above
         self.max_pixels = max_pixels
         self._process = os.getpid()
         with ModelFile.open(path) as model:
@@ -99,8 +105,9 @@ class Segmenter:
                 require_passed(run_selftest(session, model.card, model.golden))
         self.outputs = _wanted(outputs, session.outputs)
         if self.card.precision == "fp16" and session.device == "cpu":
-            name = self._path.name
-            warnings.warn(f"{name} is a model for GPUs: on a CPU its float parent is faster", stacklevel=2)
+            warnings.warn(
+                f"{self._name} is a model for GPUs: on a CPU its float parent is faster", stacklevel=2
+            )
         self._session: Session | None = session
 
     @property
@@ -108,7 +115,7 @@ class Segmenter:
         """The open session: its provider, its device, and why it was taken."""
         session = self._session
         if session is None:
-            raise UsageError(f"the segmenter of {self._path.name} was closed: open a new one")
+            raise UsageError(f"the segmenter of {self._name} was closed: open a new one")
         if os.getpid() != self._process:
             # onnxruntime's threads stay behind in the parent: a call would wait for them forever.
             raise UsageError(
@@ -151,14 +158,14 @@ class Segmenter:
 
     def __repr__(self) -> str:
         state = "closed" if self._session is None else self._session.device
-        return f"<Segmenter {self._path.name} {state}>"
+        return f"<Segmenter {self._name} {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, it is the path and the options: another process opens the same file again."""
         return _reopened, (self._path, self.digest, self._recipe)
 
 
-def _reopened(path: Path, digest: str, recipe: dict[str, Any]) -> Segmenter:
+def _reopened(path: str, digest: str, recipe: dict[str, Any]) -> Segmenter:
     segmenter = Segmenter(path, **recipe)
     if segmenter.digest != digest:
         segmenter.close()
@@ -170,6 +177,8 @@ def _usable(
     profile: Profile, digest: str, device: str, threads: int | None, extra: SessionExtra | None
 ) -> Profile | None:
     """The profile if it was made for this model, here; None, with a warning, if it was made elsewhere."""
+    from fcn_edge_runtime.profile import Host
+
     profile.check_model(digest)
     named = str(device).strip().lower().removesuffix("executionprovider")
     if threads is not None or extra is not None or named not in ("auto", profile.options.device.lower()):

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -183,3 +185,18 @@ def test_another_process_segments_or_says_why_not_and_never_hangs(segmenter, pho
 def test_a_half_precision_model_on_a_cpu_says_that_its_parent_is_faster(model_path):
     with pytest.warns(UserWarning, match="float parent is faster"):
         Segmenter(model_path("half"), "cpu").close()
+
+
+def test_a_start_loads_nothing_that_only_some_calls_need(model_path):
+    code = """if True:
+        import sys
+        import numpy, onnxruntime
+        before = set(sys.modules)
+        from fcn_edge_runtime import Segmenter
+        with Segmenter(sys.argv[1], "cpu") as segmenter:
+            segmenter(numpy.zeros((20, 30, 3), numpy.uint8))
+        print(*{"pathlib", "tempfile", "numpy.ma", "fcn_edge_runtime.profile"} & (set(sys.modules) - before))
+    """
+    command = [sys.executable, "-c", code, str(model_path("plain"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
