@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fcn_edge_runtime.devices import cores, import_onnxruntime
-from fcn_edge_runtime.errors import ProfileError
+from fcn_edge_runtime.errors import ProfileError, UsageError
 from fcn_edge_runtime.files import read_regular, write_whole
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.processor import processor_name
 from fcn_edge_runtime.session import MAX_THREADS, OPTIMIZATIONS, Session, SessionExtra, open_session
 
-__all__ = ["Host", "Options", "Profile", "open_profiled"]
+__all__ = ["Host", "Options", "Profile", "as_profile"]
 
 SCHEMA = "fcn-edge-profile/1"
 MAX_BYTES = 1 << 16
@@ -68,6 +69,11 @@ class Options:
             spinning=self.spinning,
             mem_pattern=self.mem_pattern,
         )
+
+    def open(self, model: ModelFile) -> Session:
+        """A session with these options, whose `why` says so. Raises what `open_session` raises."""
+        session = open_session(model, self.device, threads=self.threads, extra=self.extra)
+        return replace(session, why="as the profile says")
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,34 @@ class Profile:
                 f"one has {digest[:16]}...: run `fcn-edge tune` on this model, or leave the profile out"
             )
 
+    def usable(self, digest: str, device: str, threads: int | None, extra: SessionExtra | None) -> bool:
+        """Whether it was made here, for this model; with a warning where it was made elsewhere.
+
+        Args:
+            digest: of the model.
+            device: as asked for beside the profile, like the following: "auto" leaves it to the profile.
+            threads: None leaves them to the profile.
+            extra: the same.
+
+        Raises:
+            ProfileError: it was made for another model.
+            UsageError: what it says is given, too.
+        """
+        self.check_model(digest)
+        named = str(device).strip().lower().removesuffix("executionprovider")
+        if threads is not None or extra is not None or named not in ("auto", self.options.device.lower()):
+            raise UsageError(
+                f"the profile says {self.options.device} and {self.options.threads} threads, and device, "
+                "threads or extra are given, too: give one or the other"
+            )
+        difference = self.host.difference(Host.here())
+        if difference:
+            warnings.warn(
+                f"the profile is ignored, it was made elsewhere ({difference}): run `fcn-edge tune` here",
+                stacklevel=3,
+            )
+        return not difference
+
     def to_json(self) -> str:
         """Indented JSON, for people to read, too."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, ensure_ascii=True) + "\n"
@@ -188,10 +222,9 @@ def _on(wanted: bool) -> str:  # noqa: FBT001 - a word for a truth value
     return "on" if wanted else "off"
 
 
-def open_profiled(model: ModelFile, options: Options) -> Session:
-    """A session with these options; its `why` says so. Raises what `open_session` raises."""
-    session = open_session(model, options.device, threads=options.threads, extra=options.extra)
-    return replace(session, why="as the profile says")
+def as_profile(given: Profile | str | os.PathLike[str]) -> Profile:
+    """A profile as it is, or the one that a path names. Raises what `Profile.load` raises."""
+    return given if isinstance(given, Profile) else Profile.load(given)
 
 
 def _refuse(where: str, got: object, expected: str) -> NoReturn:

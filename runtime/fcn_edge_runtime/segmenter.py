@@ -64,6 +64,7 @@ class Segmenter:
 
     card: Card
     digest: str
+    profile: Profile | None
 
     def __init__(
         self,
@@ -79,9 +80,10 @@ class Segmenter:
         if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
         if profile is not None:
-            from fcn_edge_runtime.profile import Profile, open_profiled
+            # Imported by those who have one: what reads and writes files costs every start some milliseconds.
+            from fcn_edge_runtime.profile import as_profile
 
-            profile = profile if isinstance(profile, Profile) else Profile.load(profile)
+            profile = as_profile(profile)
         self._recipe: dict[str, Any] = {
             "device": device,
             "threads": threads,
@@ -96,11 +98,13 @@ class Segmenter:
         self._process = os.getpid()
         with ModelFile.open(path) as model:
             self.card, self.digest = model.card, model.digest
-            self.profile = None if profile is None else _usable(profile, self.digest, device, threads, extra)
+            self.profile = None
+            if profile is not None and profile.usable(self.digest, device, threads, extra):
+                self.profile = profile
             if self.profile is None:
                 session = open_session(model, device, threads=threads, extra=extra)
             else:
-                session = open_profiled(model, self.profile.options)
+                session = self.profile.options.open(model)
             if self.profile is not None or session.provider not in model.card.verification.providers:
                 require_passed(run_selftest(session, model.card, model.golden))
         self.outputs = _wanted(outputs, session.outputs)
@@ -171,29 +175,6 @@ def _reopened(path: str, digest: str, recipe: dict[str, Any]) -> Segmenter:
         segmenter.close()
         raise ModelError(f"{path} is no longer the model that was opened (its digest differs): open it anew")
     return segmenter
-
-
-def _usable(
-    profile: Profile, digest: str, device: str, threads: int | None, extra: SessionExtra | None
-) -> Profile | None:
-    """The profile if it was made for this model, here; None, with a warning, if it was made elsewhere."""
-    from fcn_edge_runtime.profile import Host
-
-    profile.check_model(digest)
-    named = str(device).strip().lower().removesuffix("executionprovider")
-    if threads is not None or extra is not None or named not in ("auto", profile.options.device.lower()):
-        raise UsageError(
-            f"the profile says {profile.options.device} and {profile.options.threads} threads, and device, "
-            "threads or extra are given, too: give one or the other"
-        )
-    difference = profile.host.difference(Host.here())
-    if difference:
-        warnings.warn(
-            f"the profile is ignored, it was made elsewhere ({difference}): run `fcn-edge tune` here",
-            stacklevel=3,
-        )
-        return None
-    return profile
 
 
 def _wanted(outputs: Sequence[str] | None, offered: tuple[str, ...]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from fcn_edge_runtime.devices import cores, import_onnxruntime, short_name
 from fcn_edge_runtime.doctor import try_provider
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.profile import Host, Options, Profile, open_profiled
+from fcn_edge_runtime.profile import Host, Options, Profile
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session import OPTIMIZATIONS, Session, open_session
 
@@ -221,7 +221,7 @@ class _Search:
 
     def opened(self, options: Options) -> _Running:
         """A session that passed the self-test, and its labels, which are all of one run's memory, too."""
-        session = open_profiled(self.model, options)
+        session = options.open(self.model)
         require_passed(run_selftest(session, self.model.card, self.model.golden))
         return _Running(options, session, [_labels(session, frame) for frame in self.frames])
 
