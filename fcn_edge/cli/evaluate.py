@@ -78,6 +78,7 @@ def command(
         hidden = quiet or not sys.stderr.isatty()
         with click.progressbar(length=len(pairs), label="evaluating", file=sys.stderr, hidden=hidden) as bar:
             found = evaluate(segmenter, pairs, lambda _: bar.update(1))
+        ran = segmenter.session.facts()
         if out is not None:
             from fcn_edge.plots import write_confusion, write_worst
 
@@ -85,14 +86,16 @@ def command(
             write_worst(out / "worst.png", segmenter, found)
             write_whole(out / "evaluation.json", (json.dumps(found.to_dict(), indent=2) + "\n").encode())
     if as_json:
-        click.echo(json.dumps(found.to_dict()))
+        click.echo(json.dumps({**ran, **found.to_dict()}))
         return
     for entry, iou in zip(found.card.classes, found.scores.iou, strict=True):
         click.echo(f"{printable(entry.name):<20} {'absent' if iou is None else f'{iou:.4f}'}")
     click.echo(f"{'mean IoU':<20} {found.scores.mean_iou:.4f}")
     click.echo(f"{'pixel accuracy':<20} {found.scores.pixel_accuracy:.4f}")
     click.echo(
-        f"{len(found.images)} images, {found.scores.pixels} labelled pixels, on {found.provider}", err=True
+        f"{len(found.images)} images, {found.scores.pixels} labelled pixels, "
+        f"on {ran['device']} ({ran['why']})",
+        err=True,
     )
     if out is not None:
         click.echo(f"wrote confusion.png, worst.png and evaluation.json to {out}", err=True)

@@ -82,9 +82,9 @@ def command(
             return
         out = Path(required(given["out"], "-o OUT"))
         required(given["model"], "--model MODEL.onnx")
-        summary = _segment(bag, image_topic, out, given, quiet=quiet)
+        summary, ran = _segment(bag, image_topic, out, given, quiet=quiet)
     if as_json:
-        click.echo(json.dumps({"bag": source, "out": str(out), **summary.to_dict()}))
+        click.echo(json.dumps({"bag": source, "out": str(out), **ran, **summary.to_dict()}))
     else:
         _show(summary, out)
     for error, times in summary.errors.items():
@@ -96,7 +96,10 @@ def command(
         ctx.exit(1)
 
 
-def _segment(bag: Bag, image_topic: str, out: Path, given: dict[str, Any], *, quiet: bool) -> BagSummary:
+def _segment(
+    bag: Bag, image_topic: str, out: Path, given: dict[str, Any], *, quiet: bool
+) -> tuple[BagSummary, dict[str, str]]:
+    """What was done, and where the model ran."""
     from fcn_edge_runtime.robot.bag_writer import storage_for
     from fcn_edge_runtime.robot.opening import open_model
     from fcn_edge_runtime.robot.pipeline import Pipeline, PipelineOptions
@@ -126,7 +129,8 @@ def _segment(bag: Bag, image_topic: str, out: Path, given: dict[str, Any], *, qu
                 click.echo("\r\x1b[2K", err=True, nl=False)
         if not quiet:
             click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
-    return summary
+        ran = segmenter.session.facts()
+    return summary, ran
 
 
 def _progress(done: int, total: int) -> None:

@@ -131,9 +131,7 @@ def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: 
         report = {
             "model": model,
             "sha256": segmenter.digest,
-            "device": session.device,
-            "provider": session.provider,
-            "why": session.why,
+            **session.facts(),
             "images": [result.to_dict() for result in done if result.error is None],
             "failed": [result.to_dict() for result in done if result.error is not None],
         }

@@ -33,7 +33,7 @@ def command(*, model: str, device: str, as_json: bool) -> None:
         session = open_session(opened, device)
         report = run_selftest(session, opened.card, opened.golden)
     if as_json:
-        shown = {"model": model, "sha256": opened.digest, "device": session.device, "why": session.why}
+        shown = {"model": model, "sha256": opened.digest, **session.facts()}
         click.echo(json.dumps({**shown, **report.to_dict()}))
     require_passed(report)
     if as_json:

@@ -84,6 +84,10 @@ class Session:
     threads: int
     raw: Any = field(repr=False)
 
+    def facts(self) -> dict[str, str]:
+        """Where it runs and how that came to be, as plain JSON values: part of every report."""
+        return {"device": self.device, "provider": self.provider, "why": self.why}
+
     def run(self, image: np.ndarray, outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Run the model on one batch. Thread-safe.
 

@@ -28,6 +28,7 @@ def test_a_model_against_its_own_labels_scores_one(fcn_edge, model_path):
     done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
+    assert found["why"].startswith("auto: ")
     assert found["mean_iou"] == 1
     assert found["pixel_accuracy"] == 1
     assert found["images"] == 2

@@ -133,7 +133,10 @@ def test_a_ros1_bag_becomes_a_ros2_bag_with_its_input(robot, frames, model, pipe
 
 def test_kept_input_is_the_same_byte_for_byte(robot, bag, model, tmp_path):
     done = run_bag(robot, bag, model, "out.mcap", "--keep-input", "--json")
-    assert json.loads(done.stdout)["copied"] == 11
+    report = json.loads(done.stdout)
+    assert report["copied"] == 11
+    assert report["device"] == "cpu"
+    assert report["why"]
 
     def raw(path):
         with AnyReader([path]) as reader:
