@@ -1,11 +1,12 @@
 """What runs in a process of its own: import, load, first mask, and further frames, each timed.
 
-`fcn_edge_runtime.benchmark.fresh` starts it. Nothing is imported up here: what this module imported would be
-missing in the time of the import.
+`fcn_edge_runtime.benchmark.fresh` starts this file as a program. Nothing of the package is imported before
+the clock runs, nor what the package would import: it would be missing in the time of the import.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 
 TYPE_CHECKING = False  # typing's own costs an import
@@ -16,29 +17,40 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def main(begun: float, busy: float, text: str) -> None:
-    """Do the job that is described by `text` (JSON), and print one line of JSON at the end.
+def main(begun: float, arguments: list[str]) -> None:
+    """Do the job that the arguments describe, and print one line of JSON at the end.
 
     Args:
         begun: the clock when the process began to run Python code.
-        busy: the processor's time that it had taken by then.
-        text: see `fcn_edge_runtime.benchmark.fresh.Job`.
+        arguments: the parent's `sys.path`, the frame's file, and the fields of `fresh.Job` in their order.
     """
-    import json
-
-    job = json.loads(text)
+    path, frame, model, device, provider, threads, bare, fewest, most, seconds = arguments
+    sys.path[:] = path.split("\x1f")
+    job = {
+        "frame": frame,
+        "model": model,
+        "device": device,
+        "provider": provider,
+        "threads": int(threads),
+        "fewest": int(fewest),
+        "most": int(most),
+        "seconds": float(seconds),
+    }
     try:
-        result = _bare(job) if job["bare"] else _ours(begun, busy, job)
+        result = _bare(job) if bare == "True" else _ours(job)
     except Exception as error:
         from fcn_edge_runtime.errors import FcnEdgeError
 
         if not isinstance(error, (FcnEdgeError, MemoryError)):
             raise
         result = {"error": str(error) or "out of memory"}
+    import json
+
     print(json.dumps({"begun": begun, **result}))  # noqa: T201 - the answer to the parent
 
 
-def _ours(begun: float, busy: float, job: dict[str, Any]) -> dict[str, Any]:
+def _ours(job: dict[str, Any]) -> dict[str, Any]:
+    begun, busy = time.perf_counter(), time.process_time()
     import numpy as np
 
     from fcn_edge_runtime.devices import import_onnxruntime
@@ -57,7 +69,6 @@ def _ours(begun: float, busy: float, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bare(job: dict[str, Any]) -> dict[str, Any]:
-    # What was imported of ours by now is none of its business.
     begun, busy = time.perf_counter(), time.process_time()
     import numpy as np
     import onnxruntime
@@ -100,3 +111,7 @@ def _measured(
         "frames": frames,
         "peak": peak_bytes(),
     }
+
+
+if __name__ == "__main__":
+    main(time.perf_counter(), sys.argv[1:])

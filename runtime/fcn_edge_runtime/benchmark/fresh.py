@@ -18,11 +18,7 @@ from fcn_edge_runtime.errors import ModelError
 
 __all__ = ["FreshRun", "Job", "run_fresh"]
 
-_CODE = (
-    "import sys, time; begun, busy = time.perf_counter(), time.process_time(); "
-    "sys.path[:] = sys.argv[2].split(chr(0x1f)); "
-    "from fcn_edge_runtime.benchmark.child import main; main(begun, busy, sys.argv[1])"
-)
+_PROGRAM = Path(__file__).with_name("child.py")
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,8 @@ def run_fresh(job: Job, frame: np.ndarray) -> FreshRun:
     with tempfile.TemporaryDirectory(prefix="fcn-edge-bench-") as folder:
         path = Path(folder, "frame.npy")
         np.save(path, frame)
-        text = json.dumps({**asdict(job), "frame": str(path)})
-        command = [sys.executable, "-c", _CODE, text, "\x1f".join(sys.path)]
+        fields = [str(value) for value in asdict(job).values()]
+        command = [sys.executable, str(_PROGRAM), "\x1f".join(sys.path), str(path), *fields]
         # Modules compiled anew at each start would be a cost that no installed package has.
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         spawned = time.perf_counter()
