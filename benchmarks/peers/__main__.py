@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import platform
 import time
 from pathlib import Path
 
 import click
 
 from benchmarks.peers.workers import ROOT
-
-INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp", "i8mm")
 
 
 class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer clicks alone
@@ -68,6 +65,7 @@ def main(
     from fcn_edge_runtime.devices import cores
     from fcn_edge_runtime.errors import FcnEdgeError
     from fcn_edge_runtime.files import write_whole
+    from fcn_edge_runtime.processor import processor_name
 
     begun = time.monotonic()
 
@@ -83,8 +81,7 @@ def main(
     occasion = Occasion(
         net,
         dt.datetime.now(dt.timezone.utc).date().isoformat(),
-        _cpu(),
-        tuple(f for f in INSTRUCTIONS if f in _flags()),
+        processor_name(),
         cores(),
         threads,
         os.getloadavg()[0],
@@ -105,24 +102,6 @@ def main(
         raise click.ClickException(str(error)) from None
     say(f"done: {output / net}.md, .json and .png")
     click.echo(table, nl=False)
-
-
-def _flags() -> set[str]:
-    return set(_cpuinfo("flags").split() or _cpuinfo("Features").split())
-
-
-def _cpu() -> str:
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def _cpuinfo(key: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return ""
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), ""
-    )
 
 
 if __name__ == "__main__":

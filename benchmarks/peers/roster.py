@@ -51,7 +51,7 @@ ROSTER: tuple[Contender, ...] = (
         "fp32 sparse head",
         "int8",
         "int8 sparse head",
-        "int8 sparse head, spinning",
+        "int8 sparse head, tuned",
     ),
 )
 

@@ -14,12 +14,11 @@ __all__ = ["Occasion", "as_json", "as_markdown"]
 
 @dataclass(frozen=True)
 class Occasion:
-    """When, where and what: the model, the day, the processor, its instructions that matter, threads."""
+    """When, where and what: the model, the day, the processor, its cores, threads and load."""
 
     model: str
     date: str
     cpu: str
-    instructions: tuple[str, ...]
     cores: int
     threads: int
     load: float
@@ -34,11 +33,10 @@ def as_json(occasion: Occasion, found: Sequence[Comparison]) -> str:
 
 def as_markdown(occasion: Occasion, found: Sequence[Comparison]) -> str:
     """One table a size, what it says, and the versions."""
-    has = ", ".join(occasion.instructions) or "none of AVX2, AVX-512, VNNI"
     lines = [
         f"# {occasion.model}: uint8 frame in, uint8 labels out",
         "",
-        f"{occasion.date}, {occasion.cpu}, {occasion.cores} cores ({has}), load {occasion.load:.1f}.",
+        f"{occasion.date}, {occasion.cpu}, {occasion.cores} cores, load {occasion.load:.1f}.",
         f"{occasion.threads} threads for everybody. Engines took turns in one run.",
         "*Times plain* is the median of the rounds' ratios, with their quartiles. *Labels* is the share",
         "equal to PyTorch's in float32, on frames that nothing was trained or calibrated on.",

@@ -21,7 +21,7 @@ from benchmarks.peers.rounds import take_rounds
 from benchmarks.peers.table import Occasion, as_json, as_markdown
 from benchmarks.peers.workers import ROOT, Worker, WorkerError
 
-OCCASION = Occasion("corridor", "2026-11-25", "a processor", ("avx2",), 2, 2, 0.1)
+OCCASION = Occasion("corridor", "2026-11-25", "a processor (avx2)", 2, 2, 0.1)
 PLAIN = Contender("plain recipe", "plain", "fp32", None)
 
 

@@ -1,6 +1,8 @@
 """MNN by its own guides: mnnconvert from ONNX, ImageProcess for the input, mnnquant or dynamic int8.
 
-The tools are called in the wheel's library: their command lines report use over the network.
+The tools are called in the wheel's library: their command lines report use over the network, and the one of
+mnnquant hands three names to a function that takes a list, and crashes. Its method is EMA: KL and ADMM crash
+on this network.
 """
 
 from __future__ import annotations
@@ -54,15 +56,16 @@ def _int8(materials: Materials) -> Prepared:
         "height": materials.height,
         "path": f"{materials.pictures}/",
         "used_image_num": len(list(materials.pictures.iterdir())),
-        "feature_quantize_method": "KL",
+        "batch_size": 4,
+        "feature_quantize_method": "EMA",
         "weight_quantize_method": "MAX_ABS",
     }
     config.write_text(json.dumps(settings), "utf-8")
     target.unlink(missing_ok=True)
-    _tools.mnnquant(str(source), str(target), str(config))
+    _tools.mnnquant(["mnnquant", str(source), str(target), str(config)])
     if not target.exists():
         raise NotOffered("mnnquant wrote no file")
-    return _opened(materials, target, "normal", "normal", "mnnquant, KL")
+    return _opened(materials, target, "normal", "normal", "mnnquant, EMA")
 
 
 def _converted(materials: Materials, name: str, *options: str) -> Path:

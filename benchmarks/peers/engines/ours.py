@@ -4,38 +4,69 @@ from __future__ import annotations
 
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.peers.contract import Frame, Labels, Materials, NotOffered, Prepare, Prepared
 
+if TYPE_CHECKING:
+    from fcn_edge_runtime import Segmenter
+
 __all__ = ["FILES", "VARIANTS"]
 
-# What a file is called, by variant. Spinning is a session's option, so it shares a file.
+# What a file is called, by variant. A profile holds options of the session, so the tuned one shares a file.
 FILES = {
     "fp32": "ours-fp32.onnx",
     "fp32 sparse head": "ours-fp32-sparse.onnx",
     "int8": "ours-int8.onnx",
     "int8 sparse head": "ours-int8-sparse.onnx",
-    "int8 sparse head, spinning": "ours-int8-sparse.onnx",
+    "int8 sparse head, tuned": "ours-int8-sparse.onnx",
 }
+BUDGET = 20.0  # seconds of tuning
 
 
 def _open(materials: Materials, variant: str) -> Prepared:
     from fcn_edge_runtime import Segmenter
-    from fcn_edge_runtime.session import SessionExtra
 
-    name = FILES[variant]
-    if name in materials.refused:
-        raise NotOffered(materials.refused[name])
-    spinning = variant.endswith("spinning")
-    segmenter = Segmenter(
-        materials.shared / name, "cpu", materials.threads, extra=SessionExtra(spinning=spinning)
+    segmenter = Segmenter(_file(materials, variant), "cpu", materials.threads)
+    return _prepared(segmenter, "Segmenter, its defaults")
+
+
+def _tuned(materials: Materials) -> Prepared:
+    from fcn_edge.tuning import tune_file
+    from fcn_edge_runtime import Segmenter
+    from fcn_edge_runtime.tuning import Silent
+
+    path = _file(materials, "int8 sparse head, tuned")
+    profile = materials.folder / "profile.json"
+    found = tune_file(
+        str(path),
+        profile,
+        images=(str(materials.pictures),),
+        size=(materials.height, materials.width),
+        device="cpu",
+        budget=BUDGET,
+        max_threads=materials.threads,
+        prefer="latency",
+        listener=Silent(),
     )
+    return _prepared(Segmenter(path, profile=profile), f"Segmenter with a profile: {found.profile.options}")
 
+
+def _file(materials: Materials, variant: str) -> Path:
+    if FILES[variant] in materials.refused:
+        raise NotOffered(materials.refused[FILES[variant]])
+    return materials.shared / FILES[variant]
+
+
+def _prepared(segmenter: Segmenter, how: str) -> Prepared:
     def label(frame: Frame) -> Labels:
         return segmenter(frame).labels
 
-    how = "Segmenter, threads spin between operators" if spinning else "Segmenter, its defaults"
     return Prepared(label, how, {"onnxruntime": version("onnxruntime")})
 
 
-VARIANTS: dict[str, Prepare] = {name: partial(_open, variant=name) for name in FILES}
+VARIANTS: dict[str, Prepare] = {
+    **{name: partial(_open, variant=name) for name in FILES},
+    "int8 sparse head, tuned": _tuned,
+}
