@@ -15,6 +15,7 @@ from fcn_edge.nets.weights import RandomWeights, Weights, build_with_weights, pa
 from fcn_edge.recipes import Recipe, find_recipe
 from fcn_edge_export import ExportResult, VerifyResult, export, verify_file
 from fcn_edge_export.progress import Progress
+from fcn_edge_export.working_size import WorkingSize
 from fcn_edge_runtime.card import Card, InputSpec, NetInfo
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.folder import find_jobs
@@ -69,6 +70,7 @@ def export_network(
     devices: Sequence[str],
     allow_unsimplified: bool,
     head: str = "dense",
+    working_size: str | None = None,
     progress: Progress,
     fetched: Fetched | None = None,
 ) -> ExportResult:
@@ -79,6 +81,8 @@ def export_network(
         CheckpointError: the weights cannot be fetched or read, or do not fit.
         VerificationError, ArtifactError, ProviderError: see `fcn_edge_export.export`.
     """
+    if working_size is not None:
+        WorkingSize.parse(working_size)  # before anything is fetched
     plan = _plan(request)
     frames = _frames(request.images, plan.card.input)
     net = _built(plan, fetched)
@@ -92,6 +96,7 @@ def export_network(
         images=frames,
         devices=devices,
         head=head,
+        working_size=working_size,
         allow_unsimplified=allow_unsimplified,
         progress=progress,
     )

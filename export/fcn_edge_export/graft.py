@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from fcn_edge_export.names import FULL_SIZE, PADDED_SCORES, SCORES, SCORES_LOW, TRACED_INPUT
 from fcn_edge_export.nodes import Nodes
 from fcn_edge_export.sparse_head import sparse_labels, upsampling_of
+from fcn_edge_export.working_size import WorkingSize, working_size_of
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.contract import IR_VERSION, OPSET, OUTPUTS
 from fcn_edge_runtime.errors import ArtifactError, UsageError
@@ -33,6 +34,7 @@ __all__ = [
 
 IMAGE = "image"
 UNPADDED_INPUT = "fcn_edge/unpadded"
+WORKING_SCORES = "fcn_edge/working/scores"  # what is upsampled to the image's size
 ELEM_TYPE = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
 
 
@@ -44,7 +46,8 @@ def graft(
     `network` maps `normalized` to `logits`, both float32 NCHW. The result maps `image` [batch, height, width,
     channels] to `labels` [batch, height, width] and whatever else is asked, in the order of `OUTPUTS`. With
     `sparse` the labels come from the scores before upsampling, see `sparse_head`; all else is computed from
-    the upsampled scores, as it needs every one of them.
+    the upsampled scores, as it needs every one of them. Where the card notes a working size, the image is
+    resized before the network and the scores behind it, see `working_size`.
 
     Raises:
         UsageError: an output that does not exist, or a sparse head for a network that has no use for it.
@@ -53,17 +56,19 @@ def graft(
     wanted = wanted_outputs(outputs)
     classes = score_channels(network)
     check_classes(classes, card)
-    if sparse:
-        _check_sparse(network)
-    if any(name.startswith("fcn_edge/") for node in network.graph.node for name in node.output):
-        raise ArtifactError("graft: the network already holds our nodes: export the plain network")
+    working = working_size_of(card)
+    _check_network(network, needs_upsampling=sparse and working is None)
 
-    padded = card.geometry.size_multiple > 1
+    multiple = card.geometry.size_multiple
+    padded = multiple > 1 and working is None  # whether the scores at full size are cut
     before, after = Nodes(), Nodes()
-    _normalise(before, card)
+    _normalise(before, card, working)
+    if multiple > 1:
+        _pad(before, multiple)
     if padded:
-        _pad(before, card.geometry.size_multiple)
         _crop(after, scores=not sparse or wanted != ["labels"])
+    if working is not None:
+        _upsample_working(after, cut=multiple > 1, sparse=sparse, scores=wanted != ["labels"])
     _decide(after, wanted, card, binary=classes == 1, padded=padded, sparse=sparse)
 
     model = helper.make_model(
@@ -77,7 +82,13 @@ def graft(
             _rename(graph, name, f"network/{name}")  # a value of the network's that happens to bear our name
     if padded:
         _rename(graph, SCORES, PADDED_SCORES)
-    inner = _named_for_sparse(graph, wanted) if sparse else graph.node
+    inner = (
+        _named_for_working(graph, working, cut=multiple > 1, sparse=sparse)
+        if working is not None
+        else _named_for_sparse(graph, wanted)
+        if sparse
+        else graph.node
+    )
     nodes = [*before.nodes, *inner, *after.nodes]
     for field in ("node", "input", "output"):
         graph.ClearField(field)
@@ -115,12 +126,14 @@ def can_be_sparse(network: onnx.ModelProto) -> bool:
     return found is not None and not found.align_corners
 
 
-def _check_sparse(network: onnx.ModelProto) -> None:
-    if not can_be_sparse(network):
+def _check_network(network: onnx.ModelProto, *, needs_upsampling: bool) -> None:
+    if needs_upsampling and not can_be_sparse(network):
         raise UsageError(
             "got the sparse head for a network that does not end in plain bilinear upsampling, "
             "expected the dense head"
         )
+    if any(name.startswith("fcn_edge/") for node in network.graph.node for name in node.output):
+        raise ArtifactError("graft: the network already holds our nodes: export the plain network")
 
 
 def _named_for_sparse(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[onnx.NodeProto]:
@@ -132,6 +145,22 @@ def _named_for_sparse(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[onn
     _rename(graph, resize.input[0], SCORES_LOW)
     _rename(graph, resize.input[3], FULL_SIZE)
     return [node for node in graph.node if node is not resize or list(wanted) != ["labels"]]
+
+
+def _named_for_working(
+    graph: onnx.GraphProto, working: WorkingSize, *, cut: bool, sparse: bool
+) -> list[onnx.NodeProto]:
+    """The network's nodes, what is upsampled to the image's size under the name that is read.
+
+    Without its last upsampling, where that goes straight to the image's size.
+    """
+    low = SCORES_LOW if sparse else WORKING_SCORES
+    if not working.coarse:
+        _rename(graph, SCORES, PADDED_SCORES if cut else low)
+        return list(graph.node)
+    resize = next(node for node in graph.node if SCORES in node.output)
+    _rename(graph, resize.input[0], low)
+    return [node for node in graph.node if node is not resize]
 
 
 def with_logits_output(model: onnx.ModelProto) -> bytes:
@@ -219,10 +248,11 @@ def wanted_outputs(outputs: Sequence[str]) -> list[str]:
     return [name for name in OUTPUTS if name == "labels" or name in outputs]
 
 
-def _normalise(out: Nodes, card: Card) -> None:
+def _normalise(out: Nodes, card: Card, working: WorkingSize | None) -> None:
     """X = (pixel * scale - mean) / std as one multiplication and one addition a channel.
 
-    Transposed while the pixels are still small integers: a quarter of the bytes to move.
+    Transposed while the pixels are still small integers: a quarter of the bytes to move. Resized before it,
+    which is the same but for rounding, the weights of a resize having the sum 1: fewer pixels to normalise.
     """
     spec = card.input
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
@@ -232,6 +262,19 @@ def _normalise(out: Nodes, card: Card) -> None:
     planes = out.add("Transpose", [IMAGE], "fcn_edge/planes", perm=[0, 3, 1, 2])
     if spec.dtype != "float32":
         planes = out.add("Cast", [planes], "fcn_edge/float", to=TensorProto.FLOAT)
+    if working is not None:
+        size = out.add("Shape", [IMAGE], "fcn_edge/working/image_size", start=1, end=3)
+        outer = out.add("Shape", [planes], "fcn_edge/working/outer", start=0, end=2)
+        sizes = out.add("Concat", [outer, working.add(out, size)], "fcn_edge/working/sizes", axis=0)
+        planes = out.add(
+            "Resize",
+            [planes, "", "", sizes],
+            "fcn_edge/working/planes",
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+            antialias=1,
+            exclude_outside=1,
+        )
     if offset.any():
         planes = out.add("Mul", [planes, out.constant("factor", factor)], "fcn_edge/scaled")
         out.add("Add", [planes, out.constant("offset", offset)], last)
@@ -262,6 +305,21 @@ def _crop(out: Nodes, *, scores: bool) -> None:
     if scores:
         axes = out.constant("crop_axes", np.array([2, 3]))
         out.add("Slice", [PADDED_SCORES, start, "fcn_edge/size", axes], SCORES)
+
+
+def _upsample_working(out: Nodes, *, cut: bool, sparse: bool, scores: bool) -> None:
+    """The scores of the working image, cut to its size, bilinearly upsampled to the image's size."""
+    low = SCORES_LOW if sparse else WORKING_SCORES
+    if cut:
+        start = out.constant("working/start", np.zeros(2, np.int64))
+        axes = out.constant("working/axes", np.array([2, 3]))
+        end = "fcn_edge/working/size"
+        out.add("Slice", [PADDED_SCORES, start, end, axes], low)
+    outer = out.add("Shape", [low], "fcn_edge/working/scores_outer", start=0, end=2)
+    out.add("Concat", [outer, "fcn_edge/working/image_size"], FULL_SIZE, axis=0)
+    if not sparse or scores:
+        half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        out.add("Resize", [low, "", "", FULL_SIZE], SCORES, **half_pixel)
 
 
 def _decide(

@@ -11,6 +11,7 @@ import onnx
 
 from fcn_edge_export.graft import can_be_sparse, graft
 from fcn_edge_export.pace import compare_pace
+from fcn_edge_export.working_size import working_size_of
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.selftest import pattern
@@ -44,7 +45,7 @@ def choose_sparse(
         raise UsageError(f"got the head {head!r}, expected one of {', '.join(HEADS)}")
     if head != "auto":
         return head == "sparse"
-    if set(outputs) - {"labels"} or set(devices) != {"cpu"} or not can_be_sparse(network):
+    if set(outputs) - {"labels"} or set(devices) != {"cpu"} or not _can(network, card):
         return False
     dense, sparse = (_session(network, card, sparse=choice) for choice in (False, True))
     frames = [read() for read in list(images.values())[:FRAMES]]
@@ -52,6 +53,11 @@ def choose_sparse(
         pattern(*TRIED, card.input.channels, 1, card.input)
     ]
     return float(np.median([compare_pace(sparse, dense, image).ratio for image in tried])) < 1
+
+
+def _can(network: onnx.ModelProto, card: Card) -> bool:
+    """With a working size every file ends in bilinear upsampling."""
+    return working_size_of(card) is not None or can_be_sparse(network)
 
 
 def _session(network: onnx.ModelProto, card: Card, *, sparse: bool) -> Session:

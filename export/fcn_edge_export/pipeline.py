@@ -14,13 +14,14 @@ import onnx
 from fcn_edge_export.artifact import Target, assemble
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.geometry import geometry
-from fcn_edge_export.graft import check_classes, graft, wanted_outputs
+from fcn_edge_export.graft import can_be_sparse, check_classes, graft, wanted_outputs
 from fcn_edge_export.head_choice import HEADS, choose_sparse
 from fcn_edge_export.progress import Progress, Silent, Stage, Stages
 from fcn_edge_export.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.simplify import Simplified, operators, simplify
 from fcn_edge_export.verify import Verdict
 from fcn_edge_export.vouch import all_cases, check_draft, vouch
+from fcn_edge_export.working_size import WorkingSize, noted
 from fcn_edge_runtime.card import UNTRAINED, Card, Geometry, VerificationInfo
 from fcn_edge_runtime.contract import OPSET
 from fcn_edge_runtime.errors import ArtifactError, ModelError, UsageError
@@ -65,6 +66,7 @@ def export(
     images: Mapping[str, Callable[[], npt.NDArray[Any]]] | None = None,
     devices: Sequence[str] = ("cpu",),
     head: str = "dense",
+    working_size: str | None = None,
     allow_unsimplified: bool = False,
     progress: Progress | None = None,
 ) -> ExportResult:
@@ -83,6 +85,8 @@ def export(
         head: how labels are made of the scores: "dense" upsamples them and takes the largest; "sparse" does
             so only where classes meet, which is exact, too, and cheaper on a CPU where they are large;
             "auto" takes the one that is faster on `images`.
+        working_size: the size at which the network looks at an image, "0.5x" of it or "240x320" for all; the
+            file resizes inside and labels the image as it is, see `working_size`. The card notes it.
         allow_unsimplified: go on with the traced graph if onnxsim fails.
         progress: told about stages as they run.
 
@@ -96,7 +100,7 @@ def export(
     import torch
 
     from fcn_edge_export.probe import probe
-    from fcn_edge_export.reference import Reference, Scores, prepared, weights_sha256
+    from fcn_edge_export.reference import Reference, Scores, ends_in_upsampling, prepared, weights_sha256
     from fcn_edge_export.trace import trace
 
     target = Target.at(path)
@@ -104,6 +108,7 @@ def export(
     if head not in HEADS:
         raise UsageError(f"got the head {head!r}, expected one of {', '.join(HEADS)}")
     card = _drafted(card)
+    working = WorkingSize.parse(working_size) if working_size is not None else None
     stages = Stages(progress or Silent())
     weights = weights_sha256(net) if trained else UNTRAINED  # as they are stored, before any conversion
     net = prepared(net)
@@ -113,17 +118,20 @@ def export(
         card = replace(
             card,
             classes=card.classes or numbered_classes(found.classes),
-            geometry=Geometry(size_multiple=found.multiple, smallest_size=found.smallest_image),
+            geometry=Geometry(
+                size_multiple=found.multiple, smallest_size=1 if working else found.smallest_image
+            ),
         )
+        working = working and working.fitted(found.smallest_image)
         check_classes(found.classes, card)
         cases = all_cases(card, sizes, images or {})
         did.text = (
-            f"{found.classes} scores a pixel, any size from {found.smallest_image}"
+            f"{found.classes} scores a pixel, any size from {card.geometry.smallest_size}"
+            + (f", working at {working.text}" if working else "")
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
     scores = Scores(net, upsample=found.reduction > 1).eval()
-    reference = Reference(scores, card.input, found.multiple)
 
     with stages.stage("trace") as did:
         traced = trace(scores, card.input.channels, found)
@@ -135,9 +143,17 @@ def export(
         network = simplified.model
 
     with stages.stage("graft") as did:
+        inner = geometry(network, smallest=found.smallest_image, multiple=found.multiple)
+        # Padded scores reach beyond the working image, so they are cut at its size and upsampled then.
+        working = working and replace(
+            working,
+            coarse=found.multiple == 1
+            and can_be_sparse(network)
+            and ends_in_upsampling(scores, card.input.channels, found.smallest_image),
+        )
         card = replace(
-            card,
-            geometry=geometry(network, smallest=found.smallest_image, multiple=found.multiple),
+            noted(card, working),
+            geometry=working.geometry(inner) if working else inner,
             net=replace(card.net, weights_sha256=weights),
             produced_by=produced_by(),
         )
@@ -151,11 +167,12 @@ def export(
             f"{card.geometry.stride}, receptive field {card.geometry.receptive_field}"
             + (", sees the whole image" if card.geometry.sees_whole_image else "")
         )
+    reference = Reference(scores, card.input, found.multiple, working)
 
     with stages.stage("verify") as did:
-        vouched = vouch(
-            reference, model, card, cases, devices, {"trace": traced, "simplify": network}, stages.listener
-        )
+        # At another working size no stage before the graft gives what the file gives.
+        earlier = {} if working else {"trace": traced, "simplify": network}
+        vouched = vouch(reference, model, card, cases, devices, earlier, stages.listener)
         card = vouched.card
         did.text = verdict_text(vouched.verdicts)
 

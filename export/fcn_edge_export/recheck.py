@@ -18,6 +18,7 @@ from fcn_edge_export.progress import Progress, Silent, Stage, Stages
 from fcn_edge_export.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verify import Verdict
 from fcn_edge_export.vouch import all_cases, check_draft, vouch
+from fcn_edge_export.working_size import working_size_of
 from fcn_edge_runtime.card import CARD_KEY, Card
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.modelfile import ModelFile
@@ -99,7 +100,7 @@ def verify_file(
 
     with stages.stage("verify") as did:
         scores = Scores(net, upsample=found.reduction > 1).eval()
-        reference = Reference(scores, card.input, card.geometry.size_multiple)
+        reference = Reference(scores, card.input, card.geometry.size_multiple, working_size_of(card))
         cases = all_cases(card, sizes, images(card) if images is not None else {})
         vouched = vouch(reference, model, card, cases, devices, {}, stages.listener)
         did.text = verdict_text(vouched.verdicts)

@@ -2,6 +2,13 @@
 
     image --scale, mean, std--> normalised --edge padding--> network --upsample--> scores --crop--> logits
 
+With a working size (h, w) of an image (H, W) it is
+
+    x       the normalised image, F.interpolate(..., (h, w), mode="bilinear", antialias=True)
+    scores  the network's for x, edge-padded to its multiple and cut back to (h, w); where the card says
+            `coarse`, what the network's own last F.interpolate reads of them
+    logits  F.interpolate(scores, (H, W), mode="bilinear", align_corners=False)
+
 Everything the ONNX file does is held against this, so it is written for clarity and runs in float32.
 """
 
@@ -9,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +25,13 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from fcn_edge_export.working_size import WorkingSize
 from fcn_edge_runtime.card import InputSpec
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["Reference", "Scores", "prepared", "weights_sha256"]
+__all__ = ["Reference", "Scores", "ends_in_upsampling", "prepared", "weights_sha256"]
 
 
 class Scores(nn.Module):
@@ -67,6 +77,40 @@ def only_output(output: Any) -> Tensor:
     return output
 
 
+class _Upsamplings(TorchFunctionMode):
+    """Remembers every F.interpolate while it is active: what it gave, and what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Tensor, dict[str, Any]]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        result: Any = func(*args, **(kwargs or {}))
+        if func is F.interpolate:
+            given = inspect.signature(F.interpolate).bind(*args, **(kwargs or {})).arguments
+            self.calls.append((result, given))
+        return result
+
+
+def _coarse(scores: Scores, x: Tensor) -> Tensor | None:
+    """What the last upsampling reads, where the scores are those of a plain bilinear one; else None."""
+    with _Upsamplings() as seen:
+        final: Tensor = scores(x)
+    given = next((given for result, given in seen.calls if result is final), None)
+    plain = given is not None and given.get("mode") == "bilinear"
+    if given is None or not plain or given.get("align_corners") or given.get("antialias"):
+        return None
+    low: Tensor = given["input"]
+    return low
+
+
+def ends_in_upsampling(scores: Scores, channels: int, side: int) -> bool:
+    """Whether the scores of an image of side x side are plainly, bilinearly upsampled ones."""
+    with torch.inference_mode():
+        return _coarse(scores, torch.zeros(1, channels, side, side)) is not None
+
+
 def prepared(net: nn.Module) -> nn.Module:
     """The network in float32, on the CPU, in evaluation mode; a copy if it was anything else."""
     tensors = [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
@@ -95,14 +139,16 @@ class Reference:
         scores: the network as `Scores`, in evaluation mode.
         spec: how pixels are normalised.
         multiple: the network's sizes are multiples of this; others are padded at the bottom and right.
+        working: the size the network works at; None is the image's.
     """
 
     scores: Scores
     spec: InputSpec
     multiple: int = 1
+    working: WorkingSize | None = None
 
     def normalised(self, images: npt.NDArray[Any]) -> Tensor:
-        """[batch, channels, H', W'] float32: normalised and edge-padded to the network's multiple.
+        """[batch, channels, H', W'] float32: normalised, at the working size, edge-padded to the multiple.
 
         `images` is (batch, height, width, channels) in the card's dtype.
         """
@@ -110,6 +156,9 @@ class Reference:
         mean = torch.tensor(self.spec.mean, dtype=torch.float32).view(1, -1, 1, 1)
         std = torch.tensor(self.spec.std, dtype=torch.float32).view(1, -1, 1, 1)
         x = (torch.from_numpy(values) * self.spec.scale - mean) / std
+        if self.working is not None:
+            size = self.working.of(*images.shape[1:3])
+            x = F.interpolate(x, size=size, mode="bilinear", antialias=True)
         down, right = (-x.shape[-2] % self.multiple, -x.shape[-1] % self.multiple)
         return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
 
@@ -117,5 +166,20 @@ class Reference:
         """Logits (batch, classes, height, width) float32 for images (batch, height, width, channels)."""
         height, width = images.shape[1:3]
         with torch.inference_mode():
-            scores = self.scores(self.normalised(images))
-        return np.ascontiguousarray(scores[..., :height, :width].float().numpy())
+            x = self.normalised(images)
+            if self.working is None:
+                scores = self.scores(x)[..., :height, :width]
+            else:
+                low = self._working_scores(self.working, x, images)
+                scores = F.interpolate(low, size=(height, width), mode="bilinear", align_corners=False)
+        return np.ascontiguousarray(scores.float().numpy())
+
+    def _working_scores(self, working: WorkingSize, x: Tensor, images: npt.NDArray[Any]) -> Tensor:
+        if not working.coarse:
+            height, width = working.of(*images.shape[1:3])
+            scores: Tensor = self.scores(x)[..., :height, :width]
+            return scores
+        low = _coarse(self.scores, x)
+        if low is None:
+            raise ArtifactError("verify: the network no longer ends in bilinear upsampling: export it again")
+        return low

@@ -27,6 +27,7 @@ __all__ = ["command"]
         "fcn-edge export fcn_resnet18 --set output_stride=8 --weights random:0 --classes 5 -o r18.onnx",
         "fcn-edge export ./mynet.py:build --weights my.safetensors --classes classes.json -o my.onnx",
         "fcn-edge export corridor --precision int8 --calibration frames/ -o corridor.int8.onnx",
+        "fcn-edge export corridor --working-size 0.5x -o corridor.half.onnx",
         "fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx",
     ),
 )
@@ -51,6 +52,12 @@ __all__ = ["command"]
     show_default=True,
     help="How labels are made of scores: sparse upsamples only where classes meet, exact and cheaper on a "
     "CPU where they are large; auto takes the faster one on --images.",
+)
+@click.option(
+    "--working-size",
+    metavar="0.5x|HxW",
+    help="Let the network look at a smaller image: a fraction of it, or a size for all. The file resizes "
+    "inside, antialiased, and labels the image as it is.",
 )
 @click.option(
     "--precision",
@@ -83,6 +90,7 @@ def command(
     sizes: tuple[tuple[int, int], ...],
     devices: tuple[str, ...],
     head: str,
+    working_size: str | None,
     precision: str,
     calibration: tuple[str, ...],
     allow_unsimplified: bool,
@@ -110,6 +118,7 @@ def command(
         "sizes": sizes,
         "devices": devices,
         "head": head,
+        "working_size": working_size,
         "allow_unsimplified": allow_unsimplified,
         "progress": StageLines(quiet=quiet),
         "fetched": None if quiet else show_download,

@@ -40,6 +40,7 @@ def main(folder: Path) -> None:
         "plain": (fcn_edge.build("fcn_tiny", num_classes=5, width=16), rgb, all_outputs),
         "resnet": (fcn_edge.build("fcn_resnet18", num_classes=21), rgb, ("labels",)),
         "padded": (Halving(4), rgb, all_outputs),
+        "working": (Halving(4), rgb, all_outputs),
         "binary": (Halving(1), rgb, ("labels", "confidence", "probabilities")),
         "deep": (Halving(300), replace(rgb, dtype="uint16", scale=1 / 65535), ("labels", "confidence")),
         "float": (
@@ -50,7 +51,9 @@ def main(folder: Path) -> None:
     }
     for name, (net, spec, outputs) in kinds.items():
         path = folder / f"{name}.onnx"
-        export(net.eval(), Card(name, (), spec), path, outputs=outputs, trained=False)
+        working_size = "0.5x" if name == "working" else None
+        card = Card(name, (), spec)
+        export(net.eval(), card, path, outputs=outputs, working_size=working_size, trained=False)
         generator = np.random.default_rng(7)
         arrays = {}
         with Segmenter(path) as segmenter:
