@@ -60,7 +60,10 @@ def export_lowered(
         parent = Path(folder, output.name)
         export_network(request, parent, progress=progress, **options)
         if precision == "fp16":
-            return half_file(parent, output, request.images, progress=progress)
+            devices = [device for device in options.get("devices", ()) if device != "cpu"]
+            return half_file(
+                parent, output, request.images, device=devices[0] if devices else "cpu", progress=progress
+            )
         return quantize_file(
             parent,
             output,

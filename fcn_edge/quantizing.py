@@ -59,14 +59,16 @@ def quantize_file(
     )
 
 
-def half_file(model: Path, output: Path, images: tuple[str, ...], *, progress: Progress) -> HalfResult:
-    """Put a model into half precision, judged on frames out of folders, files and patterns.
+def half_file(
+    model: Path, output: Path, images: tuple[str, ...], *, device: str = "cpu", progress: Progress
+) -> HalfResult:
+    """Put a model into half precision, judged on a device, on frames out of folders, files and patterns.
 
     Raises:
         InputError: there are no pictures.
-        VerificationError, UsageError, ModelError, ArtifactError: see `fcn_edge_export.half`.
+        VerificationError, UsageError, ModelError, ProviderError, ArtifactError: see `fcn_edge_export.half`.
     """
-    return half(model, output, lambda card: _frames(images, card), progress=progress)
+    return half(model, output, lambda card: _frames(images, card), device=device, progress=progress)
 
 
 def _frames(paths: tuple[str, ...], card: Card) -> Reads:

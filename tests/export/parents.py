@@ -31,11 +31,12 @@ def frames(count, **size):
     return {f"frame{i}.png": (lambda i=i: blocks(seed=i, **size)) for i in range(count)}
 
 
-def network(*, outlier=0.0, channels=3):
+def network(*, outlier=0.0, channels=3, bright=0.0):
     """Colour -> class: a stem, a residual block of two convolutions, a pool, a classifier, upsampling.
 
     `outlier` is what one feature between the block's convolutions is multiplied by: so large that 8 bits
-    leave nothing of the others, and read by no one.
+    leave nothing of the others, and read by no one. With `bright` a feature of the stem is the brightness,
+    and class 0 gains that often of it: all its weights are equal, so that pairs of products are large.
     """
     random = np.random.default_rng(0)
     width = 8
@@ -45,6 +46,8 @@ def network(*, outlier=0.0, channels=3):
     first = random.normal(0, 0.05, (width, width, 3, 3)).astype(np.float32)
     first[:3, :3, 1, 1] += np.eye(3, dtype=np.float32)
     first[7] *= max(outlier, 1.0)
+    if bright:
+        stem[3], first[:, 3], first[0, 3, 1, 1] = 1 / 27, 0, bright
     second = random.normal(0, 0.05, (width, width, 3, 3)).astype(np.float32)
     second[:3, :3, 1, 1] += np.eye(3, dtype=np.float32)
     if outlier:

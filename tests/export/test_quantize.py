@@ -142,6 +142,18 @@ def test_weights_for_processors_without_vnni_keep_to_seven_bits(parent, tmp_path
     assert max(np.abs(w.astype(int)).max() for w in weights) <= 64
 
 
+@pytest.mark.parametrize("target", ["x86-vnni", "arm64"])
+def test_weights_of_eight_bits_do_not_saturate_on_whatever_processor_this_is(tmp_path, target):
+    parent = write_parent(tmp_path / "bright.onnx", ("labels", "logits"), bright=1.5)
+    frame = np.full((1, 48, 64, 3), 255, np.uint8)  # so bright that two products do not fit 16 bits
+    some = {**frames(20), "white.png": lambda: np.full((48, 64, 3), 255, np.uint8)}
+    made = attempt(parent, tmp_path, calibration=lambda _: some, method="minmax", target=target)
+    assert made.given_back == ()
+    with ModelFile.open(made.path) as small, ModelFile.open(parent) as whole:
+        got, expected = (open_session(file, "cpu").run(frame)["logits"] for file in (small, whole))
+    assert np.abs(got - expected).max() < 0.05 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("method", ["percentile", "minmax"])
 def test_other_methods_agree_too(parent, tmp_path, method):
     assert attempt(parent, tmp_path, method=method).agreement >= 0.99
