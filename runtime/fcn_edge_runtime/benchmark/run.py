@@ -297,7 +297,7 @@ def _described(frames: Sequence[np.ndarray], options: Options) -> str:
     sizes = sorted({frame.shape[:2] for frame in frames})
     shown = ", ".join(f"{height}x{width}" for height, width in sizes[:3])
     shown += ", ..." if len(sizes) > 3 else ""
-    kind = "pictures" if options.images else "computed pictures"
+    kind = ("" if options.images else "computed ") + ("picture" if len(frames) == 1 else "pictures")
     pace = "" if options.rate is None else f", {options.rate:g} a second"
     return f"{len(frames)} {kind} of {shown}{pace}"
 

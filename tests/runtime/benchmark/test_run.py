@@ -63,15 +63,6 @@ def test_the_report_is_plain_json(report):
     assert data["machine"]["cores"] >= 1
 
 
-def test_at_a_cameras_pace_deadlines_are_counted(model_path):
-    options = Options(**SHORT, size=(20, 20), threads=1, rate=100)
-    one = benchmark([str(model_path("plain"))], options).models[0]
-    assert one.paced is not None
-    assert one.paced.offered == one.paced.dropped + one.latency.frames
-    assert one.paced.missed == one.paced.dropped + one.paced.late
-    assert one.spinning is None  # one thread waits for no other
-
-
 def test_what_is_wrong_is_said_before_anything_is_measured(model_path, tmp_path):
     good = str(model_path("large"))
     with pytest.raises(ModelError, match="there is no model file"):
