@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,7 +75,7 @@ def read_classes(text: str) -> tuple[ClassInfo, ...]:
     if text.lower() in WELL_KNOWN:
         return WELL_KNOWN[text.lower()]
     if text.isdecimal():
-        return numbered_classes(int(text))
+        return numbered_classes(int(text[:10]))  # Python refuses numbers of thousands of digits its own way
     if Path(text).suffix.lower() in (".json", ".toml"):
         data = read_table(Path(text))
         return _classes(data.get("classes") if isinstance(data, dict) else data, text)
@@ -166,7 +168,7 @@ def _from_hex(text: str, where: str, field: str) -> list[int]:
 
 def _input_spec(given: Mapping[str, Any], channels: int | None) -> InputSpec:
     dtype = given.get("dtype", "uint8")
-    if dtype not in DTYPE_SCALE:
+    if not isinstance(dtype, str) or dtype not in DTYPE_SCALE:
         _refuse("the card", "input.dtype", dtype, " or ".join(DTYPE_SCALE))
     asked = given.get("channels", channels if channels is not None else 3)
     if channels is not None and asked != channels:
@@ -175,7 +177,7 @@ def _input_spec(given: Mapping[str, Any], channels: int | None) -> InputSpec:
         _refuse("the card", "input.channels", asked, "a whole number from 1 to 4096")
     spec = InputSpec.default(asked, dtype)
     scale = given.get("scale", spec.scale)
-    if not isinstance(scale, (int, float)) or isinstance(scale, bool) or not 0 < scale < float("inf"):
+    if not _is_finite(scale) or scale <= 0:
         _refuse("the card", "input.scale", scale, "a number above 0")
     mean = _per_channel("mean", given.get("mean", spec.mean), asked)
     std = _per_channel("std", given.get("std", spec.std), asked)
@@ -188,9 +190,15 @@ def _per_channel(key: str, value: object, channels: int) -> tuple[float, ...]:
     """One number for all channels, or a list with one a channel."""
     values: Any = [value] * channels if isinstance(value, (int, float)) else value
     fits = isinstance(values, (list, tuple)) and len(values) == channels
-    if not fits or not all(isinstance(v, (int, float)) and abs(v) < float("inf") for v in values):
+    if not fits or not all(_is_finite(v) for v in values):
         _refuse("the card", f"input.{key}", value, f"{channels} finite numbers, one a channel")
     return tuple(float(v) for v in values)
+
+
+def _is_finite(value: object) -> bool:
+    with contextlib.suppress(OverflowError):  # JSON's whole numbers have no end
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return False
 
 
 def _refuse(where: str, field: str, got: object, expected: str) -> NoReturn:

@@ -14,6 +14,7 @@ from fcn_edge.nets import NetSpec, resolve
 from fcn_edge.nets.weights import RandomWeights, Weights, build_with_weights, parse_weights
 from fcn_edge.recipes import Recipe, find_recipe
 from fcn_edge_export import ExportResult, VerifyResult, export, verify_file
+from fcn_edge_export.artifact import Target
 from fcn_edge_export.progress import Progress
 from fcn_edge_export.working_size import WorkingSize
 from fcn_edge_runtime.card import Card, InputSpec, NetInfo
@@ -84,6 +85,7 @@ def export_network(
     if working_size is not None:
         WorkingSize.parse(working_size)  # before anything is fetched
     plan = _plan(request)
+    Target.at(output)  # before weights are fetched
     frames = _frames(request.images, plan.card.input)
     net = _built(plan, fetched)
     return export(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from google.protobuf.message import EncodeError
 from fcn_edge_export.graft import strip
 from fcn_edge_runtime.card import CARD_KEY, Card
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.files import alone_in, part_of, remove_dead_parts
 from fcn_edge_runtime.seal import sealed
 from fcn_edge_runtime.selftest import GOLDEN_KEY, Golden
 
@@ -85,6 +85,9 @@ class Target:
         report = target.with_suffix(".verification.json")
         with _temporary(report):
             pass  # the only sure way to know: permission bits do not tell for root, mounts and quotas
+        with _os_errors(report), contextlib.suppress(FileNotFoundError):
+            report.lstat()  # the longest of the names, which may be too long
+        remove_dead_parts(folder)
         return cls(target, report)
 
     @contextlib.contextmanager
@@ -99,7 +102,7 @@ class Target:
         """Rename the report into place, then the model: a model is never there without its report."""
         with _temporary(self.report) as temporary:
             _write(temporary, _json(report))
-            with _os_errors(self.path):
+            with _os_errors(self.path), alone_in(self.path.parent):
                 temporary.replace(self.report)
                 draft.path.replace(self.path)
             _sync_folder(self.path.parent)
@@ -118,18 +121,11 @@ def _json(report: Mapping[str, Any]) -> bytes:
 
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """A new, empty file beside the target, with the permissions a new file gets; removed at the end."""
-    with _os_errors(target):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    os.close(handle)
-    path = Path(name)
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
+    """A new, empty file beside the target; removed at the end, unless it was renamed."""
+    with contextlib.ExitStack() as stack:
+        with _os_errors(target):
+            part = stack.enter_context(part_of(target))
+        yield part
 
 
 def _write(path: Path, data: bytes) -> None:

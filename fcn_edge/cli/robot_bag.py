@@ -100,14 +100,16 @@ def _segment(
     bag: Bag, image_topic: str, out: Path, given: dict[str, Any], *, quiet: bool
 ) -> tuple[BagSummary, dict[str, str]]:
     """What was done, and where the model ran."""
+    from fcn_edge_runtime.files import require_writable
     from fcn_edge_runtime.robot.bag_writer import storage_for
     from fcn_edge_runtime.robot.opening import open_model
     from fcn_edge_runtime.robot.pipeline import Pipeline, PipelineOptions
     from fcn_edge_runtime.robot.segment_bag import BagOptions, segment_bag
 
-    # Names are checked before a model is loaded.
+    # Names and places are checked before a model is loaded.
     bag.image_topic(image_topic)
     storage_for(out, given["storage"])
+    require_writable(out.parent)
     options = BagOptions(
         every=given["every"],
         start=given["start"],

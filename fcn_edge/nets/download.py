@@ -7,7 +7,6 @@ import hashlib
 import http.client
 import os
 import re
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcn_edge_runtime.errors import CheckpointError, UsageError
+from fcn_edge_runtime.files import part_of, remove_dead_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,32 +104,43 @@ def fetch(
     path = cache_folder() / source.file_name
     if path.is_file() and _hash(path).startswith(source.sha256):
         return path
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = stack.enter_context(part_of(path))
+        except OSError as error:
+            raise CheckpointError(
+                f"the cache {path.parent} cannot be written ({error.strerror}): "
+                "name another in FCN_EDGE_CACHE"
+            ) from error
+        remove_dead_parts(path.parent)
+        _fetch_into(part, source, path, progress, largest)
+    return path
+
+
+def _fetch_into(
+    part: Path,
+    source: Source,
+    path: Path,
+    progress: Callable[[int, int | None], None] | None,
+    largest: int,
+) -> None:
+    """Download into the part, and rename it to `path` if it is what was asked for."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise CheckpointError(
-            f"the cache {path.parent} cannot be written ({error.strerror}): name another in FCN_EDGE_CACHE"
-        ) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        with part.open("wb") as file:
             _download(source, file.write, progress, largest)
-        got = _hash(Path(part))
+        got = _hash(part)
         if not got.startswith(source.sha256):
             shown = got if len(source.sha256) == _FULL_HASH else got[: len(source.sha256)]
             raise CheckpointError(
                 f"{source.shown} has SHA-256 {shown}, expected {source.sha256}; "
                 "the file was changed, or the hash is wrong"
             )
-        Path(part).replace(path)
+        part.replace(path)
     except (OSError, http.client.HTTPException) as error:
         raise CheckpointError(
             f"{source.shown} could not be fetched ({_reason(error)}); offline, place the file at {path}"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            Path(part).unlink()
-    return path
 
 
 def _download(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.files import part_of, require_writable
 from fcn_edge_runtime.robot.definitions import import_rosbags, ros2_typestore
 from fcn_edge_runtime.robot.messages import Buffer
 
@@ -86,25 +85,23 @@ def bag_writer(out: Path, storage: str) -> Iterator[BagWriter]:
 
     storage_for(out, storage)
     single = out.suffix in _SUFFIXES
-    part = out.with_name(f".{out.name[:100]}.{secrets.token_hex(4)}.part")
     plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
-    # rosbags names the file in the folder after the folder, and metadata.yaml names the file.
-    folder = part / (out.stem if single else out.name)
+    require_writable(out.parent)
     try:
-        part.mkdir(parents=True)
-        writer = Writer(folder, version=_VERSION, storage_plugin=plugin)
-        if plugin == StoragePlugin.MCAP:
-            # Chunks of an MCAP may be compressed and are read by every tool; masks shrink to a few percent.
-            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        with writer:
-            yield BagWriter(writer)
-        whole = next(path for path in folder.iterdir() if path.suffix in _SUFFIXES) if single else folder
-        storage_for(out, storage)  # it may have come into being meanwhile
-        whole.rename(out)
+        with part_of(out, folder=True) as part:
+            # rosbags names the file in the folder after the folder, and metadata.yaml names the file.
+            folder = part / (out.stem if single else out.name)
+            writer = Writer(folder, version=_VERSION, storage_plugin=plugin)
+            if plugin == StoragePlugin.MCAP:
+                # Every tool reads compressed chunks of an MCAP; masks shrink to a few percent.
+                writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            with writer:
+                yield BagWriter(writer)
+            whole = next(path for path in folder.iterdir() if path.suffix in _SUFFIXES) if single else folder
+            storage_for(out, storage)  # it may have come into being meanwhile
+            whole.rename(out)
     except OSError as error:
         raise ArtifactError(f"the bag {out} cannot be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _qos(latched: bool) -> Any:  # noqa: FBT001 - the one fact that differs

@@ -188,9 +188,9 @@ def _damage(path: Path) -> Iterator[None]:
     """Whatever a reader stumbles over in a damaged file, in one line."""
     try:
         yield
-    except (FcnEdgeError, MemoryError):
+    except FcnEdgeError:
         raise
-    except Exception as error:  # noqa: BLE001 - damaged files lead into struct, zstd, sqlite and yaml errors
+    except Exception as error:  # noqa: BLE001 - damaged files lead into struct, memory, zstd, sqlite, yaml errors
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         mends = {".mcap": "`mcap recover`", ".bag": "`rosbag reindex`"}
         mend = mends.get(path.suffix, "`ros2 bag reindex`")

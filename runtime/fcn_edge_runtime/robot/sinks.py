@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.files import part_of, require_writable
 from fcn_edge_runtime.robot.bag_outputs import BagOutputs
 from fcn_edge_runtime.robot.bag_writer import bag_writer, storage_for
 from fcn_edge_runtime.robot.camera import import_opencv
@@ -173,18 +173,19 @@ def record_video(out: Path, rate: float) -> Iterator[VideoSink]:
         UsageError, ArtifactError: the place is taken, or cannot be written.
     """
     _require_free(out)
-    part = out.with_name(f".{out.stem[:100]}.{secrets.token_hex(4)}.part{out.suffix}")
-    sink = VideoSink(part, VIDEO_SUFFIXES[out.suffix], rate)
+    require_writable(out.parent)
     try:
-        yield sink
-        if sink.close():
-            _require_free(out)
-            part.rename(out)
+        with part_of(out, ending=out.suffix) as part:
+            sink = VideoSink(part, VIDEO_SUFFIXES[out.suffix], rate)
+            try:
+                yield sink
+                if sink.close():
+                    _require_free(out)
+                    part.rename(out)
+            finally:
+                sink.close()
     except OSError as error:
         raise ArtifactError(f"{out} cannot be written ({error.strerror or error})") from None
-    finally:
-        sink.close()
-        part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
