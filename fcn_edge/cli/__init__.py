@@ -7,6 +7,7 @@ needed; each heavy library is imported inside the command that needs it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -40,6 +41,7 @@ COMMANDS = (
 )
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+_STDOUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _EXTRA_OF = {
     "torch": "export",
@@ -128,9 +130,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     code = _run(args)
     try:
         sys.stdout.flush()
-    except OSError:  # the reader of the pipe has gone
-        code = code or 1
-        _silence(sys.stdout)
+    except OSError as error:
+        unsaid = _unsaid(error)
+        code = code or unsaid
     sys.exit(code)
 
 
@@ -150,9 +152,10 @@ def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for e
         return _fail("interrupted", EXIT_INTERRUPTED)
     except KeyboardInterrupt:
         return _fail("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        _silence(sys.stdout)
-        return 1
+    except OSError as error:
+        # Files name themselves in errors and in ours; what has no name is stdout.
+        named = error.filename is not None or error.errno not in _STDOUT_ERRORS
+        return _bug() if named else _unsaid(error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
         return _bug() if extra is None else _fail(_missing(error.name or "", extra), 1)
@@ -198,6 +201,16 @@ def _bug() -> int:
         traceback.print_exc()
         click.echo("error: this is a bug of fcn-edge; please report it with the lines above", err=True)
     return EXIT_BUG
+
+
+def _unsaid(error: OSError) -> int:
+    """The result cannot be written to stdout. A reader that has gone has seen enough; a full disk has not."""
+    _silence(sys.stdout)
+    if error.errno == errno.EPIPE:
+        return 1
+    return _fail(
+        f"the result cannot be written to stdout ({error.strerror}): make room, or send it elsewhere", 1
+    )
 
 
 def _silence(stream: Any) -> None:

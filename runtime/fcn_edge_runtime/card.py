@@ -173,6 +173,7 @@ class Card:
             )
         try:
             data = json.loads(text)
+            json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair is JSON, and no text
         except (ValueError, RecursionError) as error:
             raise ModelError(f"the model's card is no JSON ({error}): export again") from None
         return cls.from_dict(data)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 import shutil
 import subprocess
@@ -124,25 +123,6 @@ def test_closing_while_calls_are_under_way_lets_them_finish(model_path):
         thread.join(timeout=20)
         assert not thread.is_alive()
     assert all(outcomes)
-
-
-def test_memory_does_not_grow_with_frames_of_many_sizes(segmenter, photo):
-    resident = "/proc/self/statm"
-    if not os.path.exists(resident):  # noqa: PTH110 - a file of the kernel
-        pytest.skip("needs /proc")
-
-    def pages():
-        with open(resident) as stream:  # noqa: PTH123 - a file of the kernel
-            return int(stream.read().split()[1])
-
-    rng = np.random.default_rng(5)
-    sizes = rng.integers(1, 48, (600, 2))
-    for height, width in sizes[:200]:
-        segmenter(photo[:height, :width])
-    before = pages()
-    for height, width in sizes[200:]:
-        segmenter(photo[:height, :width])
-    assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 4 << 20
 
 
 def test_pickled_it_opens_the_same_file_again(segmenter, photo):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -100,8 +101,9 @@ def bag_writer(out: Path, storage: str) -> Iterator[BagWriter]:
             whole = next(path for path in folder.iterdir() if path.suffix in _SUFFIXES) if single else folder
             storage_for(out, storage)  # it may have come into being meanwhile
             whole.rename(out)
-    except OSError as error:
-        raise ArtifactError(f"the bag {out} cannot be written ({error.strerror or error})") from None
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ArtifactError(f"the bag {out} cannot be written ({reason})") from None
 
 
 def _qos(latched: bool) -> Any:  # noqa: FBT001 - the one fact that differs

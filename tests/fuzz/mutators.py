@@ -1,0 +1,253 @@
+"""Changes that keep what a parser checks first, so that what it checks last is reached, too.
+
+Each takes bytes and a source of chance and gives other bytes. A seal, a CRC or a length that bytes changed at
+random would break is mended by whoever calls them, or never broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import struct
+import zlib
+
+NUMBERS = (
+    0,
+    1,
+    -1,
+    2,
+    7,
+    64,
+    255,
+    256,
+    65535,
+    1 << 20,
+    1 << 31,
+    (1 << 31) - 1,
+    1 << 40,
+    (1 << 63) - 1,
+    -(1 << 63),
+)
+TEXTS = (
+    "",
+    "image",
+    "labels",
+    "logits",
+    "weight",
+    "\x00",
+    "\ud83d\ude00",
+    "a" * 5000,
+    "../../etc",
+    "ai.onnx",
+    "Loop",
+)
+ODD = (
+    None,
+    True,
+    [],
+    {},
+    [[[[[[]]]]]],
+    "",
+    "\ud800",
+    "\x1b[2J",
+    "x" * 5000,
+    -1,
+    0,
+    1,
+    2**31,
+    2**63,
+    10**400,
+    1e308,
+    -0.0,
+    float("nan"),
+    float("inf"),
+    0.5,
+    "fp16",
+    "uint16",
+    "float32",
+    "CUDAExecutionProvider",
+)
+
+
+def mutate_json(data, random):
+    """One to three values of a JSON text replaced, removed, doubled or moved."""
+    try:
+        tree = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    tree = [tree]
+    for _ in range(random.randint(1, 3)):
+        holder, key = random.choice(list(_json_places(tree)))
+        what = random.randrange(6)
+        if what == 0 and holder is not tree:
+            del holder[key]
+        elif what == 1 and isinstance(holder, list):
+            holder.insert(key, copy.deepcopy(holder[key]))
+        elif what == 2:
+            other, place = random.choice(list(_json_places(tree)))
+            holder[key] = copy.deepcopy(other[place])
+        elif what == 3 and isinstance(holder[key], (int, float)):
+            holder[key] = random.choice(
+                (*NUMBERS, holder[key] + 1, holder[key] - 1, -holder[key], holder[key] // 2)
+            )
+        else:
+            holder[key] = copy.deepcopy(random.choice(ODD))
+        if len(json.dumps(tree)) > 1 << 18:
+            break
+    return json.dumps(tree[0] if tree else None).encode()
+
+
+def _json_places(node):
+    """Every (container, key) in the tree."""
+    items = enumerate(node) if isinstance(node, list) else node.items() if isinstance(node, dict) else ()
+    for key, value in list(items):
+        yield node, key
+        yield from _json_places(value)
+
+
+def mutate_model(data, random):
+    """A serialised ONNX ModelProto with one to four fields, nodes or metadata entries changed."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError:
+        return data
+    for _ in range(random.randint(1, 4)):
+        edit = random.choice((_any_field, _any_field, _any_field, _node, _rewire, _constant, _metadata))
+        with contextlib.suppress(ValueError):  # a name that is no text any more, a number out of range
+            edit(proto, random)
+    return proto.SerializeToString()
+
+
+def _messages(message):
+    yield message
+    for descriptor, value in message.ListFields():
+        if descriptor.type == descriptor.TYPE_MESSAGE:
+            for inner in value if descriptor.is_repeated else [value]:
+                yield from _messages(inner)
+
+
+def _any_field(proto, random):
+    """One field of one message, whatever it is: set, emptied, doubled, shortened."""
+    message = random.choice(list(_messages(proto)))
+    fields = [descriptor for descriptor, _ in message.ListFields()]
+    if not fields or random.random() < 0.2:
+        fields = list(message.DESCRIPTOR.fields)
+    field = random.choice(fields)
+    value = getattr(message, field.name)
+    if random.random() < 0.15:
+        message.ClearField(field.name)
+    elif field.type == field.TYPE_MESSAGE:
+        if not field.is_repeated:
+            value.SetInParent()
+        elif value and random.random() < 0.5:
+            value.add().CopyFrom(random.choice(value))
+        elif value:
+            del value[random.randrange(len(value))]
+        else:
+            value.add()
+    else:
+        old = (value[random.randrange(len(value))] if value else None) if field.is_repeated else value
+        new = _scalar(field, old, random)
+        if not field.is_repeated:
+            setattr(message, field.name, new)
+        elif value and random.random() < 0.7:
+            value[random.randrange(len(value))] = new
+        else:
+            value.append(new)
+
+
+def _scalar(field, old, random):
+    if field.cpp_type == field.CPPTYPE_STRING:
+        if field.type == field.TYPE_STRING:
+            return random.choice(TEXTS).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        data = bytearray(old or b"\0" * 8)
+        if data and random.random() < 0.7:
+            data[random.randrange(len(data))] = random.randrange(256)
+            return bytes(data)
+        return bytes(data[: random.randrange(len(data) + 1)])
+    if field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
+        return random.choice((0.0, -1.0, 1e30, 1e-30, float("nan"), float("inf"), 3.0))
+    number = random.choice((*NUMBERS, random.randrange(32), (old or 0) + 1, (old or 0) - 1))
+    bits = 32 if field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_ENUM) else 64
+    if field.type == field.TYPE_ENUM:
+        return random.choice(field.enum_type.values).number
+    return (number + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
+
+
+def _node(proto, random):
+    """Another operator in a node, or a new node on the way of a value."""
+    import onnx
+
+    nodes = proto.graph.node
+    if not nodes:
+        return
+    operators = sorted({schema.name for schema in onnx.defs.get_all_schemas()})
+    operator = random.choice(operators)
+    if random.random() < 0.5:
+        random.choice(nodes).op_type = operator
+        return
+    index = random.randrange(len(nodes))
+    target = nodes[index]
+    if not target.input:
+        return
+    slot = random.randrange(len(target.input))
+    constants = [tensor.name for tensor in proto.graph.initializer]
+    extra = random.choices(constants, k=random.randint(0, 3)) if constants else []
+    made = onnx.helper.make_node(operator, [target.input[slot], *extra], [f"made{index}"])
+    target.input[slot] = f"made{index}"
+    moved = [copy.deepcopy(node) for node in nodes]
+    del nodes[:]
+    nodes.extend([*moved[:index], made, *moved[index:]])
+
+
+def _rewire(proto, random):
+    """An input of a node taken from elsewhere: perhaps from behind it."""
+    names = [name for node in proto.graph.node for name in node.output]
+    names += [tensor.name for tensor in proto.graph.initializer]
+    nodes = [node for node in proto.graph.node if node.input]
+    if names and nodes:
+        node = random.choice(nodes)
+        node.input[random.randrange(len(node.input))] = random.choice(names)
+
+
+def _constant(proto, random):
+    """A small constant of other numbers, or of a shape that its data does not have."""
+    if not proto.graph.initializer:
+        return
+    tensor = random.choice(proto.graph.initializer)
+    if random.random() < 0.5:
+        tensor.ClearField("raw_data")
+        tensor.ClearField("float_data")
+        tensor.data_type = 7
+        count = random.randint(1, 5)
+        del tensor.dims[:]
+        tensor.dims.append(count)
+        tensor.raw_data = struct.pack(f"<{count}q", *random.choices(NUMBERS, k=count))
+    elif tensor.dims:
+        tensor.dims[random.randrange(len(tensor.dims))] = random.choice(NUMBERS)
+
+
+def _metadata(proto, random):
+    """A value in the card or in the self-test."""
+    if proto.metadata_props:
+        entry = random.choice(proto.metadata_props)
+        changed = mutate_json(entry.value, random)
+        entry.value = changed.decode("utf-8", "replace") if isinstance(changed, bytes) else changed
+
+
+def mend_png(data):
+    """A PNG with the checksum of every chunk made right; other bytes as they are."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return data
+    out, at = bytearray(data[:8]), 8
+    while at + 12 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        body = data[at + 4 : at + 8 + size]
+        out += data[at : at + 4] + body + zlib.crc32(body).to_bytes(4, "big")
+        at += 12 + size
+    return bytes(out + data[at:])
