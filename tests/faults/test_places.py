@@ -107,7 +107,7 @@ def test_a_full_disk_leaves_the_old_files_whole_and_is_said_in_one_line(name, wo
     assert "No space left on device" in done.stderr or "full" in done.stderr
 
 
-# quantize writes temporary files first, which meet the limit, too; a full disk and exports are tested elsewhere
+# The temporary files of quantize meet the limit, too.
 @pytest.mark.parametrize("name", [name for name in WRITERS if name != "quantize"])
 def test_a_limit_on_the_size_of_files_leaves_the_old_ones_whole(name, work, fcn_edge, tmp_path):
     out = tmp_path / "out"

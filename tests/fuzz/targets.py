@@ -65,11 +65,11 @@ def _models():
 
 
 def _declared(data):
-    from fcn_edge_runtime.giants import largest_made
+    from fcn_edge_runtime.giants import check_giants
     from fcn_edge_runtime.wire import summarise
 
     summarise(data)
-    largest_made(data)
+    check_giants(data)
 
 
 def _opened(data):
@@ -84,6 +84,12 @@ def _opened(data):
         json.dumps(describe(model)).encode()
         classes = tuple(VisionClass(c.id, c.name) for c in model.card.classes)
         encode_label_info(LabelInfo(Header(), classes))
+
+
+def _sealed_models():
+    from fcn_edge_runtime.seal import sealed
+
+    return [sealed(data) for data in _models()]
 
 
 def _unsealed(data):
@@ -120,6 +126,18 @@ def _golden(data):
     from fcn_edge_runtime.selftest import Golden
 
     Golden.from_json(data)
+
+
+def _profile(data):
+    from fcn_edge_runtime.profile import Profile
+
+    Profile.load(_file("p.json", data)).to_json().encode()
+
+
+def _profiles():
+    from fcn_edge_runtime.profile import Host, Options, Profile
+
+    return [Profile("m", "0" * 64, Host.here(), Options("cpu", 2), ("a note",)).to_json().encode()]
 
 
 def _described(data):
@@ -277,12 +295,10 @@ def _bag(data):
 
 @functools.cache
 def _checkpoints():
-    import collections
-
     import torch
     from safetensors.torch import save
 
-    state = collections.OrderedDict(a=torch.arange(6.0).reshape(2, 3), b=torch.ones(2, dtype=torch.int64))
+    state = torch.nn.Linear(3, 2).state_dict()
     found = [save(dict(state))]
     for content, new in ((state, True), (state, False), ({"model": state, "epoch": 3, "lr": 0.1}, False)):
         stream = io.BytesIO()
@@ -303,11 +319,12 @@ def _checkpoint(data):
 
 TARGETS = {
     "wire": Target(_declared, _models, mutators.mutate_model),
-    "seal": Target(_unsealed, _models),
+    "seal": Target(_unsealed, _sealed_models),
     "modelfile": Target(_opened, _models, mutators.mutate_model),
     "onnxruntime": Target(_loaded, _models, mutators.mutate_model),
     "card": Target(_card, lambda: _texts("fcn_edge.card"), mutators.mutate_json),
     "golden": Target(_golden, lambda: _texts("fcn_edge.golden"), mutators.mutate_json),
+    "profile": Target(_profile, _profiles, mutators.mutate_json),
     "description": Target(
         _described, _descriptions, mutators.mutate_json, ("fcn_edge.cards", "fcn_edge_export.classes")
     ),
