@@ -55,6 +55,9 @@ def lines(report: Report) -> Iterator[str]:
     yield f"{machine.cpu}, {machine.cores} cores, {machine.system}"
     yield f"onnxruntime {machine.onnxruntime}, numpy {machine.numpy}, Python {machine.python}"
     yield f"{report.frames}; {models[0].provider}, {models[0].threads} threads"
+    for model in models:
+        if model.tuned:
+            yield f"{model.name} with its profile: {model.provider}, {model.threads} threads"
     yield ""
     # A column has room for its name, up to a point; a longer one keeps its end, which tells files apart.
     names = [_short(model.name) for model in models]

@@ -67,6 +67,13 @@ __all__ = ["command"]
 )
 @device_option
 @threads_option
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="PROFILE.json",
+    help="What `fcn-edge tune` found for one of the models on this machine; repeatable.",
+)
 @json_option
 @quiet_option
 def command(
@@ -80,6 +87,7 @@ def command(
     plot: Path | None,
     device: str,
     threads: int | None,
+    profiles: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -99,7 +107,7 @@ def command(
         require_plot(plot)
     report = benchmark(
         models,
-        Options(size, images, rate, threads, device, seconds, sweep),
+        Options(size, images, rate, threads, device, profiles, seconds, sweep),
         _progress(quiet=quiet),
     )
     if report.machine.busy:

@@ -5,6 +5,9 @@ import json
 import pytest
 from PIL import Image
 
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.profile import Host, Options, Profile
+
 QUICK = ("--device", "cpu", "--threads", 2, "--seconds", 0.2)
 
 
@@ -37,6 +40,21 @@ def test_a_camera_is_kept_up_with_or_not_as_one_json_object_and_as_a_picture(fcn
     assert paced["missed"] == paced["dropped"] + paced["late"]
     assert min(Image.open(tmp_path / "out" / "bench.png").size) > 300
     assert all(line.startswith(("warning: ", "wrote ")) for line in done.stderr.splitlines())
+
+
+def test_a_model_runs_with_the_profile_that_is_its_own(fcn_edge, model_path, tmp_path):
+    with ModelFile.open(model_path("grey")) as model:
+        Profile("grey", model.digest, Host.here(), Options("cpu", 1, spinning=True)).save(tmp_path / "p.json")
+    models = (model_path("plain"), model_path("grey"))
+    options = ("--profile", "p.json", "--seconds", 0.1, "--size", "30x40")
+    done = fcn_edge("bench", *models, *options, "--json", "-q")
+    assert done.returncode == 0, done.stderr
+    plain, grey = json.loads(done.stdout)["models"]
+    assert (plain["tuned"], grey["tuned"], grey["threads"], grey["spinning"]) == (False, True, 1, None)
+    done = fcn_edge("bench", models[0], *options)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the profile is for the model 'grey'")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

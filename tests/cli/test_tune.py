@@ -137,7 +137,7 @@ def test_interrupting_leaves_the_old_profile_and_nothing_else(model_path, tmp_pa
     assert (tmp_path / "p.json").read_text() == "old"
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "robot bag", "robot bridge", "robot camera"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "bench", "robot bag", "robot bridge", "robot camera"])
 def test_every_command_that_segments_takes_a_profile(command):
     done = CliRunner().invoke(cli, [*command.split(), "--help"], prog_name="fcn-edge")
     assert "--profile PROFILE.json" in done.output

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.profile import Host, Options, Profile
 from fcn_edge_runtime.robot.frames import as_array
 from fcn_edge_runtime.robot.messages import Header, Stamp
 from fcn_edge_runtime.robot.opening import open_model
@@ -139,3 +141,12 @@ def test_models_whose_classes_cannot_be_told_apart_are_refused(model, names):
         segmenter.card = dataclasses.replace(segmenter.card, classes=(*classes, segmenter.card.classes[2]))
         with pytest.raises(ModelError, match="export again with --classes"):
             Pipeline(segmenter)
+
+
+def test_a_robot_uses_the_profile_of_its_model(model, pipeline, frames, tmp_path):
+    with ModelFile.open(model) as opened:
+        profile = Profile("rgb", opened.digest, Host.here(), Options("cpu", 1, optimization="extended"))
+    profile.save(tmp_path / "p.json")
+    with open_model(str(model), profile=str(tmp_path / "p.json")) as segmenter:
+        assert segmenter.session.why == "as the profile says"
+        np.testing.assert_array_equal(segmenter(frames[0]).labels, pipeline.segmenter(frames[0]).labels)

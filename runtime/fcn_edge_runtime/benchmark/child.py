@@ -24,7 +24,7 @@ def main(begun: float, arguments: list[str]) -> None:
         begun: the clock when the process began to run Python code.
         arguments: the parent's `sys.path`, the frame's file, and the fields of `fresh.Job` in their order.
     """
-    path, frame, model, device, provider, threads, bare, fewest, most, seconds = arguments
+    path, frame, model, device, provider, threads, profile, bare, fewest, most, seconds = arguments
     sys.path[:] = path.split("\x1f")
     job = {
         "frame": frame,
@@ -32,6 +32,7 @@ def main(begun: float, arguments: list[str]) -> None:
         "device": device,
         "provider": provider,
         "threads": int(threads),
+        "profile": profile,
         "fewest": int(fewest),
         "most": int(most),
         "seconds": float(seconds),
@@ -60,7 +61,10 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
     imported = time.perf_counter()
     frame = np.load(job["frame"])  # a camera would have given it
     ready = time.perf_counter()
-    segmenter = Segmenter(job["model"], job["device"], job["threads"], outputs=("labels",))
+    if job["profile"]:
+        segmenter = Segmenter(job["model"], outputs=("labels",), profile=job["profile"])
+    else:
+        segmenter = Segmenter(job["model"], job["device"], job["threads"], outputs=("labels",))
     loaded = time.perf_counter()
     segmenter(frame)
     first = time.perf_counter()

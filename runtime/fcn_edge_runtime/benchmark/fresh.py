@@ -30,6 +30,7 @@ class Job:
         device: as the user says it.
         provider: onnxruntime's name of what the device is, for the bare session.
         threads: threads on the CPU.
+        profile: path of a profile, which then says device and threads; empty for none.
         bare: whether to do the same by onnxruntime alone, without this package.
         fewest, most, seconds: frames after the first one: at least, at most, and for how long.
     """
@@ -38,6 +39,7 @@ class Job:
     device: str
     provider: str
     threads: int
+    profile: str = ""
     bare: bool = False
     fewest: int = 2
     most: int = 2

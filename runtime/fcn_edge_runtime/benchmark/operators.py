@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ def profile_model(
     threads: int,
     frames: Sequence[np.ndarray],
     *,
+    extra: SessionExtra | None = None,
     seconds: float,
     watch: Callable[[float], None] = lambda _share: None,
 ) -> Profile:
@@ -84,7 +85,7 @@ def profile_model(
         ModelError, ProviderError: the file or the device, as `open_session` says.
     """
     with tempfile.TemporaryDirectory(prefix="fcn-edge-bench-") as folder, ModelFile.open(path) as model:
-        extra = SessionExtra(profile_prefix=str(Path(folder, "profile")))
+        extra = replace(extra or SessionExtra(), profile_prefix=str(Path(folder, "profile")))
         session = open_session(model, device, threads=threads, extra=extra)
         with model.source() as source:
             stages = stages_of(source if isinstance(source, bytes) else Path(source).read_bytes())

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,16 @@ from fcn_edge_runtime.benchmark.frames import computed_frame, frames_for, resamp
 from fcn_edge_runtime.benchmark.fresh import Job
 from fcn_edge_runtime.benchmark.latency import Latency, latency_of
 from fcn_edge_runtime.benchmark.machine import Machine, this_machine
-from fcn_edge_runtime.benchmark.operators import Profile, profile_model
+from fcn_edge_runtime.benchmark.operators import Profile as OperatorProfile
+from fcn_edge_runtime.benchmark.operators import profile_model
 from fcn_edge_runtime.benchmark.overhead import Overhead, measure_overhead
 from fcn_edge_runtime.benchmark.pacing import Block, Paced, paced, run_block
 from fcn_edge_runtime.benchmark.paired import Ratio, ratio_of, take_turns
 from fcn_edge_runtime.benchmark.spinning import Spinning, compare_spinning
 from fcn_edge_runtime.benchmark.sweep import SweepPoint, sweep
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.profile import Profile
 from fcn_edge_runtime.segmenter import Segmenter
 from fcn_edge_runtime.session import SessionExtra
 
@@ -53,6 +56,7 @@ class Options:
         rate: frames a second of a camera to keep up with; None times frame after frame.
         threads: on the CPU; None means all cores this process may use.
         device: as for `Segmenter`.
+        profiles: paths of what `fcn-edge tune` wrote; each model takes the one that was made for it.
         seconds: for timing the frames of each model; the other phases take a share of it.
         sweep: whether to go through image sizes, too.
     """
@@ -62,6 +66,7 @@ class Options:
     rate: float | None = None
     threads: int | None = None
     device: str = "auto"
+    profiles: tuple[str, ...] = ()
     seconds: float = 10.0
     sweep: bool = False
 
@@ -75,13 +80,15 @@ class ModelReport:
         path, sha256, precision: the file.
         provider: onnxruntime's name of what ran it.
         threads: on the CPU.
+        tuned: whether a profile was in use.
         size: (height, width) of the first frame.
         cold: from nothing to the first mask.
         latency: of a frame, array in to labels out: frame after frame, or as the camera sends them.
         frames_per_second: masks a second: frame after frame, or those that the camera's pace left.
         cpu_seconds: processor time of a frame, all threads together.
         paced: how it keeps up with the camera; None where no rate was given.
-        spinning: what it would cost to let idle threads spin; None on one thread, or off the CPU.
+        spinning: what it would cost to let idle threads spin; None on one thread, on other
+            devices, and with a profile.
         overhead: what a frame costs outside of onnxruntime.
         profile: where the time goes inside of it.
         sweep: costs against image area; empty unless asked for.
@@ -93,6 +100,7 @@ class ModelReport:
     precision: str
     provider: str
     threads: int
+    tuned: bool
     size: tuple[int, int]
     cold: ColdStart
     latency: Latency
@@ -101,7 +109,7 @@ class ModelReport:
     paced: Paced | None
     spinning: Spinning | None
     overhead: Overhead
-    profile: Profile
+    profile: OperatorProfile
     sweep: tuple[SweepPoint, ...] = ()
 
 
@@ -136,6 +144,7 @@ class _Opened:
     path: str
     segmenter: Segmenter
     frames: list[np.ndarray]
+    profile: str = ""  # the path of the one in use
 
     def calls(self) -> Callable[[], object]:
         """A function that segments the next frame."""
@@ -144,7 +153,7 @@ class _Opened:
 
     def job(self) -> Job:
         session = self.segmenter.session
-        return Job(self.path, session.device, session.provider, session.threads)
+        return Job(self.path, session.device, session.provider, session.threads, self.profile)
 
 
 @dataclass(frozen=True)
@@ -169,11 +178,14 @@ def benchmark(models: Sequence[str], options: Options, watch: Watch = lambda _ph
     if not models:
         raise UsageError("got no model, expected at least one")
     machine = this_machine()
+    profiles = {path: Profile.load(path) for path in options.profiles}
     size = options.size or (None if options.images else DEFAULT_SIZE)
     with contextlib.ExitStack() as stack:
         opened = [
-            _open(stack, name, path, size, options) for name, path in zip(_names(models), models, strict=True)
+            _open(stack, name, path, size, options, profiles)
+            for name, path in zip(_names(models), models, strict=True)
         ]
+        _check_profiles(profiles, opened)
         timings = _frames(opened, options, watch)
         reports = tuple(
             _report(one, timing, options, watch) for one, timing in zip(opened, timings, strict=True)
@@ -186,12 +198,32 @@ def benchmark(models: Sequence[str], options: Options, watch: Watch = lambda _ph
 
 
 def _open(
-    stack: contextlib.ExitStack, name: str, path: str, size: tuple[int, int] | None, options: Options
+    stack: contextlib.ExitStack,
+    name: str,
+    path: str,
+    size: tuple[int, int] | None,
+    options: Options,
+    profiles: Mapping[str, Profile],
 ) -> _Opened:
-    segmenter = stack.enter_context(Segmenter(path, options.device, options.threads, outputs=("labels",)))
+    with ModelFile.open(path) as model:
+        digest = model.digest
+    own = next((key for key, profile in profiles.items() if profile.model_sha256 == digest), "")
+    segmenter = stack.enter_context(
+        Segmenter(
+            path, options.device, options.threads, outputs=("labels",), profile=profiles[own] if own else None
+        )
+    )
     frames = frames_for(segmenter.card.input, size, options.images)
     segmenter(frames[0])
-    return _Opened(name, path, segmenter, frames)
+    return _Opened(name, path, segmenter, frames, own if segmenter.profile else "")
+
+
+def _check_profiles(profiles: Mapping[str, Profile], opened: Sequence[_Opened]) -> None:
+    """Raise ProfileError for a profile that is for none of the models."""
+    digests = [one.segmenter.digest for one in opened]
+    for profile in profiles.values():
+        if profile.model_sha256 not in digests:
+            profile.check_model(digests[0])
 
 
 def _frames(opened: Sequence[_Opened], options: Options, watch: Watch) -> list[_Timing]:
@@ -253,6 +285,7 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
         precision=segmenter.card.precision,
         provider=session.provider,
         threads=session.threads,
+        tuned=bool(one.profile),
         size=(height, width),
         cold=cold_start(job, one.frames[0], options.seconds, phase("start")),
         latency=timing.latency,
@@ -271,6 +304,7 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
             session.device,
             session.threads,
             one.frames,
+            extra=segmenter.profile.options.extra if segmenter.profile else None,
             seconds=share,
             watch=phase("operators"),
         ),
@@ -280,7 +314,7 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
 
 def _spinning(one: _Opened, options: Options, watch: Callable[[float], None]) -> Spinning | None:
     session = one.segmenter.session
-    if session.device != "cpu" or session.threads == 1:
+    if session.device != "cpu" or session.threads == 1 or one.profile:
         return None
     extra = SessionExtra(spinning=True)
     with Segmenter(one.path, "cpu", session.threads, outputs=("labels",), extra=extra) as spinning:
