@@ -34,6 +34,13 @@ class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
 )
 @click.option("--seconds", type=click.FloatRange(0), default=4, show_default=True, help="Of timing, each.")
 @click.option("--threads", type=click.IntRange(1), help="For everybody.  [default: all cores]")
+@click.option(
+    "--agreement",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.998,
+    show_default=True,
+    help="Of our int8 files with their parents, on the frames they are judged on while they are made.",
+)
 @click.option("--frames", type=click.IntRange(1), default=20, show_default=True, help="Held-out frames.")
 @click.option(
     "--only", "only", multiple=True, metavar="ENGINE[:VARIANT]", help="Take these alone; repeatable."
@@ -49,6 +56,7 @@ def main(
     seconds: float,
     threads: int | None,
     frames: int,
+    agreement: float,
     only: tuple[str, ...],
     output: Path,
     environments: Path,
@@ -87,7 +95,7 @@ def main(
         os.getloadavg()[0],
     )
     try:
-        common = shared(net, output.resolve() / net, our_files(wanted), say)
+        common = shared(net, output.resolve() / net, our_files(wanted), agreement, say)
         found = []
         for height, width in sizes or ((480, 640), (720, 1280)):
             say(f"{height}x{width}  making frames and files")

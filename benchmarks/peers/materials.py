@@ -29,8 +29,6 @@ __all__ = ["Shared", "for_size", "shared"]
 
 MODELS = Path(__file__).resolve().parents[2] / "models" / "corridor"
 HELD_OUT, CALIBRATION = 20, 16  # frames
-# A little more than the benchmark asks for: what is judged here is not what is judged there.
-AGREEMENT = 0.996
 
 Say = Callable[[str], None]
 
@@ -50,9 +48,11 @@ class Shared:
         self.refused: dict[str, str] = {}
 
 
-def shared(name: str, folder: Path, names: Iterable[str], say: Say) -> Shared:
+def shared(name: str, folder: Path, names: Iterable[str], agreement: float, say: Say) -> Shared:
     """The network of a recipe, and our files of these names (see `engines.ours.FILES`).
 
+    The int8 files keep `agreement` of the labels of the frames that they are judged on while they are made,
+    which are neither those nor of the size that the table judges on: ask for a little more than there.
     A file that cannot be made is noted with the reason, and the others are made.
 
     Raises:
@@ -80,7 +80,7 @@ def shared(name: str, folder: Path, names: Iterable[str], say: Say) -> Shared:
                 say(f"making {path.name}")
                 path.unlink(missing_ok=True)
                 try:
-                    make(name, head, parent, path)
+                    make(name, head, parent, path, agreement)
                 except FcnEdgeError as error:
                     made.refused[path.name] = str(error)
                     say(f"{path.name}: {error}")
@@ -129,7 +129,7 @@ def for_size(shared: Shared, height: int, width: int, threads: int, *, frames: i
     return made
 
 
-def _export(name: str, head: str, _parent: Path, path: Path) -> None:
+def _export(name: str, head: str, _parent: Path, path: Path, _agreement: float) -> None:
     export_network(
         Request(name),
         path,
@@ -142,7 +142,7 @@ def _export(name: str, head: str, _parent: Path, path: Path) -> None:
     )
 
 
-def _quantise(_name: str, _head: str, parent: Path, path: Path) -> None:
+def _quantise(_name: str, _head: str, parent: Path, path: Path, agreement: float) -> None:
     """int8 as `fcn-edge quantize` makes it, on its own calibration frames as they are.
 
     It is also written where it is not faster: the table says how fast it is.
@@ -155,7 +155,7 @@ def _quantise(_name: str, _head: str, parent: Path, path: Path) -> None:
         labels=None,
         target=None,
         method="entropy",
-        agreement=AGREEMENT,
+        agreement=agreement,
         allow_slower=True,
         progress=Silent(),
     )
