@@ -37,7 +37,7 @@ class Command:
 
 
 def pictures_are_whole(folder):
-    found = sorted(folder.glob("out/*"))
+    found = [path for path in folder.glob("out/*") if not path.name.startswith(".")]
     for path in found:
         if path.suffix == ".png":
             Image.open(path).load()
