@@ -6,21 +6,29 @@ while nothing but a few bytes and a table of contents has been read.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import pickletools
 import re
 import zipfile
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from fcn_edge_runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["Kind", "identify"]
 
-# The limit of the safetensors library itself, refused here with the reason.
-_LARGEST_HEADER = 100_000_000
+# The JSON before the tensors: some 100 bytes a tensor, so that this is 40,000 of them.
+_LARGEST_HEADER = 4 << 20
+# Steps of the pickle that places the tensors: some 25 a tensor, and a few hundred bytes of memory each.
+_MOST_STEPS = 400_000
+# What a pickle may name to torch and no state_dict needs: it makes zeros of any length out of a number.
+_MAKERS = frozenset({"builtins bytearray", "__builtin__ bytearray"})
 # torch.save's own first pickle, protocol 2: the number 0x1950a86a20f9469cfc6c.
 _LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _FOREIGN = (
@@ -51,16 +59,18 @@ def identify(path: Path) -> Kind:
         CheckpointError: the file is missing, empty, cut short, foreign, a program, or an archive whose
             declared sizes cannot be.
     """
-    if not path.is_file():
-        found = "it is a folder" if path.is_dir() else "there is no such file"
-        raise CheckpointError(f"weights {path}: {found}; expected a .safetensors, .pth or .pt file")
+    try:
+        size = _size_of_file(path)
+        with path.open("rb") as file:
+            head = file.read(32)
+    except OSError as error:
+        raise CheckpointError(
+            f"weights {str(path)[:200]} cannot be read ({error.strerror or error})"
+        ) from None
     if path.suffix.lower() == ".pt2":
         raise CheckpointError(
             f"weights {path.name}: .pt2 is a program, not weights; keep its tensors: {_SAVE_INSTEAD}"
         )
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(32)
     if not head:
         raise CheckpointError(f"weights {path.name}: the file is empty; copy or download it again")
     if path.suffix.lower() == ".safetensors" or _looks_like_safetensors(head, size):
@@ -70,9 +80,19 @@ def identify(path: Path) -> Kind:
         _check_zip(path, size)
         return Kind.TORCH_ZIP
     if head.startswith(_LEGACY_START):
+        with path.open("rb") as file:
+            # Magic number, version and system come before the content.
+            _check_pickles(file, 4, path.name)
         return Kind.TORCH_LEGACY
     reason = next((reason for start, reason in _FOREIGN if head.startswith(start)), "of no format known here")
     raise CheckpointError(f"weights {path.name}: expected PyTorch or safetensors, got {reason}")
+
+
+def _size_of_file(path: Path) -> int:
+    if not path.is_file():  # a pipe or a device would be waited for
+        found = "it is a folder" if path.is_dir() else "there is no such file"
+        raise CheckpointError(f"weights {path}: {found}; expected a .safetensors, .pth or .pt file")
+    return path.stat().st_size
 
 
 def _looks_like_safetensors(head: bytes, size: int) -> bool:
@@ -89,8 +109,8 @@ def _check_safetensors(path: Path, head: bytes, size: int) -> None:
         )
     if declared > min(size - 8, _LARGEST_HEADER):
         raise CheckpointError(
-            f"weights {path.name}: declares a header of {declared:,} bytes in a file of {size:,}; "
-            "it is cut short or damaged: copy or download it again"
+            f"weights {path.name}: declares a header of {declared:,} bytes in a file of {size:,}, "
+            f"expected at most {_LARGEST_HEADER:,}; it is cut short or damaged: copy or download it again"
         )
 
 
@@ -133,3 +153,47 @@ def _check_zip(path: Path, size: int) -> None:
             f"weights {path.name}: declares {declared:,} bytes in a file of {size:,}; it is damaged: "
             "copy or download it again"
         )
+    if len(flat) != len(members):
+        raise CheckpointError(
+            f"weights {path.name}: two files of one name in the archive; expected {_SAVE_INSTEAD}"
+        )
+    _check_members(path, members)
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    """Compare members with their CRC-32, which torch does not where it maps a file, and read the pickle."""
+    with zipfile.ZipFile(path) as archive:
+        try:
+            damaged = archive.testzip()
+        except (zipfile.BadZipFile, OSError, ValueError, EOFError, RuntimeError) as error:
+            damaged = str(error)
+        if damaged is not None:
+            raise CheckpointError(
+                f"weights {path.name}: the archive is damaged at {damaged}: copy or download it again"
+            )
+        for member in members:
+            if PurePosixPath(member.filename).name == "data.pkl":
+                _check_pickles(io.BytesIO(archive.read(member)), 1, path.name)
+
+
+def _check_pickles(stream: IO[bytes], count: int, name: str) -> None:
+    """Refuse pickles that make memory out of nothing, by reading their steps without taking any."""
+    for number, (operation, argument) in enumerate(_steps(stream, count)):
+        if operation == "GLOBAL" and argument in _MAKERS:
+            raise CheckpointError(
+                f"weights {name}: names {argument.replace(' ', '.')}, which is no tensor, so it was not "
+                f"loaded; expected {_SAVE_INSTEAD}"
+            )
+        if number >= _MOST_STEPS:
+            raise CheckpointError(
+                f"weights {name}: its pickle has more than {_MOST_STEPS:,} steps, more than tensors need; "
+                f"expected {_SAVE_INSTEAD}"
+            )
+
+
+def _steps(stream: IO[bytes], count: int) -> Iterator[tuple[str, Any]]:
+    """Operations and arguments of pickles on end. Where it is no pickle they end, and torch will say so."""
+    with contextlib.suppress(Exception):  # damage raises whatever it leads to
+        for _ in range(count):
+            for operation, argument, _ in pickletools.genops(stream):
+                yield operation.name, argument

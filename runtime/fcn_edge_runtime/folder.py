@@ -221,7 +221,13 @@ def _check_overwrites(jobs: Sequence[Job], out: Path, save: Sequence[str]) -> No
 def _expand(text: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
     """Pairs of a picture and its place relative to the folder it was found in."""
     path = Path(text)
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long, or holds what no name does
+        raise InputError(
+            f"{text[:200]!r} cannot be opened ({getattr(error, 'strerror', None) or error})"
+        ) from None
+    if is_folder:
         yield from _in_folder(path, recursive=recursive)
     elif os.path.lexists(path):
         yield path, Path(path.name)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from fcn_edge import build
 from fcn_edge.nets.checkpoints import load_weights, read_state_dict
 from fcn_edge_runtime.errors import CheckpointError
+from tests.measured import assert_refused
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -416,3 +417,107 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 )
 def test_a_file_without_a_state_dict_says_what_it_holds(tmp_path, content, said):
     assert said in refusal(saved(content, tmp_path))
+
+
+# --- what would eat the machine ---------------------------------------------------------------------------
+
+
+def with_safetensors_header(path, header, body=bytes(8)):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return path
+
+
+def with_pickle(path, pickled, good, *more):
+    """A copy of a good archive with another pickle, and further members (name, content)."""
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as target:
+        for member in source.infolist():
+            is_pickle = member.filename.endswith("data.pkl")
+            target.writestr(member.filename, pickled if pickled and is_pickle else source.read(member))
+        for name, content in more:
+            target.writestr(name, content)
+    return path
+
+
+def test_files_that_declare_giants_are_refused_before_memory_moves(tmp_path):
+    good = saved(tiny(0).state_dict(), tmp_path, "good.pth")
+    many = {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)}
+    stream = saved({"w": torch.zeros(1000)}, tmp_path, "stream", _use_new_zipfile_serialization=False)
+    zeros = b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R."
+    hostile = [
+        with_safetensors_header(tmp_path / f"{name}.safetensors", header)
+        for name, header in {
+            "data that is not there": {
+                "w": {"dtype": "F32", "shape": [1 << 30], "data_offsets": [0, 1 << 32]}
+            },
+            "more than the data": {"w": {"dtype": "F32", "shape": [1 << 30], "data_offsets": [0, 8]}},
+            "overflow": {"w": {"dtype": "F32", "shape": [1 << 62, 4], "data_offsets": [0, 8]}},
+            "two tensors in one place": {
+                name: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for name in "ab"
+            },
+            "a header of 90 MB": b'{"a":"' + b"x" * (90 << 20) + b'"}',
+            "100,000 tensors": many,
+            "deep": b'{"a":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}",
+        }.items()
+    ]
+    hostile += [
+        with_pickle(tmp_path / f"{name}.pth", pickled, good)
+        for name, pickled in {
+            "2 GB of zeros by name": zeros,
+            "text of 2 GB": b"\x80\x02X\xff\xff\xff\x7fabc.",
+            "bytes of 4 EB": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 62) + b"abc.",
+            "a number of 2 GB": b"\x80\x02\x8b\xff\xff\xff\x7fabc.",
+            "lists three million deep": b"\x80\x02" + b"(" * 3_000_000 + b"l" * 3_000_000 + b".",
+        }.items()
+    ]
+    (tmp_path / "stream that claims.pth").write_bytes(
+        stream.read_bytes().replace(b"M\xe8\x03", b"J\x00\x00\x00\x7f")
+    )
+    (tmp_path / "stream of zeros.pth").write_bytes(
+        stream.read_bytes().replace(b"\x80\x02}q\x00X\x01", zeros + b"\x80\x02}q\x00X\x01", 1)
+    )
+
+    hostile += [tmp_path / "stream that claims.pth", tmp_path / "stream of zeros.pth"]
+    messages = assert_refused("weights", hostile, good, "CheckpointError")
+
+    assert "builtins.bytearray" in messages["2 GB of zeros by name.pth"]
+    assert "expected at most 4,194,304" in messages["a header of 90 MB.safetensors"]
+
+
+def test_an_archive_whose_members_point_outside_writes_nothing_anywhere(tmp_path):
+    good = saved(tiny(0).state_dict(), tmp_path, "good.pth")
+    (tmp_path / "in").mkdir()
+    outside = [("../../escaped", b"x"), (f"{tmp_path}/escaped", b"x"), ("good/../../escaped", b"x")]
+    path = with_pickle(tmp_path / "in" / "w.pth", None, good, *outside)
+
+    refusal(path)
+
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["good.pth", "in", "w.pth"]
+
+
+def test_an_archive_with_two_files_of_one_name_is_refused(tmp_path):
+    good = saved(tiny(0).state_dict(), tmp_path, "good.pth")
+    with pytest.warns(UserWarning, match="Duplicate"):
+        path = with_pickle(tmp_path / "w.pth", None, good, ("good/data.pkl", b"\x80\x02}."))
+
+    assert "two files of one name" in refusal(path)
+
+
+def test_a_flipped_bit_in_an_archives_tensors_is_noticed(tmp_path):
+    path = saved(tiny(0).state_dict(), tmp_path)
+    raw = bytearray(path.read_bytes())
+    weights = tiny(0).state_dict()["conv2.weight"].numpy().tobytes()
+    raw[raw.find(weights) + 3] ^= 1
+    path.write_bytes(raw)
+
+    assert "is damaged at" in refusal(path)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_in_a_line(tmp_path):
+    path = saved(tiny(0).state_dict(), tmp_path)
+    path.chmod(0)
+    if os.access(path, os.R_OK):  # this user may read everything; a name that is too long none can
+        path = tmp_path / ("x" * 300)
+
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_weights(tiny(1), path)

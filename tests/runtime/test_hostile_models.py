@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.measured import assert_refused
+from fcn_edge_runtime.seal import sealed, unsealed
+from tests.measured import assert_refused, measure
 
 pytest.importorskip("onnx")
 from tests.runtime.hostile_models import HOSTILE, hostile_model
@@ -30,3 +31,19 @@ def test_a_small_sealed_file_that_makes_a_giant_is_refused_within_time_and_memor
     said = messages[f"{kind}.onnx"]
     # Before onnxruntime saw it, but for an operator that only onnxruntime can know not to exist.
     assert ("onnxruntime" in said) == (kind == "operator that does not exist")
+
+
+def test_sealed_files_with_one_byte_changed_run_or_are_refused_and_the_process_lives(tmp_path, model_path):
+    good = unsealed(model_path("plain").read_bytes())
+    paths = []
+    for position in range(0, len(good), len(good) // 80):
+        changed = bytearray(good)
+        changed[position] ^= 0x81
+        paths.append(tmp_path / f"{position}.onnx")
+        paths[-1].write_bytes(sealed(bytes(changed)))
+    first, costs = measure("model", paths, model_path("plain"))
+    for name, cost in costs.items():
+        assert cost.error in ("", "ModelError"), (name, cost)
+        assert cost.seconds < 2
+        assert cost.megabytes < first.megabytes + 200
+    assert sum(cost.error != "" for cost in costs.values()) > 10

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 import struct
@@ -106,12 +107,12 @@ def test_big_endian_16_bit_tiff_holds_the_same_values(tmp_path):
     assert (read_image(path, InputSpec.default(1, "uint16"))[..., 0] == values).all()
 
 
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def png(width, height, depth, colour, rows, extra=b""):
     """A PNG of any declared form, by hand."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
@@ -316,3 +317,40 @@ def test_an_overlay_is_saved_with_its_legend_below():
     image = np.asarray(opened(overlay_png(result.overlay(picture), result.areas())))
     assert (image[:40] == 9).all()
     assert image.shape[0] > 50
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_kind_of_picture_gives_what_the_golden_file_holds_for_every_kind_of_model(tmp_path):
+    from tests.runtime.make_pictures import GOLDEN, outcomes
+
+    golden = json.loads(GOLDEN.read_text())
+    assert outcomes(tmp_path) == golden
+    # Nothing is refused by every model, but for what has no rule at all.
+    refused = {name for name, kinds in golden.items() if set(kinds.values()) == {"refused"}}
+    assert refused == {"32-bit integers"}
+
+
+def test_pictures_that_declare_giants_are_refused_before_memory_moves(tmp_path, save):
+    from tests.measured import assert_refused
+
+    good = save(COLOURS)
+    rows = zlib.compress(b"\0" * 1000)
+    hostile = {
+        "wide.png": png(30000, 30000, 8, 2, rows),
+        "endless.png": png(2**31 - 1, 2**31 - 1, 8, 2, rows),
+        "at the limit.png": png(10000, 10001, 8, 2, rows),
+        "a profile of 500 MB.png": png(2, 2, 8, 2, rows, chunk(b"iCCP", b"a\0\0" + bomb(500 << 20))),
+        "a text of 500 MB.png": png(2, 2, 8, 2, rows, chunk(b"zTXt", b"a\0\0" + bomb(500 << 20))),
+        "bitmap.bmp": b"BM" + struct.pack("<IIIIiiHHIIIIII", 99, 0, 54, 40, 99999, 99999, 1, 24, *[0] * 6),
+        "webp.webp": b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xff\xff\xff\x0f" + bytes(8),
+        "array.npy": npy("(999999999, 999999999, 3)"),
+    }
+    for name, data in hostile.items():
+        (tmp_path / name).write_bytes(data)
+    assert_refused("image", [tmp_path / name for name in hostile], good, "InputError")
+
+
+def bomb(size):
+    packer = zlib.compressobj(9)
+    zeros = bytes(1 << 20)
+    return b"".join(packer.compress(zeros) for _ in range(size >> 20)) + packer.flush()

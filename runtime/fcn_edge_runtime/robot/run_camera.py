@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.robot.camera import Source, grab, read_all
 from fcn_edge_runtime.robot.messages import Image
 from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
@@ -37,7 +38,7 @@ def run_camera(
         max_rate: frames a second at most; 0 is no limit.
 
     Raises:
-        InputError: a live source went silent.
+        InputError: a live source went silent, or a file holds no frame.
         ModelError, ProviderError, ArtifactError: the device failed, or a sink cannot be written.
     """
     current: list[Image] = []
@@ -62,16 +63,22 @@ def run_camera(
         return stop.is_set() or (0 < max_frames <= worker.status().segmented)
 
     if every_frame:
-        for image in read_all(source, time.time_ns()):
-            worker.put(image)
-            taken = worker.mailbox.take(0)
-            if taken is not None:
-                worker.step(taken)
-            if done():
-                break
-        return worker.status()
-    _run_live(source, worker, stop, done)
+        _run_file(source, worker, done)
+        if worker.status().received == 0 and not stop.is_set():
+            raise InputError(f"{source.name} holds no frame that can be read, expected a video or a picture")
+    else:
+        _run_live(source, worker, stop, done)
     return worker.status()
+
+
+def _run_file(source: Source, worker: Worker[Image], done: Callable[[], bool]) -> None:
+    for image in read_all(source, time.time_ns()):
+        worker.put(image)
+        taken = worker.mailbox.take(0)
+        if taken is not None:
+            worker.step(taken)
+        if done():
+            break
 
 
 def _run_live(source: Source, worker: Worker[Image], stop: threading.Event, done: Callable[[], bool]) -> None:
