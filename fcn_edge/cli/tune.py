@@ -139,8 +139,11 @@ def _figures(found: Tuned) -> dict[str, Any]:
 def _show(found: Tuned, out: Path) -> None:
     options, total = found.profile.options, found.total
     before = f"{found.milliseconds:.1f} ms a frame, {found.cpu_milliseconds:.1f} ms of processor time"
+    if found.untried:
+        mend = "give a larger --budget"
+        click.echo(f"warning: {found.untried} of {len(found.trials)} changes were not tried: {mend}", err=True)
     if total is None or not total.taken:
-        click.echo(f"nothing pays here: {before} with the defaults, which {printable(str(out))} holds")
+        click.echo(f"nothing that was tried pays here: {before} with the defaults, which {printable(str(out))} holds")
         return
     click.echo(
         f"{printable(str(out))}: {options}; {before} -> {total.milliseconds:.1f} ms, "

@@ -45,6 +45,7 @@ LEAST_GAIN = 0.02
 CHANCE = 0.01
 # Another device rounds otherwise: as many labels may differ as in the verdict of an export.
 MOST_FLIPS = 0.005
+_UNTRIED = "not tried, the budget is over"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ class Tuned:
     cpu_milliseconds: float
     sizes: tuple[tuple[int, int], ...]
     warnings: tuple[str, ...]
+
+    @property
+    def untried(self) -> int:
+        """How many changes the budget left no time for."""
+        return sum(trial.why == _UNTRIED for trial in self.trials)
 
 
 class Listener(Protocol):
@@ -244,7 +250,7 @@ class _Search:
     def tried(self, change: str, options: Options, best: _Running) -> _Running:
         """Try a change against the best so far; returns what is best now."""
         left = self.budget - (time.perf_counter() - self.begun) - self._shortest  # that is for the last one
-        trial, running = Trial(change, options, False, "not tried, the budget is over"), best
+        trial, running = Trial(change, options, False, _UNTRIED), best
         if left >= self._shortest:
             share = left / max(self.planned - len(self.trials), 1)
             trial, running = self._timed(change, options, best, min(SECONDS, share))

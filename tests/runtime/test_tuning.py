@@ -123,6 +123,7 @@ def test_what_does_not_fit_the_budget_is_listed_as_not_tried(model_path):
     with ModelFile.open(model_path("plain")) as model:
         found = tune(model, [tiny], device="cpu", budget=0.02, max_threads=2)
     assert found.trials[-1].why == "not tried, the budget is over"
+    assert 1 <= found.untried <= len(found.trials)
     assert found.profile.options == found.start
 
 
