@@ -140,10 +140,11 @@ def _show(found: Tuned, out: Path) -> None:
     options, total = found.profile.options, found.total
     before = f"{found.milliseconds:.1f} ms a frame, {found.cpu_milliseconds:.1f} ms of processor time"
     if found.untried:
-        mend = "give a larger --budget"
-        click.echo(f"warning: {found.untried} of {len(found.trials)} changes were not tried: {mend}", err=True)
+        untried = f"{found.untried} of {len(found.trials)} changes were not tried"
+        click.echo(f"warning: {untried}: give a larger --budget", err=True)
     if total is None or not total.taken:
-        click.echo(f"nothing that was tried pays here: {before} with the defaults, which {printable(str(out))} holds")
+        held = f"the defaults, which {printable(str(out))} holds"
+        click.echo(f"nothing that was tried pays here: {before} with {held}")
         return
     click.echo(
         f"{printable(str(out))}: {options}; {before} -> {total.milliseconds:.1f} ms, "
