@@ -51,7 +51,7 @@ class Progress:
             )
         before = self.plan.progress(state.step - 1)
         if int(done * self.times) > int(before * self.times):
-            training.validate(state, *self.validation)
+            training.validate(self.plan, state, *self.validation)
             state.history[-1]["loss"] = float(np.mean(self.losses))
             self.losses.clear()
             each = " ".join(f"{v:.2f}" for v in state.history[-1]["iou"])
@@ -141,6 +141,7 @@ def main(
         state = training.start(plan, device)
         if init:
             state.model.load_state_dict(networks.load(net, init).state_dict())
+            state.average = {k: v.clone() for k, v in state.model.state_dict().items()}
     click.echo(
         f"{net}: --steps {','.join(map(str, plan.steps))} on {device}, from step {state.step}", err=True
     )

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from models.corridor.networks import Phase
 
 WARM_UP = 0.04
+MEMORY = 300
+"""About how many of the last steps the averaged weights remember."""
 WEIGHT_DECAY = 0.02
 
 
@@ -71,10 +73,15 @@ class Plan:
 
 @dataclass
 class State:
-    """Where a training stands. `best` is the state dict of the best validation score so far."""
+    """Where a training stands.
+
+    `average` is the running average of the state dict over the last steps (Polyak and Juditsky, 1992), which
+    is scored and kept: it does what a longer, slower training would. `best` is the one that scored best.
+    """
 
     model: torch.nn.Module
     optimiser: torch.optim.Optimizer
+    average: dict[str, Tensor]
     step: int = 0
     best_score: float = -1.0
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -93,7 +100,7 @@ def start(plan: Plan, device: str, step: int = 0) -> State:
             model
         ).weight *= 0.1  # start undecided: confident first guesses cost the first hundred steps
     optimiser = torch.optim.AdamW(_groups(model), lr=net.learning_rate, betas=(0.9, 0.99), fused=True)
-    return State(model, optimiser, step)
+    return State(model, optimiser, {k: v.clone() for k, v in model.state_dict().items()}, step)
 
 
 def last_convolution(model: torch.nn.Module) -> torch.nn.Conv2d:
@@ -118,6 +125,7 @@ def save(state: State, plan: Plan, path: Path) -> None:
             "seed": plan.seed,
             "model": state.model.state_dict(),
             "optimiser": state.optimiser.state_dict(),
+            "average": state.average,
             "step": state.step,
             "best_score": state.best_score,
             "best": state.best,
@@ -136,6 +144,7 @@ def resume(path: Path, device: str) -> tuple[Plan, State]:
     state = start(plan, device, stored["step"])
     state.model.load_state_dict(stored["model"])
     state.optimiser.load_state_dict(stored["optimiser"])
+    state.average = stored["average"]
     state.best_score, state.best = stored["best_score"], stored["best"]
     state.history, state.seconds = stored["history"], stored["seconds"]
     return plan, state
@@ -171,8 +180,20 @@ def run(
             group["lr"] = net.learning_rate * plan.rate(step)
         value = _step(plan, state, net.phases[at], images, labels, odds, device)
         state.step = step + 1
+        remember(state)
         state.seconds += time.monotonic() - began
         report(state, value)
+
+
+@torch.no_grad()
+def remember(state: State) -> None:
+    """Takes the present weights into the average; early on, when they still move fast, it forgets faster."""
+    keep = 1 - 1 / min(MEMORY, 2 + state.step / 10)
+    for name, value in state.model.state_dict().items():
+        if value.is_floating_point():
+            state.average[name].lerp_(value, 1 - keep)
+        else:
+            state.average[name].copy_(value)
 
 
 def _odds(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -217,13 +238,14 @@ def _step(
     return float(value.detach())
 
 
-def validate(state: State, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
-    """Scores the network on whole frames; the best state is kept, the score is added to the history."""
-    ours = networks.predict(state.model.eval(), images)
+def validate(plan: Plan, state: State, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    """Scores the averaged network on whole frames; the best is kept, the score is added to the history."""
+    averaged = networks.build(plan.net).to(next(state.model.parameters()).device)
+    averaged.load_state_dict(state.average)
+    ours = networks.predict(averaged.eval(), images)
     got = scores_of(confusion_matrix(labels, ours, len(NAMES)))
     iou = [math.nan if value is None else value for value in got.iou]
-    state.model.train()
     state.history.append({"step": state.step, "seconds": state.seconds, "mean_iou": got.mean_iou, "iou": iou})
     if got.mean_iou > state.best_score:
         state.best_score = got.mean_iou
-        state.best = {k: v.detach().cpu().clone() for k, v in state.model.state_dict().items()}
+        state.best = {k: v.cpu().clone() for k, v in state.average.items()}

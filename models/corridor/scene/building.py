@@ -59,27 +59,25 @@ def _surface(
     rng: np.random.Generator,
     makers: tuple[Callable[..., textures.Texture], ...],
     metres: tuple[float, float],
-    *,
-    weird: bool,
 ) -> Surface:
-    maker = textures.anything if weird else makers[int(rng.integers(len(makers)))]
+    maker = makers[int(rng.integers(len(makers)))]
     size = rng.uniform(*metres)
     return Surface(b.texture(maker(rng)), (size, size), 0.0, rng.uniform(0, 0.5), rng.uniform(0, 0.9))
 
 
-def style(b: Builder, rng: np.random.Generator, weirdness: float) -> Style:
-    """A random style; `weirdness` is the chance of each surface to wear a texture that nothing real has."""
-    floor = _surface(b, rng, textures.FLOORS, (0.8, 3.5), weird=rng.uniform() < weirdness)
+def style(b: Builder, rng: np.random.Generator) -> Style:
+    """A random style: muted floors, light walls, lighter ceilings, as buildings have them."""
+    floor = _surface(b, rng, textures.FLOORS, (0.8, 3.5))
     if rng.uniform() < 0.5:
         floor = Surface(
             floor.texture, floor.metres, rng.uniform(0.05, 0.4), rng.uniform(0.1, 0.8), rng.uniform(0.3, 1)
         )
-    wall = _surface(b, rng, textures.WALLS, (1.2, 3.5), weird=rng.uniform() < weirdness)
-    ceiling = _surface(b, rng, textures.CEILINGS, (1.15, 1.3), weird=rng.uniform() < weirdness)
+    wall = _surface(b, rng, textures.WALLS, (1.2, 3.5))
+    ceiling = _surface(b, rng, textures.CEILINGS, (1.15, 1.3))
     skirting = textures.colour(rng, (0, 0.4), (0.05, 0.95)) if rng.uniform() < 0.6 else None
     dado = None
-    if rng.uniform() < 0.25:
-        dado = (*textures.colour(rng, (0.05, 0.6), (0.25, 0.9)), rng.uniform(0.8, 1.4))
+    if rng.uniform() < 0.15:
+        dado = (*textures.colour(rng, (0.05, 0.3), (0.5, 0.9)), rng.uniform(0.8, 1.4))
     return Style(floor, wall, ceiling, skirting, dado)
 
 
@@ -173,7 +171,7 @@ def _behind(
     far = rng.uniform(3.0, 10.0) if bay.kind == "passage" else rng.uniform(2.0, 5.0)
     other = look if rng.uniform() < 0.4 else Style(look.floor, look.wall, look.ceiling, look.skirting, None)
     if rng.uniform() < 0.35:
-        other = style(b, rng, 0.1)
+        other = style(b, rng)
     walls = {"south": bays(rng, end - start, 0.5), "east": bays(rng, far, 0.4), "west": bays(rng, far, 0.4)}
     with b.at((start, -THICKNESS - far, 0)):
         space(b, rng, (end - start, far, height), other, walls, doors, depth=depth - 1)
@@ -224,9 +222,9 @@ def _window(b: Builder, rng: np.random.Generator, bay: Bay, sill: float, top: fl
             z -= 0.05
 
 
-def building(b: Builder, rng: np.random.Generator, made: Plan, weirdness: float) -> Style:
+def building(b: Builder, rng: np.random.Generator, made: Plan) -> Style:
     """The whole building of a plan; returns the main space's style."""
-    look = style(b, rng, weirdness)
-    doors = DoorStyle.random(b, rng, weirdness)
+    look = style(b, rng)
+    doors = DoorStyle.random(b, rng)
     space(b, rng, (made.length, made.width, made.height), look, made.walls, doors, depth=1)
     return look

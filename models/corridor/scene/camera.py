@@ -47,7 +47,7 @@ def views(rng: np.random.Generator, plan: Plan, count: int) -> list[View]:
     chosen: list[View] = []
     while len(chosen) < count:
         view = _view(rng, plan)
-        if _sight(plan, view) > (1.6 if rng.uniform() < 0.9 else 0.8):
+        if _sight(plan, view) > (2.4 if rng.uniform() < 0.9 else 1.2):
             chosen.append(view)
     return chosen
 
@@ -74,8 +74,8 @@ def _view(rng: np.random.Generator, plan: Plan) -> View:
         x = rng.uniform(0.5, plan.length - 0.5)
         yaw = np.arctan2(plan.width / 2 - y, plan.length / 2 - x) + rng.normal(0, 0.6)
     height = rng.uniform(0.18, 0.75) if rng.uniform() < 0.6 else rng.uniform(0.6, 1.5)
-    pitch = rng.normal(0.02, 0.09) + 0.14 * max(height - 0.5, 0)
-    roll = rng.normal(0, 0.02) if rng.uniform() < 0.85 else rng.normal(0, 0.1)
+    pitch = rng.normal(0.03, 0.07) + 0.14 * max(height - 0.5, 0)
+    roll = rng.normal(0, 0.02) if rng.uniform() < 0.9 else rng.normal(0, 0.08)
     return View(
-        (float(x), float(y), height), float(yaw), float(pitch), float(roll), np.radians(rng.uniform(42, 78))
+        (float(x), float(y), height), float(yaw), float(pitch), float(roll), np.radians(rng.uniform(45, 75))
     )

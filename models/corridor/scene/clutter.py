@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _any(b: Builder, rng: np.random.Generator, **shine: float) -> str:
-    return b.paint(textures.colour(rng, (0, 0.95), (0.05, 0.98)), **shine)
+    return b.paint(textures.furnishing(rng), **shine)
 
 
 def _carton(b: Builder, rng: np.random.Generator) -> str:
@@ -212,10 +212,7 @@ def bag(b: Builder, rng: np.random.Generator) -> float:
 def heap(b: Builder, rng: np.random.Generator) -> float:
     """Shapes that mean nothing in particular, in any colours: an obstacle need not be a known thing."""
     for _ in range(int(rng.integers(1, 4))):
-        strange = rng.uniform() < 0.4
-        skin = (
-            b.material(texture=b.texture(textures.anything(rng, 64), cube=True)) if strange else _any(b, rng)
-        )
+        skin = _any(b, rng) if rng.uniform() < 0.6 else _carton(b, rng)
         at, size = rng.uniform(-0.2, 0.2, 2), rng.uniform(0.08, 0.35, 3)
         what = rng.uniform()
         if what < 0.4:
@@ -264,5 +261,5 @@ def step(b: Builder, rng: np.random.Generator) -> float:
 
 KINDS: tuple[Callable[..., float], ...] = (
     boxes, boxes, boxes, pallet, pallet, bin_, wheelie, cone, plant, plant, extinguisher, cart, cart, ladder,
-    wheelchair, wet_sign, bag, heap, heap, pole, cable, step,
+    wheelchair, wet_sign, bag, heap, pole, cable, step,
 )  # fmt: skip

@@ -29,29 +29,27 @@ class DoorStyle:
     lever: bool
 
     @classmethod
-    def random(cls, b: Builder, rng: np.random.Generator, weirdness: float) -> DoorStyle:
-        """A style drawn at random."""
+    def random(cls, b: Builder, rng: np.random.Generator) -> DoorStyle:
+        """A style drawn at random; leaves are darker or more coloured than walls, as most are by design."""
         what = rng.uniform()
         shine: dict[str, Any] = {"specular": rng.uniform(0.1, 0.6), "shininess": rng.uniform(0.1, 0.8)}
-        if rng.uniform() < weirdness:
-            leaf = b.material(texture=b.texture(textures.anything(rng)), **shine)
-        elif what < 0.45:
+        if what < 0.55:
             leaf = b.material(texture=b.texture(textures.wood(rng)), **shine)
-        elif what < 0.7:
-            leaf = b.paint(textures.colour(rng, (0.2, 0.8), (0.2, 0.85)), **shine)
+        elif what < 0.85:
+            leaf = b.paint(textures.colour(rng, (0.45, 0.85), (0.25, 0.75)), **shine)
         else:
-            leaf = b.paint(textures.warm_grey(rng, (0.25, 0.97)), **shine)
+            leaf = b.paint(textures.warm_grey(rng, (0.2, 0.5)), **shine)
         steel = rng.uniform(0.3, 0.75)
-        frame = leaf if rng.uniform() < 0.3 else b.paint(textures.warm_grey(rng, (0.1, 0.97)))
+        frame = leaf if rng.uniform() < 0.5 else b.paint(textures.warm_grey(rng, (0.1, 0.5)))
         return cls(
             leaf=leaf,
             frame=frame,
             handle=b.paint((steel, steel, steel), specular=0.9, shininess=0.8),
             glass=b.paint(textures.colour(rng, (0.05, 0.3), (0.1, 0.6)), specular=1.0, shininess=0.9),
-            panel=b.paint(textures.warm_grey(rng, (0.2, 0.95)), **shine),
+            panel=leaf if rng.uniform() < 0.5 else b.paint(textures.warm_grey(rng, (0.2, 0.8)), **shine),
             kick=b.paint((steel, steel, steel * 1.03), specular=0.7, shininess=0.6),
             kind=str(
-                rng.choice(["plain", "lite", "panelled", "glazed", "lift"], p=[0.34, 0.26, 0.2, 0.12, 0.08])
+                rng.choice(["plain", "lite", "panelled", "glazed", "lift"], p=[0.38, 0.3, 0.2, 0.07, 0.05])
             ),
             height=rng.uniform(1.95, 2.25),
             lever=bool(rng.uniform() < 0.75),

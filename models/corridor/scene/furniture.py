@@ -23,8 +23,8 @@ def _board(b: Builder, rng: np.random.Generator) -> str:
     if what < 0.5:
         return b.material(texture=b.texture(textures.wood(rng), cube=True), specular=rng.uniform(0, 0.5))
     if what < 0.75:
-        return b.paint(textures.warm_grey(rng, (0.15, 0.98)), specular=rng.uniform(0, 0.5))
-    return b.paint(textures.colour(rng, (0.2, 0.9), (0.15, 0.9)), specular=rng.uniform(0, 0.5))
+        return b.paint(textures.warm_grey(rng, (0.15, 0.6)), specular=rng.uniform(0, 0.5))
+    return b.paint(textures.furnishing(rng), specular=rng.uniform(0, 0.5))
 
 
 def _metal(b: Builder, rng: np.random.Generator) -> str:
@@ -57,7 +57,7 @@ def table(b: Builder, rng: np.random.Generator) -> float:
 
 def chair(b: Builder, rng: np.random.Generator) -> float:
     """A chair facing +y: four legs, or an office chair's star."""
-    seat, frame = b.paint(textures.colour(rng, (0, 0.8), (0.05, 0.8))), _metal(b, rng)
+    seat, frame = b.paint(textures.furnishing(rng)), _metal(b, rng)
     z = 0.45
     if rng.uniform() < 0.5:
         seat = _board(b, rng)
@@ -163,7 +163,7 @@ def bed(b: Builder, rng: np.random.Generator) -> float:
 def bench(b: Builder, rng: np.random.Generator) -> float:
     """A waiting bench: several seats on one beam."""
     seats = int(rng.integers(2, 5))
-    shell, frame = b.paint(textures.colour(rng, (0, 0.9), (0.1, 0.8))), _metal(b, rng)
+    shell, frame = b.paint(textures.furnishing(rng)), _metal(b, rng)
     length = seats * 0.55
     b.box(OBSTACLE, (0, 0, 0.36), (length, 0.07, 0.06), frame)
     for k in range(seats):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def lights(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
     """Ceiling lamps in a row or a grid; up to four of them cast light, the first also shadows."""
     visual = b.spec.visual
-    ambient = rng.uniform(0.25, 0.55)
+    ambient = rng.uniform(0.35, 0.55)
     visual.headlight.ambient = [ambient] * 3
     visual.headlight.diffuse = (
         [rng.uniform(0, 0.2)] * 3 if rng.uniform() < 0.85 else [rng.uniform(0.3, 0.7)] * 3

@@ -41,7 +41,7 @@ class _Room:
         for _ in range(24):
             view = self.views[int(self.rng.integers(len(self.views)))]
             bearing = view.yaw + self.rng.uniform(-0.5, 0.5) * view.across
-            distance = near + (far - near) * self.rng.beta(1.1, 1.6)
+            distance = near + (far - near) * self.rng.beta(1.1, 2.2)
             x = view.position[0] + distance * np.cos(bearing)
             y = view.position[1] + distance * np.sin(bearing)
             if self.free(x, y, radius):
@@ -54,9 +54,9 @@ def populate(b: Builder, rng: np.random.Generator, plan: Plan, views: list[View]
     """Fills the main space of a plan that is seen from `views`."""
     room = _Room(plan, views, rng)
     _columns(b, rng, room)
-    for _ in range(_number(rng, (0.12, 0.38, 0.32, 0.18))):
+    for _ in range(_number(rng, (0.1, 0.36, 0.34, 0.2))):
         _someone(b, rng, room)
-    for _ in range(_number(rng, (0.28, 0.44, 0.22, 0.06))):
+    for _ in range(_number(rng, (0.18, 0.46, 0.28, 0.08))):
         spot = room.spot(0.5, 0.9, 5.5)
         if spot:
             with b.at((*spot, 0), rng.uniform(-np.pi, np.pi)):

@@ -49,9 +49,8 @@ def scene(number: int) -> tuple[mujoco.MjModel, list[View]]:
     b.spec.stat.extent = 15.0
     b.spec.stat.center = [0, 0, 0]
     b.spec.compiler.saveinertial = False
-    weirdness = 0.03 if rng.uniform() < 0.9 else 0.5
     made = plan(rng)
-    building(b, rng, made, weirdness)
+    building(b, rng, made)
     lights(b, rng, made)
     looks = views(rng, made, VIEWS_PER_SCENE)
     populate(b, rng, made, looks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,18 +21,19 @@ class _Skin:
 
     def __init__(self, b: Builder, rng: np.random.Generator) -> None:
         bright = rng.uniform()
-        if bright < 0.45:
-            shell = textures.warm_grey(rng, (0.75, 1.0))
-        elif bright < 0.65:
-            shell = textures.warm_grey(rng, (0.08, 0.4))
+        if bright < 0.7:
+            shell = textures.warm_grey(rng, (0.85, 1.0))
+        elif bright < 0.85:
+            shell = textures.warm_grey(rng, (0.1, 0.3))
         else:
-            shell = textures.colour(rng, (0.6, 0.95), (0.45, 0.95))
+            shell = textures.colour(rng, (0.7, 0.95), (0.6, 0.95))
         self.shell = b.paint(shell, specular=0.6, shininess=0.7)
         self.trim = b.paint(textures.colour(rng, (0.0, 0.9), (0.2, 0.9)), specular=0.5)
         self.dark = b.paint((0.06, 0.06, 0.07), specular=0.5, shininess=0.6)
         grey = rng.uniform(0.4, 0.75)
         self.metal = b.paint((grey, grey, grey), specular=0.9, shininess=0.7)
-        self.glow = b.paint(textures.colour(rng, (0.6, 1.0), (0.9, 1.0)), emission=1.0)
+        hue = rng.uniform(0.4, 0.62)  # green to blue: red and yellow lamps mean something else
+        self.glow = b.paint(colorsys.hsv_to_rgb(hue, rng.uniform(0.6, 1.0), 1.0), emission=1.0)
 
 
 def _wheels(b: Builder, skin: _Skin, length: float, width: float, radius: float, count: int) -> None:

@@ -33,7 +33,7 @@ def occlusion(
 def expose(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.floating]:
     """Exposure, white balance, contrast curve, vignette and glare; values in 0..1."""
     height, width = image.shape[:2]
-    target = rng.uniform(0.28, 0.58)  # an automatic exposure aims at a mean, and misses a little
+    target = rng.uniform(0.36, 0.56)  # an automatic exposure aims at a mean, and misses a little
     gain = np.clip(target / max(float(image.mean()), 0.02), 0.5, 2.2) * rng.lognormal(0, 0.12)
     balance = np.exp(rng.normal(0, 0.05, 3))
     out = image * (gain * balance)
@@ -54,9 +54,9 @@ def expose(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.
 def blur(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.floating]:
     """Motion blur along a line in a quarter of frames, and a lens that is never perfectly sharp."""
     out: NDArray[np.floating] = ndimage.gaussian_filter(image, (s := abs(rng.normal(0, 0.45)), s, 0))
-    if rng.uniform() < 0.25:
+    if rng.uniform() < 0.2:
         length, angle = (
-            rng.uniform(1, 7),
+            rng.uniform(1, 6),
             rng.uniform(0, np.pi) if rng.uniform() < 0.4 else rng.normal(0, 0.2),
         )
         steps = max(2, round(length))
@@ -70,7 +70,7 @@ def blur(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.fl
 
 def noise(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.floating]:
     """Photon and read noise, some of it smeared over neighbours as demosaicing does."""
-    shot, read = rng.uniform(0.0, 0.028), rng.uniform(0.0, 0.014)
+    shot, read = rng.uniform(0.0, 0.022), rng.uniform(0.0, 0.011)
     grain = rng.standard_normal(image.shape).astype(np.float32)
     if rng.uniform() < 0.5:
         grain = ndimage.gaussian_filter(grain, (0.6, 0.6, 0)) * 2.0

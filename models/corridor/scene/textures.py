@@ -57,22 +57,29 @@ def paint(base: Colour, shade: Field) -> Texture:
     return (np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
+def furnishing(rng: Rng) -> Colour:
+    """A colour that things are sold in: mostly a real colour, else grey to black; walls have the whites."""
+    if rng.uniform() < 0.7:
+        return colour(rng, (0.35, 0.9), (0.15, 0.85))
+    return warm_grey(rng, (0.06, 0.5))
+
+
 def plaster(rng: Rng, n: int = 256) -> Texture:
     """Painted plaster: nearly flat, with faint stains."""
     grain = 0.02 * rng.standard_normal((n, n)).astype(np.float32)
-    return paint(warm_grey(rng, (0.55, 0.98)), grain + rng.uniform(0.01, 0.07) * noise(rng, n, 3))
+    return paint(warm_grey(rng, (0.7, 0.98)), grain + rng.uniform(0.01, 0.07) * noise(rng, n, 3))
 
 
 def coloured_plaster(rng: Rng, n: int = 256) -> Texture:
-    """Plaster painted in a real colour."""
-    return paint(colour(rng, (0.05, 0.4), (0.4, 0.95)), rng.uniform(0.01, 0.06) * noise(rng, n, 4, 5))
+    """Plaster painted in a pastel colour."""
+    return paint(colour(rng, (0.06, 0.24), (0.7, 0.95)), rng.uniform(0.01, 0.06) * noise(rng, n, 4, 5))
 
 
 def concrete(rng: Rng, n: int = 256) -> Texture:
     """Raw concrete: blotched, with dark pores."""
     shade = rng.uniform(0.05, 0.16) * noise(rng, n, 3, 6, 0.65)
     pores = rng.uniform(size=(n, n)) > 0.995
-    return paint(warm_grey(rng, (0.3, 0.75)), shade - 0.25 * pores.astype(np.float32))
+    return paint(warm_grey(rng, (0.35, 0.65)), shade - 0.25 * pores.astype(np.float32))
 
 
 def carpet(rng: Rng, n: int = 256) -> Texture:
@@ -82,12 +89,12 @@ def carpet(rng: Rng, n: int = 256) -> Texture:
         half = n // 2
         shade[:half, :half] += 0.06
         shade[half:, half:] += 0.06
-    return paint(colour(rng, (0.0, 0.45), (0.12, 0.6)), shade)
+    return paint(colour(rng, (0.0, 0.35), (0.15, 0.5)), shade)
 
 
 def terrazzo(rng: Rng, n: int = 256) -> Texture:
     """Stone chips of several colours in a ground."""
-    image = Image.fromarray(paint(warm_grey(rng, (0.45, 0.9)), 0.03 * noise(rng, n, 4)))
+    image = Image.fromarray(paint(warm_grey(rng, (0.4, 0.75)), 0.03 * noise(rng, n, 4)))
     draw = ImageDraw.Draw(image)
     chips = [tuple(int(255 * c) for c in warm_grey(rng, (0.1, 0.95))) for _ in range(4)]
     for _ in range(int(rng.integers(200, 900))):
@@ -100,7 +107,7 @@ def tiles(rng: Rng, n: int = 256) -> Texture:
     """Square or oblong tiles with grout, each tile a little different; sometimes a chessboard."""
     count = int(rng.choice([2, 2, 4]))
     rows = count * int(rng.choice([1, 1, 2]))
-    base = colour(rng, (0.0, 0.35), (0.35, 0.97))
+    base = colour(rng, (0.0, 0.2), (0.35, 0.85))
     each = 0.05 * rng.standard_normal((rows, count)).astype(np.float32)
     if rng.uniform() < 0.25:
         each -= rng.uniform(0.15, 0.6) * (np.indices((rows, count)).sum(0) % 2)
@@ -157,8 +164,8 @@ def planks(rng: Rng, n: int = 256) -> Texture:
 
 
 def linoleum(rng: Rng, n: int = 256) -> Texture:
-    """Hospital linoleum: smooth, marbled, any colour."""
-    return paint(colour(rng, (0.02, 0.4), (0.3, 0.92)), rng.uniform(0.02, 0.09) * noise(rng, n, 5, 5, 0.7))
+    """Hospital linoleum: smooth, marbled, in a muted colour."""
+    return paint(colour(rng, (0.02, 0.3), (0.3, 0.75)), rng.uniform(0.02, 0.09) * noise(rng, n, 5, 5, 0.7))
 
 
 def ceiling_panels(rng: Rng, n: int = 256) -> Texture:
@@ -169,7 +176,7 @@ def ceiling_panels(rng: Rng, n: int = 256) -> Texture:
     for k in range(int(rng.integers(2, 5))):
         shade[k :: n // 2] = line
         shade[:, k :: n // 2] = line
-    return paint(warm_grey(rng, (0.7, 1.0)), shade)
+    return paint(warm_grey(rng, (0.82, 1.0)), shade)
 
 
 def cardboard(rng: Rng, n: int = 128) -> Texture:
@@ -240,14 +247,6 @@ def outdoors(rng: Rng, n: int = 128) -> Texture:
     )
 
 
-def anything(rng: Rng, n: int = 128) -> Texture:
-    """Blotches of unrelated colours: nothing real looks so, which keeps a network from trusting texture."""
-    channels = [noise(rng, n, int(rng.choice([2, 4, 8, 16])), 5, rng.uniform(0.4, 0.8)) for _ in range(3)]
-    spread = rng.uniform(0.03, 0.35)
-    image: Field = np.asarray(colour(rng, (0, 1), (0.2, 0.9))) + spread * np.stack(channels, -1)
-    return (np.clip(image, 0, 1) * 255).astype(np.uint8)
-
-
 FLOORS: tuple[Callable[..., Texture], ...] = (concrete, carpet, terrazzo, tiles, planks, linoleum)
-WALLS: tuple[Callable[..., Texture], ...] = (plaster, plaster, plaster, coloured_plaster, bricks, concrete)
-CEILINGS: tuple[Callable[..., Texture], ...] = (ceiling_panels, ceiling_panels, plaster, concrete)
+WALLS: tuple[Callable[..., Texture], ...] = (plaster, plaster, plaster, plaster, coloured_plaster, bricks)
+CEILINGS: tuple[Callable[..., Texture], ...] = (ceiling_panels, ceiling_panels, plaster)

@@ -14,11 +14,13 @@ from models.corridor.classes import NAMES, UNLABELLED
 from models.corridor.losses import loss
 from models.corridor.networks import Net, Phase
 
+# Eight channels, not four: oneDNN (torch 2.13, AVX2 alone) never returns from the gradient of a strided 1x1
+# convolution over four channels.
 TINY = Net(
     "fcn_lite",
-    {"width": 4},
+    {"width": 8},
     1e-2,
-    (Phase(0.5, (32, 40), (0.5, 1.0), 4, {"width": 4}, 8), Phase(0.5, (48, 64), (0.8, 1.2), 2, {"width": 4})),
+    (Phase(0.5, (32, 40), (0.5, 1.0), 4, {"width": 8}, 8), Phase(0.5, (48, 64), (0.8, 1.2), 2, {"width": 8})),
 )
 
 
@@ -69,13 +71,13 @@ def test_a_resumed_training_ends_exactly_where_an_uninterrupted_one_does(tiny, f
 def test_validation_keeps_the_best_state(tiny, frames):
     state = training.start(tiny, "cpu")
     trained(tiny, state, frames, 30)
-    training.validate(state, *frames)
+    training.validate(tiny, state, *frames)
     best = state.best_score
     kept = {k: v.clone() for k, v in state.best.items()}
     with torch.no_grad():
-        for parameter in state.model.parameters():
-            parameter.zero_()
-    training.validate(state, *frames)
+        for value in state.average.values():
+            value.zero_()
+    training.validate(tiny, state, *frames)
     assert state.best_score == best > 0.3
     assert all(torch.equal(v, kept[k]) for k, v in state.best.items())
     assert [h["step"] for h in state.history] == [30, 30]
