@@ -10,6 +10,7 @@ import onnx
 
 from fcn_edge_runtime.devices import import_onnxruntime
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.session import UNWANTED_OPTIMIZERS
 
 __all__ = ["float_convolutions", "fused_graph"]
 
@@ -34,7 +35,10 @@ def fused_graph(model: onnx.ModelProto) -> onnx.GraphProto:
         options.log_severity_level = 4  # it warns that such a file is for this machine alone
         try:
             runtime.InferenceSession(
-                model.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
+                model.SerializeToString(),
+                sess_options=options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=UNWANTED_OPTIMIZERS,
             )
             return onnx.load(path).graph
         except Exception as error:

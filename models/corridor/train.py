@@ -96,6 +96,11 @@ def smoke_frames() -> tuple[np.ndarray, np.ndarray]:
 @click.option(
     "--steps", help="Plan exactly these steps for each phase, e.g. 4000,800; --minutes is not used then."
 )
+@click.option(
+    "--until",
+    type=click.IntRange(1),
+    help="Stop after this step of the plan, and keep the averaged weights of that moment.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the first weights and of every later choice.")
 @click.option(
     "--init",
@@ -112,8 +117,8 @@ def smoke_frames() -> tuple[np.ndarray, np.ndarray]:
     "-o", "--output", type=click.Path(path_type=Path), default=Path("build/corridor"), show_default=True
 )
 def main(
-    net: str, frames: int, minutes: float, steps: str | None, seed: int, device: str, threads: int,
-    output: Path, init: Path | None, *, resume: bool, smoke: bool,
+    net: str, frames: int, minutes: float, steps: str | None, until: int | None, seed: int, device: str,
+    threads: int, output: Path, init: Path | None, *, resume: bool, smoke: bool,
 ) -> None:  # fmt: skip
     """Train a network; checkpoint, best weights, history and learning curve go to the output folder."""
     if threads:
@@ -146,11 +151,14 @@ def main(
         f"{net}: --steps {','.join(map(str, plan.steps))} on {device}, from step {state.step}", err=True
     )
     progress = Progress(plan, checkpoint, validation, 2 if smoke else VALIDATIONS)
-    training.run(plan, state, images, labels, until=plan.total, device=device, report=progress)
-    networks.save(state.best, output / f"{net}.safetensors")
+    end = min(until or plan.total, plan.total)
+    training.run(plan, state, images, labels, until=end, device=device, report=progress)
+    training.save(state, plan, checkpoint)
+    networks.save(state.best if end == plan.total else state.average, output / f"{net}.safetensors")
     (output / f"{net}.history.json").write_text(json.dumps(state.history, indent=1) + "\n")
     draw(output, output / "learning_curve.png")
-    click.echo(f"best validation mean IoU {state.best_score:.4f} after {state.seconds / 60:.1f} min of steps")
+    best = f"best validation mean IoU {state.best_score:.4f}" if state.history else "not validated yet"
+    click.echo(f"{best}, {state.seconds / 60:.1f} min of steps")
 
 
 if __name__ == "__main__":

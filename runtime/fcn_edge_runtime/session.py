@@ -20,7 +20,15 @@ from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.quiet import captured_output
 
-__all__ = ["EXACT_INTEGERS", "MAX_THREADS", "OPTIMIZATIONS", "Session", "SessionExtra", "open_session"]
+__all__ = [
+    "EXACT_INTEGERS",
+    "MAX_THREADS",
+    "OPTIMIZATIONS",
+    "UNWANTED_OPTIMIZERS",
+    "Session",
+    "SessionExtra",
+    "open_session",
+]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -37,6 +45,8 @@ _EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
 # x86 before VNNI adds two products of 8 bits in 16, which saturate: so it takes its way around, if slower.
 # Other processors pass this over.
 EXACT_INTEGERS = {"session.x64quantprecision": "1"}
+# It puts convolutions into eight bits that a file leaves in float since eight bits ruin them.
+UNWANTED_OPTIMIZERS = ["WeightBiasQuantization"]
 _MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+\.dll)\" which is missing")
 
 
@@ -221,7 +231,11 @@ class _Recipe:
         with _source(self.model) as source:
             try:
                 raw = self.runtime.InferenceSession(
-                    source, sess_options=options, providers=providers, enable_fallback=0
+                    source,
+                    sess_options=options,
+                    providers=providers,
+                    enable_fallback=0,
+                    disabled_optimizers=UNWANTED_OPTIMIZERS,
                 )
             except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
                 if provider == CPU:

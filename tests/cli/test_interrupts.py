@@ -78,8 +78,9 @@ def test_a_program_that_loads_onnxruntime_gets_its_ctrl_c():
 )
 def test_ctrl_c_at_any_moment_ends_with_130_and_leaves_no_part_of_a_file(folder, tmp_path, arguments):
     program = (
-        "import signal, sys\nfrom fcn_edge.cli import main\n"
+        "import atexit, signal, sys\nfrom fcn_edge.cli import main\n"
         "signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))\n"
+        "atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)\n"  # too late: Python takes its handlers away
         "signal.setitimer(signal.ITIMER_REAL, float(sys.argv.pop()))\n"
         "main(sys.argv[1:])\n"
     )

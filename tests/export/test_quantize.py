@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from PIL import Image
 
 from fcn_edge_export import quantize as module
+from fcn_edge_export.fused import float_convolutions
 from fcn_edge_export.pace import Pace
 from fcn_edge_export.quantize import quantize
 from fcn_edge_runtime import Segmenter
@@ -90,6 +91,9 @@ def test_a_layer_that_eight_bits_ruin_is_given_back_to_float_and_listed(tmp_path
     parent = write_parent(tmp_path / "outlier.onnx", outlier=4000.0)
     made = attempt(parent, tmp_path)
     assert {layer.name for layer in made.given_back} == {"first", "second"}
+    # Between integers onnxruntime would put them back into eight bits by itself.
+    computed = float_convolutions(onnx.load(made.path), onnx.load(parent), {"stem", "first", "second"})
+    assert set(computed) == {"first", "second"}
     assert all(layer.damage > 0.01 for layer in made.given_back)
     assert made.agreement >= 0.99
 
@@ -242,7 +246,8 @@ def test_the_command_needs_no_torch_and_prints_one_json_object(parent, folder):
     assert out.exists()
 
 
-@pytest.mark.parametrize("stage", ["open", "frames", "calibrate"])
+# Later stages of so small a file may be over before Ctrl-C comes: see tests/cli/test_interrupts.py for those.
+@pytest.mark.parametrize("stage", ["open", "frames"])
 def test_interrupting_leaves_no_file(parent, folder, stage):
     before = sorted(folder.iterdir())
     command = run(parent, "--calibration", folder, "-o", folder / "out.onnx", "--method", "entropy")
