@@ -80,7 +80,7 @@ def test_ctrl_c_at_any_moment_ends_with_130_and_leaves_no_part_of_a_file(folder,
     program = (
         "import atexit, signal, sys\nfrom fcn_edge.cli import main\n"
         "signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))\n"
-        "atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)\n"  # too late: Python takes its handlers away
+        "atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)\n"  # its handlers are gone by then
         "signal.setitimer(signal.ITIMER_REAL, float(sys.argv.pop()))\n"
         "main(sys.argv[1:])\n"
     )
