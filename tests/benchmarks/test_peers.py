@@ -180,12 +180,16 @@ def test_plain_recipe_pytorch_and_ours_are_compared_in_one_command(tmp_path):
     only = [
         f"--only={name}" for name in ("plain", "pytorch:fp32 eager", "ours:fp32", "ours:fp32 sparse head")
     ]
+    environments = tmp_path / "environments"
+    environments.mkdir()
+    (environments / "torch").symlink_to(sys.prefix)  # this environment has all that PyTorch's rows need
     command = [
         sys.executable,
         "-m",
         "benchmarks.peers",
         "corridor",
         "--size=48x64",
+        f"--environments={environments}",
         "--seconds=0",
         "--frames=2",
     ]
