@@ -18,6 +18,12 @@ import pytest
 from fcn_edge_runtime.modelfile import ModelFile
 from tests.faults.conftest import parts
 
+
+def _bag(name):
+    options = ("-q", "--image-topic", "/camera/image_raw", "-o", f"{{out}}/{name}")
+    return ("robot", "bag", "{work}/in.mcap", "--model", "{work}/model.onnx", *options)
+
+
 # A command, and the files it writes into the folder given as {out}.
 WRITERS = {
     "run": ("run", "{work}/model.onnx", "{work}/frames", "-o", "{out}", "-q"),
@@ -32,30 +38,8 @@ WRITERS = {
         "{out}",
         "-q",
     ),
-    "bag": (
-        "robot",
-        "bag",
-        "{work}/in.mcap",
-        "--model",
-        "{work}/model.onnx",
-        "-q",
-        "--image-topic",
-        "/camera/image_raw",
-        "-o",
-        "{out}/out.mcap",
-    ),
-    "bag.db3": (
-        "robot",
-        "bag",
-        "{work}/in.mcap",
-        "--model",
-        "{work}/model.onnx",
-        "-q",
-        "--image-topic",
-        "/camera/image_raw",
-        "-o",
-        "{out}/out.db3",
-    ),
+    "bag": _bag("out.mcap"),
+    "bag.db3": _bag("out.db3"),
     "quantize": (
         "quantize",
         "{work}/parent.onnx",

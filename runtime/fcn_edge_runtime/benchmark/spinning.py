@@ -1,7 +1,8 @@
 """What it costs to let idle threads spin: they start on the next operator at once, and burn a core till then.
 
-onnxruntime lets them by default; here it is off unless asked for. The same frames run by turns in a session
-of each kind, each followed by a rest as between two frames of a camera, in which threads may still spin.
+onnxruntime lets them by default, also for a while after a frame; here it is off unless asked for, and then
+ends with the frame. The same frames run by turns in a session of each kind, each followed by a rest as
+between two frames of a camera.
 """
 
 from __future__ import annotations
