@@ -49,7 +49,7 @@ def check_flat(found, frames):
 
 
 def measure(model, leaking):
-    """`soak` over 300 frames, in a process of its own: what other tests freed would hide what this one takes."""
+    """`soak` over 300 frames, for a process of its own: memory that other tests freed would hide a leak."""
     kept = []
 
     def leak(image):
