@@ -19,12 +19,12 @@ import numpy as np
 import onnx
 
 from fcn_edge_export.graft import strip
-from fcn_edge_export.layers import INTEGER_OPS, Body
+from fcn_edge_export.layers import INTEGER_OPS, Body, drop_unused
 from fcn_edge_export.ranges import Range
-from fcn_edge_runtime.card import InputSpec
+from fcn_edge_export.raw_pixels import without_rounding
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 
-__all__ = ["MACHINES", "Machine", "in_integers", "machine_named", "normalised_range", "this_machine"]
+__all__ = ["MACHINES", "Machine", "in_integers", "machine_named", "this_machine"]
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,6 @@ def this_machine() -> str:
     return "x86-vnni" if "avx512_vnni" in flags or "avx_vnni" in flags else "x86"
 
 
-def normalised_range(spec: InputSpec) -> Range | None:
-    """What normalised pixels can be, by the card alone; None for float images, which know no bounds."""
-    if spec.dtype == "float32":
-        return None
-    top = float(np.iinfo(spec.dtype).max) * spec.scale
-    pairs = list(zip(spec.mean, spec.std, strict=True))
-    return min(-mean / std for mean, std in pairs), max((top - mean) / std for mean, std in pairs)
-
-
 def in_integers(
     model: onnx.ModelProto,
     body: Body,
@@ -129,7 +120,8 @@ def in_integers(
         except Exception as error:
             raise ArtifactError(f"quantize: onnxruntime's quantiser stopped: {error}") from error
     made = quantiser.model.model
-    _drop_unused(made)
+    _read_sizes_off_integers(made)
+    drop_unused(without_rounding(made))
     made.producer_name = "fcn-edge"
     made.producer_version = ""
     made.ir_version = model.ir_version
@@ -143,12 +135,12 @@ def _marked(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _drop_unused(model: onnx.ModelProto) -> None:
-    """Remove float weights that only their integer copies replace; the quantiser leaves some behind."""
-    used = {name for node in model.graph.node for name in node.input}
-    unused = [constant for constant in model.graph.initializer if constant.name not in used]
-    for constant in unused:
-        model.graph.initializer.remove(constant)
+def _read_sizes_off_integers(model: onnx.ModelProto) -> None:
+    """Let Shape read what a DequantizeLinear reads: the size is the same, and no float copy need be made."""
+    sources = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    for node in model.graph.node:
+        if node.op_type == "Shape":
+            node.input[:] = [sources.get(name, name) for name in node.input]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from onnx import TensorProto
 from fcn_edge_export.names import SCORES, SCORES_LOW, TRACED_INPUT
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["OURS", "Body", "body_of", "constants_of", "head_of", "typed"]
+__all__ = ["OURS", "Body", "body_of", "constants_of", "drop_unused", "head_of", "typed"]
 
 # What onnxruntime computes in integers between integers. Transposed convolutions are not among them.
 INTEGER_OPS = (
@@ -105,6 +105,13 @@ def body_of(model: onnx.ModelProto) -> Body:
 def constants_of(model: onnx.ModelProto) -> Mapping[str, onnx.TensorProto]:
     """The model's constants by name."""
     return {constant.name: constant for constant in model.graph.initializer}
+
+
+def drop_unused(model: onnx.ModelProto) -> None:
+    """Remove constants that no node reads, such as float weights that only their integer copies replace."""
+    used = {name for node in model.graph.node for name in node.input}
+    for constant in [c for c in model.graph.initializer if c.name not in used]:
+        model.graph.initializer.remove(constant)
 
 
 def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:

@@ -22,7 +22,7 @@ from fcn_edge_export.calibration import Frames, FrameSet, look_at
 from fcn_edge_export.cases import Case
 from fcn_edge_export.fused import float_convolutions
 from fcn_edge_export.graft import with_logits_output
-from fcn_edge_export.integers import Machine, in_integers, machine_named, normalised_range, this_machine
+from fcn_edge_export.integers import Machine, in_integers, machine_named, this_machine
 from fcn_edge_export.layers import Body, body_of, typed
 from fcn_edge_export.names import TRACED_INPUT
 from fcn_edge_export.pace import Pace, compare_pace
@@ -31,6 +31,7 @@ from fcn_edge_export.precision_gate import Gate, judge
 from fcn_edge_export.progress import Progress, Silent, Stage, Stages
 from fcn_edge_export.ranges import Range, activation_ranges
 from fcn_edge_export.ranking import LayerDamage, rank, scores_of_frames, shares_of
+from fcn_edge_export.raw_pixels import Entry, entry_of
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import UsageError, VerificationError
 from fcn_edge_runtime.session import EXACT_INTEGERS, SessionExtra, open_session
@@ -130,8 +131,10 @@ def quantize(
     with stages.stage("open") as did:
         parent = open_parent(Path(path))
         card = parent.card
-        model = typed(parent.model)
-        body = body_of(model)
+        plain = typed(parent.model)
+        body = body_of(plain)
+        entry = entry_of(plain, body, card.input, signed=machine.signed)
+        model = entry.model
         did.text = f"{card.name}, {len(body.convolutions)} convolutions for integers, classifier in float"
 
     with stages.stage("frames") as did:
@@ -142,7 +145,7 @@ def quantize(
         did.text = f"{len(frames.calibrated)} to calibrate on, {len(frames.judged)} others to judge on"
 
     with stages.stage("calibrate") as did:
-        ranges = _ranges(model, body, frames, method, card, stages.listener)
+        ranges = _ranges(entry, body, frames, method, stages.listener)
         did.text = f"{method} of {len(ranges)} tensors over {len(frames.calibrated)} frames"
 
     with stages.stage("integers") as did:
@@ -209,9 +212,7 @@ def quantize(
     )
 
 
-def _ranges(
-    model: onnx.ModelProto, body: Body, frames: FrameSet, method: str, card: Card, progress: Progress
-) -> dict[str, Range]:
+def _ranges(entry: Entry, body: Body, frames: FrameSet, method: str, progress: Progress) -> dict[str, Range]:
     total = len(frames.calibrated) * (1 if method == "minmax" else 2)
     done = 0
 
@@ -221,11 +222,10 @@ def _ranges(
         progress.step(done, total)
 
     ranges = activation_ranges(
-        model, body.tensors, lambda: (case.image() for case in frames.calibrated), method, step
+        entry.model, body.tensors, lambda: (case.image() for case in frames.calibrated), method, step
     )
-    known = normalised_range(card.input)
-    if known is not None and TRACED_INPUT in ranges:
-        ranges[TRACED_INPUT] = known  # no frame can leave it, so none is clipped
+    if entry.input_range is not None and TRACED_INPUT in ranges:
+        ranges[TRACED_INPUT] = entry.input_range  # no frame can leave it, so none is clipped
     return ranges
 
 

@@ -60,12 +60,12 @@ def _recolour(rng: np.random.Generator, x: Tensor) -> Tensor:
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
         return torch.from_numpy(rng.uniform(low, high, (n, channels, 1, 1)).astype(np.float32))
 
-    x = x * torch.exp(draw(-0.25, 0.25)) * torch.exp(draw(-0.1, 0.1, 3))
+    x = x * torch.exp(draw(-0.15, 0.15)) * torch.exp(draw(-0.06, 0.06, 3))
     grey = x.mean(1, keepdim=True)
-    colourless = torch.from_numpy((rng.uniform(size=(n, 1, 1, 1)) < 0.05).astype(np.float32))
-    x = grey + (x - grey) * draw(0.5, 1.3) * (1 - colourless)
+    colourless = torch.from_numpy((rng.uniform(size=(n, 1, 1, 1)) < 0.03).astype(np.float32))
+    x = grey + (x - grey) * draw(0.7, 1.2) * (1 - colourless)
     mean = x.mean((1, 2, 3), keepdim=True)
-    x = (mean + (x - mean) * draw(0.75, 1.3)).clamp(0, 1) ** torch.exp(draw(-0.25, 0.25))
+    x = (mean + (x - mean) * draw(0.85, 1.2)).clamp(0, 1) ** torch.exp(draw(-0.15, 0.15))
     for k in np.flatnonzero(rng.uniform(size=n) < 0.08):
         x[k] = F.avg_pool2d(x[k], 3, 1, 1, count_include_pad=False)
     strength = draw(0.0, 0.03) * torch.from_numpy((rng.uniform(size=(n, 1, 1, 1)) < 0.25).astype(np.float32))

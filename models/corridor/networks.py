@@ -67,16 +67,16 @@ NETS: dict[str, Net] = {
         "fcn_lite",
         {},
         2.0e-3,
-        (Phase(0.4, (128, 160), HALF, 8, {}, 8), Phase(0.6, (208, 272), WHOLE, 8)),
+        (Phase(0.35, (128, 160), HALF, 8, {}, 8), Phase(0.65, (208, 272), WHOLE, 8)),
     ),
     "corridor-r18": Net(
         "fcn_resnet18",
         {"output_stride": 8},
         1.0e-3,
         (
-            Phase(0.4, (128, 160), HALF, 8, {"output_stride": 16}, 16),
-            Phase(0.4, (208, 272), WHOLE, 8, {"output_stride": 16}, 16),
-            Phase(0.2, (160, 208), WHOLE, 6),
+            Phase(0.35, (128, 160), HALF, 8, {"output_stride": 16}, 16),
+            Phase(0.5, (208, 272), WHOLE, 8, {"output_stride": 16}, 16),
+            Phase(0.15, (160, 208), WHOLE, 6),
         ),
     ),
 }

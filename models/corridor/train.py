@@ -17,7 +17,7 @@ from models.corridor.curve import draw
 
 CALIBRATION = Path(__file__).parent / "calibration"
 
-VALIDATIONS = 12
+VALIDATIONS = 10
 """How often a training is scored on validation frames."""
 
 SAVE_EVERY = 120.0
@@ -90,7 +90,7 @@ def smoke_frames() -> tuple[np.ndarray, np.ndarray]:
 @click.command()
 @click.option("--net", type=click.Choice(list(networks.NETS)), default="corridor", show_default=True)
 @click.option(
-    "--frames", default=3600, show_default=True, help="Training frames; what is not cached is rendered."
+    "--frames", default=8400, show_default=True, help="Training frames; what is not cached is rendered."
 )
 @click.option("--minutes", default=40.0, show_default=True, help="Plan as many steps as fit into this time.")
 @click.option(
@@ -131,7 +131,7 @@ def main(
         images, labels = smoke_frames()
         validation = images[:2], labels[:2]
     else:
-        validation = data.frames(data.validation_seeds(64))
+        validation = data.frames(data.validation_seeds(96))
         images, labels = data.frames(data.TRAINING[:frames])
     if resume:
         plan, state = training.resume(checkpoint, device)

@@ -70,7 +70,7 @@ def style(b: Builder, rng: np.random.Generator) -> Style:
     floor = _surface(b, rng, textures.FLOORS, (0.8, 3.5))
     if rng.uniform() < 0.5:
         floor = Surface(
-            floor.texture, floor.metres, rng.uniform(0.05, 0.4), rng.uniform(0.1, 0.8), rng.uniform(0.3, 1)
+            floor.texture, floor.metres, rng.uniform(0.05, 0.22), rng.uniform(0.1, 0.8), rng.uniform(0.3, 1)
         )
     wall = _surface(b, rng, textures.WALLS, (1.2, 3.5))
     ceiling = _surface(b, rng, textures.CEILINGS, (1.15, 1.3))

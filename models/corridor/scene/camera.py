@@ -47,7 +47,7 @@ def views(rng: np.random.Generator, plan: Plan, count: int) -> list[View]:
     chosen: list[View] = []
     while len(chosen) < count:
         view = _view(rng, plan)
-        if _sight(plan, view) > (2.4 if rng.uniform() < 0.9 else 1.2):
+        if _sight(plan, view) > (3.0 if rng.uniform() < 0.9 else 1.8):
             chosen.append(view)
     return chosen
 
@@ -73,9 +73,9 @@ def _view(rng: np.random.Generator, plan: Plan) -> View:
     else:
         x = rng.uniform(0.5, plan.length - 0.5)
         yaw = np.arctan2(plan.width / 2 - y, plan.length / 2 - x) + rng.normal(0, 0.6)
-    height = rng.uniform(0.18, 0.75) if rng.uniform() < 0.6 else rng.uniform(0.6, 1.5)
-    pitch = rng.normal(0.03, 0.07) + 0.14 * max(height - 0.5, 0)
-    roll = rng.normal(0, 0.02) if rng.uniform() < 0.9 else rng.normal(0, 0.08)
+    height = rng.uniform(0.3, 0.8) if rng.uniform() < 0.6 else rng.uniform(0.8, 1.4)
+    pitch = rng.normal(0.04, 0.06) + 0.14 * max(height - 0.5, 0)
+    roll = rng.normal(0, 0.015) if rng.uniform() < 0.9 else rng.normal(0, 0.06)
     return View(
-        (float(x), float(y), height), float(yaw), float(pitch), float(roll), np.radians(rng.uniform(45, 75))
+        (float(x), float(y), height), float(yaw), float(pitch), float(roll), np.radians(rng.uniform(48, 70))
     )

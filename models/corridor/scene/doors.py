@@ -30,15 +30,15 @@ class DoorStyle:
 
     @classmethod
     def random(cls, b: Builder, rng: np.random.Generator) -> DoorStyle:
-        """A style drawn at random; leaves are darker or more coloured than walls, as most are by design."""
+        """A style drawn at random; leaves of dark wood, blue or grey stand out, as most do by design."""
         what = rng.uniform()
         shine: dict[str, Any] = {"specular": rng.uniform(0.1, 0.6), "shininess": rng.uniform(0.1, 0.8)}
-        if what < 0.55:
-            leaf = b.material(texture=b.texture(textures.wood(rng)), **shine)
+        if what < 0.6:
+            leaf = b.material(texture=b.texture(textures.door_wood(rng)), **shine)
         elif what < 0.85:
-            leaf = b.paint(textures.colour(rng, (0.45, 0.85), (0.25, 0.75)), **shine)
+            leaf = b.paint(textures.colour(rng, (0.45, 0.75), (0.25, 0.6), (0.55, 0.67)), **shine)
         else:
-            leaf = b.paint(textures.warm_grey(rng, (0.2, 0.5)), **shine)
+            leaf = b.paint(textures.warm_grey(rng, (0.2, 0.42)), **shine)
         steel = rng.uniform(0.3, 0.75)
         frame = leaf if rng.uniform() < 0.5 else b.paint(textures.warm_grey(rng, (0.1, 0.5)))
         return cls(

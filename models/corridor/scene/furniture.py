@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 def _board(b: Builder, rng: np.random.Generator) -> str:
     what = rng.uniform()
-    if what < 0.5:
-        return b.material(texture=b.texture(textures.wood(rng), cube=True), specular=rng.uniform(0, 0.5))
-    if what < 0.75:
-        return b.paint(textures.warm_grey(rng, (0.15, 0.6)), specular=rng.uniform(0, 0.5))
+    if what < 0.4:
+        return b.material(texture=b.texture(textures.birch(rng), cube=True), specular=rng.uniform(0, 0.5))
+    if what < 0.65:
+        return b.paint(textures.warm_grey(rng, (0.12, 0.45)), specular=rng.uniform(0, 0.5))
     return b.paint(textures.furnishing(rng), specular=rng.uniform(0, 0.5))
 
 
 def _metal(b: Builder, rng: np.random.Generator) -> str:
-    grey = rng.uniform(0.05, 0.75)
+    grey = rng.uniform(0.05, 0.6)
     return b.paint((grey, grey, grey), specular=0.8, shininess=0.6)
 
 
@@ -176,5 +176,5 @@ def bench(b: Builder, rng: np.random.Generator) -> float:
     return length / 2
 
 
-AGAINST_WALL: tuple[Callable[..., float], ...] = (shelf, cabinet, cabinet, table, sofa, bench, chair, bed)
+AGAINST_WALL: tuple[Callable[..., float], ...] = (shelf, shelf, cabinet, cabinet, table, sofa, bench, bed)
 FREE_STANDING: tuple[Callable[..., float], ...] = (table, chair, chair, bed, shelf, sofa)

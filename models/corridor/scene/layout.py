@@ -51,9 +51,9 @@ class Plan:
 
 KINDS = {
     #            share, length,      width,       height
-    "corridor": (0.55, (9.0, 28.0), (1.5, 3.2), (2.3, 3.1)),
-    "room": (0.27, (4.0, 9.0), (3.4, 7.5), (2.4, 3.2)),
-    "hall": (0.18, (10.0, 24.0), (6.0, 13.0), (2.9, 5.5)),
+    "corridor": (0.5, (7.0, 15.0), (1.8, 3.2), (2.4, 3.0)),
+    "room": (0.32, (4.5, 8.0), (3.6, 6.5), (2.5, 3.1)),
+    "hall": (0.18, (8.0, 13.0), (6.0, 9.0), (2.9, 4.0)),
 }
 
 
@@ -62,7 +62,7 @@ def plan(rng: np.random.Generator) -> Plan:
     kind = str(rng.choice(list(KINDS), p=[k[0] for k in KINDS.values()]))
     _, lengths, widths, heights = KINDS[kind]
     made = Plan(kind, rng.uniform(*lengths), rng.uniform(*widths), rng.uniform(*heights))
-    busy = rng.uniform(0.25, 0.85)
+    busy = rng.uniform(0.35, 0.85)
     for side in SIDES:
         made.walls[side] = bays(rng, made.wall_length(side), busy)
     return made
@@ -85,9 +85,9 @@ def _bay(rng: np.random.Generator, start: float, end: float, busy: float) -> Bay
     span = end - start - 0.3
     kind = "blank"
     if span > 1.0 and rng.uniform() < busy:
-        kind = str(rng.choice(["door", "open_door", "passage", "window"], p=[0.48, 0.26, 0.12, 0.14]))
+        kind = str(rng.choice(["door", "open_door", "passage", "window"], p=[0.58, 0.22, 0.1, 0.1]))
     if kind in ("door", "open_door"):
-        wide = rng.uniform(0.8, 1.05) if span < 2.0 or rng.uniform() < 0.75 else rng.uniform(1.5, 1.9)
+        wide = rng.uniform(0.9, 1.1) if span < 2.0 or rng.uniform() < 0.75 else rng.uniform(1.5, 1.9)
     elif kind == "passage":
         wide = rng.uniform(1.0, min(2.8, span))
     else:

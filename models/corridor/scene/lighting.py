@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 def lights(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
     """Ceiling lamps in a row or a grid; up to four of them cast light, the first also shadows."""
     visual = b.spec.visual
-    ambient = rng.uniform(0.35, 0.55)
+    ambient = rng.uniform(0.42, 0.58)
     visual.headlight.ambient = [ambient] * 3
     visual.headlight.diffuse = (
         [rng.uniform(0, 0.2)] * 3 if rng.uniform() < 0.85 else [rng.uniform(0.3, 0.7)] * 3
     )
     visual.headlight.specular = [rng.uniform(0, 0.2)] * 3
-    tint = np.array([1.0, rng.uniform(0.85, 1.0), rng.uniform(0.65, 1.05)])
+    tint = np.array([1.0, rng.uniform(0.9, 1.0), rng.uniform(0.78, 1.04)])
     places = _lamps(b, rng, plan, tint)
     chosen = rng.permutation(len(places))[:4]
-    strength = rng.uniform(0.6, 1.4) / max(len(chosen), 1) ** 0.6
+    strength = rng.uniform(0.8, 1.4) / max(len(chosen), 1) ** 0.6
     for k, index in enumerate(chosen):
         x, y = places[int(index)]
         _lamp(

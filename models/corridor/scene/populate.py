@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.corridor.scene.layout import Plan
 
 POSES = ("stand", "walk", "walk", "talk", "reach", "bend", "crouch", "carry", "lie", "sit")
-POSE_ODDS = (0.18, 0.17, 0.15, 0.12, 0.07, 0.07, 0.06, 0.07, 0.04, 0.07)
+POSE_ODDS = (0.22, 0.19, 0.17, 0.14, 0.07, 0.04, 0.03, 0.04, 0.02, 0.08)
 
 
 class _Room:
@@ -28,7 +28,7 @@ class _Room:
 
     def __init__(self, plan: Plan, views: list[View], rng: np.random.Generator) -> None:
         self.plan, self.views, self.rng = plan, views, rng
-        self.taken = [(v.position[0], v.position[1], 0.45) for v in views]
+        self.taken = [(v.position[0], v.position[1], 0.7) for v in views]
 
     def free(self, x: float, y: float, radius: float) -> bool:
         inside = radius * 0.6 <= x <= self.plan.length - radius * 0.6 and (
@@ -41,7 +41,7 @@ class _Room:
         for _ in range(24):
             view = self.views[int(self.rng.integers(len(self.views)))]
             bearing = view.yaw + self.rng.uniform(-0.5, 0.5) * view.across
-            distance = near + (far - near) * self.rng.beta(1.1, 2.2)
+            distance = near + (far - near) * self.rng.beta(1.2, 2.2)
             x = view.position[0] + distance * np.cos(bearing)
             y = view.position[1] + distance * np.sin(bearing)
             if self.free(x, y, radius):
@@ -54,15 +54,15 @@ def populate(b: Builder, rng: np.random.Generator, plan: Plan, views: list[View]
     """Fills the main space of a plan that is seen from `views`."""
     room = _Room(plan, views, rng)
     _columns(b, rng, room)
-    for _ in range(_number(rng, (0.1, 0.36, 0.34, 0.2))):
+    for _ in range(_number(rng, (0.05, 0.3, 0.4, 0.25))):
         _someone(b, rng, room)
-    for _ in range(_number(rng, (0.18, 0.46, 0.28, 0.08))):
-        spot = room.spot(0.5, 0.9, 5.5)
+    for _ in range(_number(rng, (0.05, 0.4, 0.4, 0.15))):
+        spot = room.spot(0.5, 1.2, 4.2)
         if spot:
             with b.at((*spot, 0), rng.uniform(-np.pi, np.pi)):
                 robot(b, rng)
     _walls(b, rng, room)
-    crowd = rng.uniform(0.2, 1.0) * (6 if plan.kind == "corridor" else 10)
+    crowd = rng.uniform(0.3, 1.0) * (5 if plan.kind == "corridor" else 8)
     for _ in range(round(crowd * 0.6)):
         _put(b, rng, room, clutter.KINDS)
     if plan.kind != "corridor":
@@ -77,7 +77,7 @@ def _number(rng: np.random.Generator, odds: tuple[float, ...]) -> int:
 
 def _someone(b: Builder, rng: np.random.Generator, room: _Room) -> None:
     kind = str(rng.choice(POSES, p=POSE_ODDS))
-    spot = room.spot(1.1 if kind == "lie" else 0.4, 1.0, 6.5)
+    spot = room.spot(1.1 if kind == "lie" else 0.4, 1.4, 5.0)
     if not spot:
         return
     with b.at((*spot, 0), rng.uniform(-np.pi, np.pi)):
@@ -90,7 +90,7 @@ def _someone(b: Builder, rng: np.random.Generator, room: _Room) -> None:
 def _put(b: Builder, rng: np.random.Generator, room: _Room, makers: tuple[Callable[..., float], ...]) -> None:
     """Chooses a thing, then a place that is wide enough for most of its kind."""
     maker = makers[int(rng.integers(len(makers)))]
-    spot = room.spot(0.2 if maker is clutter.cable else 0.5, 0.8, 7.0)
+    spot = room.spot(0.2 if maker is clutter.cable else 0.5, 1.1, 5.5)
     if spot:
         with b.at((*spot, 0), rng.uniform(-np.pi, np.pi)):
             maker(b, rng)
@@ -98,7 +98,7 @@ def _put(b: Builder, rng: np.random.Generator, room: _Room, makers: tuple[Callab
 
 def _columns(b: Builder, rng: np.random.Generator, room: _Room) -> None:
     """Pillars, which belong to the walls."""
-    if room.plan.kind != "hall" or rng.uniform() < 0.4:
+    if room.plan.kind != "hall" or rng.uniform() < 0.65:
         return
     skin = b.material(texture=b.texture(textures.WALLS[int(rng.integers(len(textures.WALLS)))](rng)))
     half = rng.uniform(0.15, 0.35)
@@ -153,13 +153,13 @@ def _walls(b: Builder, rng: np.random.Generator, room: _Room) -> None:
 def _hang(b: Builder, rng: np.random.Generator, lo: float, hi: float) -> None:
     """A poster, a board or an extinguisher's bracket."""
     span = hi - lo
-    if span < 0.7 or rng.uniform() < 0.5:
+    if span < 0.7 or rng.uniform() < 0.65:
         return
     if rng.uniform() < 0.15:
         with b.at((lo + span * rng.uniform(0.2, 0.8), 0.12, 0.6)):
             clutter.extinguisher(b, rng)
         return
-    w, h = rng.uniform(0.25, min(1.6, span)), rng.uniform(0.25, 0.9)
+    w, h = rng.uniform(0.25, min(1.2, span)), rng.uniform(0.25, 0.7)
     if rng.uniform() < 0.25:
         face = b.paint((0.95, 0.96, 0.96), specular=0.6)
     else:

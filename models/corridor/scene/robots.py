@@ -1,4 +1,4 @@
-"""Other robots that share the building: nine kinds, each with proportions and colours of its own."""
+"""Other robots that share the building: seven kinds in white with lights that glow, as one fleet looks."""
 
 from __future__ import annotations
 
@@ -20,15 +20,9 @@ class _Skin:
     """A robot's materials: shell, dark plastic, metal, a glowing light."""
 
     def __init__(self, b: Builder, rng: np.random.Generator) -> None:
-        bright = rng.uniform()
-        if bright < 0.7:
-            shell = textures.warm_grey(rng, (0.85, 1.0))
-        elif bright < 0.85:
-            shell = textures.warm_grey(rng, (0.1, 0.3))
-        else:
-            shell = textures.colour(rng, (0.7, 0.95), (0.6, 0.95))
+        shell = textures.warm_grey(rng, (0.88, 1.0))
         self.shell = b.paint(shell, specular=0.6, shininess=0.7)
-        self.trim = b.paint(textures.colour(rng, (0.0, 0.9), (0.2, 0.9)), specular=0.5)
+        self.trim = b.paint(textures.colour(rng, (0.5, 0.9), (0.5, 0.95), (0.43, 0.52)), specular=0.5)
         self.dark = b.paint((0.06, 0.06, 0.07), specular=0.5, shininess=0.6)
         grey = rng.uniform(0.4, 0.75)
         self.metal = b.paint((grey, grey, grey), specular=0.9, shininess=0.7)
@@ -104,7 +98,7 @@ def arm(b: Builder, rng: np.random.Generator, skin: _Skin) -> None:
     """A manipulator on a mobile base."""
     height = rng.uniform(0.35, 0.7)
     b.box(ROBOT, (0, 0, height / 2 + 0.04), (0.65, 0.5, height - 0.08), skin.shell)
-    b.box(ROBOT, (0, 0, height * 0.7), (0.66, 0.51, 0.05), skin.trim)
+    b.box(ROBOT, (0, 0, height * 0.7), (0.66, 0.51, 0.05), skin.glow)
     b.box(ROBOT, (0, 0, 0.07), (0.6, 0.52, 0.09), skin.dark)
     _wheels(b, skin, 0.45, 0.5, 0.09, 2)
     at = np.array([0.1, 0.0, height])
@@ -133,7 +127,7 @@ def quadruped(b: Builder, rng: np.random.Generator, skin: _Skin) -> None:
     b.box(ROBOT, (0, 0, z), (length, 0.24, 0.15), skin.shell)
     b.capsule(ROBOT, (-length / 2, 0, z), (length / 2, 0, z), 0.085, skin.shell)
     b.box(ROBOT, (length / 2 + 0.06, 0, z + 0.02), (0.14, 0.18, 0.11), skin.dark)
-    b.box(ROBOT, (0, 0, z + 0.1), (0.25, 0.16, 0.07), skin.trim)
+    b.box(ROBOT, (0, 0, z + 0.1), (0.25, 0.16, 0.07), skin.glow)
     stride = rng.uniform(0.1, 0.6)
     for x in (-1, 1):
         for y in (-1, 1):
@@ -157,20 +151,6 @@ def delivery(b: Builder, rng: np.random.Generator, skin: _Skin) -> None:
     if rng.uniform() < 0.6:
         b.cylinder(ROBOT, (-0.3, 0.1, 0.3), (-0.3, 0.1, 1.2), 0.008, skin.dark)
         b.box(ROBOT, (-0.36, 0.1, 1.15), (0.12, 0.005, 0.08), skin.trim)
-
-
-def drone(b: Builder, rng: np.random.Generator, skin: _Skin) -> None:
-    """A quadcopter in the air."""
-    size = rng.uniform(0.12, 0.28)
-    with b.at((0, 0, rng.uniform(0.8, 1.9)), pitch=rng.normal(0, 0.1), roll=rng.normal(0, 0.1)):
-        b.sphere(ROBOT, (0, 0, 0), (size * 0.6, size * 0.4, 0.07), skin.shell)
-        b.sphere(ROBOT, (size * 0.5, 0, -0.03), 0.04, skin.dark)
-        for x in (-1, 1):
-            for y in (-1, 1):
-                tip = np.array([x * size, y * size, 0.04])
-                b.capsule(ROBOT, (0, 0, 0), tip, 0.014, skin.dark)
-                b.cylinder(ROBOT, tip - [0, 0, 0.03], tip, 0.022, skin.metal)
-                b.cylinder(ROBOT, tip, tip + np.array([0, 0, 0.006]), size * 0.6, skin.dark)
 
 
 def waiter(b: Builder, rng: np.random.Generator, skin: _Skin) -> None:
@@ -200,31 +180,8 @@ def waiter(b: Builder, rng: np.random.Generator, skin: _Skin) -> None:
     _wheels(b, skin, 0.25, 0.46, 0.06, 2)
 
 
-def humanoid(b: Builder, rng: np.random.Generator, skin: _Skin) -> None:
-    """A two-legged machine with a visor."""
-    s = rng.uniform(0.75, 1.05)
-    step = rng.uniform(-0.25, 0.25)
-    for y in (-1, 1):
-        hip, knee = np.array([0, y * 0.1, 0.85]) * s, np.array([0.06 + step * y * 0.6, y * 0.11, 0.46]) * s
-        foot = np.array([step * y, y * 0.11, 0.08]) * s
-        b.limb(ROBOT, hip, knee, 0.08 * s, 0.055 * s, skin.shell)
-        b.sphere(ROBOT, knee, 0.065 * s, skin.dark)
-        b.limb(ROBOT, knee, foot, 0.06 * s, 0.04 * s, skin.shell)
-        b.box(ROBOT, foot + np.array([0.04, 0, -0.04 * s]), (0.24 * s, 0.1 * s, 0.07 * s), skin.dark)
-        elbow = np.array([-0.02, y * 0.27, 1.05]) * s
-        b.sphere(ROBOT, np.array([0, y * 0.22, 1.3]) * s, 0.085 * s, skin.trim)
-        b.limb(ROBOT, np.array([0, y * 0.23, 1.28]) * s, elbow, 0.055 * s, 0.04 * s, skin.shell)
-        b.limb(ROBOT, elbow, elbow + np.array([0.2 * s, 0, -0.08 * s]), 0.045 * s, 0.035 * s, skin.dark)
-    b.box(ROBOT, (0, 0, 0.92 * s), (0.18 * s, 0.28 * s, 0.16 * s), skin.dark)
-    b.loft(ROBOT, [((0, 0, 0.96 * s), 0.1 * s, 0.13 * s), ((0, 0, 1.25 * s), 0.13 * s, 0.2 * s),
-                   ((0, 0, 1.38 * s), 0.08 * s, 0.12 * s)], skin.shell)  # fmt: skip
-    b.sphere(ROBOT, (0, 0, 1.52 * s), (0.11 * s, 0.1 * s, 0.13 * s), skin.shell)
-    b.sphere(ROBOT, (0.04 * s, 0, 1.53 * s), (0.085 * s, 0.085 * s, 0.08 * s), skin.dark)
-    b.sphere(ROBOT, (0.13 * s, 0, 1.25 * s), 0.03 * s, skin.glow)
-
-
 KINDS: tuple[Callable[..., None], ...] = (
-    vacuum, carrier, carrier, telepresence, arm, quadruped, delivery, drone, waiter, waiter, humanoid,
+    vacuum, carrier, carrier, telepresence, arm, quadruped, delivery, waiter, waiter,
 )  # fmt: skip
 
 

@@ -33,17 +33,17 @@ def occlusion(
 def expose(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.floating]:
     """Exposure, white balance, contrast curve, vignette and glare; values in 0..1."""
     height, width = image.shape[:2]
-    target = rng.uniform(0.36, 0.56)  # an automatic exposure aims at a mean, and misses a little
-    gain = np.clip(target / max(float(image.mean()), 0.02), 0.5, 2.2) * rng.lognormal(0, 0.12)
-    balance = np.exp(rng.normal(0, 0.05, 3))
+    target = rng.uniform(0.42, 0.56)  # an automatic exposure aims at a mean, and misses a little
+    gain = np.clip(target / max(float(image.mean()), 0.02), 0.5, 2.2) * rng.lognormal(0, 0.08)
+    balance = np.exp(rng.normal(0, 0.03, 3))
     out = image * (gain * balance)
     bright = np.clip(out - 0.9, 0, 2)
     if rng.uniform() < 0.6:
-        out = out + rng.uniform(0.1, 0.7) * ndimage.gaussian_filter(bright, (height / 40, width / 50, 0))
+        out = out + rng.uniform(0.1, 0.5) * ndimage.gaussian_filter(bright, (height / 40, width / 50, 0))
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     out = out * (1 - rng.uniform(0, 0.3) * (x**2 + y**2) / 2)[..., None]
-    veil = rng.uniform(0, 0.06)
-    curve = rng.uniform(0.8, 1.25)
+    veil = rng.uniform(0, 0.04)
+    curve = rng.uniform(0.88, 1.18)
     shoulder = np.where(out > 0.8, 0.8 + 0.2 * np.tanh((out - 0.8) / 0.2), out)
     result: NDArray[np.floating] = np.clip(veil + (1 - veil) * np.clip(shoulder, 0, 1) ** curve, 0, 1).astype(
         np.float32
@@ -53,10 +53,10 @@ def expose(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.
 
 def blur(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.floating]:
     """Motion blur along a line in a quarter of frames, and a lens that is never perfectly sharp."""
-    out: NDArray[np.floating] = ndimage.gaussian_filter(image, (s := abs(rng.normal(0, 0.45)), s, 0))
-    if rng.uniform() < 0.2:
+    out: NDArray[np.floating] = ndimage.gaussian_filter(image, (s := abs(rng.normal(0, 0.4)), s, 0))
+    if rng.uniform() < 0.15:
         length, angle = (
-            rng.uniform(1, 6),
+            rng.uniform(1, 4),
             rng.uniform(0, np.pi) if rng.uniform() < 0.4 else rng.normal(0, 0.2),
         )
         steps = max(2, round(length))
@@ -70,7 +70,7 @@ def blur(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.fl
 
 def noise(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.floating]:
     """Photon and read noise, some of it smeared over neighbours as demosaicing does."""
-    shot, read = rng.uniform(0.0, 0.022), rng.uniform(0.0, 0.011)
+    shot, read = rng.uniform(0.0, 0.018), rng.uniform(0.0, 0.009)
     grain = rng.standard_normal(image.shape).astype(np.float32)
     if rng.uniform() < 0.5:
         grain = ndimage.gaussian_filter(grain, (0.6, 0.6, 0)) * 2.0
@@ -83,7 +83,7 @@ def compress(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.u
     if rng.uniform() < 0.4:
         return image
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=int(rng.integers(35, 96)))
+    Image.fromarray(image).save(buffer, "JPEG", quality=int(rng.integers(45, 96)))
     return np.asarray(Image.open(buffer))
 
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 Colour = tuple[float, float, float]
 
 
-def colour(rng: Rng, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
-    """A random RGB colour in 0..1 with any hue, and saturation and value in the given ranges."""
-    return colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*saturation), rng.uniform(*value))
+def colour(
+    rng: Rng, saturation: tuple[float, float], value: tuple[float, float], hue: tuple[float, float] = (0, 1)
+) -> Colour:
+    """A random RGB colour in 0..1 with hue, saturation and value in the given ranges."""
+    return colorsys.hsv_to_rgb(rng.uniform(*hue), rng.uniform(*saturation), rng.uniform(*value))
 
 
 def warm_grey(rng: Rng, value: tuple[float, float]) -> Colour:
@@ -58,21 +60,21 @@ def paint(base: Colour, shade: Field) -> Texture:
 
 
 def furnishing(rng: Rng) -> Colour:
-    """A colour that things are sold in: mostly a real colour, else grey to black; walls have the whites."""
-    if rng.uniform() < 0.7:
-        return colour(rng, (0.35, 0.9), (0.15, 0.85))
-    return warm_grey(rng, (0.06, 0.5))
+    """A colour that things are sold in: a strong one or dark grey; brown is for doors, teal for robots."""
+    if rng.uniform() < 0.75:
+        return colour(rng, (0.5, 0.9), (0.25, 0.85), (0.6, 1.03) if rng.uniform() < 0.55 else (0.12, 0.38))
+    return warm_grey(rng, (0.06, 0.4))
 
 
 def plaster(rng: Rng, n: int = 256) -> Texture:
     """Painted plaster: nearly flat, with faint stains."""
     grain = 0.02 * rng.standard_normal((n, n)).astype(np.float32)
-    return paint(warm_grey(rng, (0.7, 0.98)), grain + rng.uniform(0.01, 0.07) * noise(rng, n, 3))
+    return paint(warm_grey(rng, (0.78, 0.98)), grain + rng.uniform(0.01, 0.07) * noise(rng, n, 3))
 
 
 def coloured_plaster(rng: Rng, n: int = 256) -> Texture:
     """Plaster painted in a pastel colour."""
-    return paint(colour(rng, (0.06, 0.24), (0.7, 0.95)), rng.uniform(0.01, 0.06) * noise(rng, n, 4, 5))
+    return paint(colour(rng, (0.05, 0.18), (0.78, 0.96)), rng.uniform(0.01, 0.06) * noise(rng, n, 4, 5))
 
 
 def concrete(rng: Rng, n: int = 256) -> Texture:
@@ -123,7 +125,7 @@ def tiles(rng: Rng, n: int = 256) -> Texture:
 def bricks(rng: Rng, n: int = 256) -> Texture:
     """A running bond, of brick colour or painted over."""
     rows = 8
-    painted = rng.uniform() < 0.4
+    painted = rng.uniform() < 0.7
     base = warm_grey(rng, (0.6, 0.95)) if painted else colorsys.hsv_to_rgb(rng.uniform(0, 0.08), 0.5, 0.55)
     spread = 0.03 if painted else 0.14
     shade = np.zeros((n, n), np.float32)
@@ -136,14 +138,31 @@ def bricks(rng: Rng, n: int = 256) -> Texture:
     return paint(base, shade + 0.06 * noise(rng, n, 16, 3))
 
 
-def wood(rng: Rng, n: int = 256) -> Texture:
+def wood(
+    rng: Rng,
+    n: int = 256,
+    *,
+    hue: tuple[float, float] = (0.05, 0.11),
+    saturation: tuple[float, float] = (0.2, 0.65),
+    value: tuple[float, float] = (0.25, 0.88),
+) -> Texture:
     """One board: grain along the image's height."""
     x = np.linspace(0, 1, n, dtype=np.float32)[None, :]
     warp = noise(rng, n, 2, 3)
     grain = np.sin((x * rng.uniform(8, 24) + warp * rng.uniform(0.3, 1.0)) * 2 * np.pi)
-    base = colorsys.hsv_to_rgb(rng.uniform(0.05, 0.11), rng.uniform(0.2, 0.65), rng.uniform(0.25, 0.88))
+    base = colour(rng, saturation, value, hue)
     fine = rng.standard_normal((1, n)).astype(np.float32).repeat(n, 0)
     return paint(base, rng.uniform(0.02, 0.07) * grain + 0.03 * fine + 0.04 * warp)
+
+
+def door_wood(rng: Rng, n: int = 256) -> Texture:
+    """The darker woods that doors are veneered with."""
+    return wood(rng, n, hue=(0.04, 0.09), saturation=(0.45, 0.7), value=(0.3, 0.62))
+
+
+def birch(rng: Rng, n: int = 256) -> Texture:
+    """The pale woods that furniture is made of."""
+    return wood(rng, n, hue=(0.09, 0.12), saturation=(0.25, 0.42), value=(0.72, 0.92))
 
 
 def planks(rng: Rng, n: int = 256) -> Texture:
@@ -196,8 +215,8 @@ def cardboard(rng: Rng, n: int = 128) -> Texture:
 
 
 def cloth(rng: Rng, n: int = 128) -> Texture:
-    """A fabric: plain, striped, checked or blotched."""
-    value = (0.04, 0.95) if rng.uniform() < 0.6 else (0.05, 0.4)
+    """A fabric: plain, striped or checked."""
+    value = (0.1, 0.95) if rng.uniform() < 0.7 else (0.1, 0.4)
     base = colour(rng, (0.0, 0.9), value)
     other = np.asarray(colour(rng, (0.0, 0.9), (0.05, 0.95)), np.float32)
     shade = 0.05 * rng.standard_normal((n, n)).astype(np.float32) + 0.12 * noise(rng, n, 3, 3)
@@ -210,9 +229,7 @@ def cloth(rng: Rng, n: int = 128) -> Texture:
     elif kind < 0.25:
         image[wave] *= 0.6
         image[:, wave] = 0.6 * image[:, wave] + 0.4 * other
-    elif kind < 0.33:
-        image[noise(rng, n, 5, 2) > 0.2] = other
-    elif kind < 0.4:  # a safety vest's bands
+    elif kind < 0.32:  # a safety vest's bands
         image[:] = np.asarray(colorsys.hsv_to_rgb(rng.choice([0.06, 0.17, 0.2]), 0.9, 0.95))
         image[n // 3 : n // 3 + n // 10] = image[2 * n // 3 : 2 * n // 3 + n // 10] = 0.85
     return (np.clip(image, 0, 1) * 255).astype(np.uint8)
