@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from fcn_edge.cli.options import (
+    OutputPath,
     device_option,
     examples,
     json_option,
@@ -41,7 +42,7 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputPath(path_type=Path),
     metavar="DIR",
     help="Write confusion.png, worst.png and evaluation.json here.",
 )

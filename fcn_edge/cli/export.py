@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.export_options import devices_option, net_options, sizes_option
-from fcn_edge.cli.options import examples, json_option, printable, quiet_option
+from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
 
 if TYPE_CHECKING:
     from fcn_edge_export import ExportResult
@@ -33,7 +33,7 @@ __all__ = ["command"]
 )
 @click.argument("net")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write, NAME.onnx."
+    "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
 )
 @net_options
 @click.option(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import click
 
 __all__ = [
+    "OutputPath",
     "device_option",
     "examples",
     "json_option",
@@ -17,6 +19,21 @@ __all__ = [
     "size_option",
     "threads_option",
 ]
+
+
+class OutputPath(click.Path):
+    """Where to write. An empty name, as an unset shell variable gives, is not the working folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value as `path_type`.
+
+        Raises:
+            click.BadParameter: the name is empty.
+        """
+        if not str(value):
+            self.fail("got an empty name, expected where to write", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 model_argument = click.argument("model", metavar="MODEL.onnx")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from fcn_edge.cli.options import examples, json_option, printable, quiet_option
+from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
 
 __all__ = ["command"]
 
@@ -32,7 +32,7 @@ __all__ = ["command"]
     "unless --images are given.",
 )
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write, NAME.onnx."
+    "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
 )
 @click.option(
     "--target",

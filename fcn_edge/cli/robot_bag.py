@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.options import (
+    OutputPath,
     device_option,
     examples,
     json_option,
@@ -43,6 +44,7 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--out",
+    type=OutputPath(),
     metavar="OUT",
     help="Where the new bag goes: a name ending in .mcap or .db3 is one file, any other a rosbag2 folder.",
 )

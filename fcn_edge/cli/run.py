@@ -12,6 +12,7 @@ import click
 
 from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.options import (
+    OutputPath,
     device_option,
     examples,
     json_option,
@@ -46,7 +47,14 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )
 @model_argument
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option("-o", "--out", required=True, metavar="DIR", help="Folder for the results; made if missing.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=OutputPath(),
+    metavar="DIR",
+    help="Folder for the results; made if missing.",
+)
 @click.option(
     "--save",
     default="labels,overlay,json",

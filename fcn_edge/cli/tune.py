@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.options import (
+    OutputPath,
     device_option,
     examples,
     json_option,
@@ -38,7 +39,7 @@ __all__ = ["command"]
 )
 @model_argument
 @click.option(
-    "-o", "--out", required=True, type=click.Path(path_type=Path), metavar="PROFILE.json", help="The file."
+    "-o", "--out", required=True, type=OutputPath(path_type=Path), metavar="PROFILE.json", help="The file."
 )
 @click.option("--images", multiple=True, metavar="DIR", help="Frames to time; repeatable.")
 @size_option

@@ -17,7 +17,7 @@ from models.corridor.curve import draw
 
 CALIBRATION = Path(__file__).parent / "calibration"
 
-VALIDATIONS = 10
+VALIDATIONS = 8
 """How often a training is scored on validation frames."""
 
 SAVE_EVERY = 120.0

@@ -63,6 +63,12 @@ def test_the_version_is_shown(fcn_edge):
         (("run",), "Missing argument 'MODEL.onnx': see `fcn-edge run --help`"),
         (("run", "m.onnx", "x", "--threads", "0", "-o", "o"), "--threads"),
         (("inspect", "m.onnx", "--fast"), "No such option"),
+        (("run", "m.onnx", "x", "-o", ""), "got an empty name, expected where to write"),
+        (("robot", "bag", "b", "--out", ""), "got an empty name, expected where to write"),
+        (
+            ("quantize", "m.onnx", "--calibration", ".", "-o", ""),
+            "got an empty name, expected where to write",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(fcn_edge, arguments, expected):
