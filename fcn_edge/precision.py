@@ -24,7 +24,9 @@ __all__ = ["PRECISIONS", "check_precision", "export_lowered"]
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
-def check_precision(precision: str, calibration: Sequence[str], images: Sequence[str]) -> None:
+def check_precision(
+    precision: str, calibration: Sequence[str], images: Sequence[str], labels: Path | None = None
+) -> None:
     """Do nothing where the options fit each other.
 
     Raises:
@@ -36,6 +38,10 @@ def check_precision(precision: str, calibration: Sequence[str], images: Sequence
         raise UsageError("--precision fp16 needs pictures to judge on: give --images DIR")
     if precision != "int8" and calibration:
         raise UsageError(f"--calibration is given for {precision}, which needs none: add --precision int8")
+    if labels is not None and (precision == "fp32" or not images):
+        raise UsageError(
+            "--labels holds int8 and fp16 to true labels of --images: give --precision and --images"
+        )
 
 
 def export_lowered(
@@ -44,6 +50,7 @@ def export_lowered(
     *,
     precision: str,
     calibration: tuple[str, ...],
+    labels: Path | None = None,
     progress: Progress,
     **options: Any,
 ) -> QuantizeResult | HalfResult:
@@ -54,7 +61,7 @@ def export_lowered(
         VerificationError: the float file, or the lowered one, does not decide like its reference.
         InputError, CheckpointError, ArtifactError, ProviderError: as the steps say.
     """
-    check_precision(precision, calibration, request.images)
+    check_precision(precision, calibration, request.images, labels)
     Target.at(output)  # before the work starts
     with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
         parent = Path(folder, output.name)
@@ -62,14 +69,19 @@ def export_lowered(
         if precision == "fp16":
             devices = [device for device in options.get("devices", ()) if device != "cpu"]
             return half_file(
-                parent, output, request.images, device=devices[0] if devices else "cpu", progress=progress
+                parent,
+                output,
+                request.images,
+                labels=labels,
+                device=devices[0] if devices else "cpu",
+                progress=progress,
             )
         return quantize_file(
             parent,
             output,
             calibration,
             images=request.images,
-            labels=None,
+            labels=labels,
             target=None,
             method="entropy",
             agreement=0.99,

@@ -40,11 +40,6 @@ def quantize_file(
         InputError: there are no pictures, or no labels for one of them.
         VerificationError, UsageError, ModelError, ArtifactError: see `fcn_edge_export.quantize`.
     """
-
-    def truth(card: Card) -> Reads:
-        pairs = find_pairs(images, labels) if labels is not None else ()
-        return {str(p.image): (lambda p=p: read_labels(p.labels, card)) for p in pairs}  # type: ignore[misc]  # the default binds this pair
-
     return quantize(
         model,
         output,
@@ -53,22 +48,43 @@ def quantize_file(
         method=method,
         agreement=agreement,
         images=(lambda card: _frames(images, card)) if images else None,
-        labels=truth if labels is not None else None,
+        labels=_truth(images, labels),
         allow_slower=allow_slower,
         progress=progress,
     )
 
 
 def half_file(
-    model: Path, output: Path, images: tuple[str, ...], *, device: str = "cpu", progress: Progress
+    model: Path,
+    output: Path,
+    images: tuple[str, ...],
+    *,
+    labels: Path | None = None,
+    device: str = "cpu",
+    progress: Progress,
 ) -> HalfResult:
     """Put a model into half precision, judged on a device, on frames out of folders, files and patterns.
 
     Raises:
-        InputError: there are no pictures.
+        InputError: there are no pictures, or no labels for one of them.
         VerificationError, UsageError, ModelError, ProviderError, ArtifactError: see `fcn_edge_export.half`.
     """
-    return half(model, output, lambda card: _frames(images, card), device=device, progress=progress)
+    return half(
+        model,
+        output,
+        lambda card: _frames(images, card),
+        labels=_truth(images, labels),
+        device=device,
+        progress=progress,
+    )
+
+
+def _truth(images: tuple[str, ...], labels: Path | None) -> Callable[[Card], Reads] | None:
+    """True labels by the pictures' names, read when their turn comes."""
+    if labels is None:
+        return None
+    pairs = find_pairs(images, labels)
+    return lambda card: {str(p.image): (lambda p=p: read_labels(p.labels, card)) for p in pairs}  # type: ignore[misc]  # the default binds this pair
 
 
 def _frames(paths: tuple[str, ...], card: Card) -> Reads:

@@ -61,6 +61,21 @@ class Gate:
         lost = 0.0 if self.iou is None or self.parent_iou is None else self.parent_iou - self.iou
         return self.agreement >= self.least and lost <= self.most_lost
 
+    @property
+    def mean_iou(self) -> tuple[float, float] | None:
+        """Of (parent, file), where labels were given."""
+        return None if self.parent_iou is None or self.iou is None else (self.parent_iou, self.iou)
+
+    @property
+    def text(self) -> str:
+        """What was measured, in a line."""
+        name, share = self.worst_frame
+        line = f"{100 * self.agreement:.3f} % of the labels are the parent's, "
+        line += f"worst {100 * share:.2f} % on {name}"
+        if self.mean_iou is not None:
+            line += f"; mean IoU {self.mean_iou[0]:.4f} -> {self.mean_iou[1]:.4f}"
+        return line
+
     def require(self) -> None:
         """Do nothing if the file passed.
 

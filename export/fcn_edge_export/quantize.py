@@ -172,7 +172,7 @@ def quantize(
             },
             truth=truth,
         )
-        did.text = _gate_text(child.gate)
+        did.text = child.gate.text
 
     pace = None
     if machine.name == this_machine():
@@ -203,7 +203,7 @@ def quantize(
         target=machine.name,
         agreement=gate.agreement,
         worst_frame=gate.worst_frame,
-        mean_iou=None if gate.iou is None or gate.parent_iou is None else (gate.parent_iou, gate.iou),
+        mean_iou=gate.mean_iou,
         given_back=given_back,
         float_convolutions=left,
         pace=pace,
@@ -331,14 +331,6 @@ def _integers_text(body: Body, given_back: Sequence[LayerDamage], left: Sequence
         text += f"; given back to float for the agreement: {names} ({100 * share:.1f} % of the work)"
     if left:
         text += f"; left in float by onnxruntime: {', '.join(left)}"
-    return text
-
-
-def _gate_text(gate: Gate) -> str:
-    name, share = gate.worst_frame
-    text = f"{100 * gate.agreement:.3f} % of the labels are the parent's, worst {100 * share:.2f} % on {name}"
-    if gate.iou is not None and gate.parent_iou is not None:
-        text += f"; mean IoU {gate.parent_iou:.4f} -> {gate.iou:.4f}"
     return text
 
 

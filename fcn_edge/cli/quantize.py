@@ -82,9 +82,10 @@ def command(
 ) -> None:
     """Turn MODEL, a verified float file, into an int8 one. No PyTorch is needed.
 
-    Convolutions, additions, pools and concatenations are computed in integers; normalisation, the classifier
-    and everything behind it in float. The file is written only if its labels agree with MODEL's on pictures
-    that were not calibrated on, and if it is faster here. Exits with 3 if not.
+    Convolutions, additions, pools and concatenations are computed in integers, the classifier and everything
+    behind it in float. Where the image is of bytes, the first convolution takes them as they are. The file is
+    written only if its labels agree with MODEL's on pictures that were not calibrated on, and if it is faster
+    here. Exits with 3 if not.
     """
     from fcn_edge.cli.progress import StageLines
     from fcn_edge.quantizing import quantize_file

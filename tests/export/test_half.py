@@ -46,6 +46,16 @@ def test_the_body_is_in_half_and_what_decides_is_not(made):
     assert kinds[resize.input[0]] == kinds[resize.output[0]] == TensorProto.FLOAT
 
 
+def test_accuracy_is_held_against_labels(parent, tmp_path):
+    images = frames(4)
+    with Segmenter(parent) as whole:
+        truth = {name: (lambda read=read: whole(read()).labels.copy()) for name, read in images.items()}
+        made = half(parent, tmp_path / "half.onnx", lambda _: images, labels=lambda _: truth)
+    assert made.mean_iou is not None
+    assert made.mean_iou[0] == 1
+    assert made.mean_iou[1] > 0.999
+
+
 def test_misuse_is_refused(parent, made, tmp_path):
     with pytest.raises(InputError, match="no frames"):
         half(parent, tmp_path / "half.onnx", lambda _: {})

@@ -293,6 +293,8 @@ def test_export_chains_to_int8_and_leaves_no_float_file_behind(folder):
         (["--precision", "int8"], "give --calibration DIR"),
         (["--precision", "fp16"], "give --images DIR"),
         (["--calibration", "x"], "add --precision int8"),
+        (["--labels", "x", "--images", "x"], "give --precision and --images"),
+        (["--labels", "x", "--precision", "int8", "--calibration", "x"], "give --precision and --images"),
     ],
 )
 def test_precision_options_that_do_not_fit_are_wrong_usage(options, message):
