@@ -122,6 +122,7 @@ def in_integers(
     made = quantiser.model.model
     _read_sizes_off_integers(made)
     drop_unused(without_rounding(made))
+    quantiser.model.topological_sort()  # it puts what it adds last; other engines want an order
     made.producer_name = "fcn-edge"
     made.producer_version = ""
     made.ir_version = model.ir_version

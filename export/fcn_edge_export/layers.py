@@ -9,7 +9,7 @@ upsampling of scores to scores is passed over. There may be several, as in FCN-8
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -109,9 +109,19 @@ def constants_of(model: onnx.ModelProto) -> Mapping[str, onnx.TensorProto]:
 
 def drop_unused(model: onnx.ModelProto) -> None:
     """Remove constants that no node reads, such as float weights that only their integer copies replace."""
-    used = {name for node in model.graph.node for name in node.input}
+    used = set(_read(model.graph))
     for constant in [c for c in model.graph.initializer if c.name not in used]:
         model.graph.initializer.remove(constant)
+
+
+def _read(graph: onnx.GraphProto) -> Iterator[str]:
+    """Every name that a node of the graph or of a branch reads."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _read(inner)
+                yield from (output.name for output in inner.output)
 
 
 def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:

@@ -1,4 +1,7 @@
-"""Names of the tensors inside every file: contract, so that any file can be probed."""
+"""Names of the tensors inside every file: contract, so that any file can be probed.
+
+Only int8 files that read the image's bytes as they are (`raw_pixels`) have no normalised image.
+"""
 
 from __future__ import annotations
 

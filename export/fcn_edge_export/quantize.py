@@ -295,7 +295,8 @@ class _Work:
             return scores_of_frames(with_logits_output(alone), images)
 
         shares = shares_of(self.model, self.body, images[0])
-        return rank(self.body, shares, scores_of_frames(self.parent.probe, images), scores_with, step)
+        whole = scores_of_frames(with_logits_output(self.model), images)
+        return rank(self.body, shares, whole, scores_with, step)
 
 
 def _left_in_float(

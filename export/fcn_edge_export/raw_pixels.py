@@ -6,8 +6,8 @@
 
 Bytes p with the scale 1 and the zero point z are what an integer convolution takes, so nothing is left to be
 computed before it, and no pixel is rounded once more. What is not the same is the padding: zeros that stood
-for the mean colour now stand for the grey z, the nearest whole value to the channels' mean colours, under the
-outermost kernels only. The gate judges the file with that.
+for the mean colour now stand for the grey z, the byte nearest to the channels' mean colours. Where there is
+padding and a channel's mean is far from that grey, nothing is folded: no layer given back would mend it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ PLANES = "fcn_edge/planes"  # the image's bytes, channels first
 FLOAT = "fcn_edge/float"
 ZERO_POINT = "zero_point"
 TOP = 255
+GREYISH = 0.2  # how far padding may be from what it stood for, in normalised units; ImageNet's is 0.18
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def entry_of(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: boo
     """The model with its normalisation folded into its first convolutions, where that can be done.
 
     It cannot where the image is not of bytes, is padded or resized before the network, where activations are
-    signed, or where something else than a plain convolution of the body reads it.
+    signed, where something else than a plain convolution of the body reads it, or where padding would not
+    stand for nearly the same colour.
 
     Args:
         model: typed, see `layers.typed`; it is not changed.
@@ -58,11 +60,12 @@ def entry_of(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: boo
         spec: the card's input formula.
         signed: whether activations are to be int8 without a zero point.
     """
-    first = _first_convolutions(model, body)
-    if signed or spec.dtype != "uint8" or not first:
-        return Entry(model, _normalised_range(spec))
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
     zero = int(np.clip(np.rint(np.mean(mean) / spec.scale), 0, TOP))
+    exact = bool((np.abs(zero * spec.scale - mean) <= GREYISH * std).all())
+    first = _first_convolutions(model, body, padded=exact)
+    if signed or spec.dtype != "uint8" or not first:
+        return Entry(model, _normalised_range(spec))
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     constants = constants_of(model)
@@ -114,8 +117,13 @@ def _normalised_range(spec: InputSpec) -> Range | None:
     return min(-mean / std for mean, std in pairs), max((top - mean) / std for mean, std in pairs)
 
 
-def _first_convolutions(model: onnx.ModelProto, body: Body) -> frozenset[str]:
-    """Names of the convolutions that read the normalised image; none if it is not theirs alone."""
+def _first_convolutions(model: onnx.ModelProto, body: Body, *, padded: bool) -> frozenset[str]:
+    """Names of the convolutions that read the normalised image; none if it is not theirs alone.
+
+    With `padded` they may pad it.
+    """
+    if any(a.HasField("g") or a.graphs for node in model.graph.node for a in node.attribute):
+        return frozenset()  # a branch may read it, too
     made = {node.output[0]: node for node in model.graph.node}
     at = made.get(TRACED_INPUT)
     while at is not None and at.op_type in ("Add", "Mul"):
@@ -123,17 +131,18 @@ def _first_convolutions(model: onnx.ModelProto, body: Body) -> frozenset[str]:
     if at is None or at.op_type != "Cast" or at.input[0] != PLANES:
         return frozenset()
     readers = [n for n in model.graph.node if TRACED_INPUT in n.input and n.op_type != "Shape"]
-    plain = all(n.name in body.convolutions and _is_plain(n, constants_of(model)) for n in readers)
+    constants = constants_of(model)
+    plain = all(n.name in body.convolutions and _is_plain(n, constants, padded=padded) for n in readers)
     return frozenset(n.name for n in readers) if plain else frozenset()
 
 
-def _is_plain(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether a convolution reads all channels at once and pads by less than its kernel."""
+def _is_plain(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto], *, padded: bool) -> bool:
+    """Whether a convolution reads all channels at once and pads by less than its kernel, or not at all."""
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     kernel = constants[node.input[1]].dims[2:]
     reach = [d * (k - 1) for k, d in zip(kernel, attributes.get("dilations", [1, 1]), strict=True)]
     pads = attributes.get("pads", [0, 0, 0, 0])
-    inside = all(pad <= r for pad, r in zip(pads, [*reach, *reach], strict=True))
+    inside = all(pad <= (r if padded else 0) for pad, r in zip(pads, [*reach, *reach], strict=True))
     known = len(node.input) < 3 or node.input[2] in constants
     return (
         inside

@@ -48,6 +48,14 @@ def test_nothing_is_computed_before_the_first_convolution_of_an_int8_file(tmp_pa
     assert made.agreement >= 0.99
 
 
+def test_an_int8_file_is_valid_onnx(tmp_path):
+    parent = write_parent(tmp_path / "parent.onnx")
+    for target in ("x86", "x86-vnni", "gpu"):
+        path = tmp_path / f"{target}.onnx"
+        quantize(parent, path, lambda _: frames(20), target=target, allow_slower=True)
+        onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
 def test_no_size_is_read_off_a_float_copy_of_the_image(tmp_path):
     parent = write_parent(tmp_path / "parent.onnx")
     made = quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), allow_slower=True)
@@ -79,6 +87,20 @@ def test_a_convolution_without_a_bias_gets_one():
     net = network()
     del next(node for node in net.graph.node if node.name == "stem").input[2]
     model, entry = entered(dataclasses.replace(InputSpec.default(), mean=(0.4,) * 3), net=net)
+    image = blocks()[None]
+    whole = logits(model, image)
+    np.testing.assert_allclose(logits(entry.model, image), whole, rtol=0, atol=1e-4 * np.abs(whole).max())
+
+
+def test_means_far_from_any_grey_keep_their_normalisation_where_padding_would_stand_for_it():
+    spec = dataclasses.replace(InputSpec.default(), mean=(0.9, 0.1, 0.5))
+    model, entry = entered(spec)
+    assert entry.model is model
+    net = network()
+    stem = next(node for node in net.graph.node if node.name == "stem")
+    next(a for a in stem.attribute if a.name == "pads").ints[:] = [0] * 4
+    model, entry = entered(spec, net=net)
+    assert entry.model is not model
     image = blocks()[None]
     whole = logits(model, image)
     np.testing.assert_allclose(logits(entry.model, image), whole, rtol=0, atol=1e-4 * np.abs(whole).max())
