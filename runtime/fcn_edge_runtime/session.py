@@ -278,8 +278,11 @@ class _Recipe:
     def _provider_options(self, provider: str) -> dict[str, str]:
         if provider != CUDA:
             return dict(self.extra.provider_options)
+        half = isinstance(self.model, ModelFile) and self.model.card.precision == "fp16"
         return {
-            "use_tf32": str(int(self.extra.tf32)),
+            # Without TF32 onnxruntime passes over all that runs on tensor cores, convolutions in half
+            # precision too, and comes back to them with an error in the log for each.
+            "use_tf32": str(int(self.extra.tf32 or half)),
             # EXHAUSTIVE searches again for every new size.
             "cudnn_conv_algo_search": "HEURISTIC",
             "arena_extend_strategy": "kSameAsRequested",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime import InputError, ModelError, Segmenter, UsageError, VerificationError
+from fcn_edge_runtime.session import SessionExtra
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,13 @@ def test_on_an_unverified_provider_the_self_test_decides(model_path, photo):
         assert opened(photo).labels.shape == (48, 64)
     with pytest.raises(VerificationError, match="self-test failed on CPUExecutionProvider"):
         Segmenter(model_path("elsewhere_wrong"), "cpu")
+
+
+def test_with_options_of_the_provider_s_own_the_self_test_decides(model_path):
+    path = model_path("plain_wrong")
+    Segmenter(path, "cpu").close()
+    with pytest.raises(VerificationError, match="self-test failed"):
+        Segmenter(path, "cpu", extra=SessionExtra(provider_options={"unheard_of": "1"}))
 
 
 def test_a_closed_segmenter_says_so(model_path, photo):
