@@ -15,7 +15,7 @@ _INSTALL = {
     "cpu": "`pip install fcn-edge[cpu]`",
     "cuda": "`pip install fcn-edge[cuda]` without the CPU-only onnxruntime beside it",
     "tensorrt": "TensorRT, and `pip install fcn-edge[cuda]` without the CPU-only onnxruntime beside it",
-    "openvino": "`pip install onnxruntime-openvino` in an environment without another onnxruntime",
+    "openvino": "`pip install fcn-edge[openvino]` in an environment without another onnxruntime",
     "coreml": "onnxruntime's macOS wheel",
     "dml": "`pip install onnxruntime-directml` in an environment without another onnxruntime",
 }

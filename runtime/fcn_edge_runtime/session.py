@@ -32,6 +32,7 @@ __all__ = [
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
 MAX_THREADS = 1024
 _OPTIMIZATION = {
     "all": "ORT_ENABLE_ALL",
@@ -276,6 +277,8 @@ class _Recipe:
         return options
 
     def _provider_options(self, provider: str) -> dict[str, str]:
+        if provider == OPENVINO:  # it has threads of its own, eight unless told
+            return {"num_of_threads": str(self.threads), **self.extra.provider_options}
         if provider != CUDA:
             return dict(self.extra.provider_options)
         half = isinstance(self.model, ModelFile) and self.model.card.precision == "fp16"
