@@ -1,4 +1,4 @@
-"""Our files with onnxruntime's OpenVINO provider, whose package excludes others: in an environment of its own."""
+"""Our files with the OpenVINO provider, in an environment of its own: its onnxruntime excludes others."""
 
 from __future__ import annotations
 
