@@ -83,8 +83,12 @@ def _truth(images: tuple[str, ...], labels: Path | None) -> Callable[[Card], Rea
     """True labels by the pictures' names, read when their turn comes."""
     if labels is None:
         return None
-    pairs = find_pairs(images, labels)
-    return lambda card: {str(p.image): (lambda p=p: read_labels(p.labels, card)) for p in pairs}  # type: ignore[misc]  # the default binds this pair
+
+    def read(card: Card) -> Reads:
+        pairs = find_pairs(images, labels)  # after wrong usage was found out
+        return {str(p.image): (lambda p=p: read_labels(p.labels, card)) for p in pairs}  # type: ignore[misc]  # the default binds this pair
+
+    return read
 
 
 def _frames(paths: tuple[str, ...], card: Card) -> Reads:
