@@ -82,24 +82,27 @@ def part_of(path: Path, *, folder: bool = False, ending: str = "") -> Iterator[P
     """
     # Without an `ending` the name ends in ".part", so that no scan for images takes it for a result.
     stem = path.stem if ending else path.name
-    while True:
-        part = path.with_name(f".{stem[:100]}.fcn-edge-{secrets.token_hex(4)}.part{ending}")
-        if folder:
-            part.mkdir()
-        else:
-            part.touch(exist_ok=False)
-        try:
-            handle = _held(part)
-        except OSError:  # a system without locks
-            handle = None
-            break
-        if handle is not None:  # else somebody who removes dead parts came between
-            break
+    part, handle = path, None
     try:
+        while handle is None:  # somebody who removes dead parts may come between making and holding it
+            part = path.with_name(f".{stem[:100]}.fcn-edge-{secrets.token_hex(4)}.part{ending}")
+            try:
+                if folder:
+                    part.mkdir()
+                else:
+                    part.touch(exist_ok=False)
+            except OSError:
+                part = path  # nothing was made that is ours to remove
+                raise
+            try:
+                handle = _held(part)
+            except OSError:  # a system without locks
+                break
         yield part
-    finally:
-        with contextlib.suppress(OSError):
-            _remove(part)
+    finally:  # also where Ctrl-C comes in the very moment it is made
+        if part != path:
+            with contextlib.suppress(OSError):
+                _remove(part)
         if handle is not None:
             os.close(handle)
 

@@ -97,6 +97,7 @@ def take_turns(
             cpu[-1][index] = time.process_time() - busy
         share = max(len(wall) / most, min((time.perf_counter() - begun) / max(seconds, 1e-9), 1))
         watch(min(share, len(wall) / fewest, 1.0))
+    watch(1.0)  # time may be over only now
     return Turns(np.array(wall), np.array(cpu))
 
 
