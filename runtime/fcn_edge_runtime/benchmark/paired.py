@@ -86,7 +86,7 @@ def take_turns(
     count = len(things)
     wall: list[list[float]] = []
     cpu: list[list[float]] = []
-    begun = time.perf_counter()
+    share, begun = 0.0, time.perf_counter()
     while len(wall) < fewest or (len(wall) < most and time.perf_counter() - begun < seconds):
         wall.append([0.0] * count)
         cpu.append([0.0] * count)
@@ -96,8 +96,10 @@ def take_turns(
             wall[-1][index] = time.perf_counter() - start
             cpu[-1][index] = time.process_time() - busy
         share = max(len(wall) / most, min((time.perf_counter() - begun) / max(seconds, 1e-9), 1))
-        watch(min(share, len(wall) / fewest, 1.0))
-    watch(1.0)  # time may be over only now
+        share = min(share, len(wall) / fewest, 1.0)
+        watch(share)
+    if share < 1:  # its time ended since
+        watch(1.0)
     return Turns(np.array(wall), np.array(cpu))
 
 
