@@ -119,8 +119,9 @@ def judged(
     card = parent.card
     reference = open_session(parent.probe, "cpu")
     probe_bytes = with_logits_output(model)
-    opened_as = SessionExtra(config=EXACT_INTEGERS, tf32=precision == "fp16")  # as the file will be
-    probe = open_session(probe_bytes, device, extra=opened_as)
+    half = precision == "fp16"
+    as_the_file = SessionExtra(config=EXACT_INTEGERS, tf32=half)
+    probe = open_session(probe_bytes, device, extra=as_the_file)
     sizes = default_sizes(card.geometry.smallest_size, card.geometry.size_multiple)
     patterns = tuple(pattern_cases(sizes, card.input))
     gate = judge(
@@ -134,7 +135,7 @@ def judged(
         step=step,
     )
     gate.require()
-    plain = open_session(probe_bytes, device, extra=replace(opened_as, config={}, optimization="none"))
+    plain = open_session(probe_bytes, device, extra=SessionExtra(optimization="none", tf32=half))
     error, engines = _doubt(reference, probe, plain, card)
     tau = min(1.0, max(error, engines, TAU.get(precision, 0.0)))
     info = VerificationInfo(

@@ -62,11 +62,12 @@ class SessionExtra:
             are all of one size.
         spinning: let idle threads burn their cores between the operators of a frame: faster alone, slower in
             company. Between frames they sleep.
-        tf32: let CUDA multiply with 10-bit mantissas. Results then no longer equal the verified ones.
+        tf32: let CUDA multiply with 10-bit mantissas. Results of float files then no longer equal the
+            verified ones; fp16 files, whose tensor cores hang on this switch, always have it on.
         profile_prefix: have onnxruntime write what each operator took to a file of which this is how the path
             begins; empty means no. It ends with `raw.end_profiling()`.
         config: further session configuration entries of onnxruntime, by key.
-        provider_options: further options of the provider, by key.
+        provider_options: further options of the provider, by key; `Segmenter` then runs the self-test first.
     """
 
     optimization: str = "all"
