@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -23,6 +22,7 @@ from fcn_edge_export.layers import INTEGER_OPS, Body, drop_unused
 from fcn_edge_export.ranges import Range
 from fcn_edge_export.raw_pixels import without_rounding
 from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.processor import adds_exactly
 
 __all__ = ["MACHINES", "Machine", "in_integers", "machine_named", "this_machine"]
 
@@ -68,11 +68,7 @@ def this_machine() -> str:
     """Which of the CPU targets this machine is."""
     if platform.machine().lower() in ("aarch64", "arm64"):
         return "arm64"
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        flags = ""  # not Linux: without the certainty that nothing saturates, seven bits
-    return "x86-vnni" if "avx512_vnni" in flags or "avx_vnni" in flags else "x86"
+    return "x86-vnni" if adds_exactly() else "x86"
 
 
 def in_integers(

@@ -28,7 +28,7 @@ from fcn_edge_export.vouch import Vouched, check_draft
 from fcn_edge_runtime.card import Card, VerificationInfo
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.selftest import GOLDEN_SIZES, pattern, raise_to
-from fcn_edge_runtime.session import EXACT_INTEGERS, Session, SessionExtra, open_session
+from fcn_edge_runtime.session import Session, SessionExtra, exact_integers, open_session
 
 __all__ = ["Child", "Parent", "judged", "open_parent", "write_child"]
 
@@ -120,7 +120,7 @@ def judged(
     reference = open_session(parent.probe, "cpu")
     probe_bytes = with_logits_output(model)
     half = precision == "fp16"
-    as_the_file = SessionExtra(config=EXACT_INTEGERS, tf32=half)
+    as_the_file = SessionExtra(config=exact_integers(), tf32=half)
     probe = open_session(probe_bytes, device, extra=as_the_file)
     sizes = default_sizes(card.geometry.smallest_size, card.geometry.size_multiple)
     patterns = tuple(pattern_cases(sizes, card.input))

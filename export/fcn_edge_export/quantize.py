@@ -34,7 +34,7 @@ from fcn_edge_export.ranking import LayerDamage, rank, scores_of_frames, shares_
 from fcn_edge_export.raw_pixels import Entry, entry_of
 from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import UsageError, VerificationError
-from fcn_edge_runtime.session import EXACT_INTEGERS, SessionExtra, open_session
+from fcn_edge_runtime.session import SessionExtra, exact_integers, open_session
 
 __all__ = ["QuantizeResult", "quantize"]
 
@@ -270,7 +270,7 @@ class _Work:
         int8 = in_integers(self.model, self.body, self.ranges, self.machine, {layer.name for layer in floats})
         return judge(
             open_session(self.parent.probe, "cpu"),
-            open_session(with_logits_output(int8), "cpu", extra=SessionExtra(config=EXACT_INTEGERS)),
+            open_session(with_logits_output(int8), "cpu", extra=SessionExtra(config=exact_integers())),
             (),
             self.frames.judged,
             least=self.least,

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from fcn_edge_export.layers import Body, constants_of
 from fcn_edge_export.names import SCORES
-from fcn_edge_runtime.session import EXACT_INTEGERS, SessionExtra, open_session
+from fcn_edge_runtime.session import SessionExtra, exact_integers, open_session
 
 __all__ = ["LayerDamage", "rank", "scores_of_frames", "shares_of"]
 
@@ -91,5 +91,5 @@ def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, flo
 
 def scores_of_frames(model: bytes, images: Sequence[Array]) -> list[Array]:
     """The scores (N, K, H, W) that a probe gives for each image."""
-    session = open_session(model, "cpu", extra=SessionExtra(config=EXACT_INTEGERS))
+    session = open_session(model, "cpu", extra=SessionExtra(config=exact_integers()))
     return [session.run(image, [SCORES])[SCORES] for image in images]

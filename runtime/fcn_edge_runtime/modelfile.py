@@ -94,6 +94,18 @@ class ModelFile:
             yield _read(self._file, self.size, str(self.path))
         self.check_unchanged()
 
+    def data(self) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            ModelError: it was closed, or changed in place since it was hashed.
+        """
+        if self._file.closed:
+            raise ModelError(f"{self.path} was closed: open it again")
+        data = _read(self._file, self.size, str(self.path))
+        self.check_unchanged()
+        return data
+
     def check_unchanged(self) -> None:
         """Raise ModelError if the open file is not in the state in which it was hashed."""
         if _state_of(self._file) != self._state:

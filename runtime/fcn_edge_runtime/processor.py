@@ -1,11 +1,12 @@
-"""Which processor this is, as one line of text: what was measured on one says nothing about another."""
+"""Which processor this is: what was measured on one says nothing about another."""
 
 from __future__ import annotations
 
+import functools
 import platform
 from pathlib import Path
 
-__all__ = ["processor_name"]
+__all__ = ["adds_exactly", "processor_name"]
 
 # The instructions that decide how fast onnxruntime multiplies. Names alone do not tell: a virtual machine
 # often calls processors of several generations the same.
@@ -14,6 +15,26 @@ _INSTRUCTIONS = (
     *("asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2"),
 )
 _LONGEST = 200
+# Each adds products of 8 bits in 32 bits; x86 without them adds pairs of them in 16, which saturate.
+_EXACT = {"avx_vnni", "avx512_vnni", "amx_int8"}
+
+
+@functools.cache
+def adds_exactly() -> bool:
+    """Whether this processor adds products of eight bits without saturating.
+
+    All do but x86 before VNNI. Where x86 does not say which it is (not Linux), the answer is no.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return _exact(platform.machine(), text)
+
+
+def _exact(machine: str, cpuinfo: str) -> bool:
+    x86 = machine.lower() in ("x86_64", "amd64", "i386", "i686", "x86")
+    return not x86 or not _EXACT.isdisjoint(_flags(cpuinfo))
 
 
 def processor_name() -> str:
@@ -31,19 +52,29 @@ def processor_name() -> str:
 
 def _described(cpuinfo: str, board: str) -> str:
     """The line for the text of /proc/cpuinfo and the name of the board, which may be empty."""
-    found: dict[str, set[str]] = {}
-    for line in cpuinfo.splitlines():
-        key, _, value = line.partition(":")
-        found.setdefault(key.strip().lower(), set()).add(value.strip())
+    found = _entries(cpuinfo)
     names = sorted(found.get("model name", ()))
     if not names:
         parts = [f"part {part}" for part in sorted(found.get("cpu part", ()))]
         names = [board or platform.machine(), *parts]
-    flags = {
-        flag for line in found.get("flags", set()) | found.get("features", set()) for flag in line.split()
-    }
+    flags = _flags(cpuinfo)
     fast = [name for name in _INSTRUCTIONS if name in flags]
     return ", ".join(names) + (f" ({' '.join(fast)})" if fast else "")
+
+
+def _entries(cpuinfo: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for line in cpuinfo.splitlines():
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip().lower(), set()).add(value.strip())
+    return found
+
+
+def _flags(cpuinfo: str) -> set[str]:
+    found = _entries(cpuinfo)
+    return {
+        flag for line in found.get("flags", set()) | found.get("features", set()) for flag in line.split()
+    }
 
 
 def _board(path: Path) -> str:

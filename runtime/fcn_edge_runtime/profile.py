@@ -22,7 +22,7 @@ from fcn_edge_runtime.errors import ProfileError, UsageError
 from fcn_edge_runtime.files import read_regular, write_whole
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.processor import processor_name
-from fcn_edge_runtime.session import MAX_THREADS, OPTIMIZATIONS, Session, SessionExtra, open_session
+from fcn_edge_runtime.session import HEADS, MAX_THREADS, OPTIMIZATIONS, Session, SessionExtra, open_session
 
 __all__ = ["Host", "Options", "Profile", "as_profile"]
 
@@ -43,6 +43,7 @@ class Options:
         optimization: of the graph.
         cpu_arena: keep freed memory.
         mem_pattern: plan a frame's memory once for each size.
+        head: who makes labels of scores, "graph" or "numpy".
     """
 
     device: str
@@ -51,13 +52,14 @@ class Options:
     optimization: str = SessionExtra.optimization
     cpu_arena: bool = SessionExtra.cpu_arena
     mem_pattern: bool = SessionExtra.mem_pattern
+    head: str = SessionExtra.head
 
     def __str__(self) -> str:
         plural = "thread" if self.threads == 1 else "threads"
         return (
             f"{self.device}, {self.threads} {plural}, spinning {_on(self.spinning)}, "
             f"optimisation {self.optimization}, memory arena {_on(self.cpu_arena)}, "
-            f"memory pattern {_on(self.mem_pattern)}"
+            f"memory pattern {_on(self.mem_pattern)}, head in {self.head}"
         )
 
     @property
@@ -68,6 +70,7 @@ class Options:
             cpu_arena=self.cpu_arena,
             spinning=self.spinning,
             mem_pattern=self.mem_pattern,
+            head=self.head,
         )
 
     def open(self, model: ModelFile) -> Session:
@@ -266,6 +269,9 @@ def _options(data: object) -> Options:
     optimization = found.get("optimization")
     if optimization not in OPTIMIZATIONS:
         _refuse("options.optimization", optimization, f"one of {', '.join(OPTIMIZATIONS)}")
+    head = found.get("head", "graph")  # profiles made before there was a choice
+    if head not in HEADS:
+        _refuse("options.head", head, f"one of {', '.join(HEADS)}")
     return Options(
         device=device,
         threads=_whole(found, "threads", "options.", MAX_THREADS),
@@ -273,6 +279,7 @@ def _options(data: object) -> Options:
         optimization=str(optimization),
         cpu_arena=_boolean(found, "cpu_arena"),
         mem_pattern=_boolean(found, "mem_pattern"),
+        head=str(head),
     )
 
 

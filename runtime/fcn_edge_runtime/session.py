@@ -11,22 +11,28 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fcn_edge_runtime.devices import cores, import_onnxruntime, install_hint, provider_named, short_name
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.processor import adds_exactly
 from fcn_edge_runtime.quiet import captured_output
 
+if TYPE_CHECKING:  # those who need them import them: every start would pay for them
+    from fcn_edge_runtime.headless import Headless
+    from fcn_edge_runtime.numpy_head import NumpyHead
+
 __all__ = [
-    "EXACT_INTEGERS",
+    "HEADS",
     "MAX_THREADS",
     "OPTIMIZATIONS",
     "UNWANTED_OPTIMIZERS",
     "Session",
     "SessionExtra",
+    "exact_integers",
     "open_session",
 ]
 
@@ -34,6 +40,7 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
 MAX_THREADS = 1024
+HEADS = ("graph", "numpy")
 _OPTIMIZATION = {
     "all": "ORT_ENABLE_ALL",
     "extended": "ORT_ENABLE_EXTENDED",
@@ -43,12 +50,17 @@ _OPTIMIZATION = {
 OPTIMIZATIONS = tuple(_OPTIMIZATION)
 # No folder can exist below a device, so no external data is ever found there.
 _EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
-# x86 before VNNI adds two products of 8 bits in 16, which saturate: so it takes its way around, if slower.
-# Other processors pass this over.
-EXACT_INTEGERS = {"session.x64quantprecision": "1"}
+# x86 before VNNI adds two products of 8 bits in 16, which saturate: this is its way around, if slower. Where
+# nothing saturates it must be off: with AMX it makes int8 two and a half times as slow.
+_WAY_AROUND = {"session.x64quantprecision": "1"}
 # It puts convolutions into eight bits that a file leaves in float since eight bits ruin them.
 UNWANTED_OPTIMIZERS = ["WeightBiasQuantization"]
 _MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+\.dll)\" which is missing")
+
+
+def exact_integers() -> dict[str, str]:
+    """The configuration with which this processor multiplies eight bits by eight without saturating."""
+    return {} if adds_exactly() else dict(_WAY_AROUND)
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,9 @@ class SessionExtra:
             company. Between frames they sleep.
         tf32: let CUDA multiply with 10-bit mantissas. Results of float files then no longer equal the
             verified ones; fp16 files, whose tensor cores hang on this switch, always have it on.
+        head: who makes labels of scores: "graph", onnxruntime by the file's own operators, or "numpy", which
+            takes the scores before their upsampling and is exact and faster where classes cover areas. With
+            "numpy" there are no outputs but the labels, and the model is read into memory to be cut.
         profile_prefix: have onnxruntime write what each operator took to a file of which this is how the path
             begins; empty means no. It ends with `raw.end_profiling()`.
         config: further session configuration entries of onnxruntime, by key.
@@ -75,6 +90,7 @@ class SessionExtra:
     mem_pattern: bool = False
     spinning: bool = False
     tf32: bool = False
+    head: str = "graph"
     profile_prefix: str = ""
     config: Mapping[str, str] = field(default_factory=dict)
     provider_options: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +106,7 @@ class Session:
         why: one line: how this provider came to be taken.
         outputs: the names of the model's outputs, in the file's order.
         threads: threads that one operator may use on the CPU.
+        head: what makes labels of the model's scores; None where the graph does.
     """
 
     provider: str
@@ -98,6 +115,7 @@ class Session:
     outputs: tuple[str, ...]
     threads: int
     raw: Any = field(repr=False)
+    head: NumpyHead | None = field(default=None, repr=False)
 
     def facts(self) -> dict[str, str]:
         """Where it runs and how that came to be, as plain JSON values: part of every report."""
@@ -115,9 +133,12 @@ class Session:
             ProviderError: onnxruntime failed on another device.
         """
         names = list(self.outputs if outputs is None else outputs)
+        fetched = names if self.head is None else [self.head.scores]
         try:
             values = (
-                self._bound(image, names) if self.provider == CUDA else self.raw.run(names, {"image": image})
+                self._bound(image, fetched)
+                if self.provider == CUDA
+                else self.raw.run(fetched, {"image": image})
             )
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
             kind = ModelError if self.provider == CPU else ProviderError
@@ -126,6 +147,8 @@ class Session:
                 f"onnxruntime failed on {self.device} with an image of {shape} {image.dtype}: "
                 f"{_one_line(error)}"
             ) from None
+        if self.head is not None:
+            values = [self.head.labels(values[0], *image.shape[1:3])]
         return dict(zip(names, values, strict=True))
 
     def _bound(self, image: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
@@ -167,7 +190,9 @@ def open_session(
         threads = cores()
     elif isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
         raise UsageError(f"threads is {threads!r}, expected a whole number from 1 to {MAX_THREADS}")
-    recipe = _Recipe(runtime, model, threads, extra)
+    if extra.head not in HEADS:
+        raise UsageError(f"head is {extra.head!r}, expected one of {', '.join(HEADS)}")
+    recipe = _Recipe(runtime, model, threads, extra, _cut(model) if extra.head == "numpy" else None)
 
     why = "asked for"
     if isinstance(device, str) and device.strip().lower() == "auto":
@@ -197,6 +222,7 @@ class _Recipe:
     model: ModelFile | bytes
     threads: int
     extra: SessionExtra
+    cut: Headless | None
 
     def on(self, provider: str, why: str) -> Session:
         """Make the session on this provider, the CPU behind it for operators it lacks, or raise."""
@@ -220,7 +246,12 @@ class _Recipe:
                 "on the CPU: ask for cpu or another device"
             )
         outputs = tuple(output.name for output in raw.get_outputs())
-        return Session(provider, short_name(provider), why, outputs, self.threads, raw)
+        head = None
+        if self.cut is not None:
+            from fcn_edge_runtime.numpy_head import NumpyHead
+
+            head, outputs = NumpyHead(self.cut.scores, self.cut.align_corners, self.cut.labels), ("labels",)
+        return Session(provider, short_name(provider), why, outputs, self.threads, raw, head)
 
     def _created(self, provider: str) -> Any:
         """Make onnxruntime's session as it comes, which may be on another provider than the one named."""
@@ -230,7 +261,7 @@ class _Recipe:
         if provider == CUDA and hasattr(self.runtime, "preload_dlls"):
             self.runtime.preload_dlls()
         options = self._options(provider)
-        with _source(self.model) as source:
+        with _source(self.model if self.cut is None else self.cut.model) as source:
             try:
                 raw = self.runtime.InferenceSession(
                     source,
@@ -269,7 +300,7 @@ class _Recipe:
             # Left to itself onnxruntime spins on after a frame, for 50 ms and 35 ms of processor time.
             "session.force_spinning_stop": str(int(self.extra.spinning)),
             "session.model_external_initializers_file_folder_path": _EMPTY_FOLDER,
-            **(EXACT_INTEGERS if _may_saturate(self.model) else {}),
+            **(exact_integers() if _may_saturate(self.model) else {}),
             **({} if provider == CPU else {"session.record_ep_graph_assignment_info": "1"}),
             **self.extra.config,
         }
@@ -301,6 +332,19 @@ def _source(model: ModelFile | bytes) -> Iterator[str | bytes]:
             yield source
     else:
         yield model
+
+
+def _cut(model: ModelFile | bytes) -> Headless:
+    """The model without its head, for the head in numpy."""
+    from fcn_edge_runtime.headless import without_head
+
+    found = without_head(model if isinstance(model, bytes) else model.data())
+    if found is None:
+        raise UsageError(
+            "the head 'numpy' is for models whose labels are the largest of bilinearly upsampled scores, and "
+            "this one decides in another way: use the head 'graph', or export it again with --head dense"
+        )
+    return found
 
 
 def _may_saturate(model: ModelFile | bytes) -> bool:

@@ -1,13 +1,13 @@
 """The search for session options that pay for one model on this machine.
 
-One thing is changed at a time, starting from what a session is without a profile: the device, threads with
-and without spinning, the optimisation of the graph, the memory arena, the memory pattern. Each change is
-timed against the best so far, frame by frame side by side, and is taken only where it pays beyond the noise:
-at least 2 % by the median, and better in so many rounds that tossed coins would do it less than once in a
-hundred times. What was taken is timed against the start once more, in fresh rounds, and dropped if it does
-not hold. No option may change a label, and each has to pass the self-test.
+One thing is changed at a time, starting from what a session is without a profile: the device, the head,
+threads with and without spinning, the optimisation of the graph, the memory arena, the memory pattern. Each
+change is timed against the best so far, frame by frame side by side, and is taken only where it pays beyond
+the noise: at least 2 % by the median, and better in so many rounds that tossed coins would do it less than
+once in a hundred times. What was taken is timed against the start once more, in fresh rounds, and dropped if
+it does not hold. No option may change a label but for ties, and each has to pass the self-test.
 
-Head and precision are in the file and no options of a session: `fcn-edge export --head auto` and
+A sparse head and precision are in the file and no options of a session: `fcn-edge export --head auto` and
 `fcn-edge quantize` choose those.
 """
 
@@ -31,7 +31,7 @@ from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.profile import Host, Options, Profile
 from fcn_edge_runtime.selftest import require_passed, run_selftest
-from fcn_edge_runtime.session import OPTIMIZATIONS, Session, open_session
+from fcn_edge_runtime.session import HEADS, OPTIMIZATIONS, Session, open_session
 
 __all__ = ["PREFERENCES", "Listener", "Silent", "Trial", "Tuned", "tune"]
 
@@ -45,6 +45,8 @@ LEAST_GAIN = 0.02
 CHANCE = 0.01
 # Another device rounds otherwise: as many labels may differ as in the verdict of an export.
 MOST_FLIPS = 0.005
+# Another head breaks ties otherwise: those of scores that are equal but for rounding.
+MOST_TIES = 1e-4
 _UNTRIED = "not tried, the budget is over"
 
 
@@ -181,6 +183,7 @@ def tune(
     others = _other_devices(chosen) if device.strip().lower() == "auto" else ()
     knobs: tuple[Callable[[Options], Iterator[tuple[str, Options]]], ...] = (
         lambda now: ((f"device {name}", replace(now, device=name)) for name in others),
+        _heads,
         lambda now: _threads(now, threads if max_threads is None else max_threads),
         _optimizations,
         _memory,
@@ -264,7 +267,7 @@ class _Search:
         except FcnEdgeError as error:
             return Trial(change, options, False, f"not taken, {error}"), best
         differing = np.mean([np.mean(a != b) for a, b in zip(candidate.labels, best.labels, strict=True)])
-        if differing > (0 if options.device == best.options.device else MOST_FLIPS):
+        if differing > _allowed(options, best.options):
             why = f"not taken, {100 * differing:.2g} % of the labels differ"
             return Trial(change, options, False, why), best
         trial = self.compared(change, candidate, best, seconds)
@@ -299,6 +302,13 @@ class _Search:
         return 2 * (FEWEST + 1) * self.milliseconds / 1000
 
 
+def _allowed(own: Options, other: Options) -> float:
+    """The share of labels that may differ between two sets of options."""
+    if own.device != other.device:
+        return MOST_FLIPS
+    return 0.0 if own.head == other.head else MOST_TIES
+
+
 def _verdict(own: Times, other: Times) -> tuple[bool, str]:
     """Whether it pays: by at least so much, and not by chance (a sign test, one-sided)."""
     ratio = float(np.median(own / other))
@@ -319,6 +329,12 @@ def _other_devices(device: str) -> tuple[str, ...]:
         for provider in import_onnxruntime().get_available_providers()
         if (name := short_name(provider)) not in (device, "azure") and try_provider(provider).starts
     )
+
+
+def _heads(now: Options) -> Iterator[tuple[str, Options]]:
+    for head in HEADS:
+        if head != now.head:
+            yield f"head in {head}", replace(now, head=head)
 
 
 def _threads(now: Options, most: int) -> Iterator[tuple[str, Options]]:

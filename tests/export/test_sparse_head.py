@@ -60,6 +60,12 @@ def differences(session, low, height, width, *, align_corners=False):
     """(pixels that differ from PyTorch, their largest float64 margin in units of what is allowed)."""
     sizes = {"height": np.array([height]), "width": np.array([width])}
     got = session.run(None, {"low": low, **sizes})[0]
+    return differing(got, low, align_corners=align_corners)
+
+
+def differing(got, low, *, align_corners):
+    """The same of labels (N, H, W) that were got."""
+    height, width = got.shape[1:]
     how = {"size": (height, width), "mode": "bilinear", "align_corners": align_corners}
     dense = F.interpolate(torch.from_numpy(low), **how)
     exact = F.interpolate(torch.from_numpy(low).double(), **how).numpy()
@@ -68,7 +74,7 @@ def differences(session, low, height, width, *, align_corners=False):
     else:
         best = np.partition(exact, -2, axis=1)
         expected, margin = dense.argmax(1).numpy(), best[:, -1] - best[:, -2]
-    assert got.shape == expected.shape
+    assert got.shape == expected.shape == (len(low), height, width)
     off = got != expected
     return int(off.sum()), float(margin[off].max() / (8 * 2.0**-23 * np.abs(low).max())) if off.any() else 0.0
 

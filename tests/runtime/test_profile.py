@@ -5,6 +5,7 @@ import os
 import pickle
 import stat
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ import pytest
 from fcn_edge_runtime import Segmenter, UsageError, VerificationError
 from fcn_edge_runtime.errors import ProfileError
 from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.processor import _described, processor_name
+from fcn_edge_runtime.processor import _described, _exact, adds_exactly, processor_name
 from fcn_edge_runtime.profile import Host, Options, Profile
-from fcn_edge_runtime.session import SessionExtra
+from fcn_edge_runtime.session import SessionExtra, exact_integers
 
 
 def profile_of(path, **options):
@@ -43,6 +44,7 @@ def test_a_profile_is_read_as_it_was_written(profile, tmp_path):
         {"optimization": "extended"},
         {"optimization": "none", "cpu_arena": False},
         {"mem_pattern": True},
+        {"head": "graph"},
     ],
 )
 def test_with_a_profile_the_labels_are_the_same_at_every_size(model_path, photo, options):
@@ -192,6 +194,7 @@ def test_no_option_of_a_profile_can_name_a_file_or_a_library(profile):
         "optimization",
         "cpu_arena",
         "mem_pattern",
+        "head",
     }
 
 
@@ -208,3 +211,40 @@ def test_a_processor_is_told_by_name_and_vector_instructions():
     assert _described(arm, "Raspberry Pi 5") == "Raspberry Pi 5, part 0xd05, part 0xd0b (asimddp)"
     assert 0 < len(processor_name()) <= 200
     assert processor_name().isprintable()
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "exact"),
+    [
+        ("x86_64", "avx2 fma", False),
+        ("x86_64", "avx2 avx512f avx512bw", False),
+        ("x86_64", "avx2 avx_vnni", True),
+        ("x86_64", "avx2 avx512f avx512_vnni", True),
+        ("AMD64", "avx2 avx512_vnni amx_int8", True),
+        ("aarch64", "asimd", True),
+    ],
+)
+def test_which_processors_add_products_of_eight_bits_exactly(machine, flags, exact):
+    assert _exact(machine, f"processor: 0\nflags : {flags}\n") is exact  # the seam: a test has one processor
+
+
+def test_x86_that_does_not_say_which_it_is_counts_as_old():
+    assert _exact("AMD64", "") is False
+
+
+def test_the_slow_way_with_eight_bits_is_taken_only_where_they_would_saturate():
+    assert exact_integers() == ({} if adds_exactly() else {"session.x64quantprecision": "1"})
+    with Segmenter(Path(__file__).parents[1] / "artifacts" / "0.1.0-int8.onnx", "cpu") as segmenter:
+        options = segmenter.session.raw.get_session_options()
+        if adds_exactly():
+            with pytest.raises(Exception, match="x64quantprecision"):
+                options.get_session_config_entry("session.x64quantprecision")
+
+
+def test_a_profile_without_a_head_is_one_of_the_graph(profile):
+    data = json.loads(profile.to_json())
+    del data["options"]["head"]
+    assert Profile.from_json(json.dumps(data)).options.head == "graph"
+    data["options"]["head"] = "cloud"
+    with pytest.raises(ProfileError, match=r"'options.head' is 'cloud', expected one of graph, numpy"):
+        Profile.from_json(json.dumps(data))
