@@ -18,7 +18,6 @@ import numpy as np
 from fcn_edge_runtime.devices import cores, import_onnxruntime, install_hint, provider_named, short_name
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.processor import adds_exactly
 from fcn_edge_runtime.quiet import captured_output
 
 if TYPE_CHECKING:  # those who need them import them: every start would pay for them
@@ -60,6 +59,8 @@ _MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+
 
 def exact_integers() -> dict[str, str]:
     """The configuration with which this processor multiplies eight bits by eight without saturating."""
+    from fcn_edge_runtime.processor import adds_exactly  # float files have no use for it
+
     return {} if adds_exactly() else dict(_WAY_AROUND)
 
 

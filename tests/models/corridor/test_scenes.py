@@ -13,17 +13,18 @@ import pytest
 from models.corridor.classes import NAMES, UNLABELLED
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")  # MuJoCo reads it once, when it is imported
-pytest.importorskip("mujoco", reason="scenes are rendered by MuJoCo: pip install 'fcn-edge[train]'")
-
+# In a process of its own: without OSMesa it is the very import of mujoco that fails.
 _RENDERS = subprocess.run(
     [sys.executable, "-c", "import models.corridor.scene.render as r, mujoco; mujoco.GLContext(8, 8)"],
     check=False,
     capture_output=True,
 )
-pytestmark = pytest.mark.skipif(
-    _RENDERS.returncode != 0,
-    reason="no OpenGL to render with: install libosmesa6, or set MUJOCO_GL=egl on a machine with a GPU",
-)
+if _RENDERS.returncode != 0:
+    pytest.skip(
+        "scenes are rendered by MuJoCo (pip install 'fcn-edge[train]') with OpenGL: install libosmesa6, or set "
+        "MUJOCO_GL=egl on a machine with a GPU",
+        allow_module_level=True,
+    )
 
 
 @pytest.fixture(scope="module")
