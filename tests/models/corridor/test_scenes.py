@@ -21,8 +21,8 @@ _RENDERS = subprocess.run(
 )
 if _RENDERS.returncode != 0:
     pytest.skip(
-        "scenes are rendered by MuJoCo (pip install 'fcn-edge[train]') with OpenGL: install libosmesa6, or set "
-        "MUJOCO_GL=egl on a machine with a GPU",
+        "scenes are rendered by MuJoCo (pip install 'fcn-edge[train]') with OpenGL: install libosmesa6, or "
+        "set MUJOCO_GL=egl on a machine with a GPU",
         allow_module_level=True,
     )
 
