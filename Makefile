@@ -17,7 +17,7 @@ OLDEST := .venv-oldest
 
 PEERS := .venv-peers
 PEER_PINS := benchmarks/peers/environments
-PEER_STAMPS := $(patsubst %,$(PEERS)/%/.ready,torch openvino mnn ncnn)
+PEER_STAMPS := $(patsubst %,$(PEERS)/%/.ready,torch openvino ort-openvino mnn ncnn)
 NET ?= corridor
 ARGS ?=
 

@@ -52,6 +52,10 @@ ROSTER: tuple[Contender, ...] = (
         "int8",
         "int8 sparse head",
         "int8 sparse head, tuned",
+        "int8 tuned",
+    ),
+    *_variants(
+        "fcn-edge", "ours", "ort-openvino", "int8, OpenVINO provider", "int8, OpenVINO provider, tuned"
     ),
 )
 

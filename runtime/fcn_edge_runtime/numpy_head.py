@@ -70,14 +70,13 @@ def labels_of_scores(
         (N, height, width), contiguous.
     """
     count, classes, rows, columns = scores.shape
-    down = _axis(rows, height, align_corners)
-    right = _axis(columns, width, align_corners)
+    grid = _grid((rows, height), (columns, width), align_corners)
     labels = np.empty((count, height, width), dtype)
     for image in range(count):
         planes = scores[image].reshape(classes, rows * columns)
         if classes == 1:
             planes = np.concatenate([np.zeros_like(planes), planes])  # the first of two equals is class 0
-        labels[image] = _one(planes, down, right, labels.dtype)
+        labels[image] = _one(planes, grid, labels.dtype)
     return labels
 
 
@@ -112,8 +111,29 @@ class _Axis:
         return self.fraction if len(self.fraction) == 1 else self.fraction[cells]
 
 
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Both axes of an image; the weights (1, 4, p) of its cells' corners, where all cells have the same."""
+
+    down: _Axis
+    right: _Axis
+    same: Floats | None
+
+    def weights(self, row: Integers, column: Integers) -> Floats:
+        """Bilinear weights of the corners of n cells: (n, 4, p), or (1, 4, p) for all of them."""
+        if self.same is not None:
+            return self.same
+        return _weights(self.down.fractions(row), self.right.fractions(column))
+
+
 @functools.lru_cache(maxsize=16)  # a camera's frames are of one size
-def _axis(scores: int, pixels: int, align_corners: bool) -> _Axis:  # noqa: FBT001 - a key of the cache
+def _grid(rows: tuple[int, int], columns: tuple[int, int], align_corners: bool) -> _Grid:  # noqa: FBT001 - a key of the cache
+    down, right = _axis(*rows, align_corners=align_corners), _axis(*columns, align_corners=align_corners)
+    regular = len(down.fraction) == len(right.fraction) == 1
+    return _Grid(down, right, _weights(down.fraction, right.fraction) if regular else None)
+
+
+def _axis(scores: int, pixels: int, *, align_corners: bool) -> _Axis:
     # Position of pixel y, counted from one score in front of the first: (slope y + offset) / unit, integers.
     #   half pixel      (y + 1/2) scores / pixels - 1/2 + 1
     #   align corners   y (scores - 1) / (pixels - 1) + 1
@@ -147,8 +167,9 @@ def _axis(scores: int, pixels: int, align_corners: bool) -> _Axis:  # noqa: FBT0
     )
 
 
-def _one(planes: Floats, down: _Axis, right: _Axis, dtype: np.dtype[np.unsignedinteger]) -> Labels:
+def _one(planes: Floats, grid: _Grid, dtype: np.dtype[np.unsignedinteger]) -> Labels:
     """Labels (height, width) of one image's scores (C, h * w)."""
+    down, right = grid.down, grid.right
     winners = _first_of_largest(planes, dtype).reshape(down.scores, right.scores)
     upper, lower = winners[down.before], winners[down.after]
     four = [np.take(side, ends, axis=1) for side in (upper, lower) for ends in (right.before, right.after)]
@@ -168,12 +189,13 @@ def _one(planes: Floats, down: _Axis, right: _Axis, dtype: np.dtype[np.unsignedi
         pairs = _decided_by_two(near, scores_a, scores_b)
         most = max(1, _PIXELS // (down.most * right.most))
         for some in _parts(np.flatnonzero(pairs), most):
-            weights = _weights(down.fractions(row[some]), right.fractions(column[some]))
+            weights = grid.weights(row[some], column[some])
             inside = _interpolated((scores_a[:, some] - scores_b[:, some])[None], weights)[0]
-            found = np.where(inside >= 0, a[some, None], b[some, None])  # at a tie the first, which is a
+            # a, or b where it wins: at a tie the first, which is a. Faster than np.where on single bytes.
+            found = a[some, None] + (inside < 0).view(np.uint8) * (b - a)[some, None]
             cells[row[some], :, column[some], :] = found.reshape(-1, down.most, right.most)
         for some in _parts(np.flatnonzero(~pairs), most):
-            weights = _weights(down.fractions(row[some]), right.fractions(column[some]))
+            weights = grid.weights(row[some], column[some])
             found = _first_of_largest(_interpolated(near[:, :, some], weights), dtype)
             cells[row[some], :, column[some], :] = found.reshape(-1, down.most, right.most)
 

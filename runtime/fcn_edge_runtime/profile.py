@@ -43,6 +43,7 @@ class Options:
         optimization: of the graph.
         cpu_arena: keep freed memory.
         mem_pattern: plan a frame's memory once for each size.
+        bf16: in OpenVINO.
         head: who makes labels of scores, "graph" or "numpy".
     """
 
@@ -52,6 +53,7 @@ class Options:
     optimization: str = SessionExtra.optimization
     cpu_arena: bool = SessionExtra.cpu_arena
     mem_pattern: bool = SessionExtra.mem_pattern
+    bf16: bool = SessionExtra.bf16
     head: str = SessionExtra.head
 
     def __str__(self) -> str:
@@ -60,6 +62,7 @@ class Options:
             f"{self.device}, {self.threads} {plural}, spinning {_on(self.spinning)}, "
             f"optimisation {self.optimization}, memory arena {_on(self.cpu_arena)}, "
             f"memory pattern {_on(self.mem_pattern)}, head in {self.head}"
+            f"{', bfloat16' if self.bf16 else ''}"
         )
 
     @property
@@ -70,6 +73,7 @@ class Options:
             cpu_arena=self.cpu_arena,
             spinning=self.spinning,
             mem_pattern=self.mem_pattern,
+            bf16=self.bf16,
             head=self.head,
         )
 
@@ -269,7 +273,8 @@ def _options(data: object) -> Options:
     optimization = found.get("optimization")
     if optimization not in OPTIMIZATIONS:
         _refuse("options.optimization", optimization, f"one of {', '.join(OPTIMIZATIONS)}")
-    head = found.get("head", "graph")  # profiles made before there was a choice
+    found = {"head": "graph", "bf16": False, **found}  # profiles made before there was a choice
+    head = found["head"]
     if head not in HEADS:
         _refuse("options.head", head, f"one of {', '.join(HEADS)}")
     return Options(
@@ -279,6 +284,7 @@ def _options(data: object) -> Options:
         optimization=str(optimization),
         cpu_arena=_boolean(found, "cpu_arena"),
         mem_pattern=_boolean(found, "mem_pattern"),
+        bf16=_boolean(found, "bf16"),
         head=str(head),
     )
 

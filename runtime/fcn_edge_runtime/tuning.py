@@ -1,11 +1,12 @@
 """The search for session options that pay for one model on this machine.
 
 One thing is changed at a time, starting from what a session is without a profile: the device, the head,
-threads with and without spinning, the optimisation of the graph, the memory arena, the memory pattern. Each
-change is timed against the best so far, frame by frame side by side, and is taken only where it pays beyond
-the noise: at least 2 % by the median, and better in so many rounds that tossed coins would do it less than
-once in a hundred times. What was taken is timed against the start once more, in fresh rounds, and dropped if
-it does not hold. No option may change a label but for ties, and each has to pass the self-test.
+bfloat16 in OpenVINO, threads with and without spinning, the optimisation of the graph, the memory arena, the
+memory pattern. Each change is timed against the best so far, frame by frame side by side, and is taken only
+where it pays beyond the noise: at least 2 % by the median, and better in so many rounds that tossed coins
+would do it less than once in a hundred times. What was taken is timed against the start once more, in fresh
+rounds, and dropped if it does not hold. Only bfloat16 and another device may change labels, and few; another
+head only ties. Whatever is tried has to pass the self-test.
 
 A sparse head and precision are in the file and no options of a session: `fcn-edge export --head auto` and
 `fcn-edge quantize` choose those.
@@ -43,7 +44,7 @@ FEWEST, MOST = 7, 41  # rounds of a comparison
 SECONDS = 8.0  # of a comparison, at most
 LEAST_GAIN = 0.02
 CHANCE = 0.01
-# Another device rounds otherwise: as many labels may differ as in the verdict of an export.
+# Another device rounds otherwise, and bfloat16 does: as many may differ as in the verdict of an export.
 MOST_FLIPS = 0.005
 # Another head breaks ties otherwise: those of scores that are equal but for rounding.
 MOST_TIES = 1e-4
@@ -184,6 +185,7 @@ def tune(
     knobs: tuple[Callable[[Options], Iterator[tuple[str, Options]]], ...] = (
         lambda now: ((f"device {name}", replace(now, device=name)) for name in others),
         _heads,
+        _bfloat16,
         lambda now: _threads(now, threads if max_threads is None else max_threads),
         _optimizations,
         _memory,
@@ -304,7 +306,7 @@ class _Search:
 
 def _allowed(own: Options, other: Options) -> float:
     """The share of labels that may differ between two sets of options."""
-    if own.device != other.device:
+    if (own.device, own.bf16) != (other.device, other.bf16):
         return MOST_FLIPS
     return 0.0 if own.head == other.head else MOST_TIES
 
@@ -335,6 +337,11 @@ def _heads(now: Options) -> Iterator[tuple[str, Options]]:
     for head in HEADS:
         if head != now.head:
             yield f"head in {head}", replace(now, head=head)
+
+
+def _bfloat16(now: Options) -> Iterator[tuple[str, Options]]:
+    if now.device == "openvino" and not now.bf16:
+        yield "bfloat16", replace(now, bf16=True)
 
 
 def _threads(now: Options, most: int) -> Iterator[tuple[str, Options]]:

@@ -195,6 +195,7 @@ def test_no_option_of_a_profile_can_name_a_file_or_a_library(profile):
         "cpu_arena",
         "mem_pattern",
         "head",
+        "bf16",
     }
 
 

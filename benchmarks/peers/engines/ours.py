@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,9 @@ FILES = {
     "int8": "ours-int8.onnx",
     "int8 sparse head": "ours-int8-sparse.onnx",
     "int8 sparse head, tuned": "ours-int8-sparse.onnx",
+    "int8 tuned": "ours-int8.onnx",
+    "int8, OpenVINO provider": "ours-int8.onnx",
+    "int8, OpenVINO provider, tuned": "ours-int8.onnx",
 }
 BUDGET = 20.0  # seconds of tuning
 
@@ -28,23 +30,27 @@ BUDGET = 20.0  # seconds of tuning
 def _open(materials: Materials, variant: str) -> Prepared:
     from fcn_edge_runtime import Segmenter
 
-    segmenter = Segmenter(_file(materials, variant), "cpu", materials.threads)
+    segmenter = Segmenter(_file(materials, variant), _device(variant), materials.threads)
     return _prepared(segmenter, "Segmenter, its defaults")
 
 
-def _tuned(materials: Materials) -> Prepared:
+def _device(variant: str) -> str:
+    return "openvino" if "OpenVINO" in variant else "cpu"
+
+
+def _tuned(materials: Materials, variant: str) -> Prepared:
     from fcn_edge.tuning import tune_file
     from fcn_edge_runtime import Segmenter
     from fcn_edge_runtime.tuning import Silent
 
-    path = _file(materials, "int8 sparse head, tuned")
-    profile = materials.folder / "profile.json"
+    path = _file(materials, variant)
+    profile = materials.folder / f"profile-{_device(variant)}-{path.stem}.json"
     found = tune_file(
         str(path),
         profile,
         images=(str(materials.pictures),),
         size=(materials.height, materials.width),
-        device="cpu",
+        device=_device(variant),
         budget=BUDGET,
         max_threads=materials.threads,
         prefer="latency",
@@ -63,10 +69,11 @@ def _prepared(segmenter: Segmenter, how: str) -> Prepared:
     def label(frame: Frame) -> Labels:
         return segmenter(frame).labels
 
-    return Prepared(label, how, {"onnxruntime": version("onnxruntime")})
+    import onnxruntime
+
+    return Prepared(label, how, {"onnxruntime": onnxruntime.__version__})
 
 
 VARIANTS: dict[str, Prepare] = {
-    **{name: partial(_open, variant=name) for name in FILES},
-    "int8 sparse head, tuned": _tuned,
+    name: partial(_tuned if name.endswith("tuned") else _open, variant=name) for name in FILES
 }
