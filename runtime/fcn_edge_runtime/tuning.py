@@ -40,7 +40,7 @@ Array = npt.NDArray[Any]
 Times = npt.NDArray[np.float64]
 
 PREFERENCES = ("latency", "cpu")
-FEWEST, MOST = 7, 41  # rounds of a comparison
+FEWEST, MOST = 7, 401  # rounds of a comparison
 SECONDS = 8.0  # of a comparison, at most
 LEAST_GAIN = 0.02
 CHANCE = 0.01

@@ -145,7 +145,7 @@ def test_the_verdict_names_the_fastest_peer_and_the_fastest_that_keeps_the_label
     assert (said.ours, said.peer, said.agreeing) == ("fcn-edge int8", "MNN int8", "PyTorch fp32")
     assert said.than_peer.median == pytest.approx(0.5)
     assert said.than_agreeing.median == pytest.approx(2)
-    assert not said.reached
+    assert (said.fastest, said.fastest_than_peer.median) == ("fcn-edge int8", pytest.approx(0.5))
 
 
 def test_the_table_tells_times_ratios_labels_and_reasons():
@@ -153,7 +153,8 @@ def test_the_table_tells_times_ratios_labels_and_reasons():
     assert "| fcn-edge | int8 | 150.0 | 4.00 (4.00-4.00) | 100.00 % | so |" in text
     assert "| ncnn | int8 | - | - | - | not timed: no converter |" in text
     assert "Against the fastest peer that keeps 99.5 % of the labels, PyTorch fp32: 2.00" in text
-    assert "Both aims are not reached here." in text
+    assert "against the plain recipe: 4.00 (4.00-4.00) times as fast (the aim, 3.5, is reached here)" in text
+    assert "MNN int8: 0.50 (0.50-0.50) times as fast (the aim, 1.15, is not reached here)" in text
 
 
 def test_json_holds_every_round_and_no_nan():
