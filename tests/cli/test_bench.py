@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -85,3 +86,21 @@ def test_what_is_wrong_is_one_line_before_anything_is_measured(
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
+
+
+def test_a_head_in_numpy_and_a_fixed_size_are_measured_like_any_profile(fcn_edge, tmp_path):
+    path = Path(__file__).parents[1] / "artifacts" / "0.1.0-int8.onnx"
+    with ModelFile.open(path) as model:
+        chosen = Options("cpu", 1, head="numpy", size=(30, 40))
+        Profile("int8", model.digest, Host.here(), chosen).save(tmp_path / "p.json")
+    options = ("--profile", "p.json", "--seconds", 0.1, "--json", "-q")
+    done = fcn_edge("bench", path, *options, "--size", "30x40")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["models"]
+    assert found["overhead"]["size"] == [30, 40]
+    assert [o["operator"] for o in found["profile"]["operators"]].count("numpy") == 1
+    assert 0 < found["profile"]["stages"]["head"] < found["profile"]["run_ms"]
+    done = fcn_edge("bench", path, *options, "--size", "48x64")
+    assert done.returncode == 1
+    assert "expected one of 30x40" in done.stderr
+    assert done.stderr.count("\n") == 1

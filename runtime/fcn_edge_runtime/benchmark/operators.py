@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fcn_edge_runtime.benchmark.stages import STAGES, Stages, stages_of
+from fcn_edge_runtime.benchmark.stages import HEAD, STAGES, Stages, stages_of
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.session import SessionExtra, open_session
 
@@ -23,6 +23,7 @@ __all__ = ["NodeTime", "OperatorTime", "Profile", "profile_model", "read_profile
 FEWEST, MOST = 3, 30
 COSTLIEST = 8
 _KERNEL = "_kernel_time"
+_NUMPY = "numpy"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Profile:
 
     Attributes:
         frames: how many were profiled, after a first one that is not counted.
-        run_ms: one run as the profiler sees it.
+        run_ms: one run as the profiler sees it, and the head in numpy where the session has it.
         stages: time of the nodes before the network, in it, and in the head.
         shares: the same as parts of all nodes' time, 0..1.
         between_ms: what is left of a run: onnxruntime's work between nodes.
@@ -89,23 +90,33 @@ def profile_model(
         session = open_session(model, device, threads=threads, extra=extra)
         with model.source() as source:
             stages = stages_of(source if isinstance(source, bytes) else Path(source).read_bytes())
-        begun = time.perf_counter()
+        begun, in_numpy = time.perf_counter(), list[float]()
         for done, frame in enumerate(itertools.cycle(frames)):
             spent = time.perf_counter() - begun
             if done > MOST or (done > FEWEST and spent > seconds):
                 break
-            session.run(frame[None], ["labels"])
+            if session.head is None:
+                session.run(frame[None], ["labels"])
+            else:
+                (scores,) = session.raw.run([session.head.scores], {"image": frame[None]})
+                started = time.perf_counter()
+                session.head.labels(scores, *frame.shape[:2])
+                in_numpy.append(1000 * (time.perf_counter() - started))
             watch(min(max(done / MOST, spent / max(seconds, 1e-9)), 1.0))
         written = Path(session.raw.end_profiling())
-        return read_profile(json.loads(written.read_text(encoding="utf-8")), stages)
+        events = json.loads(written.read_text(encoding="utf-8"))
+        return read_profile(events, stages, float(np.mean(in_numpy[1:])) if in_numpy else 0.0)
 
 
-def read_profile(events: Sequence[Mapping[str, Any]], stages: Stages) -> Profile:
+def read_profile(
+    events: Sequence[Mapping[str, Any]], stages: Stages, head_in_numpy_ms: float = 0.0
+) -> Profile:
     """Read onnxruntime's events (Chrome's trace format, microseconds), without the first run's.
 
     Args:
         events: of a session that ran one thread of execution, at least two frames.
         stages: of the model's nodes.
+        head_in_numpy_ms: what the head took outside of onnxruntime; it is listed like an operator.
     """
     runs = [(e["ts"], e["ts"] + e["dur"], e["dur"]) for e in events if e["name"] == "model_run"][1:]
     times: dict[tuple[str, str], float] = defaultdict(float)
@@ -117,21 +128,28 @@ def read_profile(events: Sequence[Mapping[str, Any]], stages: Stages) -> Profile
         ):
             key = (event["name"].removesuffix(_KERNEL), event["args"]["op_name"])
             times[key] += event["dur"] / 1000 / len(runs)
+    nodes_ms = sum(times.values())
+    if head_in_numpy_ms:
+        times["labels", _NUMPY] = head_in_numpy_ms
     total = sum(times.values()) or 1.0
     by_stage = dict.fromkeys(STAGES, 0.0)
     by_operator: dict[str, list[float]] = defaultdict(list)
     for (name, operator), ms in times.items():
-        by_stage[stages.of(name)] += ms
+        by_stage[_stage(stages, name, operator)] += ms
         by_operator[operator].append(ms)
     operators = [OperatorTime(op, len(ms), sum(ms), sum(ms) / total) for op, ms in by_operator.items()]
-    nodes = [NodeTime(name, op, stages.of(name), ms, ms / total) for (name, op), ms in times.items()]
+    nodes = [NodeTime(name, op, _stage(stages, name, op), ms, ms / total) for (name, op), ms in times.items()]
     run_ms = float(np.mean([dur for _, _, dur in runs])) / 1000
     return Profile(
         frames=len(runs),
-        run_ms=run_ms,
+        run_ms=run_ms + head_in_numpy_ms,
         stages=by_stage,
         shares={stage: ms / total for stage, ms in by_stage.items()},
-        between_ms=max(run_ms - sum(times.values()), 0.0),
+        between_ms=max(run_ms - nodes_ms, 0.0),
         operators=tuple(sorted(operators, key=lambda o: -o.ms)),
         nodes=tuple(sorted(nodes, key=lambda n: -n.ms)[:COSTLIEST]),
     )
+
+
+def _stage(stages: Stages, name: str, operator: str) -> str:
+    return HEAD if operator == _NUMPY else stages.of(name)

@@ -276,7 +276,7 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
         return lambda done: watch(f"{name}: {one.name}", done)
 
     job = one.job()
-    small = [max(side, segmenter.card.geometry.smallest_size) for side in OVERHEAD_SIZE]
+    small = session.extra.size or [max(s, segmenter.card.geometry.smallest_size) for s in OVERHEAD_SIZE]
     height, width = one.frames[0].shape[:2]
     return ModelReport(
         name=one.name,
