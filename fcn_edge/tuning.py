@@ -26,6 +26,7 @@ def tune_file(
     budget: float,
     max_threads: int | None,
     prefer: str,
+    fixed_size: bool = False,
     listener: Listener,
 ) -> Tuned:
     """Tune a model, see `fcn_edge_runtime.tuning.tune`, and save its profile once the search is over.
@@ -39,6 +40,7 @@ def tune_file(
         budget: in seconds.
         max_threads: at most.
         prefer: what to lower.
+        fixed_size: whether the profile may be for frames of this size alone.
         listener: told how it goes.
 
     Raises:
@@ -61,6 +63,7 @@ def tune_file(
             budget=budget,
             max_threads=max_threads,
             prefer=prefer,
+            fixed_size=fixed_size,
             listener=listener,
         )
     found.profile.save(out)

@@ -22,7 +22,15 @@ from fcn_edge_runtime.errors import ProfileError, UsageError
 from fcn_edge_runtime.files import read_regular, write_whole
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.processor import processor_name
-from fcn_edge_runtime.session import HEADS, MAX_THREADS, OPTIMIZATIONS, Session, SessionExtra, open_session
+from fcn_edge_runtime.session import (
+    HEADS,
+    MAX_SIDE,
+    MAX_THREADS,
+    OPTIMIZATIONS,
+    Session,
+    SessionExtra,
+    open_session,
+)
 
 __all__ = ["Host", "Options", "Profile", "as_profile"]
 
@@ -45,6 +53,7 @@ class Options:
         mem_pattern: plan a frame's memory once for each size.
         bf16: in OpenVINO.
         head: who makes labels of scores, "graph" or "numpy".
+        size: (height, width) of the only frames that it is for; None is any.
     """
 
     device: str
@@ -55,6 +64,7 @@ class Options:
     mem_pattern: bool = SessionExtra.mem_pattern
     bf16: bool = SessionExtra.bf16
     head: str = SessionExtra.head
+    size: tuple[int, int] | None = SessionExtra.size
 
     def __str__(self) -> str:
         plural = "thread" if self.threads == 1 else "threads"
@@ -63,6 +73,7 @@ class Options:
             f"optimisation {self.optimization}, memory arena {_on(self.cpu_arena)}, "
             f"memory pattern {_on(self.mem_pattern)}, head in {self.head}"
             f"{', bfloat16' if self.bf16 else ''}"
+            f"{'' if self.size is None else ', frames of {}x{} alone'.format(*self.size)}"
         )
 
     @property
@@ -75,6 +86,7 @@ class Options:
             mem_pattern=self.mem_pattern,
             bf16=self.bf16,
             head=self.head,
+            size=self.size,
         )
 
     def open(self, model: ModelFile) -> Session:
@@ -273,7 +285,7 @@ def _options(data: object) -> Options:
     optimization = found.get("optimization")
     if optimization not in OPTIMIZATIONS:
         _refuse("options.optimization", optimization, f"one of {', '.join(OPTIMIZATIONS)}")
-    found = {"head": "graph", "bf16": False, **found}  # profiles made before there was a choice
+    found = {"head": "graph", "bf16": False, "size": None, **found}  # profiles made before there was a choice
     head = found["head"]
     if head not in HEADS:
         _refuse("options.head", head, f"one of {', '.join(HEADS)}")
@@ -286,7 +298,17 @@ def _options(data: object) -> Options:
         mem_pattern=_boolean(found, "mem_pattern"),
         bf16=_boolean(found, "bf16"),
         head=str(head),
+        size=_size(found["size"]),
     )
+
+
+def _size(data: object) -> tuple[int, int] | None:
+    if data is None:
+        return None
+    if not isinstance(data, list) or len(data) != 2:
+        _refuse("options.size", data, "null or [height, width]")
+    height, width = (_whole({str(i): side}, str(i), "options.size.", MAX_SIDE) for i, side in enumerate(data))
+    return height, width
 
 
 def _notes(data: object) -> tuple[str, ...]:

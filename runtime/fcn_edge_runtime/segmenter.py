@@ -13,10 +13,9 @@ import numpy as np
 
 from fcn_edge_runtime.arrays import MAX_PIXELS, as_batch
 from fcn_edge_runtime.card import Card
-from fcn_edge_runtime.errors import ModelError, UsageError
+from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.segmentation import Segmentation
-from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session import Session, SessionExtra, open_session
 
 if TYPE_CHECKING:
@@ -30,8 +29,9 @@ __all__ = ["Segmenter"]
 class Segmenter:
     """A model, opened on a device and ready for images. Safe to call from many threads at once.
 
-    On a provider that the model was not verified on, or with options of the provider's own, its self-test
-    runs when it is opened: a device that decides otherwise than PyTorch is refused before it sees a frame.
+    On a provider that the model was not verified on, with options of the provider's own, or for frames of one
+    size alone, its self-test runs when it is opened: a device that decides otherwise than PyTorch is refused
+    before it sees a frame.
 
     Args:
         path: a model that `fcn-edge export` wrote.
@@ -106,9 +106,11 @@ class Segmenter:
             else:
                 session = self.profile.options.open(model)
             # Options of a provider may change its results: onnxruntime-gpu 1.31 with fuse_conv_bias does.
-            unusual = self.profile is not None or (extra is not None and extra.provider_options)
+            unusual = self.profile is not None or session.extra.provider_options or session.extra.size
             if unusual or session.provider not in model.card.verification.providers:
-                require_passed(run_selftest(session, model.card, model.golden))
+                from fcn_edge_runtime.trust import require_trusted
+
+                require_trusted(session, model)
         self.outputs = _wanted(outputs, session.outputs)
         if self.card.precision == "fp16" and session.device == "cpu":
             warnings.warn(
@@ -143,6 +145,8 @@ class Segmenter:
         """
         session = self.session
         batch, single = as_batch(image, self.card, self.max_pixels)
+        if session.extra.size is not None and batch.shape[:3] != (1, *session.extra.size):
+            raise _not_the_size(batch, session.extra.size)
         start = time.perf_counter()
         values = session.run(batch, self.outputs)
         milliseconds = (time.perf_counter() - start) * 1000
@@ -169,6 +173,15 @@ class Segmenter:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, it is the path and the options: another process opens the same file again."""
         return _reopened, (self._path, self.digest, self._recipe)
+
+
+def _not_the_size(batch: np.ndarray, size: tuple[int, int]) -> InputError:
+    count, height, width = batch.shape[:3]
+    got = f"is {height} high and {width} wide" if count == 1 else f"is a batch of {count}"
+    return InputError(
+        f"the image {got}, expected one of {size[0]}x{size[1]}, the only size that this session takes: "
+        "resize it, or open the model without a fixed size (a profile tuned without --fixed-size)"
+    )
 
 
 def _reopened(path: str, digest: str, recipe: dict[str, Any]) -> Segmenter:

@@ -1,12 +1,12 @@
 """The search for session options that pay for one model on this machine.
 
 One thing is changed at a time, starting from what a session is without a profile: the device, the head,
-bfloat16 in OpenVINO, threads with and without spinning, the optimisation of the graph, the memory arena, the
-memory pattern. Each change is timed against the best so far, frame by frame side by side, and is taken only
-where it pays beyond the noise: at least 2 % by the median, and better in so many rounds that tossed coins
-would do it less than once in a hundred times. What was taken is timed against the start once more, in fresh
-rounds, and dropped if it does not hold. Only bfloat16 and another device may change labels, and few; another
-head only ties. Whatever is tried has to pass the self-test.
+bfloat16 in OpenVINO, on request one size of frames alone, threads with and without spinning, the optimisation
+of the graph, the memory arena, the memory pattern. Each change is timed against the best so far, frame by
+frame side by side, and is taken only where it pays beyond the noise: at least 2 % by the median, and better
+in so many rounds that tossed coins would do it less than once in a hundred times. What was taken is timed
+against the start once more, in fresh rounds, and dropped if it does not hold. Another device, bfloat16 and
+known shapes may change labels, and few; another head only ties. Whatever is tried has to pass the self-test.
 
 A sparse head and precision are in the file and no options of a session: `fcn-edge export --head auto` and
 `fcn-edge quantize` choose those.
@@ -31,8 +31,8 @@ from fcn_edge_runtime.doctor import try_provider
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.profile import Host, Options, Profile
-from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session import HEADS, OPTIMIZATIONS, Session, open_session
+from fcn_edge_runtime.trust import MOST_FLIPS, require_trusted
 
 __all__ = ["PREFERENCES", "Listener", "Silent", "Trial", "Tuned", "tune"]
 
@@ -44,8 +44,6 @@ FEWEST, MOST = 7, 401  # rounds of a comparison
 SECONDS = 8.0  # of a comparison, at most
 LEAST_GAIN = 0.02
 CHANCE = 0.01
-# Another device rounds otherwise, and bfloat16 does: as many may differ as in the verdict of an export.
-MOST_FLIPS = 0.005
 # Another head breaks ties otherwise: those of scores that are equal but for rounding.
 MOST_TIES = 1e-4
 _UNTRIED = "not tried, the budget is over"
@@ -151,6 +149,7 @@ def tune(
     budget: float = 60.0,
     max_threads: int | None = None,
     prefer: str = "latency",
+    fixed_size: bool = False,
     listener: Listener | None = None,
 ) -> Tuned:
     """Search for options that pay.
@@ -163,6 +162,7 @@ def tune(
         max_threads: threads at most; None means the cores that this process may use.
         prefer: what is to be lowered: "latency", the time until the labels are there, or "cpu", the processor
             time that all threads take together, which leaves more to others.
+        fixed_size: try a session that takes frames of this size alone, too; a profile with it refuses others.
         listener: told how it goes.
 
     Raises:
@@ -174,6 +174,12 @@ def tune(
         raise UsageError(f"got the preference {prefer!r}, expected one of {', '.join(PREFERENCES)}")
     if not frames:
         raise UsageError("got no frames, expected at least one to time")
+    sizes = tuple(dict.fromkeys((frame.shape[0], frame.shape[1]) for frame in frames))
+    if fixed_size and len(sizes) > 1:
+        shown = ", ".join(f"{height}x{width}" for height, width in sizes[:3])
+        raise UsageError(
+            f"got frames of {len(sizes)} sizes ({shown}), expected one for a fixed size: give --size"
+        )
     warnings = _busy_warnings()
     search = _Search(model, frames, budget, prefer, listener or Silent())
     threads = cores() if max_threads is None else min(cores(), max_threads)
@@ -186,6 +192,7 @@ def tune(
         lambda now: ((f"device {name}", replace(now, device=name)) for name in others),
         _heads,
         _bfloat16,
+        lambda now: _one_size(now, sizes[0]) if fixed_size else iter(()),
         lambda now: _threads(now, threads if max_threads is None else max_threads),
         _optimizations,
         _memory,
@@ -213,7 +220,7 @@ def tune(
         total,
         search.milliseconds,
         search.cpu_milliseconds,
-        tuple(dict.fromkeys((frame.shape[0], frame.shape[1]) for frame in frames)),
+        sizes,
         warnings,
     )
 
@@ -233,7 +240,7 @@ class _Search:
     def opened(self, options: Options) -> _Running:
         """A session that passed the self-test, and its labels, which are all of one run's memory, too."""
         session = options.open(self.model)
-        require_passed(run_selftest(session, self.model.card, self.model.golden))
+        require_trusted(session, self.model)
         return _Running(options, session, [_labels(session, frame) for frame in self.frames])
 
     def look(self, start: _Running) -> None:
@@ -306,7 +313,7 @@ class _Search:
 
 def _allowed(own: Options, other: Options) -> float:
     """The share of labels that may differ between two sets of options."""
-    if (own.device, own.bf16) != (other.device, other.bf16):
+    if (own.device, own.bf16, own.size) != (other.device, other.bf16, other.size):
         return MOST_FLIPS
     return 0.0 if own.head == other.head else MOST_TIES
 
@@ -342,6 +349,11 @@ def _heads(now: Options) -> Iterator[tuple[str, Options]]:
 def _bfloat16(now: Options) -> Iterator[tuple[str, Options]]:
     if now.device == "openvino" and not now.bf16:
         yield "bfloat16", replace(now, bf16=True)
+
+
+def _one_size(now: Options, size: tuple[int, int]) -> Iterator[tuple[str, Options]]:
+    if now.size is None:
+        yield "frames of {}x{} alone".format(*size), replace(now, size=size)
 
 
 def _threads(now: Options, most: int) -> Iterator[tuple[str, Options]]:

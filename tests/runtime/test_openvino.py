@@ -65,6 +65,36 @@ def test_every_kind_of_file_passes_its_self_test_and_labels_as_on_the_cpu(python
         assert (np.array(labels) == expected).mean() > 0.99, path.name
 
 
+FAST = """
+import json, sys
+import numpy as np
+from fcn_edge_runtime import Segmenter
+from fcn_edge_runtime.session import SessionExtra
+image = np.load(sys.argv[1])[..., :3].copy()
+extra = SessionExtra(head="numpy", bf16=True, size=image.shape[:2])
+with Segmenter(sys.argv[2], "openvino", threads=1, extra=extra) as segmenter:
+    print(json.dumps(segmenter(image).labels.tolist()))
+"""
+
+
+def test_an_int8_file_keeps_its_labels_with_every_option_that_is_for_speed(python, tmp_path):
+    image = np.random.default_rng(6).integers(0, 256, (61, 83, 3), dtype=np.uint8)
+    np.save(tmp_path / "image.npy", image)
+    path = ROOT / "tests" / "artifacts" / "0.1.0-int8.onnx"
+    done = subprocess.run(
+        [python, "-c", FAST, tmp_path / "image.npy", path],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    with Segmenter(path, "cpu") as segmenter:
+        expected = segmenter(image).labels
+    assert (np.array(json.loads(done.stdout)) == expected).mean() > 0.99
+
+
 def test_the_command_line_offers_it(python, tmp_path):
     done = subprocess.run(
         [python, "-m", "fcn_edge", "selftest", ARTIFACTS[0], "--device", "openvino"],

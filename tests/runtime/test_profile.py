@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcn_edge_runtime import Segmenter, UsageError, VerificationError
+from fcn_edge_runtime import InputError, Segmenter, UsageError, VerificationError
 from fcn_edge_runtime.errors import ProfileError
 from fcn_edge_runtime.modelfile import ModelFile
 from fcn_edge_runtime.processor import _described, _exact, adds_exactly, processor_name
@@ -143,6 +143,12 @@ def broken(profile, place, value):
         (["options", "threads"], 1e3, "'options.threads'"),
         (["options", "threads"], 10**30, "'options.threads'"),
         (["options", "spinning"], "false", "'options.spinning' is 'false', expected true or false"),
+        (["options", "bf16"], 1, "'options.bf16' is 1, expected true or false"),
+        (["options", "size"], 240, "'options.size' is 240, expected null or"),
+        (["options", "size"], [240], "'options.size' is \\[240\\], expected null or"),
+        (["options", "size"], [240, 0], "'options.size.1' is 0, expected a whole number from 1 to 4096"),
+        (["options", "size"], [240, 10**9], "'options.size.1'"),
+        (["options", "size"], [True, 240], "'options.size.0' is True"),
         (["options", "mem_pattern"], KeyError, "'options.mem_pattern' is None"),
         (["options", "optimization"], ["all"], "'options.optimization'"),
         (["options", "config"], {"a": "b"}, "'options.config' is .* expected none but"),
@@ -196,6 +202,7 @@ def test_no_option_of_a_profile_can_name_a_file_or_a_library(profile):
         "mem_pattern",
         "head",
         "bf16",
+        "size",
     }
 
 
@@ -242,10 +249,27 @@ def test_the_slow_way_with_eight_bits_is_taken_only_where_they_would_saturate():
                 options.get_session_config_entry("session.x64quantprecision")
 
 
-def test_a_profile_without_a_head_is_one_of_the_graph(profile):
+def test_a_profile_made_before_there_was_a_choice_of_head_bfloat16_and_size_is_read(profile):
     data = json.loads(profile.to_json())
-    del data["options"]["head"]
-    assert Profile.from_json(json.dumps(data)).options.head == "graph"
+    for newer in ("head", "bf16", "size"):
+        del data["options"][newer]
+    assert Profile.from_json(json.dumps(data)) == profile
     data["options"]["head"] = "cloud"
     with pytest.raises(ProfileError, match=r"'options.head' is 'cloud', expected one of graph, numpy"):
         Profile.from_json(json.dumps(data))
+
+
+def test_a_profile_for_frames_of_one_size_gives_the_same_labels_and_takes_no_other_frames(
+    model_path, photo, tmp_path
+):
+    path = tmp_path / "p.json"
+    profile_of(model_path("rgb"), size=(31, 17)).save(path)
+    assert Profile.load(path).options.size == (31, 17)
+    frame = photo[:31, :17]
+    with Segmenter(model_path("rgb"), "cpu") as plain, Segmenter(model_path("rgb"), profile=path) as fixed:
+        expected = plain(frame).labels
+        assert (fixed(frame).labels == expected).all()
+        for other, got in ((photo, "is 48 high and 64 wide"), (np.stack([frame] * 2), "is a batch of 2")):
+            with pytest.raises(InputError, match=f"{got}, expected one of 31x17, .*resize it, or open"):
+                fixed(other)
+        assert (fixed(frame[None]).labels == expected).all()

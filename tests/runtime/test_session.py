@@ -242,3 +242,22 @@ def test_onnxruntime_writes_its_profile_where_it_is_asked_to(model, tmp_path):
     written = Path(opened.raw.end_profiling())
     assert written.parent == tmp_path
     assert "_kernel_time" in written.read_text()
+
+
+@pytest.mark.parametrize("size", [(0, 4), (4, 5000), (4.0, 4), (4,), [4, 4], "4x4", (True, 4)])
+def test_a_wrong_fixed_size_is_wrong_usage(model, size):
+    with pytest.raises(UsageError, match=r"size is .*, expected .height, width. of 1 to 4096 each, or None"):
+        open_session(model, "cpu", extra=SessionExtra(size=size))
+
+
+def test_bfloat16_is_refused_where_openvino_does_not_run(model):
+    with pytest.raises(UsageError, match="got bf16 for the device 'cpu', expected openvino"):
+        open_session(model, "cpu", extra=SessionExtra(bf16=True))
+
+
+def test_a_session_of_one_size_knows_every_shape(model_path, photo):
+    with ModelFile.open(model_path("rgb")) as opened:
+        session = open_session(opened, "cpu", extra=SessionExtra(size=photo.shape[:2]))
+        assert session.run(photo[None], ["labels"])["labels"].shape == (1, *photo.shape[:2])
+        with pytest.raises(ModelError, match="failed on cpu with an image of 1x47x64x3"):
+            session.run(photo[None, 1:], ["labels"])

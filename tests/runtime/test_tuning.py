@@ -162,3 +162,16 @@ def test_processor_time_can_be_preferred(model_path, photo):
     for trial in found.trials:
         if trial.taken:
             assert trial.cpu.median < 1
+
+
+def test_a_session_of_one_size_is_tried_on_request_alone(model_path, photo):
+    with ModelFile.open(model_path("rgb")) as model:
+        usual = tune(model, [photo], device="cpu", budget=0.5)
+        asked = tune(model, [photo, photo[::-1]], device="cpu", budget=3, max_threads=1, fixed_size=True)
+        with pytest.raises(UsageError, match=r"frames of 2 sizes \(48x64, 31x17\), expected one"):
+            tune(model, [photo, photo[:31, :17]], device="cpu", fixed_size=True)
+    assert all(trial.options.size is None for trial in usual.trials)
+    trial = next(trial for trial in asked.trials if trial.change == "frames of 48x64 alone")
+    assert trial.options.size == (48, 64)
+    assert trial.wall is not None
+    assert (asked.profile.options.size is not None) <= trial.taken

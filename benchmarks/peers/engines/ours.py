@@ -54,6 +54,7 @@ def _tuned(materials: Materials, variant: str) -> Prepared:
         budget=BUDGET,
         max_threads=materials.threads,
         prefer="latency",
+        fixed_size=True,  # as the other engines, whose networks are of the size of the run
         listener=Silent(),
     )
     return _prepared(Segmenter(path, profile=profile), f"Segmenter with a profile: {found.profile.options}")
