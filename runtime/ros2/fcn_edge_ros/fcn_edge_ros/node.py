@@ -124,7 +124,11 @@ class SegmenterNode(LifecycleNode):
     def _configure(self) -> None:
         given = self._given = Parameters.of({name: self._value(name) for name in PARAMETERS})
         segmenter = open_model(
-            given.model_path, given.device, given.threads or None, confidence=given.publish_confidence
+            given.model_path,
+            given.device,
+            given.threads or None,
+            confidence=given.publish_confidence,
+            profile=given.profile or None,
         )
         self._pipeline = Pipeline(segmenter, given.options())
         self._outputs = Outputs(self, self._pipeline, given)

@@ -19,6 +19,10 @@ PARAMETERS: dict[str, tuple[Value, str]] = {
     "model_path": ("", "The .onnx file that fcn-edge export wrote. Required."),
     "device": ("auto", "auto, cpu, cuda, or any provider of this onnxruntime: used or refused."),
     "threads": (0, "Threads on the CPU; 0 is all cores this process may use."),
+    "profile": (
+        "",
+        "What fcn-edge tune wrote for this model here: device, threads and options. Empty: none.",
+    ),
     "image_topic": ("image", "The images. Remapping works as well."),
     "image_transport": ("raw", "raw, or compressed: then image_topic/compressed is subscribed to."),
     "input_reliability": ("best_effort", "best_effort matches every publisher, reliable only reliable ones."),
@@ -52,6 +56,7 @@ class Parameters:
     model_path: str
     device: str
     threads: int
+    profile: str
     image_topic: str
     image_transport: str
     input_reliability: str
