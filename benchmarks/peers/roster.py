@@ -39,7 +39,18 @@ def _variants(name: str, engine: str, environment: str | None, *variants: str) -
 ROSTER: tuple[Contender, ...] = (
     *_variants("plain recipe", "plain", None, "fp32"),
     *_variants("PyTorch", "pytorch", "torch", "fp32 eager", "fp32 compiled", "bf16", "int8"),
-    *_variants("OpenVINO", "openvino", "openvino", "fp32", "bf16", "fp16", "int8", "int8 from our file"),
+    *_variants(
+        "OpenVINO",
+        "openvino",
+        "openvino",
+        "fp32",
+        "bf16",
+        "fp16",
+        "int8",
+        "int8, bf16",
+        "int8 from our file",
+        "int8, bf16 from our file",
+    ),
     *_variants("ExecuTorch", "executorch", "torch", "fp32", "fp16", "int8"),
     *_variants("MNN", "mnn", "mnn", "fp32", "bf16", "fp16", "int8", "int8 dynamic"),
     *_variants("ncnn", "ncnn", "ncnn", "fp32", "bf16", "fp16", "int8"),
@@ -63,6 +74,6 @@ ROSTER: tuple[Contender, ...] = (
 def our_files(contenders: Iterable[Contender]) -> set[str]:
     """The names of our files that these contenders read. OpenVINO reads one of them, too."""
     variants = {c.variant for c in contenders if c.engine == "ours"}
-    if any(c.variant == "int8 from our file" for c in contenders):
+    if any(c.variant.endswith("from our file") for c in contenders):
         variants.add("int8")
     return {FILES[variant] for variant in variants}

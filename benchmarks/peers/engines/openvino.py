@@ -1,11 +1,12 @@
 """OpenVINO by its own guides: all in the graph, fixed shape, latency hint, shared memory.
 
-int8 is NNCF's post-training quantisation. On processors without VNNI its overflow fix is on, as its
-guide for those says.
+int8 is NNCF's post-training quantisation, what it leaves in float in float32 or in bfloat16. On processors
+without VNNI its overflow fix is on, as its guide for those says.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +23,20 @@ def _float32(materials: Materials) -> Prepared:
 
 
 def _bfloat16(materials: Materials) -> Prepared:
-    import openvino as ov
-
-    if "BF16" not in (can := ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
-        raise NotOffered(f"OpenVINO offers no bf16 on this CPU, only {', '.join(can)}")
+    _require("BF16")
     return _compiled(materials, _network(materials), "bf16", "")
 
 
 def _float16(materials: Materials) -> Prepared:
-    import openvino as ov
-
-    if "FP16" not in (can := ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
-        raise NotOffered(f"OpenVINO offers no fp16 on this CPU, only {', '.join(can)}")
+    _require("FP16")
     return _compiled(materials, _network(materials), "f16", "")
 
 
-def _int8(materials: Materials) -> Prepared:
+def _int8(materials: Materials, rest: str) -> Prepared:
     import nncf
 
+    if rest == "bf16":
+        _require("BF16")
     frames = materials.calibration()
     fix = nncf.OverflowFix.DISABLE if _has_vnni() else nncf.OverflowFix.ENABLE
     quantised = nncf.quantize(
@@ -49,18 +46,28 @@ def _int8(materials: Materials) -> Prepared:
         subset_size=len(frames),
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
     )
-    return _compiled(materials, quantised, "f32", f", NNCF {nncf.__version__} mixed preset")
+    return _compiled(materials, quantised, rest, f", NNCF {nncf.__version__} mixed preset")
 
 
-def _qdq(materials: Materials) -> Prepared:
+def _qdq(materials: Materials, rest: str) -> Prepared:
     import openvino as ov
 
+    if rest == "bf16":
+        _require("BF16")
     name = FILES["int8"]
     if name in materials.refused:
         raise NotOffered(materials.refused[name])
     model = ov.Core().read_model(materials.shared / name)
     model.reshape([1, materials.height, materials.width, 3])
-    return _run(materials, model, "f32", "our QDQ file as it is, latency hint")
+    return _run(materials, model, rest, "our QDQ file as it is, latency hint")
+
+
+def _require(precision: str) -> None:
+    """Raise NotOffered unless OpenVINO says that it computes so on this processor."""
+    import openvino as ov
+
+    if precision not in (can := ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
+        raise NotOffered(f"OpenVINO offers no {precision.lower()} on this CPU, only {', '.join(can)}")
 
 
 def _network(materials: Materials) -> Any:
@@ -119,6 +126,8 @@ VARIANTS: dict[str, Prepare] = {
     "fp32": _float32,
     "bf16": _bfloat16,
     "fp16": _float16,
-    "int8": _int8,
-    "int8 from our file": _qdq,
+    "int8": partial(_int8, rest="f32"),
+    "int8, bf16": partial(_int8, rest="bf16"),
+    "int8 from our file": partial(_qdq, rest="f32"),
+    "int8, bf16 from our file": partial(_qdq, rest="bf16"),
 }
