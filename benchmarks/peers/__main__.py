@@ -95,11 +95,11 @@ def main(
         os.getloadavg()[0],
     )
     try:
-        common = shared(net, output.resolve() / net, our_files(wanted), agreement, say)
+        common = shared(net, output.resolve() / net, our_files(wanted), say)
         found = []
         for height, width in sizes or ((480, 640), (720, 1280)):
             say(f"{height}x{width}  making frames and files")
-            materials = for_size(common, height, width, threads, frames=frames)
+            materials = for_size(common, height, width, threads, frames=frames, agreement=agreement, say=say)
             found.append(run_size(materials, wanted, environments, seconds, say))
             # Written after each size, so that an interruption leaves what was measured.
             table = as_markdown(occasion, found)

@@ -26,8 +26,8 @@ class Materials:
     """What every engine gets for one size of frames.
 
     Attributes:
-        shared: folder of what does not depend on the size: `net.pth`, our files.
-        folder: folder of what does: frames, ONNX and TorchScript files of exactly this size.
+        shared: folder of what does not depend on the size: `net.pth`, our float files.
+        folder: folder of what does: frames, ONNX and TorchScript files of exactly this size, our int8 files.
         height, width: of the frames.
         threads: that an engine may use.
         net, options, classes: to build the network with `fcn_edge.build`.
@@ -46,6 +46,10 @@ class Materials:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
+
+    def ours(self, name: str) -> Path:
+        """One of our files by name: those in int8 are calibrated at this size, those in float take any."""
+        return (self.folder if "int8" in name else self.shared) / name
 
     @property
     def size(self) -> str:

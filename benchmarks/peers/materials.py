@@ -9,6 +9,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,31 +29,34 @@ if TYPE_CHECKING:
 __all__ = ["Shared", "for_size", "shared"]
 
 MODELS = Path(__file__).resolve().parents[2] / "models" / "corridor"
-HELD_OUT, CALIBRATION = 20, 16  # frames
+OURS = (  # (head, float file, the same in int8)
+    ("dense", "ours-fp32.onnx", "ours-int8.onnx"),
+    ("sparse", "ours-fp32-sparse.onnx", "ours-int8-sparse.onnx"),
+)
+HELD_OUT, CALIBRATION = 20, 32  # frames
 
 Say = Callable[[str], None]
 
 
 class Shared:
-    """What does not depend on the size: the network with its weights, and our files.
+    """What does not depend on the size: the network with its weights, and our float files.
 
     Attributes:
         recipe: of the network.
         net: in PyTorch, in evaluation mode.
         folder: where the files lie.
-        refused: our files that could not be made, and why.
+        wanted: our files that are to be made, those in int8 for each size.
+        refused: float files that could not be made, and why.
     """
 
-    def __init__(self, recipe: Recipe, net: nn.Module, folder: Path) -> None:
-        self.recipe, self.net, self.folder = recipe, net, folder
+    def __init__(self, recipe: Recipe, net: nn.Module, folder: Path, wanted: frozenset[str]) -> None:
+        self.recipe, self.net, self.folder, self.wanted = recipe, net, folder, wanted
         self.refused: dict[str, str] = {}
 
 
-def shared(name: str, folder: Path, names: Iterable[str], agreement: float, say: Say) -> Shared:
-    """The network of a recipe, and our files of these names (see `engines.ours.FILES`).
+def shared(name: str, folder: Path, names: Iterable[str], say: Say) -> Shared:
+    """The network of a recipe, and the float files that these names of ours need (see `engines.ours.FILES`).
 
-    The int8 files keep `agreement` of the labels of the frames that they are judged on while they are made,
-    which are neither those nor of the size that the table judges on: ask for a little more than there.
     A file that cannot be made is noted with the reason, and the others are made.
 
     Raises:
@@ -71,28 +75,42 @@ def shared(name: str, folder: Path, names: Iterable[str], agreement: float, say:
     spec = resolve(recipe.net, num_classes=len(recipe.card["classes"]), options=recipe.options)
     net = build_with_weights(spec, parse_weights(recipe.weights, recipe.sha256)).eval()
     torch.save(net.state_dict(), folder / "net.pth")
-    made = Shared(recipe, net, folder)
-    wanted = set(names)
-    for head in ("dense", "sparse"):
-        parent, child = (folder / f"ours-{p}{'-sparse' * (head == 'sparse')}.onnx" for p in ("fp32", "int8"))
-        for path, make in ((parent, _export), (child, _quantise)):
-            if path.name in wanted or (path is parent and child.name in wanted):
-                say(f"making {path.name}")
-                path.unlink(missing_ok=True)
-                try:
-                    make(name, head, parent, path, agreement)
-                except FcnEdgeError as error:
-                    made.refused[path.name] = str(error)
-                    say(f"{path.name}: {error}")
+    made = Shared(recipe, net, folder, frozenset(names))
+    for head, parent, child in OURS:
+        if made.wanted & {parent, child}:
+            _make(parent, partial(_export, name, head, folder / parent), made.refused, say)
     return made
 
 
-def for_size(shared: Shared, height: int, width: int, threads: int, *, frames: int = HELD_OUT) -> Materials:
-    """Frames and files of one size, and PyTorch's labels of them."""
+def _make(name: str, make: Callable[[], None], refused: dict[str, str], say: Say) -> None:
+    say(f"making {name}")
+    try:
+        make()
+    except FcnEdgeError as error:
+        refused[name] = str(error)
+        say(f"{name}: {error}")
+
+
+def for_size(
+    shared: Shared,
+    height: int,
+    width: int,
+    threads: int,
+    *,
+    frames: int = HELD_OUT,
+    agreement: float,
+    say: Say,
+) -> Materials:
+    """Frames and files of one size, and PyTorch's labels of them.
+
+    Our int8 files keep `agreement` of the labels of the frames that they are judged on while they are made,
+    which are not those that the table judges on: ask for a little more than there.
+    """
     import torch
 
     card = shared.recipe.card
     folder = shared.folder / f"{height}x{width}"
+    refused = dict(shared.refused)
     made = Materials(
         shared=shared.folder,
         folder=folder,
@@ -104,7 +122,7 @@ def for_size(shared: Shared, height: int, width: int, threads: int, *, frames: i
         classes=len(card["classes"]),
         mean=tuple(card["input"]["mean"]),
         std=tuple(card["input"]["std"]),
-        refused=shared.refused,
+        refused=refused,
     )
     made.pictures.mkdir(parents=True, exist_ok=True)
     held = _resized(sorted((MODELS / "heldout" / "images").iterdir()), frames, height, width)
@@ -125,11 +143,16 @@ def for_size(shared: Shared, height: int, width: int, threads: int, *, frames: i
         )
         torch.jit.trace(shared.net, example).save(str(made.torchscript))  # type: ignore[no-untyped-call]
     np.save(folder / "reference.npy", _reference(shared.net, made, held, threads))
+    for _head, parent, child in OURS:
+        if child in shared.wanted:
+            make = partial(_quantise, shared.folder / parent, made.ours(child), made.pictures, agreement)
+            _make(child, make, refused, say)
     made.save()
     return made
 
 
-def _export(name: str, head: str, _parent: Path, path: Path, _agreement: float) -> None:
+def _export(name: str, head: str, path: Path) -> None:
+    path.unlink(missing_ok=True)
     export_network(
         Request(name),
         path,
@@ -142,15 +165,16 @@ def _export(name: str, head: str, _parent: Path, path: Path, _agreement: float) 
     )
 
 
-def _quantise(_name: str, _head: str, parent: Path, path: Path, agreement: float) -> None:
-    """int8 as `fcn-edge quantize` makes it, on its own calibration frames as they are.
+def _quantise(parent: Path, path: Path, pictures: Path, agreement: float) -> None:
+    """int8 as `fcn-edge quantize` makes it, on the calibration frames.
 
     It is also written where it is not faster: the table says how fast it is.
     """
+    path.unlink(missing_ok=True)
     quantize_file(
         parent,
         path,
-        (str(MODELS / "calibration"),),
+        (str(pictures),),
         images=(),
         labels=None,
         target=None,

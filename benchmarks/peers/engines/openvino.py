@@ -57,7 +57,7 @@ def _qdq(materials: Materials, rest: str) -> Prepared:
     name = FILES["int8"]
     if name in materials.refused:
         raise NotOffered(materials.refused[name])
-    model = ov.Core().read_model(materials.shared / name)
+    model = ov.Core().read_model(materials.ours(name))
     model.reshape([1, materials.height, materials.width, 3])
     return _run(materials, model, rest, "our QDQ file as it is, latency hint")
 

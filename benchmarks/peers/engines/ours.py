@@ -63,7 +63,7 @@ def _tuned(materials: Materials, variant: str) -> Prepared:
 def _file(materials: Materials, variant: str) -> Path:
     if FILES[variant] in materials.refused:
         raise NotOffered(materials.refused[FILES[variant]])
-    return materials.shared / FILES[variant]
+    return materials.ours(FILES[variant])
 
 
 def _prepared(segmenter: Segmenter, how: str) -> Prepared:
