@@ -17,7 +17,6 @@ and a quarter of upsampling everything.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,11 +71,12 @@ def labels_of_scores(
     count, classes, rows, columns = scores.shape
     grid = _grid((rows, height), (columns, width), align_corners)
     labels = np.empty((count, height, width), dtype)
-    for image in range(count):
-        planes = scores[image].reshape(classes, rows * columns)
-        if classes == 1:
-            planes = np.concatenate([np.zeros_like(planes), planes])  # the first of two equals is class 0
-        labels[image] = _one(planes, grid, labels.dtype)
+    with np.errstate(invalid="ignore"):  # scores that are no numbers give some label
+        for image in range(count):
+            planes = scores[image].reshape(classes, rows * columns)
+            if classes == 1:
+                planes = np.concatenate([np.zeros_like(planes), planes])  # the first of two equals is class 0
+            labels[image] = _one(planes, grid, labels.dtype)
     return labels
 
 
@@ -85,18 +85,14 @@ class _Axis:
     """Where the pixels of one axis lie among its cells: one cell more than scores, half ones at both ends.
 
     Attributes:
-        scores: how many.
-        before: (cells,) the score in front of each cell.
-        after: (cells,) the one behind it.
+        padded: (cells + 1,) the scores at the ends of the cells: the outermost are there twice.
         most: the largest number of pixels in a cell.
-        fraction: (cells, most) float32, how far each pixel of a cell lies between the two; (1, most) where it
-            is the same in all cells, as at every stride that is a power of two.
+        fraction: (cells, most) float32, how far each pixel of a cell lies between its ends; (1, most) where
+            it is the same in all cells, as at every stride that is a power of two.
         place: (pixels,) cell * most + position in the cell; a slice where these follow each other.
     """
 
-    scores: int
-    before: Integers
-    after: Integers
+    padded: Integers
     most: int
     fraction: Floats
     place: Integers | slice
@@ -104,7 +100,7 @@ class _Axis:
     @property
     def cells(self) -> int:
         """How many."""
-        return len(self.before)
+        return len(self.padded) - 1
 
     def fractions(self, cells: Integers) -> Floats:
         """Those of some cells, (n, most) or (1, most)."""
@@ -113,10 +109,18 @@ class _Axis:
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """Both axes of an image; the weights (1, 4, p) of its cells' corners, where all cells have the same."""
+    """Both axes of an image.
+
+    Attributes:
+        down: the axis of its rows.
+        right: that of its columns.
+        padded: (rows of corners, columns of corners) which score lies where, the outermost twice.
+        same: the weights (1, 4, p) of a cell's corners, where all cells have the same.
+    """
 
     down: _Axis
     right: _Axis
+    padded: Integers
     same: Floats | None
 
     def weights(self, row: Integers, column: Integers) -> Floats:
@@ -126,11 +130,16 @@ class _Grid:
         return _weights(self.down.fractions(row), self.right.fractions(column))
 
 
-@functools.lru_cache(maxsize=16)  # a camera's frames are of one size
+@functools.lru_cache(maxsize=4)  # a camera's frames are of one size
 def _grid(rows: tuple[int, int], columns: tuple[int, int], align_corners: bool) -> _Grid:  # noqa: FBT001 - a key of the cache
     down, right = _axis(*rows, align_corners=align_corners), _axis(*columns, align_corners=align_corners)
     regular = len(down.fraction) == len(right.fraction) == 1
-    return _Grid(down, right, _weights(down.fraction, right.fraction) if regular else None)
+    return _Grid(
+        down,
+        right,
+        down.padded[:, None] * columns[0] + right.padded,
+        _weights(down.fraction, right.fraction) if regular else None,
+    )
 
 
 def _axis(scores: int, pixels: int, *, align_corners: bool) -> _Axis:
@@ -158,9 +167,7 @@ def _axis(scores: int, pixels: int, *, align_corners: bool) -> _Axis:
     fraction = (pixel + half) * scale - half - (number - 1).astype(np.float32)[:, None]
     place = cell * most + inside
     return _Axis(
-        scores,
-        np.maximum(number - 1, 0),
-        np.minimum(number, scores - 1),
+        np.clip(np.arange(-1, scores + 1), 0, scores - 1),
         most,
         fraction[:1] if (fraction == fraction[0]).all() else fraction,
         slice(int(place[0]), int(place[-1]) + 1) if (np.diff(place) == 1).all() else place,
@@ -169,71 +176,75 @@ def _axis(scores: int, pixels: int, *, align_corners: bool) -> _Axis:
 
 def _one(planes: Floats, grid: _Grid, dtype: np.dtype[np.unsignedinteger]) -> Labels:
     """Labels (height, width) of one image's scores (C, h * w)."""
+    # Few calls on large arrays: after the network's run, what a call of numpy costs is not in the cache.
     down, right = grid.down, grid.right
-    winners = _first_of_largest(planes, dtype).reshape(down.scores, right.scores)
-    upper, lower = winners[down.before], winners[down.after]
-    four = [np.take(side, ends, axis=1) for side in (upper, lower) for ends in (right.before, right.after)]
-    least = functools.reduce(np.minimum, four)
-    greatest = functools.reduce(np.maximum, four)
-
-    by_row = np.repeat(least, right.most, axis=1)
+    corners = planes.take(grid.padded, axis=1)
+    winners = _first_of_largest(corners, dtype)
+    least, greatest = (
+        over(over(winners[:-1], winners[1:])[:, :-1], over(winners[:-1], winners[1:])[:, 1:])
+        for over in (np.minimum, np.maximum)
+    )
     cells = np.empty((down.cells, down.most, right.cells, right.most), dtype)
-    cells.reshape(down.cells, down.most, -1)[:] = by_row[:, None]
+    cells.reshape(down.cells, down.most, -1)[:] = np.repeat(least, right.most, axis=1)[:, None]
 
+    flat = corners.reshape(len(corners), -1)
+    # A row of a cell is moved as one item, whatever its bytes: four times as fast as byte by byte.
+    item = np.dtype((np.void, right.most * dtype.itemsize))
+    rows = cells.view(item)[..., 0]
     row, column = np.nonzero(least != greatest)
-    if len(row):
-        a, b = least[row, column], greatest[row, column]
-        near = _near(planes, row, column, down, right)
-        one_of = np.arange(len(row))
-        scores_a, scores_b = near[a, :, one_of].T, near[b, :, one_of].T
-        pairs = _decided_by_two(near, scores_a, scores_b)
-        most = max(1, _PIXELS // (down.most * right.most))
-        for some in _parts(np.flatnonzero(pairs), most):
-            weights = grid.weights(row[some], column[some])
-            inside = _interpolated((scores_a[:, some] - scores_b[:, some])[None], weights)[0]
-            # a, or b where it wins: at a tie the first, which is a. Faster than np.where on single bytes.
-            found = a[some, None] + (inside < 0).view(np.uint8) * (b - a)[some, None]
-            cells[row[some], :, column[some], :] = found.reshape(-1, down.most, right.most)
-        for some in _parts(np.flatnonzero(~pairs), most):
-            weights = grid.weights(row[some], column[some])
-            found = _first_of_largest(_interpolated(near[:, :, some], weights), dtype)
-            cells[row[some], :, column[some], :] = found.reshape(-1, down.most, right.most)
+    most = max(1, _PIXELS // (down.most * right.most))
+    for first in range(0, len(row), most):
+        r, c = row[first : first + most], column[first : first + most]
+        corner = r * (right.cells + 1) + c
+        inside = _mixed(flat, least[r, c], greatest[r, c], corner, right.cells + 1, grid.weights(r, c))
+        rows[r, :, c] = np.ascontiguousarray(inside).view(item)
 
     canvas = cells.reshape(down.cells * down.most, right.cells * right.most)
     return canvas[down.place][:, right.place]
 
 
-def _parts(cells: Integers, most: int) -> Iterator[Integers]:
-    """The same in runs of at most so many."""
-    return (cells[start : start + most] for start in range(0, len(cells), most))
+def _mixed(corners: Floats, a: Labels, b: Labels, first: Integers, columns: int, weights: Floats) -> Labels:
+    """Labels (n, p) inside of n cells, at whose corners a wins, and b, and maybe others.
 
-
-def _first_of_largest(planes: Floats, dtype: np.dtype[np.unsignedinteger]) -> Labels:
-    """The index of the first of the largest over the first axis, by a running maximum, which is fast."""
-    best = planes[0].copy()
-    labels = np.zeros(best.shape, dtype)
-    for index in range(1, len(planes)):
-        above = planes[index] > best
-        np.maximum(labels, above.view(np.uint8) * dtype.type(index), out=labels)
-        np.maximum(best, planes[index], out=best)
+    Args:
+        corners: (C, corners of all cells) scores.
+        a: (n,) the least of the classes that win at a cell's corners.
+        b: (n,) the greatest.
+        first: (n,) the upper left corner of each cell.
+        columns: corners in a row.
+        weights: (n or 1, 4, p) of the corners.
+    """
+    near = corners.take(first[:, None] + np.array([0, 1, columns, columns + 1]), axis=1)
+    cell = np.arange(len(a))
+    scores_a, scores_b = near[a, cell], near[b, cell]
+    # a, or b where it wins: at a tie the first, which is a. Faster than np.where on single bytes.
+    difference = _interpolated((scores_a - scores_b)[None], weights)[0]
+    labels: Labels = (difference < 0).view(np.uint8) * (b - a)[:, None] + a[:, None]
+    hard = np.flatnonzero(_third_may_win(near, scores_a, scores_b))
+    if len(hard):
+        some = weights if len(weights) == 1 else weights[hard]
+        labels[hard] = _first_of_largest(_interpolated(near[:, hard], some), labels.dtype)
     return labels
 
 
-def _near(planes: Floats, row: Integers, column: Integers, down: _Axis, right: _Axis) -> Floats:
-    """Scores (C, 4, n) at the corners of n cells, row by row."""
-    upper, lower = down.before[row] * right.scores, down.after[row] * right.scores
-    left, behind = right.before[column], right.after[column]
-    return planes.take(np.stack([upper + left, upper + behind, lower + left, lower + behind]), axis=1)
-
-
-def _decided_by_two(near: Floats, scores_a: Floats, scores_b: Floats) -> npt.NDArray[np.bool_]:
-    """Which cells (n,) no third class can win."""
+def _third_may_win(near: Floats, scores_a: Floats, scores_b: Floats) -> npt.NDArray[np.bool_]:
+    """In which of n cells a third class may win: near is (C, n, 4), the two classes' scores are (n, 4)."""
     half = (scores_a + scores_b) * np.float32(0.5)
-    # Of a and b one is above their half, or none if they are equal; then no third may be above them.
-    third = (near > half).sum(0, dtype=np.uint16) > 1
-    top = near.max(0) > np.maximum(scores_a, scores_b)
-    decided: npt.NDArray[np.bool_] = ~(third | top).any(0)
-    return decided
+    counted = np.uint8 if len(near) < 256 else np.uint16
+    above = np.add.reduce((near > half).view(np.uint8), axis=0, dtype=counted)
+    both = (scores_a > half).view(np.uint8) + (scores_b > half).view(np.uint8)
+    found: npt.NDArray[np.bool_] = (above != both).any(axis=1)
+    return found
+
+
+def _first_of_largest(planes: Floats, dtype: np.dtype[np.unsignedinteger]) -> Labels:
+    """The index of the first of the largest over the first axis; some index where a score is no number."""
+    # Faster than argmax, which goes along the axis for each pixel.
+    last = len(planes) - 1
+    behind = np.arange(last, -1, -1, dtype=dtype).reshape(-1, *(1,) * (planes.ndim - 1))
+    largest = (planes == planes.max(axis=0)).view(np.uint8)
+    labels: Labels = dtype.type(last) - (largest * behind).max(axis=0)
+    return labels
 
 
 def _weights(down: Floats, right: Floats) -> Floats:
@@ -247,10 +258,10 @@ def _weights(down: Floats, right: Floats) -> Floats:
 
 
 def _interpolated(corners: Floats, weights: Floats) -> Floats:
-    """(C, 4, n) with (m, 4, p): (C, n, p)."""
+    """(C, n, 4) with (m, 4, p), m one or n: (C, n, p)."""
     inside: Floats = (
-        corners.transpose(0, 2, 1) @ weights[0]
+        corners @ weights[0]
         if len(weights) == 1
-        else (corners.transpose(2, 0, 1) @ weights).transpose(1, 0, 2)
+        else (corners.transpose(1, 0, 2) @ weights).transpose(1, 0, 2)
     )
     return inside
