@@ -71,7 +71,7 @@ def _words(said: Verdict) -> list[str]:
         than = _aimed(said.than_peer, TIMES_PEER)
         lines.append(f"- Against the fastest peer, {said.peer}: {than}.")
     if said.agreeing is not None and said.agreeing != said.peer:
-        than = f"{_ratio(said.than_agreeing)} times as fast"
+        than = _aimed(said.than_agreeing, TIMES_PEER)
         lines.append(f"- Against the fastest peer that keeps {enough}, {said.agreeing}: {than}.")
     if said.fastest != said.ours and said.peer is not None:
         than = f"{_ratio(said.fastest_than_peer)} times as fast as {said.peer}"
