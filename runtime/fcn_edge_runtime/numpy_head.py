@@ -10,8 +10,7 @@ convex combination of the four corners of its cell of the low resolution. So, wi
 
 It is the rule of the sparse head that a file can have (fcn_edge_export.sparse_head), and which cell a pixel
 lies in is computed with the same integers. What is left of rounding is that of a sum of four products, below
-8 * 2^-23 of the largest score. In numpy it takes about half the time of the same in onnxruntime's operators,
-and a quarter of upsampling everything.
+8 * 2^-23 of the largest score. What it takes beside onnxruntime's operators is in docs/performance.md.
 """
 
 from __future__ import annotations

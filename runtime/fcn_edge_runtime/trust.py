@@ -39,9 +39,8 @@ def require_trusted(session: Session, model: ModelFile) -> None:
     smallest = model.card.geometry.smallest_size
     if min(size) < smallest:
         raise UsageError(f"size is {size}, expected at least {smallest} each way for this network")
-    free = open_session(
-        model, session.device, threads=session.threads, extra=replace(session.extra, size=None)
-    )
+    extra = replace(session.extra, size=None, profile_prefix="")
+    free = open_session(model, session.device, threads=session.threads, extra=extra)
     require_passed(run_selftest(free, model.card, model.golden))
     image = pattern(1, *size, model.card.input.channels, SEED, model.card.input)
     labels = [each.run(image, ["labels"])["labels"] for each in (session, free)]

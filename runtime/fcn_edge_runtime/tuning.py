@@ -192,7 +192,10 @@ def tune(
         lambda now: ((f"device {name}", replace(now, device=name)) for name in others),
         _heads,
         _bfloat16,
-        lambda now: _one_size(now, sizes[0]) if fixed_size else iter(()),
+        lambda now: (
+            ("frames of {}x{} alone".format(*size), replace(now, size=size))
+            for size in (sizes if fixed_size else ())
+        ),
         lambda now: _threads(now, threads if max_threads is None else max_threads),
         _optimizations,
         _memory,
@@ -349,11 +352,6 @@ def _heads(now: Options) -> Iterator[tuple[str, Options]]:
 def _bfloat16(now: Options) -> Iterator[tuple[str, Options]]:
     if now.device == "openvino" and not now.bf16:
         yield "bfloat16", replace(now, bf16=True)
-
-
-def _one_size(now: Options, size: tuple[int, int]) -> Iterator[tuple[str, Options]]:
-    if now.size is None:
-        yield "frames of {}x{} alone".format(*size), replace(now, size=size)
 
 
 def _threads(now: Options, most: int) -> Iterator[tuple[str, Options]]:

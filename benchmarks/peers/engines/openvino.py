@@ -18,25 +18,13 @@ from benchmarks.peers.engines.ours import FILES
 __all__ = ["VARIANTS"]
 
 
-def _float32(materials: Materials) -> Prepared:
-    return _compiled(materials, _network(materials), "f32", "")
-
-
-def _bfloat16(materials: Materials) -> Prepared:
-    _require("BF16")
-    return _compiled(materials, _network(materials), "bf16", "")
-
-
-def _float16(materials: Materials) -> Prepared:
-    _require("FP16")
-    return _compiled(materials, _network(materials), "f16", "")
+def _float(materials: Materials, precision: str) -> Prepared:
+    return _compiled(materials, _network(materials), precision, "")
 
 
 def _int8(materials: Materials, rest: str) -> Prepared:
     import nncf
 
-    if rest == "bf16":
-        _require("BF16")
     frames = materials.calibration()
     fix = nncf.OverflowFix.DISABLE if _has_vnni() else nncf.OverflowFix.ENABLE
     quantised = nncf.quantize(
@@ -52,22 +40,12 @@ def _int8(materials: Materials, rest: str) -> Prepared:
 def _qdq(materials: Materials, rest: str) -> Prepared:
     import openvino as ov
 
-    if rest == "bf16":
-        _require("BF16")
     name = FILES["int8"]
     if name in materials.refused:
         raise NotOffered(materials.refused[name])
     model = ov.Core().read_model(materials.ours(name))
     model.reshape([1, materials.height, materials.width, 3])
     return _run(materials, model, rest, "our QDQ file as it is, latency hint")
-
-
-def _require(precision: str) -> None:
-    """Raise NotOffered unless OpenVINO says that it computes so on this processor."""
-    import openvino as ov
-
-    if precision not in (can := ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
-        raise NotOffered(f"OpenVINO offers no {precision.lower()} on this CPU, only {', '.join(can)}")
 
 
 def _network(materials: Materials) -> Any:
@@ -96,7 +74,11 @@ def _compiled(materials: Materials, model: Any, precision: str, how: str) -> Pre
 def _run(materials: Materials, model: Any, precision: str, how: str) -> Prepared:
     import openvino as ov
 
-    compiled = ov.Core().compile_model(
+    core = ov.Core()
+    capability = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}[precision]
+    if capability not in (can := core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
+        raise NotOffered(f"OpenVINO offers no {capability.lower()} on this CPU, only {', '.join(can)}")
+    compiled = core.compile_model(
         model,
         "CPU",
         {
@@ -123,9 +105,9 @@ def _has_vnni() -> bool:
 
 
 VARIANTS: dict[str, Prepare] = {
-    "fp32": _float32,
-    "bf16": _bfloat16,
-    "fp16": _float16,
+    "fp32": partial(_float, precision="f32"),
+    "bf16": partial(_float, precision="bf16"),
+    "fp16": partial(_float, precision="f16"),
     "int8": partial(_int8, rest="f32"),
     "int8, bf16": partial(_int8, rest="bf16"),
     "int8 from our file": partial(_qdq, rest="f32"),
