@@ -2,7 +2,7 @@
 #   make demo         export, verify and run an example on real photographs
 #   make test         the tests (under ten minutes on two cores); make test-all adds the long ones
 #   make check        ruff, mypy strict, import walls
-#   make bench-peers  the plain recipe, five other engines and fcn-edge side by side; NET=corridor ARGS="--size 480x640"
+#   make bench-engines  the plain recipe, five other engines and fcn-edge side by side; NET=corridor ARGS="--size 480x640"
 #   make test-oldest  a file exported by the newest stack, run on Python 3.10, numpy 1.24.4, onnxruntime 1.18.0
 
 PYTHON ?= python3
@@ -15,13 +15,13 @@ OLDEST_PYTHON ?= $(shell command -v python3.10 >/dev/null 2>&1 && python3.10 --v
 	|| ls $(HOME)/.pyenv/versions/3.10.*/bin/python3.10 2>/dev/null | tail -n 1)
 OLDEST := .venv-oldest
 
-PEERS := .venv-peers
-PEER_PINS := benchmarks/peers/environments
-PEER_STAMPS := $(patsubst %,$(PEERS)/%/.ready,torch openvino ort-openvino mnn ncnn)
+ENGINES := .venv-engines
+ENGINE_PINS := benchmarks/comparison/environments
+ENGINE_STAMPS := $(patsubst %,$(ENGINES)/%/.ready,torch openvino ort-openvino mnn ncnn)
 NET ?= corridor
 ARGS ?=
 
-.PHONY: help demo test test-all check test-oldest bench-peers format clean
+.PHONY: help demo test test-all check test-oldest bench-engines format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -65,18 +65,18 @@ test-oldest: $(VENV)/.ready $(OLDEST)/.ready
 	$(BIN)/python -m tests.runtime.make_models build/oldest/kinds
 	cd build/oldest && ../../$(OLDEST)/bin/python -m pytest -p no:cacheprovider -c /dev/null --rootdir . ../../tests/oldest/check_oldest.py
 	FCN_EDGE_TEST_MODELS=build/oldest/kinds $(OLDEST)/bin/python -m pytest -p no:cacheprovider -q tests/runtime tests/artifacts \
-		--ignore tests/runtime/test_openvino.py  # it makes an environment of its own, of newer packages
+		--ignore tests/runtime/session/test_openvino.py  # it makes an environment of its own, of newer packages
 
 # An engine that cannot be installed here is a row that says so, not the end of the others.
-$(PEERS)/%/.ready: $(PEER_PINS)/%.txt $(PEER_PINS)/%.constraints.txt
-	rm -rf $(PEERS)/$*
-	pip="$(PEERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check" && $(PYTHON) -m venv $(PEERS)/$* \
-		&& $$pip -c $(PEER_PINS)/$*.constraints.txt -r $< \
-		&& { ! test -f $(PEER_PINS)/$*.no-deps.txt || $$pip --no-deps -r $(PEER_PINS)/$*.no-deps.txt; } \
-		&& touch $@ || { rm -rf $(PEERS)/$*; echo "the environment $* could not be made" >&2; }
+$(ENGINES)/%/.ready: $(ENGINE_PINS)/%.txt $(ENGINE_PINS)/%.constraints.txt
+	rm -rf $(ENGINES)/$*
+	pip="$(ENGINES)/$*/bin/python -m pip install --quiet --disable-pip-version-check" && $(PYTHON) -m venv $(ENGINES)/$* \
+		&& $$pip -c $(ENGINE_PINS)/$*.constraints.txt -r $< \
+		&& { ! test -f $(ENGINE_PINS)/$*.no-deps.txt || $$pip --no-deps -r $(ENGINE_PINS)/$*.no-deps.txt; } \
+		&& touch $@ || { rm -rf $(ENGINES)/$*; echo "the environment $* could not be made" >&2; }
 
-bench-peers: $(VENV)/.ready $(PEER_STAMPS)
-	$(BIN)/python -m benchmarks.peers $(NET) $(ARGS)
+bench-engines: $(VENV)/.ready $(ENGINE_STAMPS)
+	$(BIN)/python -m benchmarks.comparison $(NET) $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(PEERS) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) $(ENGINES) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

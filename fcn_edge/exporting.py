@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from fcn_edge.cards import card_from, description_from, read_classes, read_description
+from fcn_edge.card_file import card_from, description_from, read_classes, read_description
 from fcn_edge.nets import NetSpec, resolve
-from fcn_edge.nets.weights import RandomWeights, Weights, build_with_weights, parse_weights
+from fcn_edge.nets.weights.sources import RandomWeights, Weights, build_with_weights, parse_weights
 from fcn_edge.recipes import Recipe, find_recipe
 from fcn_edge_export import ExportResult, VerifyResult, export, verify_file
-from fcn_edge_export.artifact import Target
-from fcn_edge_export.progress import Progress
-from fcn_edge_export.working_size import WorkingSize
-from fcn_edge_runtime.card import Card, InputSpec, NetInfo
+from fcn_edge_export.artifact import OutputFile
+from fcn_edge_export.graph.working_size import WorkingSize
+from fcn_edge_runtime.batch import find_jobs
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.folder import find_jobs
-from fcn_edge_runtime.images import read_image
+from fcn_edge_runtime.imaging.reading import read_image
+from fcn_edge_runtime.model.card import Card, InputSpec, NetInfo
+from fcn_edge_runtime.progress import Progress
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,7 +85,7 @@ def export_network(
     if working_size is not None:
         WorkingSize.parse(working_size)  # before anything is fetched
     plan = _plan(request)
-    Target.at(output)  # before weights are fetched
+    OutputFile.at(output)  # before weights are fetched
     frames = _frames(request.images, plan.card.input)
     net = _built(plan, fetched)
     return export(

@@ -13,11 +13,11 @@ from typing import Any
 
 from fcn_edge.exporting import Request, export_network
 from fcn_edge.quantizing import half_file, quantize_file
-from fcn_edge_export.artifact import Target
-from fcn_edge_export.half import HalfResult
-from fcn_edge_export.progress import Progress
-from fcn_edge_export.quantize import QuantizeResult
+from fcn_edge_export.artifact import OutputFile
+from fcn_edge_export.lowering.fp16 import HalfResult
+from fcn_edge_export.lowering.quantize import QuantizeResult
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.progress import Progress
 
 __all__ = ["PRECISIONS", "check_precision", "export_lowered"]
 
@@ -62,7 +62,7 @@ def export_lowered(
         InputError, CheckpointError, ArtifactError, ProviderError: as the steps say.
     """
     check_precision(precision, calibration, request.images, labels)
-    Target.at(output)  # before the work starts
+    OutputFile.at(output)  # before the work starts
     with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
         parent = Path(folder, output.name)
         export_network(request, parent, progress=progress, **options)

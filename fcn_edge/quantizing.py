@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fcn_edge_export.half import HalfResult, half
-from fcn_edge_export.progress import Progress
-from fcn_edge_export.quantize import QuantizeResult, quantize
-from fcn_edge_runtime.card import Card
-from fcn_edge_runtime.evaluation import find_pairs, read_labels
-from fcn_edge_runtime.folder import find_jobs
-from fcn_edge_runtime.images import read_image
+from fcn_edge_export.lowering.fp16 import HalfResult, convert_to_fp16
+from fcn_edge_export.lowering.quantize import QuantizeResult, quantize
+from fcn_edge_runtime.batch import find_jobs
+from fcn_edge_runtime.evaluation.evaluate import find_pairs, read_labels
+from fcn_edge_runtime.imaging.reading import read_image
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.progress import Progress
 
 __all__ = ["half_file", "quantize_file"]
 
@@ -38,7 +38,7 @@ def quantize_file(
 
     Raises:
         InputError: there are no pictures, or no labels for one of them.
-        VerificationError, UsageError, ModelError, ArtifactError: see `fcn_edge_export.quantize`.
+        VerificationError, UsageError, ModelError, ArtifactError: see `fcn_edge_export.lowering.quantize`.
     """
     return quantize(
         model,
@@ -67,9 +67,9 @@ def half_file(
 
     Raises:
         InputError: there are no pictures, or no labels for one of them.
-        VerificationError, UsageError, ModelError, ProviderError, ArtifactError: see `fcn_edge_export.half`.
+        VerificationError, UsageError, ModelError, ProviderError, ArtifactError: see `convert_to_fp16`.
     """
-    return half(
+    return convert_to_fp16(
         model,
         output,
         lambda card: _frames(images, card),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fcn_edge_runtime._files import require_writable
 from fcn_edge_runtime.benchmark.frames import frames_for
+from fcn_edge_runtime.benchmark.tune import Listener, Tuned, tune
 from fcn_edge_runtime.errors import ArtifactError, UsageError
-from fcn_edge_runtime.files import require_writable
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.tuning import Listener, Tuned, tune
+from fcn_edge_runtime.model.file import ModelFile
 
 __all__ = ["tune_file"]
 
@@ -29,7 +29,7 @@ def tune_file(
     fixed_size: bool = False,
     listener: Listener,
 ) -> Tuned:
-    """Tune a model, see `fcn_edge_runtime.tuning.tune`, and save its profile once the search is over.
+    """Tune a model, see `fcn_edge_runtime.benchmark.tune.tune`, and save its profile once the search is over.
 
     Args:
         model: path of the model.

@@ -75,15 +75,15 @@ def _open_model(path: str) -> None:
 
 
 def _open_weights(path: str) -> None:
-    from fcn_edge.nets.checkpoints import read_state_dict
+    from fcn_edge.nets.weights.checkpoints import read_state_dict
 
     for tensor in read_state_dict(path).values():
         tensor.sum()
 
 
 def _open_image(path: str) -> None:
-    from fcn_edge_runtime.card import InputSpec
-    from fcn_edge_runtime.images import read_image
+    from fcn_edge_runtime.imaging.reading import read_image
+    from fcn_edge_runtime.model.card import InputSpec
 
     read_image(path, InputSpec.default())
 

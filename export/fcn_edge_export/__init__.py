@@ -2,7 +2,7 @@
 
 from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
 from fcn_edge_export.pipeline import ExportResult, export
-from fcn_edge_export.recheck import VerifyResult, verify_file
+from fcn_edge_export.verification.verify_file import VerifyResult, verify_file
 
 __all__ = [
     "CITYSCAPES",

@@ -13,14 +13,14 @@ from typing import Any
 import onnx
 from google.protobuf.message import EncodeError
 
-from fcn_edge_export.graft import strip
-from fcn_edge_runtime.card import CARD_KEY, Card
+from fcn_edge_export.graph.graft import strip
+from fcn_edge_runtime._files import alone_in, part_of, remove_dead_parts
 from fcn_edge_runtime.errors import ArtifactError
-from fcn_edge_runtime.files import alone_in, part_of, remove_dead_parts
-from fcn_edge_runtime.seal import sealed
-from fcn_edge_runtime.selftest import GOLDEN_KEY, Golden
+from fcn_edge_runtime.model.card import CARD_KEY, Card
+from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, Golden
+from fcn_edge_runtime.model.seal import sealed
 
-__all__ = ["Draft", "Target", "assemble"]
+__all__ = ["Draft", "OutputFile", "assemble"]
 
 # Protobuf ends at 2 GiB; external data would break the promise of one file.
 MAX_BYTES = (1 << 31) - 1
@@ -56,7 +56,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Target:
+class OutputFile:
     """Where a file is to go, found writable before the work starts.
 
     Attributes:
@@ -68,7 +68,7 @@ class Target:
     report: Path
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> Target:
+    def at(cls, path: str | os.PathLike[str]) -> OutputFile:
         """Check a path before hours are spent on what goes there.
 
         Raises:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fcn_edge_runtime.card import MAX_CLASSES, ClassInfo
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.card import MAX_CLASSES, ClassInfo
 
 __all__ = ["CITYSCAPES", "VOC", "classes_from_names", "numbered_classes", "voc_colour"]
 

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import onnx
 
-from fcn_edge_export.artifact import Target, assemble
+from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.classes import numbered_classes
-from fcn_edge_export.geometry import geometry
-from fcn_edge_export.graft import can_be_sparse, check_classes, graft, wanted_outputs
-from fcn_edge_export.head_choice import HEADS, choose_sparse
-from fcn_edge_export.progress import Progress, Silent, Stage, Stages
-from fcn_edge_export.report import produced_by, verdict_text, verification_report
+from fcn_edge_export.graph.geometry import geometry
+from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft, wanted_outputs
+from fcn_edge_export.graph.head_choice import HEADS, choose_sparse
+from fcn_edge_export.graph.working_size import WorkingSize, noted
 from fcn_edge_export.simplify import Simplified, operators, simplify
-from fcn_edge_export.verify import Verdict
-from fcn_edge_export.vouch import all_cases, check_draft, vouch
-from fcn_edge_export.working_size import WorkingSize, noted
-from fcn_edge_runtime.card import UNTRAINED, Card, Geometry, VerificationInfo
-from fcn_edge_runtime.contract import OPSET
+from fcn_edge_export.verification.certify import all_cases, certify, check_draft
+from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
+from fcn_edge_export.verification.verdict import Verdict
 from fcn_edge_runtime.errors import ArtifactError, ModelError, UsageError
+from fcn_edge_runtime.model.card import UNTRAINED, Card, Geometry, VerificationInfo
+from fcn_edge_runtime.model.contract import OPSET
+from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,10 +100,16 @@ def export(
     import torch
 
     from fcn_edge_export.probe import probe
-    from fcn_edge_export.reference import Reference, Scores, ends_in_upsampling, prepared, weights_sha256
+    from fcn_edge_export.reference import (
+        LogitsNetwork,
+        Reference,
+        ends_in_upsampling,
+        prepared,
+        weights_sha256,
+    )
     from fcn_edge_export.trace import trace
 
-    target = Target.at(path)
+    target = OutputFile.at(path)
     wanted_outputs(outputs)
     if head not in HEADS:
         raise UsageError(f"got the head {head!r}, expected one of {', '.join(HEADS)}")
@@ -131,7 +137,7 @@ def export(
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
-    scores = Scores(net, upsample=found.reduction > 1).eval()
+    scores = LogitsNetwork(net, upsample=found.reduction > 1).eval()
 
     with stages.stage("trace") as did:
         traced = trace(scores, card.input.channels, found)
@@ -172,7 +178,7 @@ def export(
     with stages.stage("verify") as did:
         # At another working size no stage before the graft gives what the file gives.
         earlier = {} if working else {"trace": traced, "simplify": network}
-        vouched = vouch(reference, model, card, cases, devices, earlier, stages.listener)
+        vouched = certify(reference, model, card, cases, devices, earlier, stages.listener)
         card = vouched.card
         did.text = verdict_text(vouched.verdicts)
 

@@ -27,14 +27,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fcn_edge_export.working_size import WorkingSize
-from fcn_edge_runtime.card import InputSpec
+from fcn_edge_export.graph.working_size import WorkingSize
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.model.card import InputSpec
 
-__all__ = ["Reference", "Scores", "ends_in_upsampling", "prepared", "weights_sha256"]
+__all__ = ["LogitsNetwork", "Reference", "ends_in_upsampling", "prepared", "weights_sha256"]
 
 
-class Scores(nn.Module):
+class LogitsNetwork(nn.Module):
     """A network reduced to one output: scores per class, at the size of its input.
 
     A model that returns a dict gives its "out", a tuple its first, an object its `logits`. Scores that come
@@ -93,7 +93,7 @@ class _Upsamplings(TorchFunctionMode):
         return result
 
 
-def _coarse(scores: Scores, x: Tensor) -> Tensor | None:
+def _coarse(scores: LogitsNetwork, x: Tensor) -> Tensor | None:
     """What the last upsampling reads, where the scores are those of a plain bilinear one; else None."""
     with _Upsamplings() as seen:
         final: Tensor = scores(x)
@@ -105,7 +105,7 @@ def _coarse(scores: Scores, x: Tensor) -> Tensor | None:
     return low
 
 
-def ends_in_upsampling(scores: Scores, channels: int, side: int) -> bool:
+def ends_in_upsampling(scores: LogitsNetwork, channels: int, side: int) -> bool:
     """Whether the scores of an image of side x side are plainly, bilinearly upsampled ones."""
     with torch.inference_mode():
         return _coarse(scores, torch.zeros(1, channels, side, side)) is not None
@@ -136,13 +136,13 @@ class Reference:
     """PyTorch's answer to an image.
 
     Attributes:
-        scores: the network as `Scores`, in evaluation mode.
+        scores: the network as `LogitsNetwork`, in evaluation mode.
         spec: how pixels are normalised.
         multiple: the network's sizes are multiples of this; others are padded at the bottom and right.
         working: the size the network works at; None is the image's.
     """
 
-    scores: Scores
+    scores: LogitsNetwork
     spec: InputSpec
     multiple: int = 1
     working: WorkingSize | None = None

@@ -18,18 +18,18 @@ import onnx
 import torch
 from torch import Tensor
 
-from fcn_edge_export.names import SCORES, TRACED_INPUT
+from fcn_edge_export.graph.names import SCORES, TRACED_INPUT
 from fcn_edge_export.probe import Sizes
-from fcn_edge_export.reference import Scores
-from fcn_edge_runtime.contract import IR_VERSION, OPSET
+from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
 __all__ = ["trace"]
 
 AXES = ("batch", "height", "width")
 
 
-def trace(scores: Scores, channels: int, sizes: Sizes) -> onnx.ModelProto:
+def trace(scores: LogitsNetwork, channels: int, sizes: Sizes) -> onnx.ModelProto:
     """The network as ONNX: `normalized` [batch, channels, height, width] -> `logits`, all float32.
 
     Raises:

@@ -98,16 +98,16 @@ def command(
     Several models run by turns and are compared with the first as ratios, which hold on a busy machine.
     What each figure means is in docs/performance.md.
     """
-    from fcn_edge.bench_table import lines
-    from fcn_edge_runtime.benchmark.run import Options, benchmark
+    from fcn_edge.reports.bench_table import lines
+    from fcn_edge_runtime.benchmark.run import BenchmarkOptions, benchmark
 
     if plot is not None:
-        from fcn_edge.bench_plots import require_plot
+        from fcn_edge.reports.bench_plots import require_plot
 
         require_plot(plot)
     report = benchmark(
         models,
-        Options(size, images, rate, threads, device, profiles, seconds, sweep),
+        BenchmarkOptions(size, images, rate, threads, device, profiles, seconds, sweep),
         _progress(quiet=quiet),
     )
     if report.machine.busy:
@@ -117,7 +117,7 @@ def command(
             err=True,
         )
     if plot is not None:
-        from fcn_edge.bench_plots import write_plot
+        from fcn_edge.reports.bench_plots import write_plot
 
         write_plot(plot, report)
         click.echo(f"wrote {plot}", err=True)
@@ -131,7 +131,7 @@ def command(
 def _progress(*, quiet: bool) -> Callable[[str, float], None]:
     """Show phases as an export shows its stages: a line each, on a terminal with a bar."""
     from fcn_edge.cli.progress import StageLines
-    from fcn_edge_export.progress import Stage
+    from fcn_edge_runtime.progress import Stage
 
     shown = StageLines(quiet=quiet)
     begun: dict[str, float] = {}

@@ -24,11 +24,11 @@ __all__ = ["command"]
 @quiet_option
 def command(*, out: Path, quiet: bool) -> None:
     """Export the corridor model, verify it, score it on frames it never saw, and segment photographs."""
-    from fcn_edge.stack import require_export
+    from fcn_edge._extras import require_export
 
     require_export()
     from fcn_edge.cli.progress import StageLines
-    from fcn_edge.demo import run_demo
+    from fcn_edge.demo.demo import run_demo
 
     def say(text: str) -> None:
         if not quiet:

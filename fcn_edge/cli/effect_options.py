@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.effects import Effect
+    from fcn_edge_runtime.imaging.effects import Effect
 
 __all__ = ["effect_from", "effect_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-# Those of `fcn_edge_runtime.effects`, which would load numpy for `--help`; a test holds the two together.
+# Those of `fcn_edge_runtime.imaging.effects`, which would load numpy for `--help`; a test compares the two.
 NAMES = ("blur-background", "replace-background", "grey-background", "tint")
 
 
@@ -71,9 +71,9 @@ def effect_from(given: Mapping[str, Any]) -> Effect | None:
         if given["classes"]:
             raise UsageError(f"--class says what an effect is for: add --effect, one of {', '.join(NAMES)}")
         return None
-    from fcn_edge_runtime.card import InputSpec
-    from fcn_edge_runtime.effects import Effect
-    from fcn_edge_runtime.images import read_image
+    from fcn_edge_runtime.imaging.effects import Effect
+    from fcn_edge_runtime.imaging.reading import read_image
+    from fcn_edge_runtime.model.card import InputSpec
 
     text = given["background"]
     background = _colour(text)

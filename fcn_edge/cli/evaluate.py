@@ -68,8 +68,8 @@ def command(
     Counts are over all pixels of all images together, as PASCAL VOC and Cityscapes do; unlabelled pixels are
     left out.
     """
-    from fcn_edge_runtime.evaluation import evaluate, find_pairs
-    from fcn_edge_runtime.files import require_writable, write_whole
+    from fcn_edge_runtime._files import require_writable, write_whole
+    from fcn_edge_runtime.evaluation.evaluate import evaluate, find_pairs
     from fcn_edge_runtime.segmenter import Segmenter
 
     pairs = find_pairs(images, labels)
@@ -81,7 +81,7 @@ def command(
             found = evaluate(segmenter, pairs, lambda _: bar.update(1))
         ran = segmenter.session.facts()
         if out is not None:
-            from fcn_edge.plots import write_confusion, write_worst
+            from fcn_edge.reports.plots import write_confusion, write_worst
 
             write_confusion(out / "confusion.png", found)
             write_worst(out / "worst.png", segmenter, found)

@@ -14,8 +14,8 @@ from fcn_edge.cli.options import OutputPath, examples, json_option, printable, q
 
 if TYPE_CHECKING:
     from fcn_edge_export import ExportResult
-    from fcn_edge_export.half import HalfResult
-    from fcn_edge_export.quantize import QuantizeResult
+    from fcn_edge_export.lowering.fp16 import HalfResult
+    from fcn_edge_export.lowering.quantize import QuantizeResult
 
 __all__ = ["command"]
 
@@ -110,7 +110,7 @@ def command(
     images of any size, holds normalisation, argmax, class names and colours, and is written only if it agrees
     with PyTorch at many sizes. NAME.verification.json beside it says what was compared.
     """
-    from fcn_edge.stack import require_export
+    from fcn_edge._extras import require_export
 
     require_export()
     from fcn_edge.cli.progress import StageLines, show_download

@@ -24,8 +24,8 @@ def command(*, model: str, as_json: bool) -> None:
 
     The seal and the contract are checked; onnxruntime is not needed.
     """
-    from fcn_edge_runtime.describe import describe
-    from fcn_edge_runtime.modelfile import ModelFile
+    from fcn_edge_runtime.model.describe import describe
+    from fcn_edge_runtime.model.file import ModelFile
 
     with ModelFile.open(model) as opened:
         facts = describe(opened)

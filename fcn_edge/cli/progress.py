@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from fcn_edge_export.progress import Stage
+from fcn_edge_runtime.progress import Stage
 
 __all__ = ["StageLines", "show_download"]
 

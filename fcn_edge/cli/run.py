@@ -24,7 +24,7 @@ from fcn_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.folder import FileResult
+    from fcn_edge_runtime.batch import FileResult
     from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["command"]
@@ -96,7 +96,7 @@ def command(
     that cannot be read is reported, the others are done, and the exit code is 1. With --effect,
     STEM.effect.png is the picture changed.
     """
-    from fcn_edge_runtime.folder import find_jobs, segment_files
+    from fcn_edge_runtime.batch import find_jobs, segment_files
     from fcn_edge_runtime.segmenter import Segmenter
 
     effect = effect_from(given)

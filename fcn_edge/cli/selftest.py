@@ -25,9 +25,9 @@ def command(*, model: str, device: str, as_json: bool) -> None:
     The model carries computed test images and the labels that the reference gave; every pixel whose decision
     is not too close to call must be equal. Ends with exit code 3 if one is not.
     """
-    from fcn_edge_runtime.modelfile import ModelFile
+    from fcn_edge_runtime.model.file import ModelFile
     from fcn_edge_runtime.selftest import require_passed, run_selftest
-    from fcn_edge_runtime.session import open_session
+    from fcn_edge_runtime.session.session import open_session
 
     with ModelFile.open(model) as opened:
         session = open_session(opened, device)

@@ -22,7 +22,7 @@ from fcn_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.tuning import Trial, Tuned
+    from fcn_edge_runtime.benchmark.tune import Trial, Tuned
 
 __all__ = ["command"]
 

@@ -53,7 +53,7 @@ def command(
     Writes NAME.verification.json anew. Exits with 3 if the file does not decide like PyTorch. With
     --images it is compared on your own frames, too.
     """
-    from fcn_edge.stack import require_export
+    from fcn_edge._extras import require_export
 
     require_export()
     from fcn_edge.cli.progress import StageLines, show_download

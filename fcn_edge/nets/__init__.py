@@ -3,7 +3,7 @@
 from fcn_edge.nets.building import NetSpec, build, resolve
 from fcn_edge.nets.options import parse_settings
 from fcn_edge.nets.registry import Entry, entries, find
-from fcn_edge.nets.weights import (
+from fcn_edge.nets.weights.sources import (
     BuiltWeights,
     FileWeights,
     RandomWeights,

@@ -7,7 +7,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fcn_edge.nets.loading import Target, is_import_spec, load_target
+from fcn_edge.nets.loading import CallableName, is_import_spec, load_target
 from fcn_edge.nets.options import fit_options
 from fcn_edge.nets.registry import find
 from fcn_edge_runtime.errors import UsageError
@@ -32,7 +32,7 @@ class NetSpec:
 
     name: str
     options: Mapping[str, object]
-    target: Target = field(repr=False, compare=False)
+    target: CallableName = field(repr=False, compare=False)
 
     def build(self) -> nn.Module:
         """A new network, with the weights its callable gives it.
@@ -80,7 +80,7 @@ def resolve(
                 f"{key} is given twice: as an argument ({value}) and as an option ({given[key]})"
             )
         given[key] = value
-    target = Target(entry.name, _import_registered(entry.target))
+    target = CallableName(entry.name, _import_registered(entry.target))
     fitted = inspect.signature(target.function).bind(**fit_options(target.function, given, entry.name))
     fitted.apply_defaults()
     return NetSpec(entry.name, dict(fitted.arguments), target)

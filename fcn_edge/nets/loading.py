@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-__all__ = ["Target", "is_import_spec", "load_target"]
+__all__ = ["CallableName", "is_import_spec", "load_target"]
 
 # Siblings that earlier files imported. They are forgotten before the next file is loaded: two folders may
 # each have a `layers.py`, and the second network must not be built from the first one's.
@@ -26,7 +26,7 @@ _siblings: set[str] = set()
 
 
 @dataclass(frozen=True)
-class Target:
+class CallableName:
     """A callable that the user named, and the folder it may import from while it runs.
 
     Attributes:
@@ -56,7 +56,7 @@ def is_import_spec(spec: str) -> bool:
     return ":" in spec or spec.endswith(".py") or "/" in spec
 
 
-def load_target(spec: str) -> Target:
+def load_target(spec: str) -> CallableName:
     """The callable that `spec` names. Running the module or file is part of finding it.
 
     Raises:
@@ -75,7 +75,7 @@ def load_target(spec: str) -> Target:
         # The current folder comes last, so that it can add modules but never replace an installed one.
         name, folder, first = spec, Path.cwd(), False
         module = _import_module(place, spec, folder)
-    return Target(name, _callable_of(module, attribute, name), folder, first)
+    return CallableName(name, _callable_of(module, attribute, name), folder, first)
 
 
 def _import_file(path: Path, name: str) -> ModuleType:

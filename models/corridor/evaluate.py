@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fcn_edge_runtime.metrics import Scores, confusion_matrix, scores_of
+from fcn_edge_runtime.evaluation.metrics import Scores, confusion_matrix, scores_of
 from models.corridor import data, networks
 from models.corridor.classes import NAMES
 

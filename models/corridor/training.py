@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fcn_edge_runtime.metrics import confusion_matrix, scores_of
+from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
 from models.corridor import networks
 from models.corridor.augment import batch
 from models.corridor.classes import DOOR, NAMES, PERSON, ROBOT

@@ -23,7 +23,7 @@ from fcn_edge_runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.card import Card
+    from fcn_edge_runtime.model.card import Card
     from fcn_edge_runtime.segmentation import Segmentation
     from fcn_edge_runtime.segmenter import Segmenter
 

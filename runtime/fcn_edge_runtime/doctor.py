@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distributions, version
 from typing import Any
 
-from fcn_edge_runtime.devices import cores, import_onnxruntime, install_hint, short_name
 from fcn_edge_runtime.errors import FcnEdgeError, ProviderError
+from fcn_edge_runtime.session.devices import cores, import_onnxruntime, install_hint, short_name
 
 __all__ = [
     "EXTRAS",
@@ -137,7 +137,7 @@ def start_provider(provider: str) -> None:
     """
     import numpy as np
 
-    from fcn_edge_runtime.session import open_session
+    from fcn_edge_runtime.session.session import open_session
 
     session = open_session(probe_model(), provider, threads=1)
     image = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)

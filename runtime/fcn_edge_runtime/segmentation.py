@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fcn_edge_runtime.card import Card, InputSpec
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.model.card import Card, InputSpec
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.regions import Region
+    from fcn_edge_runtime.imaging.regions import Region
 
 __all__ = ["UNLABELLED_COLOUR", "Area", "Segmentation", "as_picture", "colour_table"]
 
@@ -99,7 +99,7 @@ class Segmentation:
         Raises:
             InputError: this is a batch, or SciPy is not installed.
         """
-        from fcn_edge_runtime.regions import regions
+        from fcn_edge_runtime.imaging.regions import regions
 
         return regions(self.labels, self.card, min_area)
 
@@ -114,7 +114,7 @@ class Segmentation:
             UsageError: the model has no class of that name.
             InputError: another size than that of the labels.
         """
-        from fcn_edge_runtime.effects import class_mask, cutout
+        from fcn_edge_runtime.imaging.effects import class_mask, cutout
 
         if self.labels.ndim != 2:
             raise InputError(f"got a batch of {len(self.labels)} images, expected one: take each by itself")

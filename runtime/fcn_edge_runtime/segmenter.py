@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fcn_edge_runtime.arrays import MAX_PIXELS, as_batch
-from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
-from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, as_batch
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.segmentation import Segmentation
-from fcn_edge_runtime.session import Session, SessionExtra, open_session
+from fcn_edge_runtime.session.session import Session, SessionOptions, open_session
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.profile import Profile
+    from fcn_edge_runtime.session.profile import Profile
 
 __all__ = ["Segmenter"]
 
@@ -40,7 +40,7 @@ class Segmenter:
         threads: threads on the CPU; None means all cores this process may use.
         outputs: which of the file's outputs to compute, `labels` always; None means all of them.
         max_pixels: refuse batches with more pixels, N * H * W, than this.
-        extra: rarely needed options of the session.
+        options: rarely needed options of the session.
         profile: what `fcn-edge tune` wrote for this model, or the path of it: device, threads and options.
             Made on another machine or with another onnxruntime, it is ignored with a warning. The self-test
             runs when the model is opened with it.
@@ -74,14 +74,14 @@ class Segmenter:
         *,
         outputs: Sequence[str] | None = None,
         max_pixels: int = MAX_PIXELS,
-        extra: SessionExtra | None = None,
+        options: SessionOptions | None = None,
         profile: Profile | str | os.PathLike[str] | None = None,
     ) -> None:
         if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
         if profile is not None:
             # Imported by those who have one: what reads and writes files costs every start some milliseconds.
-            from fcn_edge_runtime.profile import as_profile
+            from fcn_edge_runtime.session.profile import as_profile
 
             profile = as_profile(profile)
         self._recipe: dict[str, Any] = {
@@ -89,7 +89,7 @@ class Segmenter:
             "threads": threads,
             "outputs": outputs,
             "max_pixels": max_pixels,
-            "extra": extra,
+            "options": options,
             "profile": profile,
         }
         self._path = os.path.abspath(os.fspath(path))  # noqa: PTH100 - keeps symbolic links as given
@@ -99,16 +99,16 @@ class Segmenter:
         with ModelFile.open(path) as model:
             self.card, self.digest = model.card, model.digest
             self.profile = None
-            if profile is not None and profile.usable(self.digest, device, threads, extra):
+            if profile is not None and profile.usable(self.digest, device, threads, options):
                 self.profile = profile
             if self.profile is None:
-                session = open_session(model, device, threads=threads, extra=extra)
+                session = open_session(model, device, threads=threads, options=options)
             else:
                 session = self.profile.options.open(model)
             # Options of a provider may change its results: onnxruntime-gpu 1.31 with fuse_conv_bias does.
-            unusual = self.profile is not None or session.extra.provider_options or session.extra.size
+            unusual = self.profile is not None or session.options.provider_options or session.options.size
             if unusual or session.provider not in model.card.verification.providers:
-                from fcn_edge_runtime.trust import require_trusted
+                from fcn_edge_runtime.selftest import require_trusted
 
                 require_trusted(session, model)
         self.outputs = _wanted(outputs, session.outputs)
@@ -145,8 +145,8 @@ class Segmenter:
         """
         session = self.session
         batch, single = as_batch(image, self.card, self.max_pixels)
-        if session.extra.size is not None and batch.shape[:3] != (1, *session.extra.size):
-            raise _not_the_size(batch, session.extra.size)
+        if session.options.size is not None and batch.shape[:3] != (1, *session.options.size):
+            raise _not_the_size(batch, session.options.size)
         start = time.perf_counter()
         values = session.run(batch, self.outputs)
         milliseconds = (time.perf_counter() - start) * 1000

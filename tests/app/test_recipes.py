@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import fcn_edge.recipes
-from fcn_edge.cards import description_from
+from fcn_edge.card_file import description_from
 from fcn_edge.nets import find
 from fcn_edge.recipes import find_recipe, recipes
 from fcn_edge_runtime.errors import UsageError

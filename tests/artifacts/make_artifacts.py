@@ -23,14 +23,14 @@ from torch import nn
 
 import fcn_edge
 from fcn_edge_export import export
-from fcn_edge_export.graft import with_logits_output
-from fcn_edge_export.names import SCORES
-from fcn_edge_export.quantize import quantize
+from fcn_edge_export.graph.graft import with_logits_output
+from fcn_edge_export.graph.names import SCORES
+from fcn_edge_export.lowering.quantize import quantize
 from fcn_edge_runtime import Card, Segmenter
-from fcn_edge_runtime.card import InputSpec
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.pattern import image_digest, pattern
-from fcn_edge_runtime.session import open_session
+from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.model.golden_input import image_digest, pattern
+from fcn_edge_runtime.session.session import open_session
 from tests.export.parents import frames, write_parent
 
 HERE = Path(__file__).parent

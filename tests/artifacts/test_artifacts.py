@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime import Segmenter
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.pattern import image_digest, pattern
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.model.golden_input import image_digest, pattern
 from fcn_edge_runtime.selftest import run_selftest
-from fcn_edge_runtime.session import open_session
+from fcn_edge_runtime.session.session import open_session
 
 HERE = Path(__file__).parent
 SETS = [json.loads(path.read_text()) for path in sorted(HERE.glob("*.json"))]

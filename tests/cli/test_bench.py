@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.profile import Host, Options, Profile
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
 
 QUICK = ("--device", "cpu", "--threads", 2, "--seconds", 0.2)
 
@@ -45,7 +45,9 @@ def test_a_camera_is_kept_up_with_or_not_as_one_json_object_and_as_a_picture(fcn
 
 def test_a_model_runs_with_the_profile_that_is_its_own(fcn_edge, model_path, tmp_path):
     with ModelFile.open(model_path("grey")) as model:
-        Profile("grey", model.digest, Host.here(), Options("cpu", 1, spinning=True)).save(tmp_path / "p.json")
+        Profile("grey", model.digest, Host.here(), ProfileOptions("cpu", 1, spinning=True)).save(
+            tmp_path / "p.json"
+        )
     models = (model_path("plain"), model_path("grey"))
     options = ("--profile", "p.json", "--seconds", 0.1, "--size", "30x40")
     done = fcn_edge("bench", *models, *options, "--json", "-q")
@@ -91,7 +93,7 @@ def test_what_is_wrong_is_one_line_before_anything_is_measured(
 def test_a_head_in_numpy_and_a_fixed_size_are_measured_like_any_profile(fcn_edge, tmp_path):
     path = Path(__file__).parents[1] / "artifacts" / "0.1.0-int8.onnx"
     with ModelFile.open(path) as model:
-        chosen = Options("cpu", 1, head="numpy", size=(30, 40))
+        chosen = ProfileOptions("cpu", 1, head="numpy", size=(30, 40))
         Profile("int8", model.digest, Host.here(), chosen).save(tmp_path / "p.json")
     options = ("--profile", "p.json", "--seconds", 0.1, "--json", "-q")
     done = fcn_edge("bench", path, *options, "--size", "30x40")

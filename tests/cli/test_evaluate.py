@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fcn_edge_runtime import Segmenter
-from fcn_edge_runtime.pictures import labels_png
+from fcn_edge_runtime.imaging.writing import labels_png
 
 
 @pytest.fixture

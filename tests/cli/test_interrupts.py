@@ -60,7 +60,7 @@ def test_ctrl_c_while_compiled_code_starts_is_ctrl_c_and_no_missing_device(folde
 
 def test_a_program_that_loads_onnxruntime_gets_its_ctrl_c():
     program = (
-        "from fcn_edge_runtime.devices import import_onnxruntime\n"
+        "from fcn_edge_runtime.session.devices import import_onnxruntime\n"
         "try:\n    import_onnxruntime()\nexcept KeyboardInterrupt:\n    print('mine')\n"
     )
     done = run("-c", INSIDE + program, ONNXRUNTIME)

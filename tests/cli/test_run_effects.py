@@ -9,7 +9,7 @@ from PIL import Image
 
 from fcn_edge.cli.effect_options import NAMES
 from fcn_edge_runtime import Segmenter
-from fcn_edge_runtime.effects import EFFECTS
+from fcn_edge_runtime.imaging.effects import EFFECTS
 
 
 def fcn_edge(*args, cwd=None):

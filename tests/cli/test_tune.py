@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fcn_edge.cli import cli
-from fcn_edge_runtime.profile import Profile
+from fcn_edge_runtime.session.profile import Profile
 
 
 @pytest.fixture(scope="module")

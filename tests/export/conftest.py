@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fcn_edge_export import ExportResult, export
-from fcn_edge_runtime.card import Card, InputSpec
+from fcn_edge_runtime.model.card import Card, InputSpec
 from tests.export import networks
 from tests.export.frames import picture
 

@@ -7,13 +7,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fcn_edge_export.artifact import assemble
 from fcn_edge_export.classes import numbered_classes
-from fcn_edge_export.golden import golden_vectors
-from fcn_edge_export.graft import graft, with_logits_output
-from fcn_edge_export.names import SCORES, TRACED_INPUT
-from fcn_edge_export.precision_gate import logits_of
-from fcn_edge_runtime.card import Card, InputSpec, VerificationInfo
-from fcn_edge_runtime.contract import IR_VERSION, OPSET
-from fcn_edge_runtime.session import open_session
+from fcn_edge_export.graph.graft import graft, with_logits_output
+from fcn_edge_export.graph.names import SCORES, TRACED_INPUT
+from fcn_edge_export.lowering.gate import logits_of
+from fcn_edge_export.verification.golden_vectors import golden_vectors
+from fcn_edge_runtime.model.card import Card, InputSpec, VerificationInfo
+from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
+from fcn_edge_runtime.session.session import open_session
 
 COLOURS = np.array([[230, 40, 30], [30, 220, 50], [40, 30, 235]], np.uint8)
 

@@ -19,8 +19,8 @@ from fcn_edge_export import export, numbered_classes
 from fcn_edge_export.simplify import simplify
 from fcn_edge_export.trace import trace
 from fcn_edge_runtime import Segmenter, UsageError
-from fcn_edge_runtime.card import Card, ClassInfo, InputSpec, NetInfo
 from fcn_edge_runtime.errors import ArtifactError, FcnEdgeError
+from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec, NetInfo
 from tests.export import networks
 from tests.export.conftest import ALL_OUTPUTS
 from tests.export.networks import Plain, seeded
@@ -33,7 +33,7 @@ sys.path.insert(0, {root!r})
 import torch
 torch.set_num_threads(1)
 from fcn_edge_export import export
-from fcn_edge_runtime.card import Card, InputSpec
+from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.errors import FcnEdgeError
 from tests.export.networks import Plain, seeded
 
@@ -298,10 +298,10 @@ def test_a_killed_export_leaves_the_old_file_whole(moment, tmp_path):
 @pytest.fixture(scope="module")
 def traced():
     from fcn_edge_export.probe import probe
-    from fcn_edge_export.reference import Scores
+    from fcn_edge_export.reference import LogitsNetwork
 
     net = seeded(Plain)
-    return trace(Scores(net).eval(), 3, probe(net, 3))
+    return trace(LogitsNetwork(net).eval(), 3, probe(net, 3))
 
 
 def shim(folder, monkeypatch, source):

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from fcn_edge_export import export
-from fcn_edge_runtime.card import Card, InputSpec
 from fcn_edge_runtime.errors import ArtifactError, VerificationError
+from fcn_edge_runtime.model.card import Card, InputSpec
 from tests.export import networks
 from tests.export.networks import MEAN, STD, Plain, Traced, changed, per_channel, seeded
 

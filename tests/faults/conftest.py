@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.cli.conftest import fcn_edge, photos
 from tests.export.parents import blocks, write_parent
-from tests.robot.make_corridor_bag import write_bag
 from tests.runtime.conftest import model_path, photo
+from tests.runtime.robot.make_corridor_bag import write_bag
 
 __all__ = ["fcn_edge", "model_path", "photo", "photos"]
 

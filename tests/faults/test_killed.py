@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.robot.bags import open_bag
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.robot.bag.reader import open_bag
 from tests.faults.conftest import parts
 
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
 
-RUNTIME = ("onnxruntime", "PIL.Image", "fcn_edge_runtime.segmenter", "fcn_edge_runtime.folder")
+RUNTIME = ("onnxruntime", "PIL.Image", "fcn_edge_runtime.segmenter", "fcn_edge_runtime.batch")
 EXPORT = (*RUNTIME, "onnx", "fcn_edge.quantizing")
 
 
@@ -74,12 +74,12 @@ COMMANDS = {
         RUNTIME, ("run", "model.onnx", "frames", "-o", "out", "--threads", "1", "-q"), pictures_are_whole
     ),
     "evaluate": Command(
-        (*RUNTIME, "matplotlib.pyplot", "fcn_edge.plots"),
+        (*RUNTIME, "matplotlib.pyplot", "fcn_edge.reports.plots"),
         ("evaluate", "model.onnx", "--images", "frames", "--labels", "labels", "-o", "out", "-q"),
         pictures_are_whole,
     ),
     "bag": Command(
-        (*RUNTIME, "fcn_edge_runtime.robot.segment_bag", "rosbags.rosbag2"),
+        (*RUNTIME, "fcn_edge_runtime.robot.bag.segment", "rosbags.rosbag2"),
         (
             "robot",
             "bag",
@@ -228,7 +228,7 @@ def old_model(work, folder):
     import onnx
 
     from fcn_edge_export.artifact import assemble
-    from fcn_edge_runtime.seal import unsealed
+    from fcn_edge_runtime.model.seal import unsealed
 
     with ModelFile.open(work / "parent.onnx") as parent:
         card, golden = dataclasses.replace(parent.card, name="old"), parent.golden
@@ -238,7 +238,7 @@ def old_model(work, folder):
 
 
 def test_what_a_living_process_writes_is_not_taken_for_dead(tmp_path):
-    from fcn_edge_runtime.files import part_of, remove_dead_parts
+    from fcn_edge_runtime._files import part_of, remove_dead_parts
 
     with part_of(tmp_path / "a.onnx") as mine, part_of(tmp_path / "b", folder=True) as folder:
         (tmp_path / ".a.onnx.fcn-edge-00000000.part").write_text("dead")
@@ -246,7 +246,9 @@ def test_what_a_living_process_writes_is_not_taken_for_dead(tmp_path):
         (tmp_path / ".b.fcn-edge-00000000.part" / "x").write_text("dead")
         (tmp_path / ".somebody.part").write_text("of another program")
         (tmp_path / "a.onnx.fcn-edge-00000000.part").write_text("no part of ours: it is not hidden")
-        program = "import sys; from pathlib import Path; from fcn_edge_runtime.files import remove_dead_parts"
+        program = (
+            "import sys; from pathlib import Path; from fcn_edge_runtime._files import remove_dead_parts"
+        )
         program += "; remove_dead_parts(Path(sys.argv[1]))"
         subprocess.run([sys.executable, "-c", program, tmp_path], check=True)
         left = {path.name for path in tmp_path.iterdir()}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn_edge_runtime.modelfile import ModelFile
+from fcn_edge_runtime.model.file import ModelFile
 from tests.faults.conftest import parts
 
 
@@ -208,7 +208,7 @@ def test_two_commands_on_one_path_leave_one_whole_model(work, start, tmp_path):
 @pytest.mark.parametrize("name", ["bag", "evaluate"])
 def test_ctrl_c_ends_with_130_and_one_line_and_leaves_nothing_half_written(name, work, start, tmp_path):
     from tests.export.parents import blocks
-    from tests.robot.make_corridor_bag import write_bag
+    from tests.runtime.robot.make_corridor_bag import write_bag
 
     if name == "bag":
         write_bag(tmp_path / "in.mcap", [blocks(96, 128, seed=i) for i in range(400)])

@@ -52,7 +52,7 @@ def _file(name, data):
 
 @functools.cache
 def _models():
-    from fcn_edge_runtime.seal import unsealed
+    from fcn_edge_runtime.model.seal import unsealed
     from tests.export.parents import write_parent
     from tests.runtime import make_models
 
@@ -65,20 +65,20 @@ def _models():
 
 
 def _declared(data):
-    from fcn_edge_runtime.giants import check_giants
-    from fcn_edge_runtime.wire import summarise
+    from fcn_edge_runtime.model.limits import check_limits
+    from fcn_edge_runtime.model.protobuf import summarise
 
     summarise(data)
-    check_giants(data)
+    check_limits(data)
 
 
 def _opened(data):
     """Sealed, so that the seal hides nothing; then every use of the card."""
-    from fcn_edge_runtime.describe import describe
-    from fcn_edge_runtime.modelfile import ModelFile
+    from fcn_edge_runtime.model.describe import describe
+    from fcn_edge_runtime.model.file import ModelFile
+    from fcn_edge_runtime.model.seal import sealed
     from fcn_edge_runtime.robot.cdr import encode_label_info
     from fcn_edge_runtime.robot.messages import Header, LabelInfo, VisionClass
-    from fcn_edge_runtime.seal import sealed
 
     with ModelFile.open(_file("m.onnx", sealed(data))) as model:
         json.dumps(describe(model)).encode()
@@ -87,20 +87,20 @@ def _opened(data):
 
 
 def _sealed_models():
-    from fcn_edge_runtime.seal import sealed
+    from fcn_edge_runtime.model.seal import sealed
 
     return [sealed(data) for data in _models()]
 
 
 def _unsealed(data):
-    from fcn_edge_runtime.modelfile import ModelFile
+    from fcn_edge_runtime.model.file import ModelFile
 
     ModelFile.open(_file("u.onnx", data)).close()
 
 
 def _loaded(data):
     """Sealed and loaded by onnxruntime; the smallest image it takes is segmented."""
-    from fcn_edge_runtime.seal import sealed
+    from fcn_edge_runtime.model.seal import sealed
     from fcn_edge_runtime.segmenter import Segmenter
 
     with Segmenter(_file("l.onnx", sealed(data)), "cpu", 1) as segmenter:
@@ -111,39 +111,39 @@ def _loaded(data):
 
 
 def _texts(key):
-    from fcn_edge_runtime.wire import summarise
+    from fcn_edge_runtime.model.protobuf import summarise
 
     return [summarise(data).metadata[key] for data in _models()]
 
 
 def _card(data):
-    from fcn_edge_runtime.card import Card
+    from fcn_edge_runtime.model.card import Card
 
     Card.from_json(data).to_json().encode()
 
 
 def _golden(data):
-    from fcn_edge_runtime.selftest import Golden
+    from fcn_edge_runtime.model.golden_vectors import Golden
 
     Golden.from_json(data)
 
 
 def _profile(data):
-    from fcn_edge_runtime.profile import Profile
+    from fcn_edge_runtime.session.profile import Profile
 
     Profile.load(_file("p.json", data)).to_json().encode()
 
 
 def _profiles():
-    from fcn_edge_runtime.profile import Host, Options, Profile
+    from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
 
-    return [Profile("m", "0" * 64, Host.here(), Options("cpu", 2), ("a note",)).to_json().encode()]
+    return [Profile("m", "0" * 64, Host.here(), ProfileOptions("cpu", 2), ("a note",)).to_json().encode()]
 
 
 def _described(data):
     """A card file or class list of the user, in both formats."""
-    from fcn_edge.cards import card_from, read_classes, read_description
-    from fcn_edge_runtime.card import NetInfo
+    from fcn_edge.card_file import card_from, read_classes, read_description
+    from fcn_edge_runtime.model.card import NetInfo
 
     for name in ("card.json", "card.toml"):
         path = _file(name, data)
@@ -165,7 +165,7 @@ def _descriptions():
 
 
 def _specs():
-    from fcn_edge_runtime.card import InputSpec
+    from fcn_edge_runtime.model.card import InputSpec
 
     return [InputSpec.default(3, "uint8"), InputSpec.default(1, "uint16"), InputSpec.default(1, "float32")]
 
@@ -206,7 +206,7 @@ def _pictures():
 
 def _picture(data):
     """Found by its bytes, whatever the name says; `.npy` by its name."""
-    from fcn_edge_runtime.images import read_image
+    from fcn_edge_runtime.imaging.reading import read_image
 
     path = _file("picture.npy" if data.startswith(b"\x93NUMPY") else "picture.png", data)
     for spec in _specs():
@@ -264,7 +264,7 @@ def _messages():
 def _bags():
     from rosbags.rosbag2 import StoragePlugin
 
-    from tests.robot.make_corridor_bag import write_bag, write_ros1_bag
+    from tests.runtime.robot.make_corridor_bag import write_bag, write_ros1_bag
 
     folder = Path(_folder().name)
     frames = [np.full((6, 8, 3), i, np.uint8) for i in range(2)]
@@ -277,7 +277,7 @@ def _bags():
 
 
 def _bag(data):
-    from fcn_edge_runtime.robot.bags import decode_frame, open_bag
+    from fcn_edge_runtime.robot.bag.reader import decode_frame, open_bag
     from fcn_edge_runtime.robot.frames import read_frame
 
     suffix = "bag" if data.startswith(b"#ROSBAG") else "db3" if data.startswith(b"SQLite") else "mcap"
@@ -310,7 +310,7 @@ def _checkpoints():
 def _checkpoint(data):
     from torch import nn
 
-    from fcn_edge.nets.checkpoints import load_weights, read_state_dict
+    from fcn_edge.nets.weights.checkpoints import load_weights, read_state_dict
 
     path = _file("w.pth", data)
     read_state_dict(path)
@@ -326,7 +326,7 @@ TARGETS = {
     "golden": Target(_golden, lambda: _texts("fcn_edge.golden"), mutators.mutate_json),
     "profile": Target(_profile, _profiles, mutators.mutate_json),
     "description": Target(
-        _described, _descriptions, mutators.mutate_json, ("fcn_edge.cards", "fcn_edge_export.classes")
+        _described, _descriptions, mutators.mutate_json, ("fcn_edge.card_file", "fcn_edge_export.classes")
     ),
     "picture": Target(_picture, _pictures, _mutate_picture),
     "message": Target(_message, _messages),

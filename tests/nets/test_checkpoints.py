@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from fcn_edge import build
-from fcn_edge.nets.checkpoints import load_weights, read_state_dict
+from fcn_edge.nets.weights.checkpoints import load_weights, read_state_dict
 from fcn_edge_runtime.errors import CheckpointError
 from tests.measured import assert_refused
 
@@ -287,7 +287,7 @@ def test_a_namespace_does_not_open_the_door_to_other_code(tmp_path):
 def test_a_whole_pickled_network_is_refused_by_the_name_of_its_class(tmp_path):
     said = refusal(saved(tiny(0), tmp_path))
 
-    assert "fcn_edge.nets.fcn_tiny.FCNTiny" in said
+    assert "fcn_edge.nets.zoo.fcn_tiny.FCNTiny" in said
     assert "torch.save(net.state_dict()" in said
 
 

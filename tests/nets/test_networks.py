@@ -8,8 +8,8 @@ from torch import nn
 
 from fcn_edge import build
 from fcn_edge.nets import build_with_weights, entries
-from fcn_edge.nets.fcn_vgg16 import _bilinear
-from fcn_edge.nets.resnet import BasicBlock, Bottleneck, ResNet
+from fcn_edge.nets.zoo.fcn_vgg16 import _bilinear
+from fcn_edge.nets.zoo.resnet import BasicBlock, Bottleneck, ResNet
 from fcn_edge_runtime.errors import UsageError
 
 # Name and shape of every tensor, written by the reference implementations: torchvision 0.15 (fcn_resnet50,

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from fcn_edge.nets.download import cache_folder, fetch, parse_url
+from fcn_edge.nets.weights.download import cache_folder, fetch, parse_url
 from fcn_edge_runtime.errors import CheckpointError, UsageError
 
 CONTENT = bytes(range(256)) * 12_000

@@ -13,7 +13,7 @@ from torch import nn
 import fcn_edge
 from fcn_edge_export import export
 from fcn_edge_runtime import Card, Segmenter
-from fcn_edge_runtime.card import InputSpec
+from fcn_edge_runtime.model.card import InputSpec
 
 SIZES = ((1, 31, 47), (2, 64, 48), (1, 1, 1), (1, 120, 160))
 

@@ -10,17 +10,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fcn_edge_runtime.card import CARD_KEY, Card, ClassInfo, Geometry, InputSpec, NetInfo, VerificationInfo
-from fcn_edge_runtime.seal import sealed
-from fcn_edge_runtime.selftest import (
-    GOLDEN_KEY,
-    GOLDEN_SIZES,
-    Golden,
-    GoldenCase,
-    image_digest,
-    pattern,
-    raise_to,
+from fcn_edge_runtime.model.card import (
+    CARD_KEY,
+    Card,
+    ClassInfo,
+    Geometry,
+    InputSpec,
+    NetInfo,
+    VerificationInfo,
 )
+from fcn_edge_runtime.model.golden_input import image_digest, pattern
+from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, GOLDEN_SIZES, Golden, GoldenCase, raise_to
+from fcn_edge_runtime.model.seal import sealed
 
 TYPES = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
 COLOURS = ((0, 0, 0), (220, 20, 60), (0, 130, 0), (70, 130, 180), (250, 170, 30))

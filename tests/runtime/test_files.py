@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime import files
-from fcn_edge_runtime.files import part_of, write_whole
+from fcn_edge_runtime._files import part_of, write_whole
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fcn_edge_runtime.card import Card, ClassInfo, InputSpec
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
 from fcn_edge_runtime.segmentation import UNLABELLED_COLOUR, Segmentation, as_picture
 
 CLASSES = (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime import InputError, ModelError, Segmenter, UsageError, VerificationError
-from fcn_edge_runtime.session import SessionExtra
+from fcn_edge_runtime.session.session import SessionOptions
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_with_options_of_the_provider_s_own_the_self_test_decides(model_path):
     path = model_path("plain_wrong")
     Segmenter(path, "cpu").close()
     with pytest.raises(VerificationError, match="self-test failed"):
-        Segmenter(path, "cpu", extra=SessionExtra(provider_options={"unheard_of": "1"}))
+        Segmenter(path, "cpu", options=SessionOptions(provider_options={"unheard_of": "1"}))
 
 
 def test_a_closed_segmenter_says_so(model_path, photo):
@@ -183,7 +183,8 @@ def test_a_start_loads_nothing_that_only_some_calls_need(model_path):
         from fcn_edge_runtime import Segmenter
         with Segmenter(sys.argv[1], "cpu") as segmenter:
             segmenter(numpy.zeros((20, 30, 3), numpy.uint8))
-        print(*{"pathlib", "tempfile", "numpy.ma", "fcn_edge_runtime.profile"} & (set(sys.modules) - before))
+        print(*{"pathlib", "tempfile", "numpy.ma", "fcn_edge_runtime.session.profile"}
+            & (set(sys.modules) - before))
     """
     command = [sys.executable, "-c", code, str(model_path("plain"))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

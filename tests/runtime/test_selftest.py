@@ -3,20 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fcn_edge_runtime.card import InputSpec
 from fcn_edge_runtime.errors import ModelError, VerificationError
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.selftest import (
-    GOLDEN_SIZES,
-    Golden,
-    GoldenCase,
-    image_digest,
-    pattern,
-    raise_to,
-    require_passed,
-    run_selftest,
-)
-from fcn_edge_runtime.session import open_session
+from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.model.golden_input import image_digest, pattern
+from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, Golden, GoldenCase, raise_to
+from fcn_edge_runtime.selftest import require_passed, run_selftest
+from fcn_edge_runtime.session.session import open_session
 
 RGB = InputSpec.default()
 

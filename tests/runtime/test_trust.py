@@ -3,30 +3,30 @@ from __future__ import annotations
 import pytest
 
 from fcn_edge_runtime import Segmenter, UsageError, VerificationError
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.session import SessionExtra, open_session
-from fcn_edge_runtime.trust import require_trusted
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.selftest import require_trusted
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 
-SMALL = SessionExtra(size=(24, 40))
+SMALL = SessionOptions(size=(24, 40))
 
 
 def test_a_session_of_one_size_passes_by_a_twin_for_any(model_path):
     with ModelFile.open(model_path("rgb")) as model:
-        require_trusted(open_session(model, "cpu", extra=SMALL), model)
+        require_trusted(open_session(model, "cpu", options=SMALL), model)
 
 
 def test_a_model_that_decides_wrongly_is_refused_at_one_size_too(model_path):
     with pytest.raises(VerificationError, match="self-test failed"):
-        Segmenter(model_path("plain_wrong"), "cpu", extra=SMALL)
+        Segmenter(model_path("plain_wrong"), "cpu", options=SMALL)
 
 
 def test_a_session_that_is_not_its_twin_is_refused(model_path):
     with ModelFile.open(model_path("rgb")) as model, ModelFile.open(model_path("tied")) as other:
-        session = open_session(other, "cpu", extra=SMALL)
+        session = open_session(other, "cpu", options=SMALL)
         with pytest.raises(VerificationError, match=r"% of the labels change when it knows .* 24x40"):
             require_trusted(session, model)
 
 
 def test_a_size_that_the_network_cannot_take_is_wrong_usage(model_path):
     with pytest.raises(UsageError, match=r"size is \(24, 40\), expected at least 40 each way"):
-        Segmenter(model_path("large"), "cpu", extra=SMALL)
+        Segmenter(model_path("large"), "cpu", options=SMALL)

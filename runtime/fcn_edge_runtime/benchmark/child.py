@@ -54,8 +54,8 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
     begun, busy = time.perf_counter(), time.process_time()
     import numpy as np
 
-    from fcn_edge_runtime.devices import import_onnxruntime
     from fcn_edge_runtime.segmenter import Segmenter
+    from fcn_edge_runtime.session.devices import import_onnxruntime
 
     import_onnxruntime()
     imported = time.perf_counter()

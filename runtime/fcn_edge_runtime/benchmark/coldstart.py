@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fcn_edge_runtime.benchmark.fresh import FreshRun, Job, run_fresh
-from fcn_edge_runtime.benchmark.paired import Ratio, ratio_of, take_turns
+from fcn_edge_runtime.benchmark.fresh import FreshJob, FreshRun, run_fresh
+from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
 __all__ = ["ColdStart", "cold_start"]
 
@@ -49,7 +49,7 @@ class ColdStart:
 
 
 def cold_start(
-    job: Job, frame: np.ndarray, seconds: float, watch: Callable[[float], None] = lambda _share: None
+    job: FreshJob, frame: np.ndarray, seconds: float, watch: Callable[[float], None] = lambda _share: None
 ) -> ColdStart:
     """Start, load and segment one frame (H, W, C), again and again for about so many seconds.
 
@@ -58,7 +58,7 @@ def cold_start(
     """
     ours: list[FreshRun] = []
     bare: list[FreshRun] = []
-    take_turns(
+    interleaved(
         [
             lambda: ours.append(run_fresh(job, frame)),
             lambda: bare.append(run_fresh(replace(job, bare=True), frame)),

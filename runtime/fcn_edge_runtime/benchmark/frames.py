@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fcn_edge_runtime.arrays import MAX_PIXELS, check_pixels
-from fcn_edge_runtime.card import InputSpec
+from fcn_edge_runtime.batch import find_jobs
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.folder import find_jobs
-from fcn_edge_runtime.images import read_image
-from fcn_edge_runtime.pattern import pattern
+from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
+from fcn_edge_runtime.imaging.reading import read_image
+from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.model.golden_input import pattern
 
 __all__ = ["MOST_FRAMES", "Size", "computed_frame", "frames_for", "resampled"]
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from fcn_edge_runtime.errors import ModelError
 
-__all__ = ["FreshRun", "Job", "run_fresh"]
+__all__ = ["FreshJob", "FreshRun", "run_fresh"]
 
 _PROGRAM = Path(__file__).with_name("child.py")
 
 
 @dataclass(frozen=True)
-class Job:
+class FreshJob:
     """What the process is to do.
 
     Attributes:
@@ -74,7 +74,7 @@ class FreshRun:
         return self.imported + self.load + self.first
 
 
-def run_fresh(job: Job, frame: np.ndarray) -> FreshRun:
+def run_fresh(job: FreshJob, frame: np.ndarray) -> FreshRun:
     """Run a job on one frame (H, W, C) and wait for it.
 
     Raises:

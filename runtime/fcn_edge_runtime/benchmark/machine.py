@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcn_edge_runtime.devices import cores, import_onnxruntime
-from fcn_edge_runtime.processor import processor_name
+from fcn_edge_runtime.session.cpu import processor_name
+from fcn_edge_runtime.session.devices import cores, import_onnxruntime
 
 __all__ = ["Machine", "this_machine"]
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from fcn_edge_runtime.benchmark.stages import HEAD, STAGES, Stages, stages_of
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.session import SessionExtra, open_session
+from fcn_edge_runtime.benchmark.stages import HEAD, STAGES, NodeStages, stages_of
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 
-__all__ = ["NodeTime", "OperatorTime", "Profile", "profile_model", "read_profile"]
+__all__ = ["NodeTime", "OperatorProfile", "OperatorTime", "profile_model", "read_profile"]
 
 FEWEST, MOST = 3, 30
 COSTLIEST = 8
@@ -48,7 +48,7 @@ class NodeTime:
 
 
 @dataclass(frozen=True)
-class Profile:
+class OperatorProfile:
     """Means over the frames, in milliseconds a frame. Profiling itself costs a little time, too.
 
     Attributes:
@@ -76,18 +76,18 @@ def profile_model(
     threads: int,
     frames: Sequence[np.ndarray],
     *,
-    extra: SessionExtra | None = None,
+    options: SessionOptions | None = None,
     seconds: float,
     watch: Callable[[float], None] = lambda _share: None,
-) -> Profile:
+) -> OperatorProfile:
     """Run frames (H, W, C) for about so many seconds in a session that is profiled.
 
     Raises:
         ModelError, ProviderError: the file or the device, as `open_session` says.
     """
     with tempfile.TemporaryDirectory(prefix="fcn-edge-bench-") as folder, ModelFile.open(path) as model:
-        extra = replace(extra or SessionExtra(), profile_prefix=str(Path(folder, "profile")))
-        session = open_session(model, device, threads=threads, extra=extra)
+        options = replace(options or SessionOptions(), profile_prefix=str(Path(folder, "profile")))
+        session = open_session(model, device, threads=threads, options=options)
         with model.source() as source:
             stages = stages_of(source if isinstance(source, bytes) else Path(source).read_bytes())
         begun, in_numpy = time.perf_counter(), list[float]()
@@ -109,8 +109,8 @@ def profile_model(
 
 
 def read_profile(
-    events: Sequence[Mapping[str, Any]], stages: Stages, head_in_numpy_ms: float = 0.0
-) -> Profile:
+    events: Sequence[Mapping[str, Any]], stages: NodeStages, head_in_numpy_ms: float = 0.0
+) -> OperatorProfile:
     """Read onnxruntime's events (Chrome's trace format, microseconds), without the first run's.
 
     Args:
@@ -140,7 +140,7 @@ def read_profile(
     operators = [OperatorTime(op, len(ms), sum(ms), sum(ms) / total) for op, ms in by_operator.items()]
     nodes = [NodeTime(name, op, _stage(stages, name, op), ms, ms / total) for (name, op), ms in times.items()]
     run_ms = float(np.mean([dur for _, _, dur in runs])) / 1000
-    return Profile(
+    return OperatorProfile(
         frames=len(runs),
         run_ms=run_ms + head_in_numpy_ms,
         stages=by_stage,
@@ -151,5 +151,5 @@ def read_profile(
     )
 
 
-def _stage(stages: Stages, name: str, operator: str) -> str:
+def _stage(stages: NodeStages, name: str, operator: str) -> str:
     return HEAD if operator == _NUMPY else stages.of(name)

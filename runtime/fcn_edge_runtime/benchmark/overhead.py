@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcn_edge_runtime.benchmark.paired import take_turns
 from fcn_edge_runtime.segmenter import Segmenter
+from fcn_edge_runtime.timing import interleaved
 
 __all__ = ["Overhead", "measure_overhead"]
 
@@ -58,7 +58,7 @@ def measure_overhead(
         else:  # it makes the labels, which is no overhead
             session.run(frame[None], names)
 
-    turns = take_turns(
+    turns = interleaved(
         [call, bare],
         seconds=seconds,
         fewest=11,

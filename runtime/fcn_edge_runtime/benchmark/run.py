@@ -18,23 +18,22 @@ import numpy as np
 
 from fcn_edge_runtime.benchmark.coldstart import ColdStart, cold_start
 from fcn_edge_runtime.benchmark.frames import computed_frame, frames_for, resampled
-from fcn_edge_runtime.benchmark.fresh import Job
+from fcn_edge_runtime.benchmark.fresh import FreshJob
 from fcn_edge_runtime.benchmark.latency import Latency, latency_of
 from fcn_edge_runtime.benchmark.machine import Machine, this_machine
-from fcn_edge_runtime.benchmark.operators import Profile as OperatorProfile
-from fcn_edge_runtime.benchmark.operators import profile_model
+from fcn_edge_runtime.benchmark.operators import OperatorProfile, profile_model
 from fcn_edge_runtime.benchmark.overhead import Overhead, measure_overhead
 from fcn_edge_runtime.benchmark.pacing import Block, Paced, paced, run_block
-from fcn_edge_runtime.benchmark.paired import Ratio, ratio_of, take_turns
 from fcn_edge_runtime.benchmark.spinning import Spinning, compare_spinning
 from fcn_edge_runtime.benchmark.sweep import SweepPoint, sweep
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.modelfile import ModelFile
-from fcn_edge_runtime.profile import Profile
+from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.segmenter import Segmenter
-from fcn_edge_runtime.session import SessionExtra
+from fcn_edge_runtime.session.profile import Profile
+from fcn_edge_runtime.session.session import SessionOptions
+from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
-__all__ = ["DEFAULT_SIZE", "Comparison", "ModelReport", "Options", "Report", "Watch", "benchmark"]
+__all__ = ["DEFAULT_SIZE", "BenchmarkOptions", "Comparison", "ModelReport", "Report", "Watch", "benchmark"]
 
 DEFAULT_SIZE = (480, 640)
 OVERHEAD_SIZE = (240, 320)
@@ -47,7 +46,7 @@ Watch = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchmarkOptions:
     """What to measure on.
 
     Attributes:
@@ -151,9 +150,9 @@ class _Opened:
         source = itertools.cycle(self.frames)
         return lambda: self.segmenter(next(source))
 
-    def job(self) -> Job:
+    def job(self) -> FreshJob:
         session = self.segmenter.session
-        return Job(self.path, session.device, session.provider, session.threads, self.profile)
+        return FreshJob(self.path, session.device, session.provider, session.threads, self.profile)
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,9 @@ class _Timing:
     rounds: np.ndarray
 
 
-def benchmark(models: Sequence[str], options: Options, watch: Watch = lambda _phase, _share: None) -> Report:
+def benchmark(
+    models: Sequence[str], options: BenchmarkOptions, watch: Watch = lambda _phase, _share: None
+) -> Report:
     """Measure models, one or several. Nothing is measured before all of them have segmented a frame.
 
     Raises:
@@ -202,7 +203,7 @@ def _open(
     name: str,
     path: str,
     size: tuple[int, int] | None,
-    options: Options,
+    options: BenchmarkOptions,
     profiles: Mapping[str, Profile],
 ) -> _Opened:
     with ModelFile.open(path) as model:
@@ -226,11 +227,11 @@ def _check_profiles(profiles: Mapping[str, Profile], opened: Sequence[_Opened]) 
             profile.check_model(digests[0])
 
 
-def _frames(opened: Sequence[_Opened], options: Options, watch: Watch) -> list[_Timing]:
+def _frames(opened: Sequence[_Opened], options: BenchmarkOptions, watch: Watch) -> list[_Timing]:
     seconds = options.seconds * len(opened)
     if options.rate is not None:
         return [_paced(blocks, options.rate) for blocks in _blocks(opened, options.rate, seconds, watch)]
-    turns = take_turns(
+    turns = interleaved(
         [one.calls() for one in opened],
         seconds=seconds,
         fewest=10,
@@ -252,7 +253,7 @@ def _blocks(opened: Sequence[_Opened], rate: float, seconds: float, watch: Watch
     def turn(run: Callable[[], object], into: list[Block]) -> Callable[[], None]:
         return lambda: into.append(run_block(run, rate, block))
 
-    take_turns(
+    interleaved(
         [turn(one.calls(), into) for one, into in zip(opened, blocks, strict=True)],
         seconds=seconds,
         fewest=3,
@@ -268,7 +269,7 @@ def _paced(blocks: Sequence[Block], rate: float) -> _Timing:
     return _Timing(found.latency, found.frames_per_second, found.cpu_seconds, found, rounds)
 
 
-def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> ModelReport:
+def _report(one: _Opened, timing: _Timing, options: BenchmarkOptions, watch: Watch) -> ModelReport:
     segmenter, session = one.segmenter, one.segmenter.session
     spec, share = segmenter.card.input, options.seconds / 4
 
@@ -276,7 +277,7 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
         return lambda done: watch(f"{name}: {one.name}", done)
 
     job = one.job()
-    small = session.extra.size or [max(s, segmenter.card.geometry.smallest_size) for s in OVERHEAD_SIZE]
+    small = session.options.size or [max(s, segmenter.card.geometry.smallest_size) for s in OVERHEAD_SIZE]
     height, width = one.frames[0].shape[:2]
     return ModelReport(
         name=one.name,
@@ -304,7 +305,7 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
             session.device,
             session.threads,
             one.frames,
-            extra=segmenter.profile.options.extra if segmenter.profile else None,
+            options=segmenter.profile.options.session_options if segmenter.profile else None,
             seconds=share,
             watch=phase("operators"),
         ),
@@ -312,22 +313,22 @@ def _report(one: _Opened, timing: _Timing, options: Options, watch: Watch) -> Mo
     )
 
 
-def _spinning(one: _Opened, options: Options, watch: Callable[[float], None]) -> Spinning | None:
+def _spinning(one: _Opened, options: BenchmarkOptions, watch: Callable[[float], None]) -> Spinning | None:
     session = one.segmenter.session
     if session.device != "cpu" or session.threads == 1 or one.profile:
         return None
-    extra = SessionExtra(spinning=True)
-    with Segmenter(one.path, "cpu", session.threads, outputs=("labels",), extra=extra) as spinning:
+    spin = SessionOptions(spinning=True)
+    with Segmenter(one.path, "cpu", session.threads, outputs=("labels",), options=spin) as spinning:
         return compare_spinning(one.segmenter, spinning, one.frames, seconds=options.seconds / 2, watch=watch)
 
 
-def _sized(one: _Opened, options: Options) -> Callable[[tuple[int, int]], np.ndarray]:
+def _sized(one: _Opened, options: BenchmarkOptions) -> Callable[[tuple[int, int]], np.ndarray]:
     if options.images:
         return lambda size: resampled(one.frames[0], size)
     return lambda size: computed_frame(one.segmenter.card.input, size)
 
 
-def _described(frames: Sequence[np.ndarray], options: Options) -> str:
+def _described(frames: Sequence[np.ndarray], options: BenchmarkOptions) -> str:
     sizes = sorted({frame.shape[:2] for frame in frames})
     shown = ", ".join(f"{height}x{width}" for height, width in sizes[:3])
     shown += ", ..." if len(sizes) > 3 else ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcn_edge_runtime.benchmark.paired import Ratio, ratio_of, take_turns
+from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
 __all__ = ["Spinning", "compare_spinning"]
 
@@ -60,7 +60,7 @@ def compare_spinning(
 
         return once
 
-    turns = take_turns(
+    turns = interleaved(
         [turn(sleeping, times[0]), turn(spinning, times[1])],
         seconds=seconds,
         fewest=7,

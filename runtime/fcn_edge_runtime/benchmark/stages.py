@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from fcn_edge_runtime.wire import BYTES, Walk
+from fcn_edge_runtime.model.protobuf import BYTES, Walk
 
-__all__ = ["BEFORE", "HEAD", "NETWORK", "STAGES", "Stages", "stages_of"]
+__all__ = ["BEFORE", "HEAD", "NETWORK", "STAGES", "NodeStages", "stages_of"]
 
 BEFORE, NETWORK, HEAD = STAGES = ("before", "network", "head")
 
@@ -29,8 +29,8 @@ class _Node:
 
 
 @dataclass(frozen=True)
-class Stages:
-    """Stages by name of a node, and by name of a value for the nodes that onnxruntime names after one."""
+class NodeStages:
+    """NodeStages by name of a node, and by name of a value for the nodes that onnxruntime names after one."""
 
     by_node: dict[str, str]
     by_value: dict[str, str]
@@ -44,7 +44,7 @@ class Stages:
         return self.by_node.get(base) or self.by_value.get(base) or NETWORK
 
 
-def stages_of(model: bytes) -> Stages:
+def stages_of(model: bytes) -> NodeStages:
     """The stages of all nodes of a serialised model, which `wire.summarise` has accepted.
 
     Nodes that `export` put before the network are `before`. The `head` is what makes labels of scores: all
@@ -78,7 +78,7 @@ def stages_of(model: bytes) -> Stages:
         by_value.update(dict.fromkeys(node.outputs, stage))
         if node.name:
             by_node[node.name] = stage
-    return Stages(by_node, by_value)
+    return NodeStages(by_node, by_value)
 
 
 def _nodes(model: bytes) -> list[_Node]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fcn_edge_runtime.benchmark.fresh import FreshRun, Job, run_fresh
+from fcn_edge_runtime.benchmark.fresh import FreshJob, FreshRun, run_fresh
 from fcn_edge_runtime.benchmark.memory import available_bytes
 from fcn_edge_runtime.errors import FcnEdgeError
 
@@ -48,7 +48,7 @@ class SweepPoint:
 
 
 def sweep(
-    job: Job,
+    job: FreshJob,
     frame_of: Callable[[tuple[int, int]], np.ndarray],
     sizes: tuple[tuple[int, int], ...] = SIZES,
     watch: Callable[[float], None] = lambda _share: None,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fcn_edge_runtime.robot.transport import WANTED_BUFFER, receive_buffer_limit
+from fcn_edge_runtime.robot.dds.transport import WANTED_BUFFER, receive_buffer_limit
 
 __all__ = ["Check", "robot_checks"]
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcn_edge_runtime.arrays import MAX_PIXELS, check_pixels
-from fcn_edge_runtime.card import InputSpec
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
+from fcn_edge_runtime.model.card import InputSpec
 from fcn_edge_runtime.robot.messages import CompressedImage, Header, Image
 
 __all__ = ["ENCODINGS", "as_array", "image_message", "read_frame"]
@@ -127,7 +127,7 @@ def image_message(header: Header, array: np.ndarray, encoding: str) -> Image:
 
 
 def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
-    from fcn_edge_runtime.images import import_pillow
+    from fcn_edge_runtime.imaging.reading import import_pillow
 
     start = bytes(message.data[: len(_PNG)])
     if not start.startswith((_JPEG, _PNG)):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcn_edge_runtime.card import Card
 from fcn_edge_runtime.errors import ModelError, UsageError
+from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.robot.frames import image_message, read_frame
 from fcn_edge_runtime.robot.messages import CompressedImage, Header, Image, LabelInfo, VisionClass
 from fcn_edge_runtime.robot.shrink import grown, shrunk

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from fcn_edge_runtime.benchmark.frames import MOST_FRAMES, computed_frame, frames_for, resampled
-from fcn_edge_runtime.card import InputSpec
 from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.model.card import InputSpec
 
 RGB = InputSpec.default(3, "uint8")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime.benchmark import sweep as sweeping
-from fcn_edge_runtime.benchmark.fresh import Job, run_fresh
+from fcn_edge_runtime.benchmark.fresh import FreshJob, run_fresh
 from fcn_edge_runtime.benchmark.memory import available_bytes, peak_bytes
 from fcn_edge_runtime.benchmark.sweep import sweep
 from fcn_edge_runtime.errors import ModelError
@@ -14,14 +14,14 @@ FRAME = np.zeros((40, 50, 3), np.uint8)
 
 @pytest.fixture
 def job(model_path):
-    return Job(str(model_path("plain")), "cpu", "CPUExecutionProvider", 1)
+    return FreshJob(str(model_path("plain")), "cpu", "CPUExecutionProvider", 1)
 
 
 @pytest.mark.parametrize("bare", [False, True])
 def test_a_process_of_its_own_tells_each_stage_of_its_start_and_its_own_peak_of_memory(job, bare):
     # This process has held more than the other needs; a child must not count that.
     np.ones(400_000_000, np.uint8).sum()
-    found = run_fresh(Job(**{**vars(job), "bare": bare, "fewest": 3, "most": 3}), FRAME)
+    found = run_fresh(FreshJob(**{**vars(job), "bare": bare, "fewest": 3, "most": 3}), FRAME)
     assert min(found.start, found.imported, found.load, found.first) > 0
     assert found.to_first_mask == pytest.approx(found.imported + found.load + found.first)
     assert len(found.frames) == 3
@@ -31,14 +31,14 @@ def test_a_process_of_its_own_tells_each_stage_of_its_start_and_its_own_peak_of_
 
 def test_a_model_that_cannot_run_there_says_so_in_one_line(job, tmp_path):
     with pytest.raises(ModelError, match="in a process of its own: there is no model file"):
-        run_fresh(Job(**{**vars(job), "model": str(tmp_path / "none.onnx")}), FRAME)
+        run_fresh(FreshJob(**{**vars(job), "model": str(tmp_path / "none.onnx")}), FRAME)
     with pytest.raises(ModelError, match="in a process of its own: the image has shape"):
         run_fresh(job, FRAME[..., :2])
 
 
 def test_a_process_that_dies_is_told_from_one_that_fails(job):
     with pytest.raises(ModelError, match="ended with 1: "):
-        run_fresh(Job(**{**vars(job), "bare": True, "model": "none.onnx"}), FRAME)
+        run_fresh(FreshJob(**{**vars(job), "bare": True, "model": "none.onnx"}), FRAME)
 
 
 def test_a_sweep_measures_each_size_in_its_own_process(job):

@@ -8,7 +8,7 @@ import pytest
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.benchmark.operators import profile_model
 from fcn_edge_runtime.benchmark.overhead import measure_overhead
-from fcn_edge_runtime.benchmark.run import Options, _names, benchmark
+from fcn_edge_runtime.benchmark.run import BenchmarkOptions, _names, benchmark
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 
 SHORT = {"seconds": 0.2, "device": "cpu"}
@@ -17,7 +17,7 @@ SHORT = {"seconds": 0.2, "device": "cpu"}
 @pytest.fixture(scope="module")
 def report(model_path):
     models = [str(model_path("plain")), str(model_path("wide"))]
-    return benchmark(models, Options(**SHORT, size=(33, 45), threads=2))
+    return benchmark(models, BenchmarkOptions(**SHORT, size=(33, 45), threads=2))
 
 
 def test_every_model_gets_every_figure(report):
@@ -66,13 +66,13 @@ def test_the_report_is_plain_json(report):
 def test_what_is_wrong_is_said_before_anything_is_measured(model_path, tmp_path):
     good = str(model_path("large"))
     with pytest.raises(ModelError, match="there is no model file"):
-        benchmark([good, str(tmp_path / "none.onnx")], Options(**SHORT))
+        benchmark([good, str(tmp_path / "none.onnx")], BenchmarkOptions(**SHORT))
     with pytest.raises(InputError, match="expected at least 40 each way"):
-        benchmark([good], Options(**SHORT, size=(10, 10)))
+        benchmark([good], BenchmarkOptions(**SHORT, size=(10, 10)))
     with pytest.raises(InputError, match="no pictures"):
-        benchmark([good], Options(**SHORT, images=(str(tmp_path),)))
+        benchmark([good], BenchmarkOptions(**SHORT, images=(str(tmp_path),)))
     with pytest.raises(UsageError, match="got no model"):
-        benchmark([], Options(**SHORT))
+        benchmark([], BenchmarkOptions(**SHORT))
 
 
 def test_the_profiles_parts_add_up_to_the_run(model_path):

@@ -23,7 +23,7 @@ from fcn_edge_ros.parameters import PARAMETERS, Parameters
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
 from fcn_edge_runtime.robot.diagnostics import ERROR, Diagnostic, diagnose
-from fcn_edge_runtime.robot.opening import open_model
+from fcn_edge_runtime.robot.model import open_model
 from fcn_edge_runtime.robot.pipeline import Pipeline
 from fcn_edge_runtime.robot.topics import LABEL_INFO_SECONDS
 from fcn_edge_runtime.robot.worker import Worker, WorkerStatus

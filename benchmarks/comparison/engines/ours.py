@@ -1,0 +1,80 @@
+"""fcn-edge: its own files in its own Segmenter."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.comparison.contract import Frame, Labels, Materials, NotOffered, Prepare, Prepared
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime import Segmenter
+
+__all__ = ["FILES", "VARIANTS"]
+
+# What a file is called, by variant. A profile holds options of the session, so the tuned one shares a file.
+FILES = {
+    "fp32": "ours-fp32.onnx",
+    "fp32 sparse head": "ours-fp32-sparse.onnx",
+    "int8": "ours-int8.onnx",
+    "int8 sparse head": "ours-int8-sparse.onnx",
+    "int8 sparse head, tuned": "ours-int8-sparse.onnx",
+    "int8 tuned": "ours-int8.onnx",
+    "int8, OpenVINO provider": "ours-int8.onnx",
+    "int8, OpenVINO provider, tuned": "ours-int8.onnx",
+}
+BUDGET = 20.0  # seconds of tuning
+
+
+def _open(materials: Materials, variant: str) -> Prepared:
+    from fcn_edge_runtime import Segmenter
+
+    segmenter = Segmenter(_file(materials, variant), _device(variant), materials.threads)
+    return _prepared(segmenter, "Segmenter, its defaults")
+
+
+def _device(variant: str) -> str:
+    return "openvino" if "OpenVINO" in variant else "cpu"
+
+
+def _tuned(materials: Materials, variant: str) -> Prepared:
+    from fcn_edge.tuning import tune_file
+    from fcn_edge_runtime import Segmenter
+    from fcn_edge_runtime.benchmark.tune import Silent
+
+    path = _file(materials, variant)
+    profile = materials.folder / f"profile-{_device(variant)}-{path.stem}.json"
+    found = tune_file(
+        str(path),
+        profile,
+        images=(str(materials.pictures),),
+        size=(materials.height, materials.width),
+        device=_device(variant),
+        budget=BUDGET,
+        max_threads=materials.threads,
+        prefer="latency",
+        fixed_size=True,  # as the other engines, whose networks are of the size of the run
+        listener=Silent(),
+    )
+    return _prepared(Segmenter(path, profile=profile), f"Segmenter with a profile: {found.profile.options}")
+
+
+def _file(materials: Materials, variant: str) -> Path:
+    if FILES[variant] in materials.refused:
+        raise NotOffered(materials.refused[FILES[variant]])
+    return materials.ours(FILES[variant])
+
+
+def _prepared(segmenter: Segmenter, how: str) -> Prepared:
+    def label(frame: Frame) -> Labels:
+        return segmenter(frame).labels
+
+    import onnxruntime
+
+    return Prepared(label, how, {"onnxruntime": onnxruntime.__version__})
+
+
+VARIANTS: dict[str, Prepare] = {
+    name: partial(_tuned if name.endswith("tuned") else _open, variant=name) for name in FILES
+}

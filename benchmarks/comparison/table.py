@@ -1,0 +1,99 @@
+"""Results as Markdown for people and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from benchmarks.comparison.results import (
+    AGREEMENT,
+    TIMES_PEER,
+    TIMES_PLAIN,
+    AimResult,
+    EngineComparison,
+    Row,
+    verdict,
+)
+from fcn_edge_runtime.timing import Ratio
+
+__all__ = ["Occasion", "as_json", "as_markdown"]
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """When, where and what: the model, the day, the processor, its cores, threads and load."""
+
+    model: str
+    date: str
+    cpu: str
+    cores: int
+    threads: int
+    load: float
+
+
+def as_json(occasion: Occasion, found: Sequence[EngineComparison]) -> str:
+    """Everything, with each round's medians."""
+    sizes = [{**asdict(one), "verdict": asdict(verdict(one))} for one in found]
+    text = json.dumps({"occasion": asdict(occasion), "sizes": sizes}, indent=1, ensure_ascii=False)
+    return text.replace("NaN", "null") + "\n"
+
+
+def as_markdown(occasion: Occasion, found: Sequence[EngineComparison]) -> str:
+    """One table a size, what it says, and the versions."""
+    lines = [
+        f"# {occasion.model}: uint8 frame in, uint8 labels out",
+        "",
+        f"{occasion.date}, {occasion.cpu}, {occasion.cores} cores, load {occasion.load:.1f}.",
+        f"{occasion.threads} threads for everybody. Engines took turns in one run.",
+        "*Times plain* is the median of the rounds' ratios, with their quartiles. *Labels* is the share",
+        "equal to PyTorch's in float32, on frames that nothing was trained or calibrated on.",
+    ]
+    for one in found:
+        lines += ["", f"## {one.size}, {one.rounds} rounds", "", *_table(one), "", *_words(verdict(one))]
+    versions = {k: v for one in found for row in one.rows for k, v in (row.versions or {}).items()}
+    lines += ["", "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def _table(found: EngineComparison) -> list[str]:
+    head = ["| engine | precision | ms | times plain | labels | how |", "|---|---|---|---|---|---|"]
+    return head + [_line(row) for row in found.rows]
+
+
+def _line(row: Row) -> str:
+    how = row.how.replace("|", "/")
+    share = f"{100 * row.agreement:.2f} %" if row.agreement is not None else "-"
+    if row.milliseconds is None:
+        return f"| {row.name} | {row.variant} | - | - | {share} | not timed: {how} |"
+    time = f"{row.milliseconds:.1f} | {_ratio(row.faster)}"
+    return f"| {row.name} | {row.variant} | {time} | {share} | {how} |"
+
+
+def _words(said: AimResult) -> list[str]:
+    enough = f"{100 * AGREEMENT:g} % of the labels"
+    if said.ours is None:
+        return [f"No row of fcn-edge has both a time and {enough}."]
+    lines = [f"- {said.ours}, against the plain recipe: {_aimed(said.than_plain, TIMES_PLAIN)}."]
+    if said.peer is not None:
+        than = _aimed(said.than_peer, TIMES_PEER)
+        lines.append(f"- Against the fastest peer, {said.peer}: {than}.")
+    if said.agreeing is not None and said.agreeing != said.peer:
+        than = _aimed(said.than_agreeing, TIMES_PEER)
+        lines.append(f"- Against the fastest peer that keeps {enough}, {said.agreeing}: {than}.")
+    if said.fastest != said.ours and said.peer is not None:
+        than = f"{_ratio(said.fastest_than_peer)} times as fast as {said.peer}"
+        lines.append(f"- {said.fastest}, which keeps fewer labels: {than}.")
+    return lines
+
+
+def _aimed(ratio: Ratio | None, aim: float) -> str:
+    reached = ratio is not None and ratio.median >= aim
+    return f"{_ratio(ratio)} times as fast (the aim, {aim}, is {'' if reached else 'not '}reached here)"
+
+
+def _ratio(ratio: Ratio | None) -> str:
+    if ratio is None:
+        return "-"
+    low, high = ratio.spread
+    return f"{ratio.median:.2f} ({low:.2f}-{high:.2f})"

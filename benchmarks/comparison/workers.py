@@ -1,0 +1,138 @@
+"""Workers seen from the driver: started in their own environments, asked, and given up on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["EngineProcess", "WorkerError", "interpreter"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class WorkerError(Exception):
+    """A worker cannot go on; the message is the reason, for the table."""
+
+
+def interpreter(environment: str, environments: Path) -> Path:
+    """The Python of an environment.
+
+    Raises:
+        WorkerError: the environment is not there.
+    """
+    python = environments / environment / "bin" / "python"
+    if not python.exists():
+        raise WorkerError(f"its environment {python.parent.parent} is not there: run `make bench-engines`")
+    return python
+
+
+class EngineProcess:
+    """One engine at one precision in a process of its own. Ends with the `with` block.
+
+    Args:
+        python: of its environment.
+        engine, variant: a module of `benchmarks.comparison.engines` and a key of its VARIANTS.
+        described: the file that `Materials.save` wrote.
+        threads: that it may use; numerical libraries are told so, too.
+        log: gets what the process prints.
+    """
+
+    def __init__(
+        self, python: Path, engine: str, variant: str, described: Path, threads: int, log: Path
+    ) -> None:
+        self._log = log
+        self._buffer = b""
+        paths = [str(ROOT), str(ROOT / "export"), str(ROOT / "runtime")]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": str(threads),
+            "CI": "true",  # engines that report their use over the network do not, then
+        }
+        command = [str(python), "-m", "benchmarks.comparison.worker", engine, variant, str(described)]
+        with log.open("wb") as stream:
+            self._process = subprocess.Popen(  # noqa: S603 - our own worker
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stream,
+            )
+
+    def ready(self, seconds: float) -> dict[str, Any]:
+        """Wait until it is prepared; what it says about itself.
+
+        Raises:
+            WorkerError: it refuses, failed, crashed, or is not ready in time.
+        """
+        said = self._answer(seconds)
+        for key in ("refused", "failed"):
+            if key in said:
+                raise WorkerError(str(said[key]))
+        return said
+
+    def ask(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Its answer.
+
+        Raises:
+            WorkerError: it crashed, or does not answer in time.
+        """
+        try:
+            self._pipe(self._process.stdin).write(json.dumps(question).encode() + b"\n")
+            self._pipe(self._process.stdin).flush()
+        except OSError:
+            raise WorkerError(self._obituary()) from None
+        return self._answer(seconds)
+
+    def __enter__(self) -> EngineProcess:  # noqa: PYI034 - the class is final in practice
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it: politely, then not."""
+        with contextlib.suppress(OSError):
+            self._pipe(self._process.stdin).close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._pipe(self._process.stdout).close()
+
+    def _answer(self, seconds: float) -> dict[str, Any]:
+        stream = self._pipe(self._process.stdout)
+        deadline = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(stream, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0, deadline - time.monotonic())):
+                    self._process.kill()
+                    raise WorkerError(f"no answer within {seconds:.0f} s")
+                if not (data := os.read(stream.fileno(), 65536)):
+                    raise WorkerError(self._obituary())
+                self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+    def _obituary(self) -> str:
+        code = self._process.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+        return f"its process ended with {how}" + (f": {lines[-1][:200]}" if lines else "")
+
+    @staticmethod
+    def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+        assert stream is not None  # noqa: S101 - Popen was given PIPE
+        return stream

@@ -1,0 +1,1 @@
+"""The ONNX graph around a network: input formula, heads, geometry."""

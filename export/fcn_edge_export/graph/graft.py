@@ -1,0 +1,408 @@
+"""The image in, the class map out, as ONNX nodes around the network.
+
+    image --Transpose, Cast, Mul, Add (, Pad)--> network --(Slice)--> logits --ArgMax, Cast--> labels
+
+Grafted after tracing, because tracing an integer image through torch specialises what should stay dynamic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from fcn_edge_export.graph.names import FULL_SIZE, PADDED_SCORES, SCORES, SCORES_LOW, TRACED_INPUT
+from fcn_edge_export.graph.nodes import Nodes
+from fcn_edge_export.graph.sparse_head import sparse_labels, upsampling_of
+from fcn_edge_export.graph.working_size import WorkingSize, working_size_of
+from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.contract import IR_VERSION, OPSET, OUTPUTS
+
+__all__ = [
+    "can_be_sparse",
+    "check_classes",
+    "graft",
+    "score_channels",
+    "strip",
+    "wanted_outputs",
+    "with_logits_output",
+    "with_outputs",
+]
+
+IMAGE = "image"
+UNPADDED_INPUT = "fcn_edge/unpadded"
+WORKING_SCORES = "fcn_edge/working/scores"  # what is upsampled to the image's size
+ELEM_TYPE = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
+
+
+def graft(
+    network: onnx.ModelProto, card: Card, outputs: Sequence[str] = ("labels",), *, sparse: bool = False
+) -> onnx.ModelProto:
+    """The network with the card's input formula before it and the asked outputs behind it.
+
+    `network` maps `normalized` to `logits`, both float32 NCHW. The result maps `image` [batch, height, width,
+    channels] to `labels` [batch, height, width] and whatever else is asked, in the order of `OUTPUTS`. With
+    `sparse` the labels come from the scores before upsampling, see `sparse_head`; all else is computed from
+    the upsampled scores, as it needs every one of them. Where the card notes a working size, the image is
+    resized before the network and the scores behind it, see `working_size`.
+
+    Raises:
+        UsageError: an output that does not exist, or a sparse head for a network that has no use for it.
+        ArtifactError: the network's scores do not fit the card's classes, or a name of ours is taken.
+    """
+    wanted = wanted_outputs(outputs)
+    classes = score_channels(network)
+    check_classes(classes, card)
+    working = working_size_of(card)
+    _check_network(network, needs_upsampling=sparse and working is None)
+
+    multiple = card.geometry.size_multiple
+    padded = multiple > 1 and working is None  # whether the scores at full size are cut
+    before, after = Nodes(), Nodes()
+    _normalise(before, card, working)
+    if multiple > 1:
+        _pad(before, multiple)
+    if padded:
+        _crop(after, scores=not sparse or wanted != ["labels"])
+    if working is not None:
+        _upsample_working(after, cut=multiple > 1, sparse=sparse, scores=wanted != ["labels"])
+    _decide(after, wanted, card, binary=classes == 1, padded=padded, sparse=sparse)
+
+    model = helper.make_model(
+        onnx.GraphProto(), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+    model.producer_name = "fcn-edge"
+    graph = model.graph
+    graph.CopyFrom(network.graph)  # the only copy of the weights: large networks fill the memory
+    for name in (IMAGE, *OUTPUTS):
+        if name != SCORES:
+            _rename(graph, name, f"network/{name}")  # a value of the network's that happens to bear our name
+    if padded:
+        _rename(graph, SCORES, PADDED_SCORES)
+    inner = (
+        _named_for_working(graph, working, cut=multiple > 1, sparse=sparse)
+        if working is not None
+        else _named_for_sparse(graph, wanted)
+        if sparse
+        else graph.node
+    )
+    nodes = [*before.nodes, *inner, *after.nodes]
+    for field in ("node", "input", "output"):
+        graph.ClearField(field)
+    graph.name = "fcn_edge"
+    graph.node.extend(nodes)
+    graph.input.append(
+        _value(IMAGE, ELEM_TYPE[card.input.dtype], "batch", "height", "width", card.input.channels)
+    )
+    graph.output.extend(_output(name, card, classes) for name in wanted)
+    graph.initializer.extend([*before.constants, *after.constants])
+    return strip(model)
+
+
+def check_classes(scores: int, card: Card) -> None:
+    """Raise ArtifactError unless a network with so many scores a pixel fits the card's classes.
+
+    One score makes a binary network: two classes.
+    """
+    if scores != len(card.classes) and (scores, len(card.classes)) != (1, 2):
+        expected = "2 classes (one score makes a binary network)" if scores == 1 else f"{scores} classes"
+        raise ArtifactError(
+            f"graft: the network gives {scores} scores a pixel, the card names {len(card.classes)} classes, "
+            f"expected {expected}"
+        )
+
+
+def score_channels(network: onnx.ModelProto) -> int:
+    """How many scores a pixel the network gives."""
+    return int(network.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
+
+
+def can_be_sparse(network: onnx.ModelProto) -> bool:
+    """Whether a network ends in the upsampling that the sparse head can do without: bilinear, half pixels."""
+    found = upsampling_of(network.graph, SCORES)
+    return found is not None and not found.align_corners
+
+
+def _check_network(network: onnx.ModelProto, *, needs_upsampling: bool) -> None:
+    if needs_upsampling and not can_be_sparse(network):
+        raise UsageError(
+            "got the sparse head for a network that does not end in plain bilinear upsampling, "
+            "expected the dense head"
+        )
+    if any(name.startswith("fcn_edge/") for node in network.graph.node for name in node.output):
+        raise ArtifactError("graft: the network already holds our nodes: export the plain network")
+
+
+def _named_for_sparse(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[onnx.NodeProto]:
+    """The network's nodes, what the last upsampling reads under the contract's names.
+
+    The upsampling itself is left out where nobody reads the scores it gives.
+    """
+    resize = next(node for node in graph.node if {SCORES, PADDED_SCORES} & set(node.output))
+    _rename(graph, resize.input[0], SCORES_LOW)
+    _rename(graph, resize.input[3], FULL_SIZE)
+    return [node for node in graph.node if node is not resize or list(wanted) != ["labels"]]
+
+
+def _named_for_working(
+    graph: onnx.GraphProto, working: WorkingSize, *, cut: bool, sparse: bool
+) -> list[onnx.NodeProto]:
+    """The network's nodes, what is upsampled to the image's size under the name that is read.
+
+    Without its last upsampling, where that goes straight to the image's size.
+    """
+    low = SCORES_LOW if sparse else WORKING_SCORES
+    if not working.coarse:
+        _rename(graph, SCORES, PADDED_SCORES if cut else low)
+        return list(graph.node)
+    resize = next(node for node in graph.node if SCORES in node.output)
+    _rename(graph, resize.input[0], low)
+    return [node for node in graph.node if node is not resize]
+
+
+def with_logits_output(model: onnx.ModelProto) -> bytes:
+    """The probe of a file: the same bytes with `logits` added as an output.
+
+    Of a file with a sparse head, which has no such tensor, also the upsampling that gives it, and as further
+    outputs what it reads.
+
+    Raises:
+        ArtifactError: the model has no tensor of that name, so it cannot be probed.
+    """
+    made = {name for node in model.graph.node for name in node.output}
+    if SCORES_LOW in made:
+        return _sparse_probe(model, made)
+    if any(o.name == SCORES for o in model.graph.output):
+        return with_outputs(model, [])
+    if not any(SCORES in node.output for node in model.graph.node):
+        raise ArtifactError(
+            f"verify: the model holds no tensor called '{SCORES}', so it cannot be probed: export again"
+        )
+    return with_outputs(model, [helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, None)])
+
+
+def _sparse_probe(model: onnx.ModelProto, made: set[str]) -> bytes:
+    more = onnx.ModelProto()
+    if SCORES not in made:
+        padded = "fcn_edge/size" in made
+        scores = PADDED_SCORES if padded else SCORES
+        out = Nodes()
+        half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        out.add("Resize", [SCORES_LOW, "", "", FULL_SIZE], scores, **half_pixel)
+        if padded:
+            axes = out.constant("probe_axes", np.array([2, 3]))
+            out.add("Slice", [scores, "fcn_edge/crop_start", "fcn_edge/size", axes], SCORES)
+        more.graph.node.extend(out.nodes)
+        more.graph.initializer.extend(out.constants)
+    given = {o.name for o in model.graph.output}
+    kinds = {SCORES: TensorProto.FLOAT, SCORES_LOW: TensorProto.FLOAT, FULL_SIZE: TensorProto.INT64}
+    more.graph.output.extend(
+        helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items() if name not in given
+    )
+    return bytes(model.SerializeToString() + more.SerializeToString())
+
+
+def with_outputs(model: onnx.ModelProto, outputs: Iterable[onnx.ValueInfoProto]) -> bytes:
+    """The model's bytes with further outputs: protobuf merges messages that follow each other."""
+    more = onnx.ModelProto()
+    more.graph.output.extend(outputs)
+    return bytes(model.SerializeToString() + more.SerializeToString())
+
+
+def strip(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove every doc string and metadata entry, in place: they hold folder names and stack traces."""
+    for graph_or_model in (model, model.graph):
+        graph_or_model.doc_string = ""
+        del graph_or_model.metadata_props[:]
+    del model.graph.value_info[:]
+    _strip_nodes(model.graph)
+    return model
+
+
+def _strip_nodes(graph: onnx.GraphProto) -> None:
+    for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            attribute.doc_string = ""
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node:
+                    inner.doc_string = ""
+                    del inner.metadata_props[:]
+                    _strip_nodes(inner)
+
+
+def wanted_outputs(outputs: Sequence[str]) -> list[str]:
+    """The asked outputs in the order of `OUTPUTS`, with `labels`.
+
+    Raises:
+        UsageError: an output that does not exist.
+    """
+    unknown = [name for name in outputs if name not in OUTPUTS]
+    if unknown:
+        raise UsageError(f"unknown output {unknown[0]!r}: expected some of {', '.join(OUTPUTS)}")
+    return [name for name in OUTPUTS if name == "labels" or name in outputs]
+
+
+def _normalise(out: Nodes, card: Card, working: WorkingSize | None) -> None:
+    """X = (pixel * scale - mean) / std as one multiplication and one addition a channel.
+
+    Transposed while the pixels are still small integers: a quarter of the bytes to move. Resized before it,
+    which is the same but for rounding, the weights of a resize having the sum 1: fewer pixels to normalise.
+    """
+    spec = card.input
+    mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
+    factor = (spec.scale / std).astype(np.float32).reshape(1, -1, 1, 1)
+    offset = (-mean / std).astype(np.float32).reshape(1, -1, 1, 1)
+    last = UNPADDED_INPUT if card.geometry.size_multiple > 1 else TRACED_INPUT
+    planes = out.add("Transpose", [IMAGE], "fcn_edge/planes", perm=[0, 3, 1, 2])
+    if spec.dtype != "float32":
+        planes = out.add("Cast", [planes], "fcn_edge/float", to=TensorProto.FLOAT)
+    if working is not None:
+        size = out.add("Shape", [IMAGE], "fcn_edge/working/image_size", start=1, end=3)
+        outer = out.add("Shape", [planes], "fcn_edge/working/outer", start=0, end=2)
+        sizes = out.add("Concat", [outer, working.add(out, size)], "fcn_edge/working/sizes", axis=0)
+        planes = out.add(
+            "Resize",
+            [planes, "", "", sizes],
+            "fcn_edge/working/planes",
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+            antialias=1,
+            exclude_outside=1,
+        )
+    if offset.any():
+        planes = out.add("Mul", [planes, out.constant("factor", factor)], "fcn_edge/scaled")
+        out.add("Add", [planes, out.constant("offset", offset)], last)
+    else:
+        out.add("Mul", [planes, out.constant("factor", factor)], last)
+
+
+def _pad(out: Nodes, multiple: int) -> None:
+    """Edge padding at the bottom and right, up to the network's multiple: -size mod multiple."""
+    shape = out.add("Shape", [UNPADDED_INPUT], "fcn_edge/padded_from", start=2, end=4)
+    missing = out.add("Neg", [shape], "fcn_edge/negative_size")
+    amount = out.add(
+        "Mod", [missing, out.constant("multiple", np.array([multiple], np.int64))], "fcn_edge/missing"
+    )
+    begin = out.constant("pad_begin", np.zeros(6, np.int64))
+    pads = out.add("Concat", [begin, amount], "fcn_edge/pads", axis=0)
+    out.add("Pad", [UNPADDED_INPUT, pads], TRACED_INPUT, mode="edge")
+
+
+def _crop(out: Nodes, *, scores: bool) -> None:
+    """`logits` and what cuts anything back to the image's height and width.
+
+    The labels are cut after the decision, which moves a quarter of a percent of the bytes. The cut scores are
+    there to be probed or asked for; where nobody does, onnxruntime drops the node.
+    """
+    out.add("Shape", [IMAGE], "fcn_edge/size", start=1, end=3)
+    start = out.constant("crop_start", np.zeros(2, np.int64))
+    if scores:
+        axes = out.constant("crop_axes", np.array([2, 3]))
+        out.add("Slice", [PADDED_SCORES, start, "fcn_edge/size", axes], SCORES)
+
+
+def _upsample_working(out: Nodes, *, cut: bool, sparse: bool, scores: bool) -> None:
+    """The scores of the working image, cut to its size, bilinearly upsampled to the image's size."""
+    low = SCORES_LOW if sparse else WORKING_SCORES
+    if cut:
+        start = out.constant("working/start", np.zeros(2, np.int64))
+        axes = out.constant("working/axes", np.array([2, 3]))
+        end = "fcn_edge/working/size"
+        out.add("Slice", [PADDED_SCORES, start, end, axes], low)
+    outer = out.add("Shape", [low], "fcn_edge/working/scores_outer", start=0, end=2)
+    out.add("Concat", [outer, "fcn_edge/working/image_size"], FULL_SIZE, axis=0)
+    if not sparse or scores:
+        half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        out.add("Resize", [low, "", "", FULL_SIZE], SCORES, **half_pixel)
+
+
+def _decide(
+    out: Nodes, wanted: Sequence[str], card: Card, *, binary: bool, padded: bool, sparse: bool
+) -> None:
+    scores = PADDED_SCORES if padded else SCORES
+
+    def finish(value: str, name: str, rank: int) -> None:
+        """Cut to the image's size where the scores are padded; `value` is name's last step but this."""
+        if padded:
+            axes = out.constant(f"{name}_axes", np.array([rank - 2, rank - 1]))
+            out.add("Slice", [value, "fcn_edge/crop_start", "fcn_edge/size", axes], name)
+
+    def step(name: str) -> str:
+        return f"fcn_edge/{name}_padded" if padded else name
+
+    to = ELEM_TYPE[card.label_dtype]
+    if sparse:
+        finish(_sparse(out, step("labels"), to, binary=binary), "labels", 3)
+        if binary and "confidence" in wanted:
+            out.constant("channel", np.array([1]))
+    elif binary:
+        positive = out.add(
+            "Greater", [scores, out.constant("zero", np.zeros(1, np.float32))], "fcn_edge/positive"
+        )
+        flat = out.add("Squeeze", [positive, out.constant("channel", np.array([1]))], "fcn_edge/decision")
+        finish(out.add("Cast", [flat], step("labels"), to=to), "labels", 3)
+    else:
+        best = out.add("ArgMax", [scores], "fcn_edge/best", axis=1, keepdims=0, select_last_index=0)
+        finish(out.add("Cast", [best], step("labels"), to=to), "labels", 3)
+    if "confidence" in wanted:
+        finish(_confidence(out, scores, step("confidence"), binary=binary), "confidence", 3)
+    if "probabilities" in wanted:
+        value = (
+            out.add("Sigmoid", [scores], step("probabilities"))
+            if binary
+            else out.add("Softmax", [scores], step("probabilities"), axis=1)
+        )
+        finish(value, "probabilities", 4)
+
+
+def _sparse(out: Nodes, name: str, elem_type: int, *, binary: bool) -> str:
+    sides = []
+    for axis, side in ((2, "height"), (3, "width")):
+        ends = [out.constant(f"{side}_{end}", np.array([axis + end])) for end in (0, 1)]
+        sides.append(out.add("Slice", [FULL_SIZE, *ends], f"fcn_edge/head/{side}"))
+    return sparse_labels(
+        out, SCORES_LOW, sides, name, elem_type=elem_type, align_corners=False, binary=binary
+    )
+
+
+def _confidence(out: Nodes, scores: str, name: str, *, binary: bool) -> str:
+    """The winner's softmax probability, 1 / sum(exp(z - max z)); for one class sigmoid(|z|)."""
+    if binary:
+        size = out.add("Abs", [scores], "fcn_edge/abs")
+        winner = out.add("Sigmoid", [size], "fcn_edge/winner")
+        return out.add("Squeeze", [winner, "fcn_edge/channel"], name)
+    top = out.add(
+        "ReduceMax", [scores, out.constant("class_axis", np.array([1]))], "fcn_edge/top", keepdims=1
+    )
+    below = out.add("Exp", [out.add("Sub", [scores, top], "fcn_edge/below_top")], "fcn_edge/odds")
+    total = out.add("ReduceSum", [below, "fcn_edge/class_axis"], "fcn_edge/total", keepdims=0)
+    return out.add("Reciprocal", [total], name)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for constant in graph.initializer:
+        if constant.name == old:
+            constant.name = new
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
+
+
+def _value(name: str, elem_type: int, *dims: str | int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, elem_type, list(dims))
+
+
+def _output(name: str, card: Card, classes: int) -> onnx.ValueInfoProto:
+    if name == "labels":
+        return _value(name, ELEM_TYPE[card.label_dtype], "batch", "height", "width")
+    if name == "confidence":
+        return _value(name, TensorProto.FLOAT, "batch", "height", "width")
+    return _value(name, TensorProto.FLOAT, "batch", classes, "height", "width")

@@ -1,0 +1,64 @@
+"""Which head a file gets: the dense one unless asked, or whichever is faster on the user's frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from fcn_edge_export.graph.graft import can_be_sparse, graft
+from fcn_edge_export.graph.working_size import working_size_of
+from fcn_edge_export.speed import compare_speed
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.golden_input import pattern
+from fcn_edge_runtime.session.session import Session, open_session
+
+__all__ = ["HEADS", "choose_sparse"]
+
+HEADS = ("dense", "sparse", "auto")
+TRIED = (1, 480, 640)  # where no frames are given
+FRAMES = 3
+
+
+def choose_sparse(
+    head: str,
+    network: onnx.ModelProto,
+    card: Card,
+    outputs: Sequence[str],
+    images: Mapping[str, Callable[[], npt.NDArray[Any]]],
+    devices: Sequence[str],
+) -> bool:
+    """Whether the file gets the sparse head.
+
+    `auto` takes it where it is faster on the first frames given (a computed picture if there are none),
+    by the median of pairs. It is not tried where it cannot pay: on other devices than the CPU, where outputs
+    need every score at full size anyway, and for networks that do not end in bilinear upsampling.
+
+    Raises:
+        UsageError: no such head.
+    """
+    if head not in HEADS:
+        raise UsageError(f"got the head {head!r}, expected one of {', '.join(HEADS)}")
+    if head != "auto":
+        return head == "sparse"
+    if set(outputs) - {"labels"} or set(devices) != {"cpu"} or not _can(network, card):
+        return False
+    dense, sparse = (_session(network, card, sparse=choice) for choice in (False, True))
+    frames = [read() for read in list(images.values())[:FRAMES]]
+    tried = [np.ascontiguousarray(f if f.ndim == 4 else f.reshape(1, *f.shape[:2], -1)) for f in frames] or [
+        pattern(*TRIED, card.input.channels, 1, card.input)
+    ]
+    return float(np.median([compare_speed(sparse, dense, image).ratio for image in tried])) < 1
+
+
+def _can(network: onnx.ModelProto, card: Card) -> bool:
+    """With a working size every file ends in bilinear upsampling."""
+    return working_size_of(card) is not None or can_be_sparse(network)
+
+
+def _session(network: onnx.ModelProto, card: Card, *, sparse: bool) -> Session:
+    return open_session(graft(network, card, sparse=sparse).SerializeToString(), "cpu")

@@ -1,0 +1,1 @@
+"""From a verified float file to one of lower precision."""

@@ -1,0 +1,156 @@
+"""Which layers of a model may be computed in integers: its body, between normalisation and classifier.
+
+    image --normalise--> [ body: integers ] --classifier--> scores --upsample--> logits --ArgMax--> labels
+
+The classifier and everything behind it stay in float: scores interpolated in 8 bits tie and band. The
+classifier is whatever convolution (or matrix product) comes first on the way back from the scores; learnt
+upsampling of scores to scores is passed over. There may be several, as in FCN-8s and LR-ASPP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx
+from onnx import TensorProto
+
+from fcn_edge_export.graph.names import SCORES, SCORES_LOW, TRACED_INPUT
+from fcn_edge_runtime.errors import ArtifactError
+
+__all__ = ["OURS", "Body", "body_of", "constants_of", "drop_unused", "head_of", "typed"]
+
+# What onnxruntime computes in integers between integers. Transposed convolutions are not among them.
+INTEGER_OPS = (
+    "Conv",
+    "Relu",
+    "Clip",
+    "Add",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Concat",
+)
+PRODUCTS = ("Conv", "Gemm", "MatMul", "Einsum")
+OURS = "fcn_edge/"
+
+
+@dataclass(frozen=True)
+class Body:
+    """The part of a model that may go into integers, by the names of its nodes, in the graph's order.
+
+    Attributes:
+        nodes: all of it.
+        convolutions: those of it that hold weights.
+        additions: those that add two paths: each rounds the sum anew, which adds up along a residual network.
+        classifiers: the products that give the scores; they stay in float.
+        tensors: every value that a node of the body reads or gives, constants left out.
+    """
+
+    nodes: tuple[str, ...]
+    convolutions: tuple[str, ...]
+    additions: tuple[str, ...]
+    classifiers: tuple[str, ...]
+    tensors: tuple[str, ...]
+
+
+def typed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose values have types and whose nodes have names of their own, as a quantiser needs."""
+    copy = onnx.shape_inference.infer_shapes(model)
+    taken = {node.name for node in copy.graph.node}
+    seen: set[str] = set()
+    for index, node in enumerate(copy.graph.node):
+        if not node.name or node.name in seen:
+            name = f"{node.op_type}_{index}"
+            while name in taken:
+                name += "_"
+            node.name = name
+            taken.add(name)
+        seen.add(node.name)
+    return copy
+
+
+def body_of(model: onnx.ModelProto) -> Body:
+    """The body of a typed model.
+
+    Raises:
+        ArtifactError: the model has no tensor of scores, or no layer that integers could compute.
+    """
+    head, classifiers = head_of(model)
+    constants = constants_of(model)
+    types = {v.name: v.type.tensor_type.elem_type for v in model.graph.value_info}
+    nodes = []
+    for node in model.graph.node:
+        ours = node.name.startswith(OURS) or node.name in head
+        if ours or node.op_type not in INTEGER_OPS or types.get(node.output[0]) != TensorProto.FLOAT:
+            continue
+        if node.op_type == "Conv" and node.input[1] not in constants:
+            continue  # weights computed at run time have no scale of their own
+        if node.op_type in ("Add", "Concat") and any(name in constants for name in node.input):
+            continue  # a constant is no activation
+        nodes.append(node)
+    convolutions = tuple(n.name for n in nodes if n.op_type == "Conv")
+    if not convolutions:
+        raise ArtifactError("quantize: the model has no convolution before its classifier: nothing to gain")
+    tensors = dict.fromkeys(
+        name
+        for node in nodes
+        for name in (*(node.input[:1] if node.op_type in ("Conv", "Clip") else node.input), *node.output)
+        if name and name not in constants
+    )
+    additions = tuple(n.name for n in nodes if n.op_type == "Add")
+    return Body(tuple(n.name for n in nodes), convolutions, additions, classifiers, tuple(tensors))
+
+
+def constants_of(model: onnx.ModelProto) -> Mapping[str, onnx.TensorProto]:
+    """The model's constants by name."""
+    return {constant.name: constant for constant in model.graph.initializer}
+
+
+def drop_unused(model: onnx.ModelProto) -> None:
+    """Remove constants that no node reads, such as float weights that only their integer copies replace."""
+    used = set(_read(model.graph))
+    for constant in [c for c in model.graph.initializer if c.name not in used]:
+        model.graph.initializer.remove(constant)
+
+
+def _read(graph: onnx.GraphProto) -> Iterator[str]:
+    """Every name that a node of the graph or of a branch reads."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _read(inner)
+                yield from (output.name for output in inner.output)
+
+
+def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:
+    """Names of the nodes from the classifiers to the scores, and of the classifiers among them."""
+    producer = {name: node for node in model.graph.node for name in node.output}
+    start = next((name for name in (SCORES, SCORES_LOW) if name in producer), None)
+    if start is None:
+        raise ArtifactError(f"quantize: the model holds no tensor called '{SCORES}': export it again")
+    constants = constants_of(model)
+    head: set[str] = set()
+    classifiers = []
+    waiting = [start]
+    while waiting:
+        node = producer.get(waiting.pop())
+        # Sizes are read off values far away; they are no path of the scores.
+        if node is None or node.name in head or node.op_type == "Shape" or TRACED_INPUT in node.output:
+            continue
+        head.add(node.name)
+        if node.op_type in PRODUCTS or (
+            node.op_type == "ConvTranspose" and not _keeps_channels(node, constants)
+        ):
+            classifiers.append(node.name)
+        else:
+            waiting.extend(node.input)
+    return head, tuple(sorted(classifiers))
+
+
+def _keeps_channels(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether a transposed convolution maps as many channels to as many: learnt upsampling."""
+    weight = constants.get(node.input[1])
+    groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+    return weight is not None and weight.dims[0] == weight.dims[1] * groups

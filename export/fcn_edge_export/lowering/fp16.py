@@ -1,0 +1,223 @@
+"""A verified float file in half precision, for GPUs. On a CPU it is slower than its parent.
+
+    image --normalise (float32)--> [ body: float16 ] --classifier--> scores (float32) --upsample--> ArgMax
+
+The conversion is onnxruntime's own, of the body alone: scores upsampled with 11 bits tie and band, and ids
+are integers before and after. Importing and running it loads no torch.
+
+On a CPU onnxruntime computes such a file in float32 with weights rounded to float16: a gate there judges the
+weights alone. Judge it on the GPU that is to run it where there is one; elsewhere the file's self-test, which
+runs when it is opened on a provider it was not judged on, has the last word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from fcn_edge_export.artifact import OutputFile
+from fcn_edge_export.graph.graft import strip
+from fcn_edge_export.graph.names import SCORES_LOW, TRACED_INPUT
+from fcn_edge_export.lowering.body import OURS, head_of, typed
+from fcn_edge_export.lowering.calibration import Frames
+from fcn_edge_export.lowering.lower import judged, open_parent, write_child
+from fcn_edge_export.verification.cases import frame_cases
+from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
+
+__all__ = ["HalfResult", "body_in_fp16", "convert_to_fp16"]
+
+Array = npt.NDArray[Any]
+
+AGREEMENT = 0.99
+
+
+@dataclass(frozen=True)
+class HalfResult:
+    """What halving made.
+
+    Attributes:
+        path: the fp16 file.
+        report: its verification report, JSON.
+        digest: SHA-256 of the file.
+        bytes: its size.
+        parent: SHA-256 of the float file.
+        card: the card in the file.
+        agreement: share of the frames' labels that are the parent's.
+        worst_frame: the frame with the lowest agreement, and that.
+        mean_iou: of (parent, file) where labels were given.
+        stages: every stage with its time.
+    """
+
+    path: Path
+    report: Path
+    digest: str
+    bytes: int
+    parent: str
+    card: Card
+    agreement: float
+    worst_frame: tuple[str, float]
+    mean_iou: tuple[float, float] | None
+    stages: tuple[Stage, ...] = field(repr=False)
+
+
+def convert_to_fp16(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    images: Callable[[Card], Frames],
+    *,
+    agreement: float = AGREEMENT,
+    labels: Callable[[Card], Mapping[str, Callable[[], Array]]] | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> HalfResult:
+    """Turn a verified float file into a half precision one that decides alike, or into an error.
+
+    Args:
+        path: the float file.
+        output: the file to write, ending in .onnx. `NAME.verification.json` is written beside it.
+        images: given the file's card, the frames to judge on: name -> what reads it, (H, W, C) in the card's
+            dtype.
+        agreement: share of the frames' labels that must be the parent's, above 0 to 1.
+        labels: their true labels (H, W) by the frames' names; mean IoU may fall by half a point.
+        device: where it is judged: "cpu", "cuda", ...; a CPU judges the rounded weights alone.
+        progress: told about stages as they run.
+
+    Raises:
+        VerificationError: it does not agree. Nothing is written.
+        UsageError: an option out of range, or a parent that is not a verified fp32 file.
+        InputError: there are no frames, or one cannot be segmented.
+        ModelError: the file is not ours, or was changed.
+        ProviderError: the device does not start.
+        ArtifactError: the conversion failed, or the file cannot be written. Nothing is written.
+    """
+    if not 0 < agreement <= 1:
+        raise UsageError(f"got the agreement {agreement}, expected a share above 0 to 1")
+    place = OutputFile.at(output)
+    if place.path.exists() and place.path.samefile(path):
+        raise UsageError(f"{path} is the parent: write the fp16 file beside it, under another name")
+    stages = Stages(progress or Silent())
+    with stages.stage("open") as did:
+        parent = open_parent(Path(path))
+        if any(SCORES_LOW in node.output for node in parent.model.graph.node):
+            raise UsageError(
+                f"{path} has the sparse head, which is for CPUs, and fp16 is for GPUs: "
+                "export it with the dense head first"
+            )
+        frames = tuple(frame_cases(images(parent.card), parent.card))
+        if not frames:
+            raise InputError("got no frames to judge on, expected some of what the model will see")
+        did.text = f"{parent.card.name}, {len(frames)} frames to judge on"
+    with stages.stage("fp16") as did:
+        model = body_in_fp16(parent.model)
+        did.text = f"body in float16, scores and all behind them in float32; {len(model.graph.node)} nodes"
+    with stages.stage("gate") as did:
+        child = judged(
+            parent,
+            model,
+            frames,
+            precision="fp16",
+            least=agreement,
+            notes={"speed": "unmeasured"},
+            truth=labels(parent.card) if labels is not None else None,
+            device=device,
+        )
+        did.text = child.gate.text
+    with stages.stage("write") as did:
+        digest, size = write_child(place, child, stages.done, {})
+        did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
+    return HalfResult(
+        place.path,
+        place.report,
+        digest,
+        size,
+        parent.digest,
+        child.vouched.card,
+        child.gate.agreement,
+        child.gate.worst_frame,
+        child.gate.mean_iou,
+        tuple(stages.done),
+    )
+
+
+def body_in_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its body in float16, from the normalised image to the classifiers. It is not changed.
+
+    Raises:
+        ArtifactError: the model has no tensor of scores, or onnxruntime's converter gave up.
+    """
+    whole = typed(model)
+    head, classifiers = head_of(whole)
+    behind = head - set(classifiers)
+    ours = [n for n in whole.graph.node if n.name.startswith(OURS)]
+    body = [n for n in whole.graph.node if n.name not in behind and not n.name.startswith(OURS)]
+    rest = [n for n in whole.graph.node if n.name in behind]
+    converted = _converted(whole, body, _boundary(whole, body, [*ours, *rest]))
+
+    made = onnx.ModelProto()
+    made.CopyFrom(whole)
+    graph = made.graph
+    for kind in ("node", "initializer"):
+        graph.ClearField(kind)
+    first = [i for i, n in enumerate(ours) if TRACED_INPUT in n.output]
+    split = first[0] + 1 if first else 0
+    graph.node.extend([*ours[:split], *converted.node, *rest, *ours[split:]])
+    known = {i.name for i in converted.initializer}
+    outside = {name for n in (*ours, *rest) for name in n.input}
+    clash = [n for n in outside & known if _type_of(converted, n) != _type_of(whole.graph, n)]
+    if clash:
+        raise ArtifactError(f"fp16: the constant {clash[0]} is read in both precisions: export again")
+    graph.initializer.extend(converted.initializer)
+    graph.initializer.extend(i for i in whole.graph.initializer if i.name in outside and i.name not in known)
+    return strip(made)
+
+
+def _boundary(
+    whole: onnx.ModelProto, body: list[onnx.NodeProto], readers: list[onnx.NodeProto]
+) -> list[onnx.ValueInfoProto]:
+    """The body's float values that others read, other than for their shape."""
+    types = {v.name: v.type.tensor_type.elem_type for v in (*whole.graph.value_info, *whole.graph.output)}
+    read = {name for node in readers if node.op_type != "Shape" for name in node.input}
+    names = [name for node in body for name in node.output if name in read]
+    return [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in names
+        if types.get(name) == TensorProto.FLOAT
+    ]
+
+
+def _converted(
+    whole: onnx.ModelProto, body: list[onnx.NodeProto], outputs: list[onnx.ValueInfoProto]
+) -> onnx.GraphProto:
+    """The body alone, converted, with float32 at its input and at its outputs."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    channels = next(iter(whole.graph.input)).type.tensor_type.shape.dim[3].dim_value
+    image = helper.make_tensor_value_info(
+        TRACED_INPUT, TensorProto.FLOAT, ["batch", channels, "height", "width"]
+    )
+    read = {name for node in body for name in node.input}
+    part = helper.make_model(
+        helper.make_graph(
+            body, "body", [image], outputs, [i for i in whole.graph.initializer if i.name in read]
+        ),
+        opset_imports=list(whole.opset_import),
+        ir_version=whole.ir_version,
+    )
+    try:
+        converted: onnx.ModelProto = convert_float_to_float16(part, keep_io_types=True)
+    except Exception as error:
+        raise ArtifactError(f"fp16: onnxruntime's converter stopped: {error}") from error
+    return converted.graph
+
+
+def _type_of(graph: onnx.GraphProto, name: str) -> int:
+    return next((i.data_type for i in graph.initializer if i.name == name), 0)

@@ -1,0 +1,72 @@
+"""What onnxruntime makes of a file: the graph it really runs, and which convolutions it left in float."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+import onnx
+
+from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.session.devices import import_onnxruntime
+from fcn_edge_runtime.session.session import UNWANTED_OPTIMIZERS
+
+__all__ = ["float_convolutions", "fused_graph"]
+
+FLOAT_CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv")
+
+
+def fused_graph(model: onnx.ModelProto) -> onnx.GraphProto:
+    """The graph after all of onnxruntime's optimisations for this CPU.
+
+    This session never runs: it is made to be written down. All others are made by `open_session`.
+
+    Raises:
+        ArtifactError: onnxruntime cannot load the model.
+    """
+    runtime = import_onnxruntime()
+    with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
+        path = Path(folder, "fused.onnx")
+        options = runtime.SessionOptions()
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.optimized_model_filepath = str(path)
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4  # it warns that such a file is for this machine alone
+        try:
+            runtime.InferenceSession(
+                model.SerializeToString(),
+                sess_options=options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=UNWANTED_OPTIMIZERS,
+            )
+            return onnx.load(path).graph
+        except Exception as error:
+            raise ArtifactError(f"quantize: onnxruntime cannot load the int8 graph: {error}") from error
+
+
+def float_convolutions(
+    model: onnx.ModelProto, original: onnx.ModelProto, expected: AbstractSet[str]
+) -> tuple[str, ...]:
+    """Which of the convolutions expected in integers onnxruntime computes in float.
+
+    Args:
+        model: the quantised model.
+        original: the float model it was made of.
+        expected: names of convolutions in the float model.
+    """
+    # onnxruntime names a node it makes after the node, or after the value, that it replaces.
+    names = {node.name: node.name for node in original.graph.node if node.name in expected}
+    names |= {node.output[0]: node.name for node in original.graph.node if node.name in expected}
+    readers = {i: n for n in original.graph.node if n.op_type in ("Relu", "Clip") for i in n.input[:1]}
+    names |= {
+        readers[node.output[0]].output[0]: node.name
+        for node in original.graph.node
+        if node.name in expected and node.output[0] in readers
+    }
+    found = dict.fromkeys(
+        names.get(node.name.removesuffix("_nchwc"), "")
+        for node in fused_graph(model).node
+        if node.op_type in FLOAT_CONVOLUTIONS
+    )
+    return tuple(name for name in found if name)

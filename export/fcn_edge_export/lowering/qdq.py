@@ -1,0 +1,153 @@
+"""A float model rewritten to compute its body in integers: QuantizeLinear and DequantizeLinear put in.
+
+The rewriting is onnxruntime's own; what goes in, which ranges hold and which machine it is for is decided
+here. Weights are int8 per output channel, symmetric. Activations are uint8 with a zero point for CPUs, where
+onnxruntime then merges a convolution with the ReLU behind it; int8 without one for GPUs, which want that.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from fcn_edge_export.graph.graft import strip
+from fcn_edge_export.lowering.body import INTEGER_OPS, Body, drop_unused
+from fcn_edge_export.lowering.fold_normalization import without_rounding
+from fcn_edge_export.lowering.ranges import Range
+from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.session.cpu import adds_exactly
+
+__all__ = ["INTEGER_TARGETS", "IntegerTarget", "target_named", "this_target", "with_qdq"]
+
+
+@dataclass(frozen=True)
+class IntegerTarget:
+    """What a machine wants of an int8 file.
+
+    Attributes:
+        name: as a user says it.
+        signed: activations are int8 and symmetric instead of uint8 with a zero point.
+        seven_bits: weights use 7 of their 8 bits, because the machine adds two products in 16 bits and would
+            saturate (x86 before VNNI).
+    """
+
+    name: str
+    signed: bool = False
+    seven_bits: bool = False
+
+
+INTEGER_TARGETS = (
+    IntegerTarget("x86-vnni"),
+    IntegerTarget("x86", seven_bits=True),
+    IntegerTarget("arm64"),
+    IntegerTarget("gpu", signed=True),
+)
+
+
+def target_named(name: str | None) -> IntegerTarget:
+    """The target of that name; None means this machine.
+
+    Raises:
+        UsageError: there is none.
+    """
+    wanted = this_target() if name is None else name
+    found = next((target for target in INTEGER_TARGETS if target.name == wanted), None)
+    if found is None:
+        raise UsageError(
+            f"got the target {wanted!r}, expected one of {', '.join(t.name for t in INTEGER_TARGETS)}"
+        )
+    return found
+
+
+def this_target() -> str:
+    """Which of the CPU targets this machine is."""
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return "arm64"
+    return "x86-vnni" if adds_exactly() else "x86"
+
+
+def with_qdq(
+    model: onnx.ModelProto,
+    body: Body,
+    ranges: Mapping[str, Range],
+    machine: IntegerTarget,
+    keep_float: AbstractSet[str],
+) -> onnx.ModelProto:
+    """The model with its body in integers, all but the nodes named in `keep_float`.
+
+    Args:
+        model: typed, see `layers.typed`; it is not changed.
+        body: of this model.
+        ranges: of every tensor of the body.
+        machine: what it is for.
+        keep_float: names of nodes that stay as they are.
+
+    Raises:
+        ArtifactError: onnxruntime's quantiser gave up.
+    """
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    spans = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
+    wanted = [name for name in body.nodes if name not in keep_float]
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    with _quiet():
+        try:
+            quantiser = QDQQuantizer(
+                _marked(copy),
+                per_channel=True,
+                reduce_range=machine.seven_bits,
+                weight_qType=QuantType.QInt8,
+                activation_qType=QuantType.QInt8 if machine.signed else QuantType.QUInt8,
+                tensors_range=TensorsData(CalibrationMethod.MinMax, spans),
+                nodes_to_quantize=wanted,
+                nodes_to_exclude=[],
+                op_types_to_quantize=list(INTEGER_OPS),
+                extra_options={"ActivationSymmetric": machine.signed, "WeightSymmetric": True},
+            )
+            quantiser.quantize_model()
+        except Exception as error:
+            raise ArtifactError(f"quantize: onnxruntime's quantiser stopped: {error}") from error
+    made = quantiser.model.model
+    _read_sizes_off_integers(made)
+    drop_unused(without_rounding(made))
+    quantiser.model.topological_sort()  # it puts what it adds last; other engines want an order
+    made.producer_name = "fcn-edge"
+    made.producer_version = ""
+    made.ir_version = model.ir_version
+    return strip(made)
+
+
+def _marked(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Tell the quantiser that types are known, or it would write the model to a folder to find them."""
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "onnx.infer", "onnxruntime.quant"
+    return model
+
+
+def _read_sizes_off_integers(model: onnx.ModelProto) -> None:
+    """Let Shape read what a DequantizeLinear reads: the size is the same, and no float copy need be made."""
+    sources = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    for node in model.graph.node:
+        if node.op_type == "Shape":
+            node.input[:] = [sources.get(name, name) for name in node.input]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser advises to preprocess what an export has already simplified."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

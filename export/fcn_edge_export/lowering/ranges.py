@@ -1,0 +1,175 @@
+"""The range of every activation over calibration frames, in memory that does not grow with their number.
+
+Least and greatest values are taken inside the graph, so that one number a tensor comes back. Percentile and
+entropy need to know how values are spread: a second pass counts them into as many equal bins between the two
+as `BINS` says, a few tensors at a time.
+
+    minmax      everything that was seen
+    percentile  all but the outermost hundredth of a percent
+    entropy     the clipping that loses least information: least Kullback-Leibler divergence between the
+                counts and the same counts in 256 levels (Migacz, "8-bit inference with TensorRT", GTC 2017)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from fcn_edge_export.graph.graft import with_outputs
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.session.session import open_session
+
+__all__ = ["METHODS", "Range", "activation_ranges", "clipped_by_entropy", "clipped_by_percentile"]
+
+Array = npt.NDArray[Any]
+Frames = Callable[[], Iterable[Array]]
+Range = tuple[float, float]
+
+METHODS = ("minmax", "percentile", "entropy")
+BINS = 2048
+LEVELS = 256
+KEPT = 0.9999
+SHARES = np.linspace(0.2, 1.0, 81)  # how much of the range entropy tries to keep
+AT_ONCE = 8  # tensors whose values are in memory together
+SAMPLED = 1 << 16  # values of a tensor counted a frame, evenly spread over it
+
+
+@dataclass
+class _Spread:
+    """Counts of one tensor's values in equal bins between its least and its greatest."""
+
+    low: float
+    high: float
+    counts: npt.NDArray[np.int64]
+
+    def add(self, values: Array) -> None:
+        # An odd step passes through every column of an image of even width.
+        flat = values.reshape(-1)[:: max(1, values.size // SAMPLED) | 1]
+        bins = (flat - self.low) * (BINS / (self.high - self.low))
+        self.counts += np.bincount(np.clip(bins.astype(np.int32), 0, BINS - 1), minlength=BINS)
+
+
+def activation_ranges(
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    frames: Frames,
+    method: str = "minmax",
+    step: Callable[[], None] = lambda: None,
+) -> dict[str, Range]:
+    """(least, greatest) of each tensor, clipped as the method says.
+
+    Args:
+        model: the float model.
+        tensors: names of float values in it.
+        frames: called for each pass: gives the batches (N, H, W, C), one at a time.
+        method: one of `METHODS`.
+        step: called after each frame of each pass.
+
+    Raises:
+        UsageError: no such method.
+    """
+    if method not in METHODS:
+        raise UsageError(f"got the method {method!r}, expected one of {', '.join(METHODS)}")
+    outer = _outer_ranges(model, tensors, frames, step)
+    if method == "minmax":
+        return outer
+    clip = clipped_by_percentile if method == "percentile" else clipped_by_entropy
+    spreads = _spreads(model, outer, frames, step)
+    return {
+        name: clip(spreads[name].counts, *span) if name in spreads else span for name, span in outer.items()
+    }
+
+
+def clipped_by_percentile(counts: npt.NDArray[np.int64], low: float, high: float) -> Range:
+    """The range without the outermost (1 - KEPT) of all values, half of it at either end."""
+    total = np.cumsum(counts) / counts.sum()
+    outside = (1 - KEPT) / 2
+    width = (high - low) / BINS
+    first = int(np.searchsorted(total, outside, side="right"))
+    last = int(np.searchsorted(total, 1 - outside, side="left"))
+    return low + first * width, low + (last + 1) * width
+
+
+def clipped_by_entropy(counts: npt.NDArray[np.int64], low: float, high: float) -> Range:
+    """The range [s low, s high] whose 256 levels lose least: least KL(counts || counts in levels)."""
+    width = (high - low) / BINS
+    if low <= 0 <= high:
+        # Zero is always among the levels, so its many values behind a ReLU lose nothing at any clipping.
+        counts = counts.copy()
+        counts[min(int(-low / width), BINS - 1)] = 0
+    best, kept = np.inf, (low, high)
+    if not counts.any():
+        return kept
+    for share in SHARES:
+        first = max(0, round((share * low - low) / width))
+        last = min(BINS, round((share * high - low) / width))
+        if last - first < LEVELS:
+            continue
+        loss = _divergence(counts, first, last)
+        if loss < best:
+            best, kept = loss, (low + first * width, low + last * width)
+    return kept
+
+
+def _divergence(counts: npt.NDArray[np.int64], first: int, last: int) -> float:
+    """KL divergence between the counts clipped to bins first..last and those bins in 256 levels."""
+    inside = counts[first:last].astype(np.float64)
+    clipped = inside.copy()
+    clipped[0] += counts[:first].sum()
+    clipped[-1] += counts[last:].sum()
+    level = np.arange(inside.size) * LEVELS // inside.size
+    used = inside > 0
+    share = np.bincount(level, inside, LEVELS) / np.maximum(np.bincount(level, used, LEVELS), 1)
+    levelled = np.where(used, share[level], 0.0)
+    p, q = clipped / clipped.sum(), levelled / max(levelled.sum(), 1.0)
+    # A value clipped into an empty bin has no level of its own there: a small number stands for "nothing".
+    seen = p > 0
+    return float((p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-9))).sum())
+
+
+def _outer_ranges(
+    model: onnx.ModelProto, tensors: Sequence[str], frames: Frames, step: Callable[[], None]
+) -> dict[str, Range]:
+    outputs = [f"fcn_edge/{what}/{i}" for i in range(len(tensors)) for what in ("least", "greatest")]
+    more = onnx.ModelProto()
+    for name, low, high in zip(tensors, outputs[::2], outputs[1::2], strict=True):
+        more.graph.node.append(helper.make_node("ReduceMin", [name], [low], keepdims=0))
+        more.graph.node.append(helper.make_node("ReduceMax", [name], [high], keepdims=0))
+    more.graph.output.extend(helper.make_tensor_value_info(o, TensorProto.FLOAT, []) for o in outputs)
+    # Messages that follow each other are merged: no copy of the weights is made.
+    session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
+    least, greatest = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
+    for batch in frames():
+        values = np.array([float(v) for v in session.run(batch, outputs).values()])
+        least, greatest = np.minimum(least, values[::2]), np.maximum(greatest, values[1::2])
+        step()
+    return {name: (float(a), float(b)) for name, a, b in zip(tensors, least, greatest, strict=True)}
+
+
+def _spreads(
+    model: onnx.ModelProto, outer: Mapping[str, Range], frames: Frames, step: Callable[[], None]
+) -> dict[str, _Spread]:
+    wanted = [name for name, (low, high) in outer.items() if high > low]
+    spreads = {name: _Spread(*outer[name], np.zeros(BINS, np.int64)) for name in wanted}
+    present = {o.name for o in model.graph.output}
+    data = with_outputs(
+        model, [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in wanted if n not in present]
+    )
+    session = open_session(data, "cpu")
+    for batch in frames():
+        for names in _groups(wanted):
+            for tensor, values in session.run(batch, names).items():
+                spreads[tensor].add(values)
+        step()
+    return spreads
+
+
+def _groups(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), AT_ONCE):
+        yield names[start : start + AT_ONCE]

@@ -1,0 +1,95 @@
+"""Layers ranked by the damage that integers do in them, for the price of giving them back to float.
+
+The damage of a layer is the mean squared error of the scores where it alone is computed in integers; its
+price is its share of the work. Given back is first what mends most for its price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from fcn_edge_export.graph.names import SCORES
+from fcn_edge_export.lowering.body import Body, constants_of
+from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
+
+__all__ = ["LayerDamage", "rank_layers", "scores_of_frames", "shares_of"]
+
+Array = npt.NDArray[Any]
+
+ADDITION = 16  # multiplications that take about as long as moving one number to an addition and back
+
+
+@dataclass(frozen=True)
+class LayerDamage:
+    """What integers do to one convolution or addition.
+
+    Attributes:
+        name: of its node.
+        damage: mean squared error of the scores, as a share of their variance, with it alone in integers.
+        share: of the body's work, 0..1: what giving it back costs.
+    """
+
+    name: str
+    damage: float
+    share: float
+
+
+def rank_layers(
+    body: Body,
+    shares: dict[str, float],
+    expected: Sequence[Array],
+    scores_with: Callable[[str], Sequence[Array]],
+    step: Callable[[], None] = lambda: None,
+) -> tuple[LayerDamage, ...]:
+    """The body's convolutions and additions, first the one that mends most for its price.
+
+    Args:
+        body: of the model.
+        shares: of the work, by name, see `shares_of`.
+        expected: the parent's scores of some frames.
+        scores_with: the scores of the same frames with the named layer alone in integers.
+        step: called after each layer.
+    """
+    variance = float(np.mean([np.var(scores) for scores in expected])) or 1.0
+    found = []
+    for name in (*body.convolutions, *body.additions):
+        got = scores_with(name)
+        error = np.mean([np.mean(np.square(a - b)) for a, b in zip(got, expected, strict=True)])
+        found.append(LayerDamage(name, float(error) / variance, shares[name]))
+        step()
+    return tuple(sorted(found, key=lambda layer: -layer.damage / max(layer.share, 1e-6)))
+
+
+def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, float]:
+    """Each layer's share of the body's work, counted in multiplications, for an image (N, H, W, C)."""
+    nodes = {node.name: node for node in model.graph.node}
+    constants = constants_of(model)
+    more = onnx.ModelProto()
+    layers = (*body.convolutions, *body.additions)
+    for index, name in enumerate(layers):
+        size = f"fcn_edge/size/{index}"
+        more.graph.node.append(helper.make_node("Shape", [nodes[name].output[0]], [size], start=1))
+        more.graph.output.append(helper.make_tensor_value_info(size, TensorProto.INT64, [None]))
+    session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
+    sizes = session.run(image, [o.name for o in more.graph.output])
+    work = {}
+    for name, extent in zip(layers, sizes.values(), strict=True):
+        weight = constants.get(nodes[name].input[1])
+        each = ADDITION if weight is None else prod(weight.dims[1:])
+        work[name] = float(each * np.prod(extent))
+    total = sum(work.values())
+    return {name: value / total for name, value in work.items()}
+
+
+def scores_of_frames(model: bytes, images: Sequence[Array]) -> list[Array]:
+    """The scores (N, K, H, W) that a probe gives for each image."""
+    session = open_session(model, "cpu", options=SessionOptions(config=exact_integers()))
+    return [session.run(image, [SCORES])[SCORES] for image in images]

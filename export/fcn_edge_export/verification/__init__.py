@@ -1,0 +1,1 @@
+"""Whether a file decides like its reference."""

@@ -1,0 +1,69 @@
+"""What a model is verified on: sizes that catch what goes wrong, and the user's own frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.imaging.arrays import as_batch
+from fcn_edge_runtime.model.card import Card, InputSpec
+from fcn_edge_runtime.model.golden_input import pattern
+
+__all__ = ["Case", "default_sizes", "frame_cases", "pattern_cases"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input: what to call it, and how to make it, (N, H, W, C) in the card's dtype."""
+
+    name: str
+    image: Callable[[], Array]
+
+
+def default_sizes(smallest: int, multiple: int) -> tuple[tuple[int, int, int], ...]:
+    """(batch, height, width): batches, odd, prime, non-square both ways, the smallest, and a far one."""
+    wanted = (
+        (1, smallest, smallest),
+        (2, 64, 96),
+        (1, 67, 45),
+        (1, 97, 131),
+        (3, 131, 97),
+        (1, 33, 240),
+        (1, 250, 330),
+        (1, 4 * multiple + 1, 5 * multiple - 1),
+    )
+    raised = [(n, max(h, smallest), max(w, smallest)) for n, h, w in wanted]
+    return tuple(dict.fromkeys(raised))
+
+
+def pattern_cases(sizes: Sequence[tuple[int, int, int]], spec: InputSpec) -> Iterator[Case]:
+    """Cases made of the golden pattern, each size with a seed of its own."""
+    for index, (batch, height, width) in enumerate(sizes):
+        seed = 100 + index
+
+        def image(batch: int = batch, height: int = height, width: int = width, seed: int = seed) -> Array:
+            return pattern(batch, height, width, spec.channels, seed, spec)
+
+        yield Case("pattern", image)
+
+
+def frame_cases(frames: Mapping[str, Callable[[], Array]], card: Card) -> Iterator[Case]:
+    """Cases made of a user's own frames: name -> what reads it, (H, W, C) in the card's dtype.
+
+    A frame that the model could not segment is an InputError that names it, when its turn comes.
+    """
+    for name, read in frames.items():
+
+        def image(name: str = name, read: Callable[[], Array] = read) -> Array:
+            try:
+                return as_batch(read(), card)[0]
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
+
+        yield Case(name, image)

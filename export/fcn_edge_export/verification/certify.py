@@ -1,0 +1,179 @@
+"""From a grafted model to one that may be written: judged on every device, explained where refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from fcn_edge_export.graph.graft import with_logits_output
+from fcn_edge_export.graph.names import TRACED_INPUT
+from fcn_edge_export.verification.cases import Case, default_sizes, frame_cases, pattern_cases
+from fcn_edge_export.verification.golden_vectors import TAU, golden_vectors
+from fcn_edge_export.verification.verdict import (
+    TOLERANCE,
+    CaseResult,
+    Verdict,
+    check_shipped,
+    compare,
+    error_bound,
+)
+from fcn_edge_runtime.errors import FcnEdgeError, UsageError, VerificationError
+from fcn_edge_runtime.model.card import Card, VerificationInfo
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.model.golden_vectors import Golden
+from fcn_edge_runtime.progress import Progress
+from fcn_edge_runtime.selftest import require_passed, run_selftest
+from fcn_edge_runtime.session.session import open_session
+
+if TYPE_CHECKING:
+    from fcn_edge_export.reference import Reference
+
+__all__ = ["Certified", "all_cases", "certify", "check_draft"]
+
+LARGEST_SIDE = 4096  # the pattern hashes 12 bits of each coordinate
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A passed verdict on every device asked for, with the self-test and the card that go into the file."""
+
+    card: Card
+    golden: Golden
+    verdicts: tuple[Verdict, ...]
+    devices: tuple[str, ...]
+
+
+def all_cases(
+    card: Card, sizes: Sequence[tuple[int, int]], images: Mapping[str, Callable[[], npt.NDArray[Any]]]
+) -> list[Case]:
+    """The default sizes, the user's further ones (height, width), and the user's frames.
+
+    Raises:
+        UsageError: a size below the smallest the network takes, or above what the pattern is made for.
+    """
+    smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
+    for height, width in sizes:
+        if not smallest <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
+            raise UsageError(
+                f"got the size {height}x{width}, expected sides of {smallest} to {LARGEST_SIDE}: "
+                "the network takes none smaller, and larger ones are verified by images of your own"
+            )
+    wanted = [*default_sizes(smallest, multiple), *((1, h, w) for h, w in sizes)]
+    return [*pattern_cases(tuple(dict.fromkeys(wanted)), card.input), *frame_cases(images, card)]
+
+
+def certify(
+    reference: Reference,
+    model: onnx.ModelProto,
+    card: Card,
+    cases: Sequence[Case],
+    devices: Sequence[str],
+    earlier: Mapping[str, onnx.ModelProto],
+    progress: Progress,
+) -> Certified:
+    """Judge a grafted model on every device.
+
+    Args:
+        reference: PyTorch.
+        model: the grafted model.
+        card: its card, all but the verification filled in.
+        cases: the inputs.
+        devices: "cpu", "cuda", ...
+        earlier: what the stages before grafting made, by stage, to find where a refused model went wrong.
+        progress: told about each input.
+
+    Raises:
+        VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
+        ProviderError: a device does not start.
+    """
+    if not devices:
+        raise UsageError("got no device to verify on, expected at least one, such as cpu")
+    outputs = [o.name for o in model.graph.output]
+    probe_bytes = with_logits_output(model)
+    sessions = [open_session(probe_bytes, device) for device in devices]
+    del probe_bytes  # as large as the model
+    total, done = len(cases) * len(devices), 0
+
+    def step(_: CaseResult) -> None:
+        nonlocal done
+        done += 1
+        progress.step(done, total)
+
+    verdicts = []
+    for session in sessions:
+        verdict = compare(reference, session, cases, outputs=outputs, progress=step)
+        if not verdict.passed:
+            _refuse(verdict, session.device, reference, cases, earlier)
+        verdicts.append(verdict)
+    golden = golden_vectors(reference, sessions[0], card, TAU[card.precision])
+    info = VerificationInfo(
+        verdict="passed",
+        sizes=tuple(r.size for r in verdicts[0].results),
+        providers=tuple(v.provider for v in verdicts),
+        tolerance=TOLERANCE,
+        blind=all(v.blind for v in verdicts),
+    )
+    return Certified(replace(card, verification=info), golden, tuple(verdicts), tuple(devices))
+
+
+def check_draft(path: Path, vouched: Certified, cases: Sequence[Case]) -> tuple[str, int]:
+    """Open the written file as its users will, and hold it against its probe and its own self-test.
+
+    Returns:
+        The file's SHA-256 and its size in bytes.
+
+    Raises:
+        VerificationError: it does not do what its probe did.
+    """
+    with ModelFile.open(path) as file:
+        for device, verdict in zip(vouched.devices, vouched.verdicts, strict=True):
+            session = open_session(file, device)
+            check_shipped(session, verdict, cases)
+            require_passed(run_selftest(session, file.card, file.golden))
+        return file.digest, file.size
+
+
+def _refuse(
+    verdict: Verdict,
+    device: str,
+    reference: Reference,
+    cases: Sequence[Case],
+    earlier: Mapping[str, onnx.ModelProto],
+) -> None:
+    """Raise the verdict's error, with the first stage whose model already differs from PyTorch."""
+    image = cases[verdict.results.index(verdict.worst)].image()
+    where = f" (stage: {_first_wrong_stage(reference, image, earlier, device)})" if earlier else ""
+    try:
+        verdict.require()
+    except VerificationError as error:
+        raise VerificationError(f"{error}{where}") from None
+
+
+def _first_wrong_stage(
+    reference: Reference, image: npt.NDArray[Any], earlier: Mapping[str, onnx.ModelProto], device: str
+) -> str:
+    x = reference.normalised(image).numpy()
+    height, width = image.shape[1:3]
+    expected = reference(image)
+    if not np.isfinite(expected).all():
+        return "the network itself, in PyTorch"
+    for stage, model in earlier.items():
+        try:
+            session = open_session(model.SerializeToString(), device)
+            got = session.raw.run(None, {TRACED_INPUT: x})[0]
+        except FcnEdgeError:
+            return stage
+        except Exception:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
+            return stage
+        if got.shape[-2:] != x.shape[-2:]:
+            return stage
+        got = got[..., :height, :width]
+        if got.shape != expected.shape or not np.abs(got - expected).max() <= error_bound(expected):
+            return stage
+    return "graft"

@@ -1,0 +1,68 @@
+"""The self-test that travels with the file: labels PyTorch gives for inputs anyone can compute again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.golden_input import image_digest, pattern
+from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, Golden, GoldenCase, raise_to
+from fcn_edge_runtime.session.session import Session
+
+__all__ = ["TAU", "golden_vectors"]
+
+Array = npt.NDArray[Any]
+
+# Relative error a device may make before a label counts as wrong, by the precision of the file.
+TAU = {"fp32": 1e-3, "fp16": 1e-2}
+SEEDS = range(1, 9)
+
+
+def golden_vectors(reference: Callable[[Array], Array], probe: Session, card: Card, tau: float) -> Golden:
+    """Self-test cases at the golden sizes, each on the seed of 1 to 8 whose labels have the most entropy.
+
+    Pixels whose margin is at most 2 tau A, twice what a device may be off, are undecided: they hold the
+    unlabelled value and are not compared. A = max |c(reference)| as in the verdict.
+
+    Args:
+        reference: images (N, H, W, C) -> logits (N, K, H, W).
+        probe: a session of the verified file; it picks the seeds, being quicker than the reference.
+        card: of the file.
+        tau: relative error allowed on a device.
+    """
+    cases = []
+    for size in raise_to(GOLDEN_SIZES, card.geometry.smallest_size):
+        seed = max(
+            SEEDS, key=lambda seed: _entropy(probe.run(_image(card, size, seed), ["labels"])["labels"])
+        )
+        image = _image(card, size, seed)
+        labels = _decided_labels(reference(image), tau, card)
+        cases.append(GoldenCase(*size, seed, image_digest(image), labels))
+    return Golden(tuple(cases), tau)
+
+
+def _image(card: Card, size: tuple[int, int, int], seed: int) -> Array:
+    return pattern(*size, card.input.channels, seed, card.input)
+
+
+def _entropy(labels: Array) -> float:
+    """Shannon entropy of the label counts, rounded so that equal counts tie and the first seed wins."""
+    counts = np.unique(labels, return_counts=True)[1]
+    shares = np.sort(counts) / labels.size
+    return round(float(-(shares * np.log(shares)).sum()), 9)
+
+
+def _decided_labels(logits: Array, tau: float, card: Card) -> Array:
+    if logits.shape[1] == 1:
+        margin, labels, amplitude = np.abs(logits[:, 0]), logits[:, 0] > 0, np.abs(logits).max()
+    else:
+        best_two = np.partition(logits, -2, axis=1)[:, -2:]
+        margin, labels = best_two[:, 1] - best_two[:, 0], logits.argmax(axis=1)
+        amplitude = np.abs(logits - logits.mean(axis=1, keepdims=True)).max()
+    decided = labels.astype(card.label_dtype)
+    decided[margin <= 2 * tau * amplitude] = card.unlabelled
+    return np.asarray(decided)

@@ -1,0 +1,70 @@
+"""The head rule of the verdict: the labels are the argmax of the file's own scores.
+
+Of a dense head exactly. A sparse head adds four products in another order than the dense one, so where two
+scores are equal but for rounding it may choose the other: a difference is allowed where the scores, upsampled
+in float64, are within 8 * 2^-23 of the largest score of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcn_edge_export.graph.names import FULL_SIZE, SCORES, SCORES_LOW
+
+__all__ = ["ROUNDINGS", "sparse_outputs", "wrong_labels"]
+
+Array = npt.NDArray[Any]
+
+ROUNDINGS = 8 * 2.0**-23
+
+
+def sparse_outputs(outputs: tuple[str, ...]) -> list[str]:
+    """What of a probe's outputs the rule needs of a sparse head; nothing of a dense one."""
+    return [name for name in (SCORES_LOW, FULL_SIZE) if name in outputs]
+
+
+def wrong_labels(got: Mapping[str, Array]) -> npt.NDArray[np.bool_]:
+    """Where (N, H, W) the labels break the rule.
+
+    Args:
+        got: a probe's labels, logits, and of a sparse head `sparse_outputs`.
+    """
+    labels, logits = got["labels"], got[SCORES]
+    best = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0] > 0
+    wrong = np.asarray(labels != best)
+    if SCORES_LOW not in got or not wrong.any():
+        return wrong
+    low = got[SCORES_LOW]
+    image, row, column = np.nonzero(wrong)
+    height, width = (int(side) for side in got[FULL_SIZE][2:4])
+    scores = _upsampled(low, image, (row, height), (column, width))
+    if scores.shape[1] == 1:
+        gap = np.abs(scores[:, 0])
+    else:
+        gap = scores.max(axis=1) - scores[np.arange(len(image)), labels[image, row, column]]
+    wrong[image, row, column] = gap > ROUNDINGS * float(np.abs(low).max())
+    return wrong
+
+
+def _upsampled(low: Array, image: Array, rows: tuple[Array, int], columns: tuple[Array, int]) -> Array:
+    """Scores [pixels, classes] in float64 at pixels of the full size: (index, length) of each axis."""
+    y, y_next, down = _place(*rows, low.shape[2])
+    x, x_next, right = _place(*columns, low.shape[3])
+    z = low.astype(np.float64)
+    down, right = down[:, None], right[:, None]
+    upper = z[image, :, y, x] * (1 - right) + z[image, :, y, x_next] * right
+    lower = z[image, :, y_next, x] * (1 - right) + z[image, :, y_next, x_next] * right
+    return np.asarray(upper * (1 - down) + lower * down)
+
+
+def _place(index: Array, length: int, scores: int) -> tuple[Array, Array, Array]:
+    """(score before, score after, fraction between) with the coordinate in float32, as PyTorch has it."""
+    scale = np.float32(scores) / np.float32(length)
+    at = (index.astype(np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    at = np.clip(at.astype(np.float64), 0, scores - 1)
+    before = np.floor(at).astype(np.int64)
+    return before, np.minimum(before + 1, scores - 1), at - before

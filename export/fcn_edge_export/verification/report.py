@@ -1,0 +1,74 @@
+"""What is told about an export: `NAME.verification.json`, and its one-line summary."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fcn_edge_export.verification.head_rule import ROUNDINGS
+from fcn_edge_export.verification.verdict import MOST_FLIPS, RELATIVE, Verdict
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.progress import Stage
+
+__all__ = ["produced_by", "verdict_text", "verification_report"]
+
+SCHEMA = "fcn-edge-verification/1"
+PACKAGES = ("fcn-edge", "torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "onnxruntime-gpu", "numpy")
+
+
+def produced_by() -> dict[str, str]:
+    """The version of everything that had a hand in the file."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def verification_report(
+    digest: str, card: Card, verdicts: Sequence[Verdict], stages: Sequence[Stage]
+) -> dict[str, Any]:
+    """Everything that was measured, as JSON values. It names the model by its digest."""
+    return {
+        "schema": SCHEMA,
+        "model_sha256": digest,
+        "name": card.name,
+        "verdict": "passed" if all(v.passed for v in verdicts) else "failed",
+        "rules": {
+            "relative_error": RELATIVE,
+            "roundings": ROUNDINGS,
+            "most_flips": MOST_FLIPS,
+            "text": card.verification.tolerance,
+        },
+        "machine": {"system": platform.system(), "machine": platform.machine()},
+        "produced_by": dict(card.produced_by),
+        "providers": [
+            {
+                "provider": verdict.provider,
+                "passed": verdict.passed,
+                "blind": verdict.blind,
+                "inputs": [asdict(result) for result in verdict.results],
+            }
+            for verdict in verdicts
+        ],
+        "stages": [asdict(stage) for stage in stages],
+    }
+
+
+def verdict_text(verdicts: Sequence[Verdict]) -> str:
+    """One line: how many inputs, the largest error as a share of the amplitude, the lowest agreement."""
+    results = [r for v in verdicts for r in v.results]
+    error = max(r.error / r.amplitude if r.amplitude else 0.0 for r in results)
+    flips = sum(r.flips for r in results)
+    agreement = min(r.agreement for r in results)
+    providers = ", ".join(v.provider.removesuffix("ExecutionProvider") for v in verdicts)
+    blind = "; BLIND: fewer than two labels were seen" if all(v.blind for v in verdicts) else ""
+    return (
+        f"equal to PyTorch on {providers} at {len(results)} inputs: scores within {error:.1e} of their "
+        f"amplitude, {flips} labels flipped, agreement at least {100 * agreement:.3f} %{blind}"
+    )

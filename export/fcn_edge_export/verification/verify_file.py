@@ -1,0 +1,153 @@
+"""verify_file(): the verdict again, for a file that exists."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+
+from fcn_edge_export.artifact import OutputFile, assemble
+from fcn_edge_export.graph.working_size import working_size_of
+from fcn_edge_export.verification.certify import all_cases, certify, check_draft
+from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
+from fcn_edge_export.verification.verdict import Verdict
+from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.model.card import CARD_KEY, Card
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["VerifyResult", "opened", "verify_file"]
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What a verification found.
+
+    Attributes:
+        path: the model.
+        report: its verification report, JSON, written anew.
+        digest: SHA-256 of the model file, as it is now.
+        card: the card in the file.
+        same_weights: whether the network's weights are those the card names.
+        resealed: whether the file was sealed anew.
+        stages: every stage with its time.
+        verdicts: the comparison with PyTorch, one a device.
+    """
+
+    path: Path
+    report: Path
+    digest: str
+    card: Card
+    same_weights: bool
+    resealed: bool
+    stages: tuple[Stage, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def verify_file(
+    path: str | os.PathLike[str],
+    net: nn.Module,
+    *,
+    sizes: Sequence[tuple[int, int]] = (),
+    images: Callable[[Card], Mapping[str, Callable[[], npt.NDArray[Any]]]] | None = None,
+    devices: Sequence[str] = ("cpu",),
+    reseal: bool = False,
+    progress: Progress | None = None,
+) -> VerifyResult:
+    """Hold an existing file against a network, and write its verification report anew.
+
+    Args:
+        path: the model.
+        net: the network it was exported from, with its weights.
+        sizes: further (height, width) to verify at.
+        images: given the file's card, further inputs: name -> what reads it, (H, W, C) in the card's dtype.
+        devices: where to verify.
+        reseal: take a file that was changed after export; if it passes, give it new golden vectors and a new
+            seal. Without it such a file is refused.
+        progress: told about stages as they run.
+
+    Raises:
+        VerificationError: it does not decide like PyTorch; nothing is written.
+        ModelError: the file is not ours, or its seal does not match and `reseal` is False.
+        ProviderError: a device does not start.
+    """
+    from fcn_edge_export.probe import probe
+    from fcn_edge_export.reference import LogitsNetwork, Reference, prepared, weights_sha256
+
+    stages = Stages(progress or Silent())
+    with stages.stage("open") as did:
+        target = OutputFile.at(path)
+        model, card, digest = opened(target.path, sealed=not reseal)
+        did.text = f"{card.name}, {len(card.classes)} classes, {len(model.graph.node)} nodes"
+
+    with stages.stage("probe") as did:
+        same_weights = weights_sha256(net) == card.net.weights_sha256  # before any conversion
+        net = prepared(net)
+        found = probe(net, card.input.channels)
+        did.text = f"{found.classes} scores a pixel; weights " + (
+            "are those on the card" if same_weights else "differ from the card's, or the card names none"
+        )
+
+    with stages.stage("verify") as did:
+        scores = LogitsNetwork(net, upsample=found.reduction > 1).eval()
+        reference = Reference(scores, card.input, card.geometry.size_multiple, working_size_of(card))
+        cases = all_cases(card, sizes, images(card) if images is not None else {})
+        vouched = certify(reference, model, card, cases, devices, {}, stages.listener)
+        did.text = verdict_text(vouched.verdicts)
+
+    with stages.stage("write") as did:
+        if reseal:
+            by = {**card.produced_by, "resealed-by": produced_by()["fcn-edge"]}
+            card = replace(vouched.card, produced_by=by)
+            with target.draft(assemble(model, card, vouched.golden)) as draft:
+                digest, _ = check_draft(draft.path, vouched, cases)
+                target.publish(draft, verification_report(digest, card, vouched.verdicts, stages.done))
+        else:
+            found_digest, _ = check_draft(target.path, vouched, cases)
+            if found_digest != digest:
+                raise ModelError(f"{target.path} was changed while it was verified: verify it again")
+            target.publish_report(verification_report(digest, card, vouched.verdicts, stages.done))
+        did.text = f"{target.report.name}" + (", and the file sealed anew" if reseal else "")
+    return VerifyResult(
+        path=target.path,
+        report=target.report,
+        digest=digest,
+        card=card,
+        same_weights=same_weights,
+        resealed=reseal,
+        stages=tuple(stages.done),
+        verdicts=vouched.verdicts,
+    )
+
+
+def opened(path: Path, *, sealed: bool) -> tuple[onnx.ModelProto, Card, str]:
+    """The model, its card, and the file's SHA-256. A sealed file passes the runtime's own checks first.
+
+    Raises:
+        ModelError: the file is missing or no ONNX, has no card of ours, or is not sealed though it should be.
+    """
+    if sealed:
+        with ModelFile.open(path) as file:
+            digest = file.digest
+    try:
+        data = path.read_bytes()
+        model = onnx.load_model_from_string(data)
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} cannot be read as ONNX: {error}") from None
+    found = hashlib.sha256(data).hexdigest()
+    if sealed and found != digest:
+        raise ModelError(f"{path} was changed while it was opened: verify it again")
+    cards = [p.value for p in model.metadata_props if p.key == CARD_KEY]
+    if len(cards) != 1:
+        raise ModelError(f"{path} has {len(cards)} cards, expected one: export it with `fcn-edge export`")
+    return model, Card.from_json(cards[0]), found

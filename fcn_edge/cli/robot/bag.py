@@ -1,0 +1,167 @@
+"""`fcn-edge robot bag`: a recorded bag in, a bag with masks, overlays and class names out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fcn_edge.cli.options import (
+    OutputPath,
+    device_option,
+    examples,
+    json_option,
+    printable,
+    profile_option,
+    quiet_option,
+    threads_option,
+)
+from fcn_edge.cli.robot.options import overlay_alpha_option, prefix_option, required, shrink_option
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.robot.bag.reader import Bag
+    from fcn_edge_runtime.robot.bag.segment import BagSummary
+
+__all__ = ["command"]
+
+
+@click.command(
+    name="bag",
+    epilog=examples(
+        "fcn-edge robot bag run.mcap",
+        "fcn-edge robot bag run.mcap --model road.onnx --image-topic /camera/image_raw -o segmented.mcap",
+        "fcn-edge robot bag run/ --model road.onnx --image-topic /front -o out --start 10 --duration 5",
+    ),
+)
+@click.argument("source", metavar="BAG")
+@click.option("--model", metavar="MODEL.onnx", help="The model to run.")
+@click.option(
+    "--image-topic", metavar="TOPIC", help="The topic to segment; without it, image topics are listed."
+)
+@click.option(
+    "-o",
+    "--out",
+    type=OutputPath(),
+    metavar="OUT",
+    help="Where the new bag goes: a name ending in .mcap or .db3 is one file, any other a rosbag2 folder.",
+)
+@click.option(
+    "--storage", type=click.Choice(["mcap", "sqlite3"]), help="Storage of the new bag.  [default: mcap]"
+)
+@click.option("--keep-input", is_flag=True, help="Copy the messages of the old bag into the new one.")
+@click.option("--no-overlay", is_flag=True, help="Write no overlays.")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every N-th frame.")
+@click.option("--start", type=click.FloatRange(0), default=0.0, help="Seconds into the bag.")
+@click.option(
+    "--duration", type=click.FloatRange(0, min_open=True), help="Seconds from there.  [default: all]"
+)
+@shrink_option
+@overlay_alpha_option
+@prefix_option
+@device_option
+@threads_option
+@profile_option
+@json_option
+@quiet_option
+@click.pass_context
+def command(
+    ctx: click.Context, /, *, source: str, image_topic: str | None, as_json: bool, quiet: bool, **given: Any
+) -> None:
+    """Segment one image topic of a recorded BAG and write a rosbag2.
+
+    BAG is a rosbag2 (folder, .mcap or .db3) or a ROS 1 bag. Masks, confidence (if the model has it), overlays
+    and class names are recorded at the time of their frame, with its header. The new bag takes its name once
+    it is whole. Without --image-topic the image topics are listed.
+    """
+    from fcn_edge_runtime.robot.bag.reader import open_bag
+
+    with open_bag(Path(source)) as bag:
+        if image_topic is None:
+            _list(bag, as_json=as_json)
+            return
+        out = Path(required(given["out"], "-o OUT"))
+        required(given["model"], "--model MODEL.onnx")
+        summary, ran = _segment(bag, image_topic, out, given, quiet=quiet)
+    if as_json:
+        click.echo(json.dumps({"bag": source, "out": str(out), **ran, **summary.to_dict()}))
+    else:
+        _show(summary, out)
+    for error, times in summary.errors.items():
+        click.echo(f"failed: {times} frames: {printable(error)}", err=True)
+    for name, kind in summary.not_copied.items():
+        click.echo(f"not copied: {printable(name)}: {printable(kind)} has no equal type in ROS 2", err=True)
+    if summary.failed:
+        click.echo(f"error: {summary.failed} of {summary.failed + summary.frames} frames failed", err=True)
+        ctx.exit(1)
+
+
+def _segment(
+    bag: Bag, image_topic: str, out: Path, given: dict[str, Any], *, quiet: bool
+) -> tuple[BagSummary, dict[str, str]]:
+    """What was done, and where the model ran."""
+    from fcn_edge_runtime._files import require_writable
+    from fcn_edge_runtime.robot.bag.segment import BagOptions, segment_bag
+    from fcn_edge_runtime.robot.bag.writer import storage_for
+    from fcn_edge_runtime.robot.model import open_model
+    from fcn_edge_runtime.robot.pipeline import Pipeline, PipelineOptions
+
+    # Names and places are checked before a model is loaded.
+    bag.image_topic(image_topic)
+    storage_for(out, given["storage"])
+    require_writable(out.parent)
+    options = BagOptions(
+        every=given["every"],
+        start=given["start"],
+        duration=given["duration"],
+        keep_input=given["keep_input"],
+        overlay=not given["no_overlay"],
+        storage=given["storage"],
+        prefix=given["prefix"],
+    )
+    shown = PipelineOptions(shrink=given["shrink"], overlay_alpha=given["overlay_alpha"])
+    with open_model(given["model"], given["device"], given["threads"], profile=given["profile"]) as segmenter:
+        live = not quiet and sys.stderr.isatty()
+        try:
+            summary = segment_bag(
+                bag, image_topic, Pipeline(segmenter, shown), out, options, _progress if live else None
+            )
+        finally:
+            if live:
+                click.echo("\r\x1b[2K", err=True, nl=False)
+        if not quiet:
+            click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
+        ran = segmenter.session.facts()
+    return summary, ran
+
+
+def _progress(done: int, total: int) -> None:
+    filled = min(30, 30 * done // max(total, 1))
+    bar = f"\r\x1b[2Ksegmenting [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}"
+    click.echo(bar, err=True, nl=False)
+
+
+def _list(bag: Bag, *, as_json: bool) -> None:
+    rows = [{"topic": t.name, "type": t.type, "messages": t.messages} for t in bag.image_topics]
+    if as_json:
+        click.echo(json.dumps({"bag": str(bag.path), "image_topics": rows}))
+    elif not rows:
+        click.echo(f"no image topics among {len(bag.topics)} topics")
+    else:
+        for row in rows:
+            click.echo(f"{printable(str(row['topic'])):<40} {row['type']:<32} {row['messages']} messages")
+        click.echo("name one with --image-topic")
+
+
+def _show(summary: BagSummary, out: Path) -> None:
+    rate = summary.frames / max(summary.seconds, 1e-9)
+    click.echo(
+        f"{printable(str(out))}: {summary.frames} frames in {summary.seconds:.1f} s ({rate:.1f} a second), "
+        f"p50 {summary.p50_ms:.1f} ms, p95 {summary.p95_ms:.1f} ms"
+        + (f", {summary.copied} messages copied" if summary.copied else "")
+    )
+    for name, share in summary.shares.items():
+        if share or name != "unlabelled":
+            click.echo(f"  {printable(name):<24} {share:6.1%}")

@@ -1,0 +1,149 @@
+"""`fcn-edge robot camera`: a camera, a stream or a video file, segmented as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fcn_edge.cli.options import device_option, examples, profile_option, quiet_option, threads_option
+from fcn_edge.cli.robot.options import model_option, overlay_alpha_option, prefix_option, shrink_option
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.robot.camera.sinks import Sink
+    from fcn_edge_runtime.robot.camera.source import VideoSource
+    from fcn_edge_runtime.robot.pipeline import Pipeline
+
+__all__ = ["command"]
+
+DEFAULT_RATE = 30.0
+
+
+@click.command(
+    name="camera",
+    epilog=examples(
+        "fcn-edge robot camera 0 --model road.onnx --show",
+        "fcn-edge robot camera drive.mp4 --model road.onnx --record overlay.mp4",
+        "fcn-edge robot camera rtsp://10.0.0.5/stream --model road.onnx --publish --record run.mcap",
+    ),
+)
+@click.argument("source", metavar="[DEVICE|URL|FILE]", default="0")
+@model_option
+@click.option("--show", is_flag=True, help="Show overlays in a window; Esc or q ends.")
+@click.option(
+    "--record",
+    metavar="PATH",
+    help="Ending in .mp4, .mkv or .avi: an overlay video. Any other: a bag, one file for .mcap and .db3.",
+)
+@click.option("--publish", is_flag=True, help="Publish images and masks on the ROS 2 wire.")
+@click.option(
+    "--pace",
+    type=click.Choice(["fast", "source"]),
+    default="fast",
+    show_default=True,
+    help="Files: every frame as fast as possible, or at the file's rate with the newest frame winning.",
+)
+@click.option("--frames", type=click.IntRange(1), metavar="N", help="End after N frames.")
+@click.option("--max-rate", type=click.FloatRange(0), default=0.0, help="Frames a second at most.")
+@click.option("--domain", type=int, metavar="N", help="With --publish: the ROS domain.")
+@click.option("--interface", metavar="NAME", help="With --publish: the network interface.")
+@click.option(
+    "--distro",
+    type=click.Choice(["humble", "jazzy", "kilted", "lyrical"]),
+    default="jazzy",
+    show_default=True,
+    help="With --publish: the ROS 2 of the graph.",
+)
+@prefix_option
+@shrink_option
+@overlay_alpha_option
+@device_option
+@threads_option
+@profile_option
+@quiet_option
+def command(*, source: str, quiet: bool, **given: Any) -> None:
+    """Segment a camera, a stream or a video file.
+
+    From a camera or a stream the newest frame is always taken, and those it replaces are counted as dropped.
+    Ctrl-C ends after the frame at hand, with everything written.
+    """
+    from fcn_edge_runtime.robot.camera.run import run_camera
+    from fcn_edge_runtime.robot.camera.source import open_source
+    from fcn_edge_runtime.robot.model import open_model
+    from fcn_edge_runtime.robot.pipeline import Pipeline, PipelineOptions
+
+    shown = PipelineOptions(shrink=given["shrink"], overlay_alpha=given["overlay_alpha"])
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        sinks = _window(show=given["show"])
+        opened = stack.enter_context(open_source(source))
+        segmenter = stack.enter_context(
+            open_model(given["model"], given["device"], given["threads"], profile=given["profile"])
+        )
+        pipeline = Pipeline(segmenter, shown)
+        sinks += _recorder(stack, opened, pipeline, given)
+        sinks += _wire(stack, pipeline, given)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        if not quiet:
+            click.echo(f"runs on {segmenter.session.device} ({segmenter.session.why})", err=True)
+        begin = time.perf_counter()
+        status = run_camera(
+            opened,
+            pipeline,
+            sinks,
+            stop,
+            every_frame=not opened.live and given["pace"] == "fast",
+            max_frames=given["frames"] or 0,
+            max_rate=given["max_rate"],
+        )
+        seconds = time.perf_counter() - begin
+    rate = status.segmented / max(seconds, 1e-9)
+    click.echo(
+        f"{status.segmented} frames in {seconds:.1f} s ({rate:.1f} a second), "
+        f"p50 {status.latency_p50_ms:.1f} ms, p95 {status.latency_p95_ms:.1f} ms, "
+        f"{status.dropped + status.limited} dropped, {status.refused} refused"
+    )
+    if status.refused and not status.segmented:
+        from fcn_edge_runtime.errors import InputError
+
+        raise InputError(f"no frame of {source} can be segmented: {status.last_error}")
+
+
+def _window(*, show: bool) -> list[Sink]:
+    from fcn_edge_runtime.robot.camera.sinks import WindowSink
+
+    return [WindowSink()] if show else []
+
+
+def _recorder(
+    stack: contextlib.ExitStack, source: VideoSource, pipeline: Pipeline, given: dict[str, Any]
+) -> list[Sink]:
+    from fcn_edge_runtime.robot.camera.sinks import VIDEO_SUFFIXES, record_bag, record_video
+    from fcn_edge_runtime.robot.topics import Topics
+
+    if not given["record"]:
+        return []
+    out = Path(given["record"])
+    if out.suffix in VIDEO_SUFFIXES:
+        return [stack.enter_context(record_video(out, source.rate or DEFAULT_RATE))]
+    return [stack.enter_context(record_bag(out, pipeline, Topics.below(given["prefix"])))]
+
+
+def _wire(stack: contextlib.ExitStack, pipeline: Pipeline, given: dict[str, Any]) -> list[Sink]:
+    from fcn_edge_runtime.robot.camera.sinks import WireSink
+    from fcn_edge_runtime.robot.dds.discovery import DISTROS
+    from fcn_edge_runtime.robot.dds.node import open_node
+    from fcn_edge_runtime.robot.dds.transport import Transport
+    from fcn_edge_runtime.robot.topics import Topics
+
+    if not given["publish"]:
+        return []
+    transport = Transport.from_environment(given["domain"], given["interface"])
+    node = stack.enter_context(open_node(transport, DISTROS[given["distro"]], "fcn_edge_camera"))
+    return [WireSink(node, Topics.below(given["prefix"]), pipeline)]

@@ -1,0 +1,1 @@
+"""The main job on the corridor model, and a page about it."""

@@ -1,0 +1,206 @@
+"""A weights file from the web: fetched once, checked against its SHA-256, kept in a cache."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fcn_edge_runtime._files import part_of, remove_dead_parts
+from fcn_edge_runtime.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["WeightsUrl", "cache_folder", "fetch", "parse_url"]
+
+_CHUNK = 1 << 20
+_SECONDS = 30.0
+_LARGEST = 8 << 30
+_FULL_HASH = 64
+
+
+@dataclass(frozen=True)
+class WeightsUrl:
+    """A file on the web and what it must hash to.
+
+    Attributes:
+        url: what is requested, without fragment.
+        sha256: lower-case hex digits that the file's SHA-256 begins with: all 64, or at least the 8 that
+            torchvision puts in names.
+        file_name: what the file is called in the cache.
+    """
+
+    url: str
+    sha256: str
+    file_name: str
+
+    @property
+    def shown(self) -> str:
+        """The address without what may be secret: user, password and query."""
+        parts = urllib.parse.urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def parse_url(url: str, sha256: str | None = None) -> WeightsUrl:
+    """The source of `url`; its hash is `sha256`, in the fragment `#sha256=HEX`, or in the name `-HEX.pth`.
+
+    Raises:
+        UsageError: not http or https, or no hash to check the file against.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError as error:
+        raise UsageError(f"{url!r} is no URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(
+            f"weights are fetched by http or https alone, got {parts.scheme}://{parts.hostname or ''}"
+        )
+    name = (
+        re.sub(r"[^\w.-]", "_", urllib.parse.unquote(parts.path.rpartition("/")[2])).lstrip(".") or "weights"
+    )
+    in_name = re.search(r"-([0-9a-f]{8,64})\.", name)
+    fragment = parts.fragment.partition("sha256=")[2] or None
+    wanted = (sha256 or fragment or (in_name[1] if in_name else "")).lower()
+    if not re.fullmatch(r"[0-9a-f]{8,64}", wanted):
+        raise UsageError(
+            f"{name} has no SHA-256 to be checked against: add #sha256=HEX to the URL, "
+            "from `sha256sum` of a copy you trust"
+        )
+    if f"-{wanted[:8]}" not in name:
+        stem, dot, suffix = name.rpartition(".")
+        name = f"{stem}-{wanted[:8]}.{suffix}" if dot else f"{name}-{wanted[:8]}"
+    return WeightsUrl(urllib.parse.urlunsplit(parts._replace(fragment="")), wanted, name)
+
+
+def cache_folder() -> Path:
+    """`$FCN_EDGE_CACHE`, or else `~/.cache/fcn-edge`."""
+    return Path(os.environ.get("FCN_EDGE_CACHE") or "~/.cache/fcn-edge").expanduser()
+
+
+def fetch(
+    source: WeightsUrl, progress: Callable[[int, int | None], None] | None = None, largest: int = _LARGEST
+) -> Path:
+    """The file of `source` in the cache, downloaded if it is not there; its hash is checked either way.
+
+    Args:
+        source: what to fetch.
+        progress: called with (bytes done, bytes in total or None) as they arrive.
+        largest: in bytes; a longer file is refused.
+
+    Raises:
+        CheckpointError: no connection, a server's refusal, a download cut short, too long, or with another
+            hash. No file is left behind, and one that was there stays.
+    """
+    path = cache_folder() / source.file_name
+    if path.is_file() and _hash(path).startswith(source.sha256):
+        return path
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = stack.enter_context(part_of(path))
+        except OSError as error:
+            raise CheckpointError(
+                f"the cache {path.parent} cannot be written ({error.strerror}): "
+                "name another in FCN_EDGE_CACHE"
+            ) from error
+        remove_dead_parts(path.parent)
+        _fetch_into(part, source, path, progress, largest)
+    return path
+
+
+def _fetch_into(
+    part: Path,
+    source: WeightsUrl,
+    path: Path,
+    progress: Callable[[int, int | None], None] | None,
+    largest: int,
+) -> None:
+    """Download into the part, and rename it to `path` if it is what was asked for."""
+    try:
+        with part.open("wb") as file:
+            _download(source, file.write, progress, largest)
+        got = _hash(part)
+        if not got.startswith(source.sha256):
+            shown = got if len(source.sha256) == _FULL_HASH else got[: len(source.sha256)]
+            raise CheckpointError(
+                f"{source.shown} has SHA-256 {shown}, expected {source.sha256}; "
+                "the file was changed, or the hash is wrong"
+            )
+        part.replace(path)
+    except (OSError, http.client.HTTPException) as error:
+        raise CheckpointError(
+            f"{source.shown} could not be fetched ({_reason(error)}); offline, place the file at {path}"
+        ) from error
+
+
+def _download(
+    source: WeightsUrl,
+    write: Callable[[bytes], object],
+    progress: Callable[[int, int | None], None] | None,
+    largest: int,
+) -> None:
+    request = urllib.request.Request(  # noqa: S310 - parse_url lets nothing but http and https through
+        source.url, headers={"User-Agent": "fcn-edge"}
+    )
+    with _opener().open(request, timeout=_SECONDS) as response:
+        length = response.headers.get("Content-Length")
+        total = int(length) if length and length.isdigit() else None
+        done = 0
+        while True:
+            if max(done, total or 0) > largest:
+                raise CheckpointError(
+                    f"{source.shown} is longer than {largest:,} bytes, the most that is fetched"
+                )
+            chunk = response.read(_CHUNK)
+            if not chunk:
+                break
+            write(chunk)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, total)
+    if total is not None and done != total:
+        raise CheckpointError(f"{source.shown} was cut off after {done:,} of {total:,} bytes; try again")
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    # urllib's own opener also reads ftp:, file: and data:, to which a server could redirect.
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server says {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return str(getattr(error.reason, "strerror", None) or error.reason)
+    if isinstance(error, TimeoutError):
+        return f"no answer for {_SECONDS:.0f} s"
+    return str(error) or type(error).__name__

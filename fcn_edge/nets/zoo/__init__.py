@@ -1,0 +1,1 @@
+"""The networks, one a module, and the parts they share."""

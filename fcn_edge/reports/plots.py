@@ -1,0 +1,75 @@
+"""Pictures of an evaluation: the confusion matrix by matplotlib, the worst frames as a contact sheet."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from fcn_edge.reports.contact_sheet import Tile, painted, write_sheet
+from fcn_edge_runtime._files import write_whole
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.evaluation.evaluate import Evaluation, read_labels
+from fcn_edge_runtime.imaging.reading import read_image
+from fcn_edge_runtime.segmentation import as_picture
+from fcn_edge_runtime.segmenter import Segmenter
+
+__all__ = ["write_confusion", "write_worst"]
+
+MOST_NUMBERS = 30  # a matrix of more classes is drawn without numbers, which nobody could read
+
+
+def write_confusion(path: Path, found: Evaluation) -> None:
+    """The confusion matrix as a PNG: each row in percent of that class's true pixels.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise UsageError("the plot needs matplotlib: `pip install fcn-edge[plots]`") from None
+    names = [c.name for c in found.card.classes]
+    totals = found.matrix.sum(axis=1, keepdims=True)
+    share = 100 * found.matrix[:, : len(names)] / np.maximum(totals, 1)
+    side = 2.5 + 0.45 * len(names)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.add_subplot()
+    drawn = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("said")
+    axes.set_ylabel("truth")
+    axes.set_title(f"{found.card.name}: mean IoU {found.scores.mean_iou:.4f}, {len(found.images)} images")
+    figure.colorbar(drawn, ax=axes, label="% of the class's true pixels", shrink=0.8)
+    if len(names) <= MOST_NUMBERS:
+        for row, column in np.argwhere(share >= 0.05):
+            value = share[row, column]
+            ink = "white" if value > 50 else "black"
+            axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=ink, fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    write_whole(path, buffer.getvalue())
+
+
+def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int = 6) -> None:
+    """The images with the lowest mean IoU: image, truth, ours, and where they differ in red."""
+    rows = []
+    for entry in found.worst(count):
+        card = segmenter.card
+        image = read_image(entry.pair.image, card.input)
+        truth, result = read_labels(entry.pair.labels, card), segmenter(image)
+        picture = as_picture(image, card.input)
+        wrong = (truth < len(card.classes)) & (truth != result.labels)
+        marked = np.where(wrong[..., None], np.array([255, 0, 0], np.uint8), picture // 2 + 64)
+        rows.append(
+            (
+                Tile(picture, f"{entry.pair.image.name}  IoU {entry.scores.mean_iou:.3f}"),
+                Tile(painted(truth, card), "truth"),
+                Tile(result.colored(), "ours"),
+                Tile(marked.astype(np.uint8), f"wrong: {wrong.mean():.1%}"),
+            )
+        )
+    title = f"{found.card.name}: the worst of {len(found.images)} images"
+    write_sheet(path, rows, title=title, key=found.card.classes)

@@ -1,0 +1,294 @@
+"""Many picture files through one Segmenter: which files, where results go, and one bad one among them.
+
+Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png` and `STEM.json` below the output
+folder. Pictures found in a folder keep their place below it. Where two pictures would share a stem, the
+results carry the whole file name, and then a number.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime._files import require_writable, write_whole
+from fcn_edge_runtime.errors import InputError, ModelError, UsageError
+from fcn_edge_runtime.imaging.effects import Effect
+from fcn_edge_runtime.imaging.reading import EXTENSIONS, import_pillow, read_image
+from fcn_edge_runtime.imaging.writing import confidence_png, labels_png, overlay_png, picture_png
+from fcn_edge_runtime.segmentation import Area, Segmentation, as_picture
+from fcn_edge_runtime.segmenter import Segmenter
+
+__all__ = ["SAVES", "FileResult", "Job", "find_jobs", "segment_files"]
+
+# What can be saved, and how its file name ends.
+SAVES = {
+    "labels": ".labels.png",
+    "overlay": ".overlay.png",
+    "confidence": ".confidence.png",
+    "effect": ".effect.png",
+    "json": ".json",
+}
+_OWN_RESULTS = (".labels.png", ".overlay.png", ".confidence.png", ".effect.png")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to segment, and its results' path without an ending, below the output folder."""
+
+    source: Path
+    stem: Path
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """How one picture went.
+
+    Attributes:
+        source: the picture.
+        written: the files that were written.
+        size: (height, width); None if it could not be segmented.
+        milliseconds: time of the network; 0 if it could not be segmented.
+        areas: pixels and share of every class.
+        error: why it could not be segmented, in one line; None if it was.
+    """
+
+    source: Path
+    written: tuple[Path, ...] = ()
+    size: tuple[int, int] | None = None
+    milliseconds: float = 0.0
+    areas: tuple[Area, ...] = ()
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON values."""
+        if self.error is not None:
+            return {"image": str(self.source), "error": self.error}
+        return {
+            "image": str(self.source),
+            "size": list(self.size or ()),
+            "milliseconds": round(self.milliseconds, 3),
+            "written": [str(path) for path in self.written],
+            "classes": [asdict(area) for area in self.areas],
+        }
+
+
+def find_jobs(inputs: Iterable[str], *, recursive: bool = False) -> list[Job]:
+    """Find the pictures that files, folders and glob patterns name, each once, in a stable order.
+
+    A file is taken whatever its name; in folders, names must end like a picture's, and hidden files and our
+    own earlier results are passed over.
+
+    Args:
+        inputs: paths or patterns; a path that exists is taken as it is, even with `*` or `[` in its name.
+        recursive: whether folders are searched to their depth.
+
+    Raises:
+        InputError: an input does not exist, or nothing was found at all.
+    """
+    inputs = list(inputs)
+    found: dict[str, tuple[Path, Path]] = {}
+    for text in inputs:
+        for source, relative in _expand(text, recursive=recursive):
+            found.setdefault(os.path.realpath(source), (source, relative))
+    if not found:
+        hint = "" if recursive else ", or --recursive to search the folders below"
+        names = ", ".join(inputs[:3]) or "nothing"
+        raise InputError(f"no pictures in {names}: expected names ending in {' '.join(EXTENSIONS)}{hint}")
+    return _with_stems(list(found.values()))
+
+
+def segment_files(
+    segmenter: Segmenter,
+    jobs: Sequence[Job],
+    out: Path,
+    save: Sequence[str] = ("labels", "overlay", "json"),
+    effect: Effect | None = None,
+) -> Iterator[FileResult]:
+    """Segment each picture and write what was asked for, every file whole or not at all.
+
+    A picture that cannot be read or segmented is reported in its result, and the next one follows.
+
+    Args:
+        segmenter: the open model.
+        jobs: as `find_jobs` gives them.
+        out: the folder for the results; made if it is missing.
+        save: names out of `SAVES`.
+        effect: what "effect" in `save` does to each picture.
+
+    Raises:
+        UsageError: an unknown name in `save`, confidence from a file that has none, or a result that would
+            overwrite a picture. All of these before the first picture is read.
+        ArtifactError: results cannot be written there.
+        ProviderError: the device failed.
+        InputError: Pillow is not installed.
+    """
+    _check_save(segmenter, save, effect)
+    import_pillow()
+    require_writable(out)
+    _check_overwrites(jobs, out, save)
+    return (_segment_file(segmenter, job, out, save, effect) for job in jobs)
+
+
+def _segment_file(
+    segmenter: Segmenter, job: Job, out: Path, save: Sequence[str], effect: Effect | None
+) -> FileResult:
+    try:
+        image = read_image(job.source, segmenter.card.input, segmenter.max_pixels)
+        result = segmenter(image)
+        areas = result.areas()
+        contents = {name: _content(name, job, image, result, areas, segmenter, effect) for name in save}
+    except (
+        InputError,
+        ModelError,
+    ) as error:  # a ModelError here is one picture's: too large for the memory, say
+        return FileResult(job.source, error=str(error))
+    written = []
+    for name, data in contents.items():
+        path = out / f"{job.stem}{SAVES[name]}"
+        if path.parent != out:
+            require_writable(path.parent)
+        write_whole(path, data)
+        written.append(path)
+    height, width = image.shape[:2]
+    return FileResult(job.source, tuple(written), (height, width), result.milliseconds, areas)
+
+
+def _content(
+    name: str,
+    job: Job,
+    image: Any,
+    result: Segmentation,
+    areas: tuple[Area, ...],
+    segmenter: Segmenter,
+    effect: Effect | None,
+) -> bytes:
+    if name == "labels":
+        return labels_png(result.labels, result.card)
+    if name == "overlay":
+        return overlay_png(result.overlay(image), areas)
+    if name == "effect" and effect is not None:
+        return picture_png(effect(as_picture(image, result.card.input), result.labels, result.card))
+    if name == "confidence":
+        # `_check_save` made sure that it is there.
+        return confidence_png(np.asarray(result.confidence))
+    # No times: the same picture and model give the same file.
+    data = {
+        "image": job.source.name,
+        "size": list(result.labels.shape),
+        "model": {"name": result.card.name, "sha256": segmenter.digest},
+        "provider": result.provider,
+        "classes": [asdict(area) for area in areas],
+    }
+    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None) -> None:
+    unknown = [name for name in save if name not in SAVES]
+    if unknown or not save:
+        raise UsageError(
+            f"cannot save {', '.join(unknown) or 'nothing'}, expected some of {', '.join(SAVES)}"
+        )
+    if ("effect" in save) != (effect is not None):
+        raise UsageError("'effect' is saved where an effect is given, and only there: name it with --effect")
+    if effect is not None:
+        effect.check(segmenter.card)
+    if "confidence" in save and "confidence" not in segmenter.outputs:
+        raise UsageError(
+            "the model does not compute confidence: export it with --outputs labels,confidence, "
+            "or save other things"
+        )
+
+
+def _check_overwrites(jobs: Sequence[Job], out: Path, save: Sequence[str]) -> None:
+    sources = {os.path.realpath(job.source) for job in jobs}
+    for job in jobs:
+        for name in save:
+            target = out / f"{job.stem}{SAVES[name]}"
+            if os.path.realpath(target) in sources:
+                raise UsageError(
+                    f"the result {target} would overwrite an input: choose another folder with -o"
+                )
+
+
+def _expand(text: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
+    """Pairs of a picture and its place relative to the folder it was found in."""
+    path = Path(text)
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long, or holds what no name does
+        raise InputError(
+            f"{text[:200]!r} cannot be opened ({getattr(error, 'strerror', None) or error})"
+        ) from None
+    if is_folder:
+        yield from _in_folder(path, recursive=recursive)
+    elif os.path.lexists(path):
+        yield path, Path(path.name)
+    elif glob.has_magic(text):
+        base = _literal_part(text)
+        for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute one
+            hit = Path(match)
+            if hit.is_dir():
+                # `photos/**` names folders too, whose pictures it names already.
+                if "**" not in text:
+                    yield from (
+                        (s, _relative(hit, base) / r) for s, r in _in_folder(hit, recursive=recursive)
+                    )
+            elif "**" not in text or _is_picture(hit):
+                yield hit, _relative(hit, base)
+    else:
+        raise InputError(f"there is no image or folder {text}")
+
+
+def _in_folder(folder: Path, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+        for name in sorted(names):
+            source = Path(parent, name)
+            if _is_picture(source):
+                yield source, source.relative_to(folder)
+
+
+def _is_picture(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith(EXTENSIONS) and not name.startswith(".") and not name.endswith(_OWN_RESULTS)
+
+
+def _literal_part(pattern: str) -> Path:
+    """The folder before the first part of a pattern that holds a wildcard."""
+    parts = Path(pattern).parts
+    count = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:count])
+
+
+def _relative(path: Path, base: Path) -> Path:
+    """The way from base to path; just the name where that way would lead out of the output folder."""
+    try:
+        relative = path.relative_to(base)
+    except ValueError:
+        return Path(path.name)
+    return Path(path.name) if ".." in relative.parts else relative
+
+
+def _with_stems(found: Sequence[tuple[Path, Path]]) -> list[Job]:
+    """Give each picture a stem of its own; names are compared without case, as some file systems do."""
+    short = Counter(str(relative.with_suffix("")).lower() for _, relative in found)
+    jobs = []
+    taken: set[str] = set()
+    for source, relative in found:
+        stem = relative.with_suffix("")
+        if short[str(stem).lower()] > 1:
+            stem = relative
+        free, number = stem, 2
+        while str(free).lower() in taken:
+            free, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+        taken.add(str(free).lower())
+        jobs.append(Job(source, free))
+    return jobs

@@ -1,0 +1,169 @@
+"""A model against images whose labels are known: every image scored, all of them together, the worst kept.
+
+Labels are PNGs that hold class ids: palette pictures (as `fcn-edge run` and most data sets write them) or
+grey ones of 8 or 16 bits. 255 (or 65535) is unlabelled and not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.batch import find_jobs
+from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.evaluation.metrics import Scores, confusion_matrix, scores_of
+from fcn_edge_runtime.imaging.reading import import_pillow, read_image
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.segmenter import Segmenter
+
+__all__ = ["Evaluation", "ImageScore", "Pair", "evaluate", "find_pairs", "read_labels"]
+
+ENDINGS = (".labels.png", ".png")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and the labels that belong to it."""
+
+    image: Path
+    labels: Path
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """One image's own scores, and the time of its network."""
+
+    pair: Pair
+    scores: Scores
+    milliseconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        card: of the model.
+        provider: what ran it.
+        matrix: the confusion matrix over all images, see `metrics.confusion_matrix`.
+        scores: over all images together.
+        images: each image's own, in the order of the images.
+    """
+
+    card: Card
+    provider: str
+    matrix: np.ndarray
+    scores: Scores
+    images: tuple[ImageScore, ...]
+
+    def worst(self, count: int) -> tuple[ImageScore, ...]:
+        """The images with the lowest mean IoU, the worst first."""
+        return tuple(sorted(self.images, key=lambda i: i.scores.mean_iou)[:count])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The findings as plain JSON values."""
+        named = zip(self.card.classes, self.scores.iou, strict=True)
+        return {
+            "model": self.card.name,
+            "provider": self.provider,
+            "images": len(self.images),
+            "pixels": self.scores.pixels,
+            "mean_iou": _finite(self.scores.mean_iou),
+            "pixel_accuracy": _finite(self.scores.pixel_accuracy),
+            "iou": {c.name: value for c, value in named},
+            "confusion": {
+                "rows": [c.name for c in self.card.classes],
+                "columns": [*(c.name for c in self.card.classes), "unlabelled"],
+                "pixels": self.matrix.tolist(),
+            },
+            "per_image": [
+                {
+                    "image": str(i.pair.image),
+                    "mean_iou": _finite(i.scores.mean_iou),
+                    "pixel_accuracy": _finite(i.scores.pixel_accuracy),
+                    "milliseconds": round(i.milliseconds, 3),
+                }
+                for i in self.images
+            ],
+        }
+
+
+def find_pairs(images: Sequence[str], labels: Path) -> tuple[Pair, ...]:
+    """Each image with the labels of the same name: STEM.png or STEM.labels.png in the folder `labels`.
+
+    Raises:
+        InputError: there are no images, the folder is missing, or an image has no labels.
+    """
+    if not labels.is_dir():
+        raise InputError(f"there is no folder of labels {labels}")
+    pairs = []
+    for job in find_jobs(images, recursive=True):
+        found = next((p for e in ENDINGS if (p := labels / f"{job.stem}{e}").is_file()), None)
+        if found is None:
+            raise InputError(f"{job.source} has no labels: expected {labels / f'{job.stem}.png'}")
+        pairs.append(Pair(job.source, found))
+    return tuple(pairs)
+
+
+def read_labels(path: Path, card: Card) -> np.ndarray:
+    """Class ids (H, W) of a palette or grey PNG.
+
+    Raises:
+        InputError: it is no such picture, or holds an id that the model has no class for.
+    """
+    module = import_pillow()
+    try:
+        with module.open(path, formats=("PNG",)) as picture:
+            mode = picture.mode
+            ids = np.asarray(picture)
+    except Exception as error:  # noqa: BLE001 (Pillow's decoders raise whatever they like on damaged files)
+        raise InputError(f"{path} cannot be read as labels: {error}") from None
+    if mode not in ("P", "L", "I;16", "I") or ids.ndim != 2:
+        raise InputError(f"{path} is a picture of mode {mode}, expected class ids: a palette or grey PNG")
+    top = 255 if mode in ("P", "L") else 65535
+    foreign = ids[(ids >= len(card.classes)) & (ids != top)]
+    if foreign.size:
+        raise InputError(
+            f"{path} holds the id {int(foreign[0])}, the model has classes 0 to {len(card.classes) - 1} "
+            f"and {top} is unlabelled"
+        )
+    return ids
+
+
+def evaluate(
+    segmenter: Segmenter, pairs: Sequence[Pair], progress: Callable[[ImageScore], None] | None = None
+) -> Evaluation:
+    """Score every image, and all of them together.
+
+    Args:
+        segmenter: the open model.
+        pairs: as `find_pairs` gives them.
+        progress: called with each image's score.
+
+    Raises:
+        InputError: a picture or its labels cannot be read, or they differ in size.
+    """
+    card, count = segmenter.card, len(segmenter.card.classes)
+    total = np.zeros((count, count + 1), np.int64)
+    done = []
+    for pair in pairs:
+        truth = read_labels(pair.labels, card)
+        result = segmenter(read_image(pair.image, card.input, segmenter.max_pixels))
+        if result.labels.shape != truth.shape:
+            got, expected = "x".join(map(str, truth.shape)), "x".join(map(str, result.labels.shape))
+            raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
+        matrix = confusion_matrix(truth, result.labels, count)
+        total += matrix
+        done.append(ImageScore(pair, scores_of(matrix), result.milliseconds))
+        if progress is not None:
+            progress(done[-1])
+    return Evaluation(card, segmenter.session.provider, total, scores_of(total), tuple(done))
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if value == value else None  # noqa: PLR0124 (only NaN differs from itself)

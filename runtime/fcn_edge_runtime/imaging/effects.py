@@ -1,0 +1,184 @@
+"""Changing parts of a picture by class: its background blurred, replaced or grey, a class tinted or cut out.
+
+Every effect takes a picture (H, W, 3) uint8 RGB and a mask (H, W) bool of what is to be kept or coloured,
+and gives a new picture. Inside and outside of the mask pixels are exact; they mix only near its edge, over
+`feather` pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.imaging.reading import import_pillow
+from fcn_edge_runtime.model.card import Card
+
+__all__ = [
+    "EFFECTS",
+    "Effect",
+    "blur_background",
+    "class_mask",
+    "cutout",
+    "grey_background",
+    "replace_background",
+    "tint",
+]
+
+EFFECTS = ("blur-background", "replace-background", "grey-background", "tint")
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """One effect with its settings, for any number of pictures.
+
+    Attributes:
+        name: out of `EFFECTS`.
+        classes: names of the classes that are kept, or tinted.
+        background: of replace-background: a colour, or a picture (H, W, 3) uint8 RGB, scaled to cover.
+        colour: of a tint; None takes the first class's own.
+        radius: of the blur, in pixels.
+        feather: softness of the edge, in pixels.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    background: np.ndarray | tuple[int, int, int] = (255, 255, 255)
+    colour: tuple[int, int, int] | None = None
+    radius: float = 12
+    feather: float = 1
+
+    def check(self, card: Card) -> None:
+        """Find out before the first picture whether the effect fits a model.
+
+        Raises:
+            UsageError: an unknown effect, or the model has no such class.
+        """
+        if self.name not in EFFECTS:
+            raise UsageError(f"there is no effect {self.name!r}: expected one of {', '.join(EFFECTS)}")
+        if not self.classes:
+            known = ", ".join(c.name for c in card.classes[:30])
+            raise UsageError(f"{self.name} needs a class: expected one of {known}")
+        class_mask(np.zeros((1, 1), np.uint8), card, self.classes)
+
+    def __call__(self, picture: np.ndarray, labels: np.ndarray, card: Card) -> np.ndarray:
+        """The picture (H, W, 3) uint8 RGB changed where its labels (H, W) say so."""
+        mask = class_mask(labels, card, self.classes)
+        if self.name == "blur-background":
+            return blur_background(picture, mask, self.radius, self.feather)
+        if self.name == "replace-background":
+            return replace_background(picture, mask, self.background, self.feather)
+        if self.name == "grey-background":
+            return grey_background(picture, mask, self.feather)
+        first = card.class_named(self.classes[0])
+        colour = self.colour or (first.colour if first is not None else (255, 0, 0))
+        return tint(picture, mask, colour, feather=self.feather)
+
+
+def class_mask(labels: np.ndarray, card: Card, names: Sequence[str]) -> np.ndarray:
+    """Where labels (H, W) are one of the named classes: (H, W) bool.
+
+    Raises:
+        UsageError: the card has no class of that name; the message lists those it has.
+    """
+    mask = np.zeros(labels.shape, bool)
+    for name in names:
+        entry = card.class_named(name)
+        if entry is None:
+            known = ", ".join(c.name for c in card.classes[:30])
+            raise UsageError(f"the model has no class {name!r}: expected one of {known}")
+        mask |= labels == entry.id
+    return mask
+
+
+def blur_background(
+    picture: np.ndarray, mask: np.ndarray, radius: float = 12, feather: float = 0
+) -> np.ndarray:
+    """Everything outside of the mask blurred by a Gaussian of `radius` pixels.
+
+    The masked things are taken out before blurring, so that they leave no halo around themselves.
+    """
+    if not 0 < radius <= 1000:
+        raise InputError(f"the radius is {radius}, expected more than 0 and at most 1000 pixels")
+    background = (~mask).astype(np.float32)
+    weight = _blurred(background, radius)
+    planes = [
+        _blurred(picture[..., c].astype(np.float32) * background, radius) / np.maximum(weight, 1e-3)
+        for c in range(3)
+    ]
+    blurred = np.clip(np.rint(np.stack(planes, axis=-1)), 0, 255).astype(np.uint8)
+    return _mixed(picture, blurred, mask, feather)
+
+
+def replace_background(
+    picture: np.ndarray, mask: np.ndarray, background: np.ndarray | tuple[int, int, int], feather: float = 0
+) -> np.ndarray:
+    """Everything outside of the mask replaced by a colour, or by a picture that is scaled to cover."""
+    if isinstance(background, tuple):
+        other = np.broadcast_to(np.array(background, np.uint8), picture.shape)
+    else:
+        other = _covering(background, picture.shape[0], picture.shape[1])
+    return _mixed(picture, other, mask, feather)
+
+
+def grey_background(picture: np.ndarray, mask: np.ndarray, feather: float = 0) -> np.ndarray:
+    """Everything outside of the mask in grey: luma by ITU-R BT.601, in integers."""
+    red, green, blue = (picture[..., c].astype(np.uint32) for c in range(3))
+    luma = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
+    return _mixed(picture, np.repeat(luma[..., None], 3, axis=-1), mask, feather)
+
+
+def tint(
+    picture: np.ndarray,
+    mask: np.ndarray,
+    colour: tuple[int, int, int],
+    strength: float = 0.5,
+    feather: float = 0,
+) -> np.ndarray:
+    """The masked things mixed with a colour; 0 changes nothing, 1 paints over."""
+    if not 0 <= strength <= 1:
+        raise InputError(f"the strength is {strength}, expected 0 to 1")
+    mixed = picture + (np.array(colour, np.float32) - picture) * np.float32(strength)
+    return _mixed(np.rint(mixed).astype(np.uint8), picture, mask, feather)
+
+
+def cutout(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The masked things on nothing: (H, W, 4) uint8 RGBA, transparent black elsewhere."""
+    alpha = mask.astype(np.uint8) * np.uint8(255)
+    return np.dstack([picture * mask[..., None], alpha])
+
+
+def _mixed(inside: np.ndarray, outside: np.ndarray, mask: np.ndarray, feather: float) -> np.ndarray:
+    if mask.shape != inside.shape[:2]:
+        raise InputError(f"the picture is {inside.shape[:2]}, the labels {mask.shape}: expected equal sizes")
+    if not 0 <= feather <= 100:
+        raise InputError(f"feather is {feather}, expected 0 to 100 pixels")
+    if feather == 0:
+        return np.where(mask[..., None], inside, outside)
+    weight = _blurred(mask.astype(np.float32), feather)[..., None]
+    mixed: np.ndarray = np.clip(np.rint(inside * weight + outside * (1 - weight)), 0, 255)
+    return mixed.astype(np.uint8)
+
+
+def _blurred(plane: np.ndarray, radius: float) -> np.ndarray:
+    """A plane of floats, blurred by Pillow's Gaussian, which works on bytes: scaled there and back."""
+    module = import_pillow()
+    from PIL import ImageFilter
+
+    top = max(float(plane.max(initial=0)), 1e-6)
+    image = module.fromarray(np.rint(plane * (255 / top)).astype(np.uint8))
+    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32)
+    return np.asarray(soft * (top / 255))
+
+
+def _covering(background: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture scaled until it covers height x width, and cut at its middle."""
+    module = import_pillow()
+    scale = max(height / background.shape[0], width / background.shape[1])
+    size = (max(width, round(background.shape[1] * scale)), max(height, round(background.shape[0] * scale)))
+    scaled = np.asarray(module.fromarray(np.ascontiguousarray(background)).resize(size))
+    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
+    covering: np.ndarray = scaled[top : top + height, left : left + width]
+    return covering

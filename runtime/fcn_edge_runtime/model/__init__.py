@@ -1,0 +1,1 @@
+"""What a model file is: its card, tensors, seal and golden vectors, read without onnxruntime."""

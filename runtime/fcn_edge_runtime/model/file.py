@@ -1,0 +1,189 @@
+"""A model file, opened once and judged before onnxruntime sees it.
+
+What was hashed must be what is loaded. On Linux the file is opened once: the open descriptor is hashed and
+read, and onnxruntime loads it again through `/proc/self/fd/N`, so that a file renamed over the path in
+between changes nothing; a file rewritten in place is noticed by its size and time. Elsewhere the bytes are
+read and loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import BinaryIO
+
+from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.model.card import CARD_KEY, Card
+from fcn_edge_runtime.model.contract import check_contract
+from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, Golden
+from fcn_edge_runtime.model.limits import check_limits
+from fcn_edge_runtime.model.protobuf import ModelSummary, summarise
+from fcn_edge_runtime.model.seal import SEAL_LENGTH, check_seal
+
+__all__ = ["ModelFile"]
+
+# Protobuf, and with it every ONNX reader, ends at 2 GiB.
+_MAX_BYTES = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model that was found to be ours, whole, and by the contract.
+
+    Attributes:
+        path: the path it was opened by, as it was given.
+        digest: the SHA-256 of the whole file, as `sha256sum` prints it.
+        size: its bytes.
+        summary: what it declares: tensors, operators, versions.
+        card: what it says about itself.
+        golden: its self-test.
+    """
+
+    path: str
+    digest: str
+    size: int
+    summary: ModelSummary
+    card: Card
+    golden: Golden
+    _file: BinaryIO = field(repr=False, compare=False)
+    _state: tuple[int, ...] = field(repr=False, compare=False)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> ModelFile:
+        """Open, hash and judge a model file. Nothing stays open if it is refused.
+
+        Raises:
+            ModelError: it is missing, not a regular file, not sealed, changed, or breaks the contract.
+        """
+        name = os.fspath(path)
+        file = _open_regular(name)
+        try:
+            state = _state_of(file)
+            size = state[2]
+            _require_size(name, size)
+            digest = check_seal(file, name)
+            summary, card, golden = _judge(file, size, name)
+            model = cls(name, digest, size, summary, card, golden, file, state)
+            model.check_unchanged()
+        except OSError as error:
+            file.close()
+            raise ModelError(f"{name} cannot be read ({error.strerror or error})") from None
+        except BaseException:
+            file.close()
+            raise
+        return model
+
+    @contextlib.contextmanager
+    def source(self) -> Iterator[str | bytes]:
+        """What to give to onnxruntime: a path that names the open descriptor, or the bytes.
+
+        Raises:
+            ModelError: the file was changed in place since it was hashed, noticed before or after the load.
+        """
+        if self._file.closed:
+            raise ModelError(f"{self.path} was closed: open it again")
+        by_descriptor = f"/proc/self/fd/{self._file.fileno()}"
+        if sys.platform == "linux" and os.access(by_descriptor, os.R_OK):
+            yield by_descriptor
+        else:
+            yield _read(self._file, self.size, str(self.path))
+        self.check_unchanged()
+
+    def data(self) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            ModelError: it was closed, or changed in place since it was hashed.
+        """
+        if self._file.closed:
+            raise ModelError(f"{self.path} was closed: open it again")
+        data = _read(self._file, self.size, str(self.path))
+        self.check_unchanged()
+        return data
+
+    def check_unchanged(self) -> None:
+        """Raise ModelError if the open file is not in the state in which it was hashed."""
+        if _state_of(self._file) != self._state:
+            raise ModelError(f"{self.path} was changed while it was loaded: try again when it is complete")
+
+    def close(self) -> None:
+        """Close the file. The facts read from it stay."""
+        self._file.close()
+
+    def __enter__(self) -> ModelFile:  # noqa: PYI034 - typing.Self came with Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open_regular(name: str) -> BinaryIO:
+    """Open a regular file. A FIFO or a device is refused without opening it, so nothing hangs."""
+    try:
+        _require_regular(name, os.stat(name).st_mode)  # noqa: PTH116 - a str may hold what Path refuses
+        # O_NONBLOCK: a FIFO put there since the line above must not hang us.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(name, flags | getattr(os, "O_CLOEXEC", 0)), "rb")
+    except FileNotFoundError:
+        raise ModelError(f"there is no model file {name}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"the model file {name!r} cannot be opened ({reason})") from None
+    try:
+        _require_regular(name, os.fstat(file.fileno()).st_mode)
+    except ModelError:
+        file.close()
+        raise
+    return file
+
+
+def _require_size(name: str, size: int) -> None:
+    if size > _MAX_BYTES:
+        raise ModelError(f"{name} has {size} bytes, an ONNX file has at most {_MAX_BYTES}")
+    if size <= SEAL_LENGTH:
+        raise ModelError(f"{name} has {size} bytes, too few for a model: copy or export it again")
+
+
+def _require_regular(name: str, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise ModelError(f"{name} is a folder, expected a model file")
+    if not stat.S_ISREG(mode):
+        raise ModelError(f"{name} is a pipe, socket or device, expected a regular file")
+
+
+def _state_of(file: BinaryIO) -> tuple[int, ...]:
+    """What changes when a file is written in place. Not ctime: a rename over the path changes that too."""
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _read(file: BinaryIO, size: int, name: str) -> bytes:
+    """The file's bytes. Read, not mapped: a file cut short under a map would kill the process."""
+    file.seek(0)
+    data = file.read(size)
+    if len(data) != size:
+        raise ModelError(f"{name} became shorter while it was read: open it again when it is complete")
+    return data
+
+
+def _judge(file: BinaryIO, size: int, name: str) -> tuple[ModelSummary, Card, Golden]:
+    data = _read(file, size, name)
+    summary = summarise(data)
+    for key in (CARD_KEY, GOLDEN_KEY):
+        if key not in summary.metadata:
+            raise ModelError(
+                f"{name} has no {key!r} in its metadata: expected a model `fcn-edge export` wrote"
+            )
+    card = Card.from_json(summary.metadata[CARD_KEY])
+    golden = Golden.from_json(summary.metadata[GOLDEN_KEY])
+    golden.check_card(card)
+    check_contract(summary, card, size, name)
+    check_limits(data, name)
+    return summary, card, golden

@@ -1,0 +1,199 @@
+"""A bag in, a bag with masks out: `fcn-edge robot bag`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.robot.bag.outputs import BagOutputs
+from fcn_edge_runtime.robot.bag.reader import Bag, Record, Topic, decode_frame
+from fcn_edge_runtime.robot.bag.writer import BagWriter, bag_writer, storage_for
+from fcn_edge_runtime.robot.pipeline import Pipeline
+from fcn_edge_runtime.robot.stats import percentile
+from fcn_edge_runtime.robot.topics import Topics
+
+__all__ = ["BagOptions", "BagSummary", "segment_bag"]
+
+
+@dataclass(frozen=True)
+class BagOptions:
+    """What of a bag is segmented, and what is written.
+
+    Attributes:
+        every: take every n-th frame of the topic.
+        start: seconds after the first message of the bag.
+        duration: seconds from there; None is to the end.
+        keep_input: copy the messages of the same span of time, every topic that can be copied.
+        overlay: write overlays.
+        storage: "mcap" or "sqlite3"; None goes by the name of the output.
+        prefix: the topics are written below this name.
+    """
+
+    every: int = 1
+    start: float = 0.0
+    duration: float | None = None
+    keep_input: bool = False
+    overlay: bool = True
+    storage: str | None = None
+    prefix: str = "/segmentation"
+
+
+@dataclass(frozen=True)
+class BagSummary:
+    """How a bag went.
+
+    Attributes:
+        frames: frames segmented and written.
+        failed: frames that could not be segmented.
+        errors: why, with how often, in order of first sight.
+        copied: messages of the input that were copied.
+        not_copied: topics that could not be copied, and their types.
+        p50_ms, p95_ms: message to messages, in milliseconds.
+        shares: by class name, the part of all pixels; "unlabelled" last.
+        seconds: all of it, with reading and writing.
+    """
+
+    frames: int
+    failed: int
+    errors: dict[str, int]
+    copied: int
+    not_copied: dict[str, str]
+    p50_ms: float
+    p95_ms: float
+    shares: dict[str, float]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain JSON values."""
+        return asdict(self)
+
+
+def segment_bag(
+    bag: Bag,
+    topic_name: str,
+    pipeline: Pipeline,
+    out: Path,
+    options: BagOptions,
+    progress: Callable[[int, int], None] | None = None,
+) -> BagSummary:
+    """Segment the images of one topic and write a rosbag2 that takes its name once it is whole.
+
+    Messages are recorded at the time of their frame, with its header. LabelInfo comes first, and again every
+    5 s of the recording. A frame that cannot be segmented is counted, and the next one follows.
+
+    Args:
+        bag: the open bag.
+        topic_name: its image topic.
+        pipeline: the model.
+        out: see `bag_writer`.
+        options: what is segmented and written.
+        progress: called with frames done and, as the bag says, in all.
+
+    Raises:
+        InputError: no such topic, no frames, or a damaged bag; nothing is left under the name of `out`.
+        UsageError, ArtifactError: the output's place is taken, or cannot be written.
+    """
+    topic = bag.image_topic(topic_name)
+    topics = Topics.below(options.prefix)
+    storage = storage_for(out, options.storage)
+    kept, not_copied = _kept(bag, options, topics)
+    begin = time.perf_counter()
+    with bag_writer(out, storage) as writer:
+        run = _Run(pipeline, BagOutputs(writer, topics, pipeline, overlay=options.overlay))
+        inputs = {id(other): _add_input(bag, writer, other) for other in kept}
+        start, stop = _span(bag, options)
+        number = copied = 0
+        for record in bag.records(tuple({id(t): t for t in (topic, *kept)}.values()), start, stop):
+            if id(record.topic) in inputs:
+                writer.write(inputs[id(record.topic)], record.time, record.data)
+                copied += 1
+            if record.topic is not topic:
+                continue
+            if number % options.every == 0:
+                run.segment(record)
+            number += 1
+            if progress:
+                progress(number, topic.messages)
+        if not run.times:
+            _refuse_empty(run, topic, number)
+    return run.summary(copied, not_copied, time.perf_counter() - begin)
+
+
+class _Run:
+    """What accumulates while a bag is written."""
+
+    def __init__(self, pipeline: Pipeline, outputs: BagOutputs) -> None:
+        self.pipeline, self.outputs = pipeline, outputs
+        self.times: list[float] = []
+        self.errors: dict[str, int] = {}
+        self.counts = [0] * (len(pipeline.segmenter.card.classes) + 1)
+
+    def segment(self, record: Record) -> None:
+        confidence, overlay = self.outputs.wanted
+        try:
+            frame = self.pipeline(decode_frame(record), confidence=confidence, overlay=overlay)
+        except InputError as error:
+            self.errors[str(error)] = self.errors.get(str(error), 0) + 1
+            return
+        self.outputs.write(frame, record.time)
+        self.times.append(frame.timings.total)
+        self.counts = [old + new for old, new in zip(self.counts, frame.counts, strict=True)]
+
+    def summary(self, copied: int, not_copied: dict[str, str], seconds: float) -> BagSummary:
+        names = [*(c.name for c in self.pipeline.segmenter.card.classes), "unlabelled"]
+        total = sum(self.counts)
+        return BagSummary(
+            frames=len(self.times),
+            failed=sum(self.errors.values()),
+            errors=self.errors,
+            copied=copied,
+            not_copied=not_copied,
+            p50_ms=percentile(self.times, 0.5),
+            p95_ms=percentile(self.times, 0.95),
+            shares={name: count / total for name, count in zip(names, self.counts, strict=True)},
+            seconds=seconds,
+        )
+
+
+def _span(bag: Bag, options: BagOptions) -> tuple[int | None, int | None]:
+    if not options.start and options.duration is None:
+        return None, None
+    start = bag.start + int(options.start * 1e9)
+    return start, None if options.duration is None else start + int(options.duration * 1e9)
+
+
+def _kept(bag: Bag, options: BagOptions, topics: Topics) -> tuple[tuple[Topic, ...], dict[str, str]]:
+    if not options.keep_input:
+        return (), {}
+    ours = {topics.mask, topics.confidence, topics.overlay, topics.label_info}
+    taken = sorted(ours & {topic.name for topic in bag.topics})
+    if taken:
+        raise UsageError(
+            f"the bag has a topic {taken[0]} of its own: choose another --prefix, or leave out --keep-input"
+        )
+    kept = tuple(topic for topic in bag.topics if topic.readable)
+    return kept, {topic.name: topic.type for topic in bag.topics if not topic.readable}
+
+
+def _add_input(bag: Bag, writer: BagWriter, topic: Topic) -> Any:
+    latched = any(
+        getattr(profile.durability, "name", "") == "TRANSIENT_LOCAL"
+        for profile in getattr(topic.connection.ext, "offered_qos_profiles", ())
+    )
+    return writer.add_topic(topic.name, topic.type, latched=latched, definition=bag.definition(topic))
+
+
+def _refuse_empty(run: _Run, topic: Topic, number: int) -> None:
+    if run.errors:
+        first = next(iter(run.errors))
+        raise InputError(
+            f"none of {sum(run.errors.values())} frames of {topic.name} can be segmented: {first}"
+        )
+    raise InputError(
+        f"there are {number} frames of {topic.name} in this span, expected at least one: "
+        "choose another --start or --duration"
+    )

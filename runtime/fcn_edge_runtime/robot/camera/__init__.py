@@ -1,0 +1,1 @@
+"""Cameras, streams and video files, and where their frames go."""

@@ -1,0 +1,110 @@
+"""A camera through a pipeline into sinks, until it ends or is told to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.robot.camera.sinks import Sink, WindowSink
+from fcn_edge_runtime.robot.camera.source import VideoSource, grab, read_all
+from fcn_edge_runtime.robot.messages import Image
+from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
+from fcn_edge_runtime.robot.worker import Limits, Worker, WorkerStatus
+
+__all__ = ["run_camera"]
+
+
+def run_camera(
+    source: VideoSource,
+    pipeline: Pipeline,
+    sinks: Sequence[Sink],
+    stop: threading.Event,
+    *,
+    every_frame: bool,
+    max_frames: int = 0,
+    max_rate: float = 0.0,
+) -> WorkerStatus:
+    """Segment frames until the source ends, `stop` is set, or so many frames are done.
+
+    Args:
+        source: the open source.
+        pipeline: the model.
+        sinks: where frames go.
+        stop: ends the run after the frame at hand; everything written stays whole.
+        every_frame: read a file frame by frame as fast as they are segmented; else the newest frame wins.
+        max_frames: end after so many segmented frames; 0 is no limit.
+        max_rate: frames a second at most; 0 is no limit.
+
+    Raises:
+        InputError: a live source went silent, or a file holds no frame.
+        ModelError, ProviderError, ArtifactError: the device failed, or a sink cannot be written.
+    """
+    current: list[Image] = []
+
+    def decode(image: Image) -> Image:
+        current[:] = [image]
+        return image
+
+    def wanted() -> tuple[bool, bool]:
+        wants = [sink.wanted() for sink in sinks]
+        return any(want[0] for want in wants), any(want[1] for want in wants)
+
+    def publish(frame: SegmentedFrame) -> int:
+        unsent = sum(sink.put(current[0], frame) for sink in sinks)
+        if any(isinstance(sink, WindowSink) and sink.closed for sink in sinks):
+            stop.set()
+        return unsent
+
+    worker: Worker[Image] = Worker(pipeline, decode, wanted, publish, Limits(max_rate=max_rate))
+
+    def done() -> bool:
+        return stop.is_set() or (0 < max_frames <= worker.status().segmented)
+
+    if every_frame:
+        _run_file(source, worker, done)
+        if worker.status().received == 0 and not stop.is_set():
+            raise InputError(f"{source.name} holds no frame that can be read, expected a video or a picture")
+    else:
+        _run_live(source, worker, stop, done)
+    return worker.status()
+
+
+def _run_file(source: VideoSource, worker: Worker[Image], done: Callable[[], bool]) -> None:
+    for image in read_all(source, time.time_ns()):
+        worker.put(image)
+        taken = worker.mailbox.take(0)
+        if taken is not None:
+            worker.step(taken)
+        if done():
+            break
+
+
+def _run_live(
+    source: VideoSource, worker: Worker[Image], stop: threading.Event, done: Callable[[], bool]
+) -> None:
+    failures: list[BaseException] = []
+
+    def grabber() -> None:
+        try:
+            grab(source, worker.put, stop)
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
+            failures.append(error)
+        finally:
+            worker.mailbox.close()
+
+    thread = threading.Thread(target=grabber, name="grab", daemon=True)
+    thread.start()
+    try:
+        while not done():
+            image = worker.mailbox.take(timeout=0.1)
+            if image is not None:
+                worker.step(image)
+            elif worker.mailbox.closed:
+                break
+    finally:
+        stop.set()
+        thread.join(timeout=2)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,129 @@
+"""Bridge: images in from a ROS 2 graph, masks out to it, on a machine without ROS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
+from fcn_edge_runtime.robot.dds.node import DdsNode
+from fcn_edge_runtime.robot.dds.outputs import DdsOutputs
+from fcn_edge_runtime.robot.diagnostics import Diagnostic, diagnose
+from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE
+from fcn_edge_runtime.robot.pipeline import Pipeline
+from fcn_edge_runtime.robot.topics import Topics, full_name
+from fcn_edge_runtime.robot.watchdog import Watchdog
+from fcn_edge_runtime.robot.worker import Limits, Worker, WorkerStatus
+
+__all__ = ["Bridge", "BridgeOptions", "run_bridge"]
+
+# A frame that takes longer than this means a device that hangs; the watchdog then goes without a beat.
+_STUCK_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class BridgeOptions:
+    """What the bridge listens to.
+
+    Attributes:
+        image_topic: full or relative name, such as "/camera/image_raw".
+        compressed: whether it holds CompressedImage.
+        reliable: ask the publisher to send lost images again. Not matched by publishers that are best effort.
+        prefix: the outputs' names start with this.
+        limits: frames that are passed over.
+    """
+
+    image_topic: str
+    compressed: bool = False
+    reliable: bool = False
+    prefix: str = "/segmentation"
+    limits: Limits = field(default_factory=Limits)
+
+
+class Bridge:
+    """One subscription, one model, four topics. Two threads: one receives, and the caller's works.
+
+    Raises:
+        UsageError: a topic's name is none.
+    """
+
+    def __init__(self, node: DdsNode, pipeline: Pipeline, options: BridgeOptions) -> None:
+        self._pipeline, self._options = pipeline, options
+        self.topic = full_name(options.image_topic)
+        self.topics = Topics.below(options.prefix)
+        self.qos = f"{'reliable' if options.reliable else 'best effort'}, depth 1"
+        self._outputs = DdsOutputs(node, self.topics, pipeline)
+        kind = COMPRESSED_IMAGE if options.compressed else IMAGE
+        self._reader = node.reader(self.topic, kind, reliable=options.reliable)
+        decode = decode_compressed_image if options.compressed else decode_image
+        self.worker: Worker[bytes] = Worker(
+            pipeline, decode, self._outputs.wanted, self._outputs.publish, options.limits
+        )
+        self._watchdog = Watchdog()
+        self._before: WorkerStatus | None = None
+        self._failure: BaseException | None = None
+        node.announce()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set.
+
+        Raises:
+            ModelError, ProviderError: the device failed.
+        """
+        receiver = threading.Thread(target=self._receive, args=(stop,), name="receive", daemon=True)
+        receiver.start()
+        self._watchdog.ready()
+        try:
+            self.worker.run(stop)
+        finally:
+            stop.set()
+            receiver.join(timeout=2)
+            self._watchdog.stopping()
+        if self._failure is not None:
+            raise self._failure
+
+    def diagnose(self) -> Diagnostic:
+        """How it goes, compared with the last time that this was asked."""
+        status = self.worker.status()
+        report = diagnose(
+            status,
+            self._before,
+            topic=self.topic,
+            qos=self.qos,
+            publishers=self._reader.publishers,
+            provider=self._pipeline.segmenter.session.device,
+        )
+        self._before = status
+        return report
+
+    def _receive(self, stop: threading.Event) -> None:
+        try:
+            while not stop.is_set():
+                data = self._reader.take(timeout=0.1)
+                if data is not None:
+                    self.worker.put(data)
+                self._outputs.keep_label_info()
+                if self.worker.stuck < _STUCK_SECONDS:
+                    self._watchdog.beat()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that called `run`
+            self._failure = error
+            self.worker.mailbox.close()
+
+
+def run_bridge(
+    bridge: Bridge, stop: threading.Event, report: Callable[[Diagnostic], None], every: float
+) -> None:
+    """Run a bridge and report how it goes every so many seconds, from a thread of its own."""
+
+    def reporter() -> None:
+        while not stop.wait(every):
+            report(bridge.diagnose())
+
+    thread = threading.Thread(target=reporter, name="report", daemon=True)
+    thread.start()
+    try:
+        bridge.run(stop)
+    finally:
+        stop.set()
+        thread.join(timeout=2)

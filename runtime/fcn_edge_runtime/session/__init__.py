@@ -1,0 +1,1 @@
+"""The only place that makes an onnxruntime session: devices, options, profiles."""

@@ -1,0 +1,266 @@
+"""The head of a network in numpy: labels from scores before their bilinear upsampling, exactly.
+
+Most pixels lie between four scores that agree on the class, and need no arithmetic at all. A pixel is a
+convex combination of the four corners of its cell of the low resolution. So, with z the corners' scores:
+
+    uniform   one class wins at all four corners: it wins everywhere inside.
+    pair      a and b win at the corners, and every other class is at most (z_a + z_b) / 2 at each corner:
+              then it is at most max(z_a, z_b) everywhere inside, and the sign of z_a - z_b decides.
+    hard      whatever is left: all scores are interpolated, and the first of the largest wins.
+
+It is the rule of the sparse head (fcn_edge_export.graph.sparse_head), and which cell a pixel lies in is
+computed with the same integers. What is left of rounding is that of a sum of four products, below 8 * 2^-23
+of the largest score. What it takes beside onnxruntime's operators is in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["NumpyHead", "labels_of_scores"]
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.unsignedinteger]
+
+# Pixels that are interpolated at once. They stay in the cache, and the product is so small that OpenBLAS
+# computes it without its threads, which would go on to spin where the session's threads want to run.
+_PIXELS = 1 << 16
+
+
+@dataclass(frozen=True)
+class NumpyHead:
+    """The head that a session was opened without.
+
+    Attributes:
+        scores: the name of the session's output that it reads.
+        align_corners: see `labels_of_scores`, as the following.
+        dtype: of the labels, by name.
+    """
+
+    scores: str
+    align_corners: bool
+    dtype: str
+
+    def labels(self, scores: Floats, height: int, width: int) -> Labels:
+        """Labels (N, height, width) of scores (N, C, h, w)."""
+        return labels_of_scores(scores, height, width, align_corners=self.align_corners, dtype=self.dtype)
+
+
+def labels_of_scores(
+    scores: Floats, height: int, width: int, *, align_corners: bool, dtype: npt.DTypeLike = np.uint8
+) -> Labels:
+    """The class of every pixel, as bilinear upsampling and then the first of the largest scores gives it.
+
+    Args:
+        scores: (N, C, h, w) float32; with C = 1, label 1 is where the score is above 0.
+        height: of the labels.
+        width: of the labels.
+        align_corners: whether the outermost pixels lie on the outermost scores; else pixels and scores have
+            the same outer edges (half pixels).
+        dtype: of the labels.
+
+    Returns:
+        (N, height, width), contiguous.
+    """
+    count, classes, rows, columns = scores.shape
+    grid = _grid((rows, height), (columns, width), align_corners)
+    labels = np.empty((count, height, width), dtype)
+    with np.errstate(invalid="ignore"):  # scores that are no numbers give some label
+        for image in range(count):
+            planes = scores[image].reshape(classes, rows * columns)
+            if classes == 1:
+                planes = np.concatenate([np.zeros_like(planes), planes])  # the first of two equals is class 0
+            labels[image] = _one(planes, grid, labels.dtype)
+    return labels
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """Where the pixels of one axis lie among its cells: one cell more than scores, half ones at both ends.
+
+    Attributes:
+        padded: (cells + 1,) the scores at the ends of the cells: the outermost are there twice.
+        most: the largest number of pixels in a cell.
+        fraction: (cells, most) float32, how far each pixel of a cell lies between its ends; (1, most) where
+            it is the same in all cells, as at every stride that is a power of two.
+        place: (pixels,) cell * most + position in the cell; a slice where these follow each other.
+    """
+
+    padded: Integers
+    most: int
+    fraction: Floats
+    place: Integers | slice
+
+    @property
+    def cells(self) -> int:
+        """How many."""
+        return len(self.padded) - 1
+
+    def fractions(self, cells: Integers) -> Floats:
+        """Those of some cells, (n, most) or (1, most)."""
+        return self.fraction if len(self.fraction) == 1 else self.fraction[cells]
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Both axes of an image.
+
+    Attributes:
+        down: the axis of its rows.
+        right: that of its columns.
+        padded: (rows of corners, columns of corners) which score lies where, the outermost twice.
+        same: the weights (1, 4, p) of a cell's corners, where all cells have the same.
+    """
+
+    down: _Axis
+    right: _Axis
+    padded: Integers
+    same: Floats | None
+
+    def weights(self, row: Integers, column: Integers) -> Floats:
+        """Bilinear weights of the corners of n cells: (n, 4, p), or (1, 4, p) for all of them."""
+        if self.same is not None:
+            return self.same
+        return _weights(self.down.fractions(row), self.right.fractions(column))
+
+
+@functools.lru_cache(maxsize=4)  # a camera's frames are of one size
+def _grid(rows: tuple[int, int], columns: tuple[int, int], align_corners: bool) -> _Grid:  # noqa: FBT001 - a key of the cache
+    down, right = _axis(*rows, align_corners=align_corners), _axis(*columns, align_corners=align_corners)
+    regular = len(down.fraction) == len(right.fraction) == 1
+    return _Grid(
+        down,
+        right,
+        down.padded[:, None] * columns[0] + right.padded,
+        _weights(down.fraction, right.fraction) if regular else None,
+    )
+
+
+def _axis(scores: int, pixels: int, *, align_corners: bool) -> _Axis:
+    # Position of pixel y, counted from one score in front of the first: (slope y + offset) / unit, integers.
+    #   half pixel      (y + 1/2) scores / pixels - 1/2 + 1
+    #   align corners   y (scores - 1) / (pixels - 1) + 1
+    if align_corners:
+        slope, unit = scores - 1, max(pixels - 1, 1)
+        offset = unit
+    else:
+        slope, unit = 2 * scores, 2 * pixels
+        offset = scores + pixels
+    number = np.arange(scores + 1)
+    y = np.arange(pixels)
+    cell = (slope * y + offset) // unit
+    # The first pixel of a cell, below 0 for the half cell in front. Of one score alone, aligned, every pixel
+    # lies in the same cell.
+    first = -((offset - number * unit) // slope) if slope else np.zeros_like(number)
+    inside = y - first[cell]
+    most = int(inside.max()) + 1
+    # Which cell is exact; how far into it is rounded as PyTorch rounds it, scale * (y + 1/2) - 1/2.
+    half = np.float32(0 if align_corners else 0.5)
+    scale = np.float32(slope if align_corners else scores) / np.float32(unit if align_corners else pixels)
+    pixel = (first[:, None] + np.arange(most)).astype(np.float32)
+    fraction = (pixel + half) * scale - half - (number - 1).astype(np.float32)[:, None]
+    place = cell * most + inside
+    return _Axis(
+        np.clip(np.arange(-1, scores + 1), 0, scores - 1),
+        most,
+        fraction[:1] if (fraction == fraction[0]).all() else fraction,
+        slice(int(place[0]), int(place[-1]) + 1) if (np.diff(place) == 1).all() else place,
+    )
+
+
+def _one(planes: Floats, grid: _Grid, dtype: np.dtype[np.unsignedinteger]) -> Labels:
+    """Labels (height, width) of one image's scores (C, h * w)."""
+    # Few calls on large arrays: after the network's run, what a call of numpy costs is not in the cache.
+    down, right = grid.down, grid.right
+    corners = planes.take(grid.padded, axis=1)
+    winners = _first_of_largest(corners, dtype)
+    least, greatest = (
+        over(over(winners[:-1], winners[1:])[:, :-1], over(winners[:-1], winners[1:])[:, 1:])
+        for over in (np.minimum, np.maximum)
+    )
+    cells = np.empty((down.cells, down.most, right.cells, right.most), dtype)
+    cells.reshape(down.cells, down.most, -1)[:] = np.repeat(least, right.most, axis=1)[:, None]
+
+    flat = corners.reshape(len(corners), -1)
+    # A row of a cell is moved as one item, whatever its bytes: four times as fast as byte by byte.
+    item = np.dtype((np.void, right.most * dtype.itemsize))
+    rows = cells.view(item)[..., 0]
+    row, column = np.nonzero(least != greatest)
+    most = max(1, _PIXELS // (down.most * right.most))
+    for first in range(0, len(row), most):
+        r, c = row[first : first + most], column[first : first + most]
+        corner = r * (right.cells + 1) + c
+        inside = _mixed(flat, least[r, c], greatest[r, c], corner, right.cells + 1, grid.weights(r, c))
+        rows[r, :, c] = np.ascontiguousarray(inside).view(item)
+
+    canvas = cells.reshape(down.cells * down.most, right.cells * right.most)
+    return canvas[down.place][:, right.place]
+
+
+def _mixed(corners: Floats, a: Labels, b: Labels, first: Integers, columns: int, weights: Floats) -> Labels:
+    """Labels (n, p) inside of n cells, at whose corners a wins, and b, and maybe others.
+
+    Args:
+        corners: (C, corners of all cells) scores.
+        a: (n,) the least of the classes that win at a cell's corners.
+        b: (n,) the greatest.
+        first: (n,) the upper left corner of each cell.
+        columns: corners in a row.
+        weights: (n or 1, 4, p) of the corners.
+    """
+    near = corners.take(first[:, None] + np.array([0, 1, columns, columns + 1]), axis=1)
+    cell = np.arange(len(a))
+    scores_a, scores_b = near[a, cell], near[b, cell]
+    # a, or b where it wins: at a tie the first, which is a. Faster than np.where on single bytes.
+    difference = _interpolated((scores_a - scores_b)[None], weights)[0]
+    labels: Labels = (difference < 0).view(np.uint8) * (b - a)[:, None] + a[:, None]
+    hard = np.flatnonzero(_third_may_win(near, scores_a, scores_b))
+    if len(hard):
+        some = weights if len(weights) == 1 else weights[hard]
+        labels[hard] = _first_of_largest(_interpolated(near[:, hard], some), labels.dtype)
+    return labels
+
+
+def _third_may_win(near: Floats, scores_a: Floats, scores_b: Floats) -> npt.NDArray[np.bool_]:
+    """In which of n cells a third class may win: near is (C, n, 4), the two classes' scores are (n, 4)."""
+    half = (scores_a + scores_b) * np.float32(0.5)
+    counted = np.uint8 if len(near) < 256 else np.uint16
+    above = np.add.reduce((near > half).view(np.uint8), axis=0, dtype=counted)
+    both = (scores_a > half).view(np.uint8) + (scores_b > half).view(np.uint8)
+    found: npt.NDArray[np.bool_] = (above != both).any(axis=1)
+    return found
+
+
+def _first_of_largest(planes: Floats, dtype: np.dtype[np.unsignedinteger]) -> Labels:
+    """The index of the first of the largest over the first axis; some index where a score is no number."""
+    # Faster than argmax, which goes along the axis for each pixel.
+    last = len(planes) - 1
+    behind = np.arange(last, -1, -1, dtype=dtype).reshape(-1, *(1,) * (planes.ndim - 1))
+    largest = (planes == planes.max(axis=0)).view(np.uint8)
+    labels: Labels = dtype.type(last) - (largest * behind).max(axis=0)
+    return labels
+
+
+def _weights(down: Floats, right: Floats) -> Floats:
+    """Bilinear weights (m, 4, rows * columns) of the corners, from (m, rows) and (m, columns), m one or n."""
+    both = [
+        (r[:, :, None] * c[:, None, :]).reshape(-1, r.shape[1] * c.shape[1])
+        for r in (1 - down, down)
+        for c in (1 - right, right)
+    ]
+    return np.stack(both, axis=1)
+
+
+def _interpolated(corners: Floats, weights: Floats) -> Floats:
+    """(C, n, 4) with (m, 4, p), m one or n: (C, n, p)."""
+    inside: Floats = (
+        corners @ weights[0]
+        if len(weights) == 1
+        else (corners.transpose(1, 0, 2) @ weights).transpose(1, 0, 2)
+    )
+    return inside

@@ -1,0 +1,420 @@
+"""The only place that makes an onnxruntime session: its provider, its options, its strictness.
+
+onnxruntime falls back to the CPU without saying so. Here a device that was asked for is used or refused:
+it must be in the build, start, and still be there in the created session, with nodes on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.devices import (
+    cores,
+    import_onnxruntime,
+    install_hint,
+    provider_named,
+    short_name,
+)
+from fcn_edge_runtime.session.stdio import captured_output
+
+if TYPE_CHECKING:  # those who need them import them: every start would pay for them
+    from fcn_edge_runtime.model.without_head import WithoutHead
+    from fcn_edge_runtime.session.numpy_head import NumpyHead
+
+__all__ = [
+    "HEADS",
+    "MAX_SIDE",
+    "MAX_THREADS",
+    "OPTIMIZATIONS",
+    "UNWANTED_OPTIMIZERS",
+    "Session",
+    "SessionOptions",
+    "exact_integers",
+    "open_session",
+]
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
+MAX_THREADS = 1024
+MAX_SIDE = 4096  # of frames of a fixed size: the largest that a self-test's image can have
+HEADS = ("graph", "numpy")
+_OPTIMIZATION = {
+    "all": "ORT_ENABLE_ALL",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "basic": "ORT_ENABLE_BASIC",
+    "none": "ORT_DISABLE_ALL",
+}
+OPTIMIZATIONS = tuple(_OPTIMIZATION)
+# No folder can exist below a device, so no external data is ever found there.
+_EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
+# x86 before VNNI adds two products of 8 bits in 16, which saturate: this is its way around, if slower. Where
+# nothing saturates it must be off: with AMX it makes int8 two and a half times as slow.
+_WAY_AROUND = {"session.x64quantprecision": "1"}
+# It puts convolutions into eight bits that a file leaves in float since eight bits ruin them.
+UNWANTED_OPTIMIZERS = ["WeightBiasQuantization"]
+_BFLOAT16 = '{"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}'
+_MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+\.dll)\" which is missing")
+
+
+def exact_integers() -> dict[str, str]:
+    """The configuration with which this processor multiplies eight bits by eight without saturating."""
+    from fcn_edge_runtime.session.cpu import adds_exactly  # float files have no use for it
+
+    return {} if adds_exactly() else dict(_WAY_AROUND)
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """Options that few people need. The defaults are for edge devices, which share their cores.
+
+    Attributes:
+        optimization: onnxruntime's graph optimisation: "all", "extended", "basic" or "none".
+        cpu_arena: keep freed memory for the next frame; False gives it back, at some cost in time.
+        mem_pattern: plan the memory of a frame once for each size, and take it as one block: for frames that
+            are all of one size.
+        spinning: let idle threads burn their cores between the operators of a frame: faster alone, slower in
+            company. Between frames they sleep.
+        tf32: let CUDA multiply with 10-bit mantissas. Results of float files then no longer equal the
+            verified ones; fp16 files, whose tensor cores hang on this switch, always have it on.
+        bf16: let OpenVINO compute in bfloat16 what a file has in float, where the processor can. It changes
+            few labels of int8 files; files in float do not pass their self-test so.
+        head: who makes labels of scores: "graph", onnxruntime by the file's own operators, or "numpy", which
+            takes the scores before their upsampling and is exact and faster where classes cover areas. With
+            "numpy" there are no outputs but the labels, and the model is read into memory to be cut.
+        size: (height, width) of the only frames that there will be, one at a time; None takes any. Where
+            every shape is known, OpenVINO takes a few hundredths less time; onnxruntime on the CPU does not.
+        profile_prefix: have onnxruntime write what each operator took to a file of which this is how the path
+            begins; empty means no. It ends with `raw.end_profiling()`.
+        config: further session configuration entries of onnxruntime, by key.
+        provider_options: further options of the provider, by key; `Segmenter` then runs the self-test first.
+    """
+
+    optimization: str = "all"
+    cpu_arena: bool = True
+    mem_pattern: bool = False
+    spinning: bool = False
+    tf32: bool = False
+    bf16: bool = False
+    head: str = "graph"
+    size: tuple[int, int] | None = None
+    profile_prefix: str = ""
+    config: Mapping[str, str] = field(default_factory=dict)
+    provider_options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Session:
+    """An onnxruntime session and what is known about where it runs.
+
+    Attributes:
+        provider: onnxruntime's name of the provider that runs it, such as "CUDAExecutionProvider".
+        device: the same as a user says it: "cpu", "cuda", ...
+        why: one line: how this provider came to be taken.
+        outputs: the names of the model's outputs, in the file's order.
+        threads: threads that one operator may use on the CPU.
+        options: the options it was made with.
+        head: what makes labels of the model's scores; None where the graph does.
+    """
+
+    provider: str
+    device: str
+    why: str
+    outputs: tuple[str, ...]
+    threads: int
+    raw: Any = field(repr=False)
+    options: SessionOptions = field(default_factory=SessionOptions, repr=False)
+    head: NumpyHead | None = field(default=None, repr=False)
+
+    def facts(self) -> dict[str, str]:
+        """Where it runs and how that came to be, as plain JSON values: part of every report."""
+        return {"device": self.device, "provider": self.provider, "why": self.why}
+
+    def run(self, image: np.ndarray, outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Run the model on one batch. Thread-safe.
+
+        Args:
+            image: (N, H, W, C), C-contiguous, of the model's dtype in native byte order.
+            outputs: names of the outputs to compute; None means all.
+
+        Raises:
+            ModelError: onnxruntime failed on the CPU.
+            ProviderError: onnxruntime failed on another device.
+        """
+        names = list(self.outputs if outputs is None else outputs)
+        fetched = names if self.head is None else [self.head.scores]
+        try:
+            values = (
+                self._bound(image, fetched)
+                if self.provider == CUDA
+                else self.raw.run(fetched, {"image": image})
+            )
+        except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
+            kind = ModelError if self.provider == CPU else ProviderError
+            shape = "x".join(map(str, image.shape))
+            raise kind(
+                f"onnxruntime failed on {self.device} with an image of {shape} {image.dtype}: "
+                f"{_one_line(error)}"
+            ) from None
+        if self.head is not None:
+            values = [self.head.labels(values[0], *image.shape[1:3])]
+        return dict(zip(names, values, strict=True))
+
+    def _bound(self, image: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        """Run with I/O binding: one copy in, one copy out, for the wanted outputs alone."""
+        binding = self.raw.io_binding()
+        binding.bind_cpu_input("image", image)
+        for name in names:
+            binding.bind_output(name, "cpu")
+        self.raw.run_with_iobinding(binding)
+        values: list[np.ndarray] = binding.copy_outputs_to_cpu()
+        return values
+
+
+def open_session(
+    model: ModelFile | bytes,
+    device: str = "auto",
+    *,
+    threads: int | None = None,
+    options: SessionOptions | None = None,
+) -> Session:
+    """Make a session on the device that was asked for, or none.
+
+    Args:
+        model: an opened model file, or the bytes of any ONNX model with an input `image`.
+        device: "auto" (CUDA where it really starts, else the CPU), "cpu", "cuda", or any provider that this
+            onnxruntime knows, in any case, with or without "ExecutionProvider".
+        threads: threads of one operator on the CPU; None means all cores this process may use.
+        options: rarely needed options.
+
+    Raises:
+        UsageError: there is no such device, or `threads` or an option is out of range.
+        ProviderError: onnxruntime is missing, or the device is not in its build, or does not start.
+        ModelError: onnxruntime cannot load the model.
+    """
+    options = options or SessionOptions()
+    runtime = import_onnxruntime()
+    known, built_in = runtime.get_all_providers(), runtime.get_available_providers()
+    if threads is None:
+        threads = cores()
+    elif isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"threads is {threads!r}, expected a whole number from 1 to {MAX_THREADS}")
+    if options.head not in HEADS:
+        raise UsageError(f"head is {options.head!r}, expected one of {', '.join(HEADS)}")
+    if options.size is not None:
+        _check_size(options.size)
+    recipe = _Recipe(runtime, model, threads, options, _cut(model) if options.head == "numpy" else None)
+
+    why = "asked for"
+    if isinstance(device, str) and device.strip().lower() == "auto":
+        why = "auto: CUDA is not in this onnxruntime"
+        if CUDA in built_in:
+            try:
+                return recipe.on(CUDA, "auto: CUDA starts")
+            except ProviderError as error:
+                why = f"auto: {error}"
+        provider = CPU
+    else:
+        provider = provider_named(device, known)
+    if provider not in built_in:
+        has = ", ".join(short_name(name) for name in built_in)
+        raise ProviderError(
+            f"the device '{short_name(provider)}' is not in the installed onnxruntime {runtime.__version__}, "
+            f"which has {has}: {install_hint(provider)}"
+        )
+    return recipe.on(provider, why)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a session is made of, whatever the provider."""
+
+    runtime: Any
+    model: ModelFile | bytes
+    threads: int
+    options: SessionOptions
+    cut: WithoutHead | None
+
+    def on(self, provider: str, why: str) -> Session:
+        """Make the session on this provider, the CPU behind it for operators it lacks, or raise."""
+        if provider == CPU:
+            raw, said = self._created(provider), ""
+        else:
+            # Whatever goes wrong is explained only in what is printed.
+            with captured_output() as captured:
+                try:
+                    raw, failure = self._created(provider), None
+                except ProviderError as error:
+                    raw, failure = None, error
+            said = captured[0]
+            if failure is not None:
+                raise _refusal(provider, str(failure), said)
+        if raw.get_providers()[0] != provider:
+            raise _refusal(provider, "", said)
+        if provider != CPU and _nodes_on(raw, provider) == 0:
+            raise ProviderError(
+                f"the device '{short_name(provider)}' takes no operator of this model, all of it would run "
+                "on the CPU: ask for cpu or another device"
+            )
+        outputs = tuple(output.name for output in raw.get_outputs())
+        head = None
+        if self.cut is not None:
+            from fcn_edge_runtime.session.numpy_head import NumpyHead
+
+            head, outputs = NumpyHead(self.cut.scores, self.cut.align_corners, self.cut.labels), ("labels",)
+        return Session(provider, short_name(provider), why, outputs, self.threads, raw, self.options, head)
+
+    def _created(self, provider: str) -> Any:
+        """Make onnxruntime's session as it comes, which may be on another provider than the one named."""
+        providers: list[Any] = [(provider, self._provider_options(provider))]
+        if provider != CPU:
+            providers.append(CPU)
+        if provider == CUDA and hasattr(self.runtime, "preload_dlls"):
+            self.runtime.preload_dlls()
+        options = self._options(provider)
+        with _source(self.model if self.cut is None else self.cut.model) as source:
+            try:
+                raw = self.runtime.InferenceSession(
+                    source,
+                    sess_options=options,
+                    providers=providers,
+                    enable_fallback=0,
+                    disabled_optimizers=UNWANTED_OPTIMIZERS,
+                )
+            except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
+                if provider == CPU:
+                    raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from None
+                raise ProviderError(_one_line(error)) from None
+        raw.disable_fallback()
+        return raw
+
+    def _options(self, provider: str) -> Any:
+        if self.options.optimization not in _OPTIMIZATION:
+            raise UsageError(
+                f"optimization is {self.options.optimization!r}, expected one of {', '.join(_OPTIMIZATION)}"
+            )
+        options = self.runtime.SessionOptions()
+        options.graph_optimization_level = getattr(
+            self.runtime.GraphOptimizationLevel, _OPTIMIZATION[self.options.optimization]
+        )
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.enable_mem_pattern = self.options.mem_pattern
+        options.enable_cpu_mem_arena = self.options.cpu_arena
+        options.log_severity_level = 3
+        if self.options.profile_prefix:
+            options.enable_profiling = True
+            options.profile_file_prefix = self.options.profile_prefix
+        config = {
+            "session.intra_op.allow_spinning": str(int(self.options.spinning)),
+            "session.inter_op.allow_spinning": "0",
+            # Left to itself onnxruntime spins on after a frame, for 50 ms and 35 ms of processor time.
+            "session.force_spinning_stop": str(int(self.options.spinning)),
+            "session.model_external_initializers_file_folder_path": _EMPTY_FOLDER,
+            **(exact_integers() if _may_saturate(self.model) else {}),
+            **({} if provider == CPU else {"session.record_ep_graph_assignment_info": "1"}),
+            **self.options.config,
+        }
+        for key, value in config.items():
+            options.add_session_config_entry(key, value)
+        if self.options.size is not None:
+            for axis, length in zip(("batch", "height", "width"), (1, *self.options.size), strict=True):
+                options.add_free_dimension_override_by_name(axis, length)
+        return options
+
+    def _provider_options(self, provider: str) -> dict[str, str]:
+        if self.options.bf16 and provider != OPENVINO:
+            raise UsageError(
+                f"got bf16 for the device '{short_name(provider)}', expected openvino: leave it out elsewhere"
+            )
+        if provider == OPENVINO:  # it has threads of its own, eight unless told
+            return {
+                "num_of_threads": str(self.threads),
+                **({"load_config": _BFLOAT16} if self.options.bf16 else {}),
+                **self.options.provider_options,
+            }
+        if provider != CUDA:
+            return dict(self.options.provider_options)
+        half = isinstance(self.model, ModelFile) and self.model.card.precision == "fp16"
+        return {
+            # Without TF32 onnxruntime passes over all that runs on tensor cores, convolutions in half
+            # precision too, and comes back to them with an error in the log for each.
+            "use_tf32": str(int(self.options.tf32 or half)),
+            # EXHAUSTIVE searches again for every new size.
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "arena_extend_strategy": "kSameAsRequested",
+            **self.options.provider_options,
+        }
+
+
+@contextlib.contextmanager
+def _source(model: ModelFile | bytes) -> Iterator[str | bytes]:
+    if isinstance(model, ModelFile):
+        with model.source() as source:
+            yield source
+    else:
+        yield model
+
+
+def _cut(model: ModelFile | bytes) -> WithoutHead:
+    """The model without its head, for the head in numpy."""
+    from fcn_edge_runtime.model.without_head import without_head
+
+    found = without_head(model if isinstance(model, bytes) else model.data())
+    if found is None:
+        raise UsageError(
+            "the head 'numpy' is for models whose labels are the largest of bilinearly upsampled scores, and "
+            "this one decides in another way: use the head 'graph', or export it again with --head dense"
+        )
+    return found
+
+
+def _check_size(size: object) -> None:
+    pair = size if isinstance(size, tuple) else ()
+    if len(pair) != 2 or not all(type(side) is int and 1 <= side <= MAX_SIDE for side in pair):
+        raise UsageError(f"size is {size!r}, expected (height, width) of 1 to {MAX_SIDE} each, or None")
+
+
+def _may_saturate(model: ModelFile | bytes) -> bool:
+    """Whether a file's weights use all their 8 bits: those made for x86 before VNNI use 7."""
+    if not isinstance(model, ModelFile):
+        return False
+    return model.card.precision == "int8" and model.card.notes.get("target") != "x86"
+
+
+def _refusal(provider: str, message: str, said: str) -> ProviderError:
+    """The error for a session that was not made, or was made without the provider that was asked for."""
+    missing = _MISSING_LIBRARY.search(f"{message} {said}")
+    if missing:
+        reason = f"{missing.group(1) or missing.group(2)} is missing"
+    else:
+        reason = message or _one_line(said) or "onnxruntime gave no reason"
+    mend = ": install CUDA and cuDNN, `pip install onnxruntime-gpu[cuda,cudnn]`" if provider == CUDA else ""
+    return ProviderError(
+        f"the device '{short_name(provider)}' is in this onnxruntime but does not start: {reason}{mend}"
+    )
+
+
+def _nodes_on(raw: Any, provider: str) -> int | None:
+    """How many nodes the provider got; None where onnxruntime is too old to tell."""
+    if provider == "AzureExecutionProvider":
+        return 0  # it only calls remote services, and is in every ordinary wheel
+    try:
+        groups = raw.get_provider_graph_assignment_info()
+        return sum(len(group.get_nodes()) for group in groups if group.ep_name == provider)
+    except Exception:  # noqa: BLE001 - the interface is new and may still change
+        return None
+
+
+def _one_line(error: object) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else text[:400] + " ..."

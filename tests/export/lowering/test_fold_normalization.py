@@ -1,0 +1,141 @@
+"""An int8 file reads the image's bytes as they are: nothing is computed before its first convolution."""
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from fcn_edge_export.classes import numbered_classes
+from fcn_edge_export.graph.graft import graft, with_logits_output
+from fcn_edge_export.lowering.body import body_of, typed
+from fcn_edge_export.lowering.fold_normalization import folded
+from fcn_edge_export.lowering.quantize import quantize
+from fcn_edge_runtime.model.card import Card, Geometry, InputSpec
+from fcn_edge_runtime.session.session import open_session
+from tests.export.parents import blocks, frames, network, write_parent
+
+GREY = 114  # the nearest whole value to the mean of ImageNet's three mean colours
+
+
+def entered(spec, *, signed=False, multiple=1, net=None):
+    """(a float model, the same as it enters quantising)."""
+    card = Card("colours", numbered_classes(3), spec, geometry=Geometry(size_multiple=multiple))
+    model = typed(graft(net or network(), card))
+    return model, folded(model, body_of(model), spec, signed=signed)
+
+
+def logits(model, image):
+    return open_session(with_logits_output(model), "cpu").run(image, ["logits"])["logits"]
+
+
+def ops_between_image_and(model, name):
+    made = {output: node for node in model.graph.node for output in node.output}
+    at = next(node for node in model.graph.node if node.name == name)
+    ops = []
+    while at.input[0] in made:
+        at = made[at.input[0]]
+        ops.append(at.op_type)
+    return ops
+
+
+def test_nothing_is_computed_before_the_first_convolution_of_an_int8_file(tmp_path):
+    parent = write_parent(tmp_path / "parent.onnx")
+    assert ops_between_image_and(onnx.load(parent), "stem") == ["Add", "Mul", "Cast", "Transpose"]
+    made = quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), allow_slower=True)
+    assert ops_between_image_and(onnx.load(made.path), "stem") == ["DequantizeLinear", "Transpose"]
+    assert made.agreement >= 0.99
+
+
+def test_an_int8_file_is_valid_onnx(tmp_path):
+    parent = write_parent(tmp_path / "parent.onnx")
+    for target in ("x86", "x86-vnni", "gpu"):
+        path = tmp_path / f"{target}.onnx"
+        quantize(parent, path, lambda _: frames(20), target=target, allow_slower=True)
+        onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+def test_no_size_is_read_off_a_float_copy_of_the_image(tmp_path):
+    parent = write_parent(tmp_path / "parent.onnx")
+    made = quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), allow_slower=True)
+    nodes = onnx.load(made.path).graph.node
+    read = [node.input[0] for node in nodes if node.op_type == "Shape"]
+    assert "fcn_edge/planes" in read
+    assert not {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"} & set(read)
+
+
+def test_the_scores_are_the_parents_wherever_no_padding_is_seen():
+    model, entry = entered(InputSpec.default())
+    image = blocks(96, 128)[None]
+    assert entry.input_range == (-GREY, 255 - GREY)
+    whole, folded = logits(model, image), logits(entry.model, image)
+    inside = np.s_[..., 16:-16, 16:-16]
+    np.testing.assert_allclose(folded[inside], whole[inside], rtol=0, atol=1e-4 * np.abs(whole).max())
+    assert np.abs(folded - whole).max() < 0.1 * np.abs(whole).max()
+
+
+def test_the_scores_are_the_parents_everywhere_if_the_mean_is_one_grey():
+    spec = dataclasses.replace(InputSpec.default(), mean=(0.4,) * 3)  # 102 of 255: a whole value
+    model, entry = entered(spec)
+    image = blocks(61, 83)[None]
+    whole = logits(model, image)
+    np.testing.assert_allclose(logits(entry.model, image), whole, rtol=0, atol=1e-4 * np.abs(whole).max())
+
+
+def test_a_convolution_without_a_bias_gets_one():
+    net = network()
+    del next(node for node in net.graph.node if node.name == "stem").input[2]
+    model, entry = entered(dataclasses.replace(InputSpec.default(), mean=(0.4,) * 3), net=net)
+    image = blocks()[None]
+    whole = logits(model, image)
+    np.testing.assert_allclose(logits(entry.model, image), whole, rtol=0, atol=1e-4 * np.abs(whole).max())
+
+
+def test_means_far_from_any_grey_keep_their_normalisation_where_padding_would_stand_for_it():
+    spec = dataclasses.replace(InputSpec.default(), mean=(0.9, 0.1, 0.5))
+    model, entry = entered(spec)
+    assert entry.model is model
+    net = network()
+    stem = next(node for node in net.graph.node if node.name == "stem")
+    next(a for a in stem.attribute if a.name == "pads").ints[:] = [0] * 4
+    model, entry = entered(spec, net=net)
+    assert entry.model is not model
+    image = blocks()[None]
+    whole = logits(model, image)
+    np.testing.assert_allclose(logits(entry.model, image), whole, rtol=0, atol=1e-4 * np.abs(whole).max())
+
+
+def deep(spec):
+    return dataclasses.replace(spec, dtype="uint16", scale=1 / 65535)
+
+
+def real(spec):
+    return dataclasses.replace(spec, dtype="float32")
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [(deep, {}), (real, {}), (lambda s: s, {"signed": True}), (lambda s: s, {"multiple": 32})],
+    ids=["uint16", "float32", "signed activations", "padded to a multiple"],
+)
+def test_other_inputs_keep_their_normalisation(change, options):
+    model, entry = entered(change(InputSpec.default()), **options)
+    assert entry.model is model
+
+
+def wide_padding(net):
+    stem = next(node for node in net.graph.node if node.name == "stem")
+    next(a for a in stem.attribute if a.name == "pads").ints[:] = [100] * 4
+
+
+def read_twice(net):
+    net.graph.node.insert(0, helper.make_node("Relu", ["normalized"], ["unread"], name="reader"))
+
+
+@pytest.mark.parametrize("change", [wide_padding, read_twice])
+def test_networks_that_use_more_than_the_pixels_under_a_kernel_keep_their_normalisation(change):
+    net = network()
+    change(net)
+    model, entry = entered(InputSpec.default(), net=net)
+    assert entry.model is model

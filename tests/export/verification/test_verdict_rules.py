@@ -1,0 +1,263 @@
+"""Each rule of the verdict alone, on sessions of two or three nodes.
+
+The image of these models is the logits themselves, channels last, so that what PyTorch "says" and what the
+file "says" can be set pixel by pixel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from fcn_edge_export.verification.cases import Case
+from fcn_edge_export.verification.verdict import check_shipped, compare
+from fcn_edge_runtime.errors import VerificationError
+from fcn_edge_runtime.session.session import open_session
+
+CLASSES = 3
+RNG = np.random.default_rng(5)
+
+
+def session(*head, error=None, outputs=("labels", "logits"), classes=CLASSES, dtype=TensorProto.UINT8):
+    """A file that gives `image` as its logits, plus `error`, and what the nodes in `head` make of them."""
+    nodes = [helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2])]
+    constants = []
+    if error is None:
+        nodes.append(helper.make_node("Identity", ["planes"], ["logits"]))
+    else:
+        constants.append(numpy_helper.from_array(error.astype(np.float32), "error"))
+        nodes.append(helper.make_node("Add", ["planes", "error"], ["logits"]))
+    shapes = {
+        "labels": (dtype, ["n", "h", "w"]),
+        "confidence": (TensorProto.FLOAT, ["n", "h", "w"]),
+        "probabilities": (TensorProto.FLOAT, ["n", classes, "h", "w"]),
+        "logits": (TensorProto.FLOAT, None),
+    }
+    graph = helper.make_graph(
+        [*nodes, *(helper.make_node(op, ins, outs, **kw) for op, ins, outs, kw in head)],
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", "h", "w", classes])],
+        [helper.make_tensor_value_info(name, *shapes[name]) for name in outputs],
+        [*constants, numpy_helper.from_array(np.array([1]), "one")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return open_session(model.SerializeToString(), "cpu")
+
+
+def argmax(last=0):
+    return ("ArgMax", ["logits"], ["best"], {"axis": 1, "keepdims": 0, "select_last_index": last})
+
+
+CAST = ("Cast", ["best"], ["labels"], {"to": TensorProto.UINT8})
+SOFTMAX = ("Softmax", ["logits"], ["probabilities"], {"axis": 1})
+WINNER = ("ReduceMax", ["probabilities", "one"], ["confidence"], {"keepdims": 0})
+
+
+def says(image):
+    """What PyTorch says: the image, as scores."""
+    return np.ascontiguousarray(np.moveaxis(image, -1, 1))
+
+
+def judged(probe, image, *, reference=says, outputs=("labels",)):
+    return compare(reference, probe, [Case("made", lambda: image)], outputs=outputs).results[0]
+
+
+def scores(height=20, width=30, classes=CLASSES):
+    return RNG.normal(size=(2, height, width, classes)).astype(np.float32)
+
+
+def test_a_right_model_passes_with_no_error_at_all():
+    result = judged(session(argmax(), CAST), scores())
+    assert (result.failure, result.error, result.flips, result.agreement) == ("", 0.0, 0, 1.0)
+    assert result.labels_seen == (0, 1, 2)
+
+
+def test_labels_that_are_off_by_one_break_the_head_rule():
+    shifted = ("Add", ["argmax", "one"], ["best"], {})
+    first = ("ArgMax", ["logits"], ["argmax"], {"axis": 1, "keepdims": 0})
+    result = judged(session(first, shifted, CAST), scores())
+    assert result.failure == "head"
+    assert "1200 labels are not the argmax of the file's own logits" in result.detail
+
+
+def test_ties_decided_for_the_last_class_break_the_head_rule():
+    image = scores()
+    image[1, 7, 9] = (0.5, 2.0, 2.0)
+    assert judged(session(argmax(), CAST), image).failure == ""
+    result = judged(session(argmax(last=1), CAST), image)
+    assert (result.failure, result.pixel) == ("head", (1, 7, 9))
+
+
+def test_labels_that_wrap_around_break_the_head_rule():
+    wrapped = ("Sub", ["argmax", "one"], ["best"], {})
+    first = ("ArgMax", ["logits"], ["argmax"], {"axis": 1, "keepdims": 0})
+    assert judged(session(first, wrapped, CAST), scores()).failure == "head"
+
+
+def test_an_error_beyond_the_bound_breaks_the_numbers_rule_at_its_pixel():
+    error = np.zeros((2, CLASSES, 20, 30))
+    error[1, 2, 3, 4] = 5e-3
+    result = judged(session(argmax(), CAST, error=error), scores())
+    assert (result.failure, result.pixel) == ("numbers", (1, 3, 4))
+    assert "scores differ by 0.005" in result.detail
+
+
+def test_an_error_within_the_bound_passes_and_is_measured():
+    error = np.full((1, 1, 1, 1), 1e-4)
+    result = judged(session(argmax(), CAST, error=error), scores())
+    assert result.failure == ""
+    assert result.error == pytest.approx(1e-4, rel=1e-2)
+    assert (
+        result.error <= result.bound == pytest.approx(1e-4 * result.amplitude + 8 * 2**-23 * result.magnitude)
+    )
+
+
+def test_a_common_offset_of_the_scores_does_not_widen_the_bound_beyond_its_rounding():
+    offset = scores() + np.float32(1e4)
+    result = judged(session(argmax(), CAST), offset)
+    assert result.amplitude < 10
+    assert result.bound == pytest.approx(1e-4 * result.amplitude + 8 * 2**-23 * result.magnitude)
+    assert judged(session(argmax(), CAST, error=np.full((1, 1, 1, 1), 0.05)), offset).failure == "numbers"
+
+
+def near_ties(share):
+    """Scores with one confident pixel, and a share of pixels where two classes are equal but for 2e-6."""
+    image = np.zeros((1, 40, 50, CLASSES), np.float32)
+    image[..., 0] = 1.0
+    image[0, 0, 0, 0] = 10.0
+    flat = image.reshape(-1, CLASSES)
+    flat[1 : 1 + round(share * len(flat)), 1] = np.float32(1 - 2e-6)
+    return image
+
+
+@pytest.mark.parametrize(("share", "failure"), [(0.004, ""), (0.01, "decisions")])
+def test_flips_on_near_ties_are_allowed_for_half_a_percent_of_the_pixels(share, failure):
+    error = np.zeros((1, CLASSES, 1, 1))
+    error[:, 1] = 4e-6
+    result = judged(session(argmax(), CAST, error=error), near_ties(share))
+    assert result.failure == failure
+    assert result.agreement == pytest.approx(1 - share)
+    if failure:
+        assert "1.00 % of the labels flip, allowed 0.5 %" in result.detail
+
+
+def test_a_flip_that_the_errors_do_not_explain_is_seen_even_if_the_labels_lie():
+    # Labels that follow their logits cannot flip further than the errors; the rule is the second lock.
+    from fcn_edge_export.verification.verdict import _unjustified_flips
+
+    expected = np.array([[[[1.0]], [[0.9]], [[0.0]]]], np.float32)
+    logits = expected + np.array([[[[-0.04]], [[0.04]], [[0.0]]]], np.float32)
+    assert not _unjustified_flips(expected, logits, np.array([[[0]]], np.uint8)).any()
+    assert _unjustified_flips(expected, logits, np.array([[[1]]], np.uint8)).all()
+    logits[0, 1] += 0.03
+    assert not _unjustified_flips(expected, logits, np.array([[[1]]], np.uint8)).any()
+
+
+def test_a_right_confidence_passes_and_a_wrong_one_does_not():
+    head = (argmax(), CAST, SOFTMAX)
+    outputs = ("labels", "logits", "confidence", "probabilities")
+    right = session(*head, WINNER, outputs=outputs)
+    assert judged(right, scores(), outputs=outputs).failure == ""
+
+    mean = ("ReduceMean", ["probabilities", "one"], ["confidence"], {"keepdims": 0})
+    result = judged(session(*head, mean, outputs=outputs), scores(), outputs=outputs)
+    assert result.failure == "confidence"
+    assert result.detail.startswith("confidence differs by")
+
+
+def test_probabilities_over_the_wrong_axis_break_the_confidence_rule():
+    wrong = ("Softmax", ["logits"], ["probabilities"], {"axis": 2})
+    outputs = ("labels", "logits", "probabilities")
+    result = judged(session(argmax(), CAST, wrong, outputs=outputs), scores(), outputs=outputs)
+    assert result.failure == "confidence"
+    assert result.detail.startswith("probabilities differs by")
+
+
+def test_a_confidence_that_is_nan_breaks_the_confidence_rule():
+    nan = ("Div", ["zero", "zero"], ["confidence"], {})
+    zero = ("Sub", ["best_float", "best_float"], ["zero"], {})
+    cast = ("Cast", ["best"], ["best_float"], {"to": TensorProto.FLOAT})
+    outputs = ("labels", "logits", "confidence")
+    result = judged(session(argmax(), CAST, cast, zero, nan, outputs=outputs), scores(), outputs=outputs)
+    assert result.failure == "confidence"
+
+
+def test_one_class_means_labels_above_zero():
+    image = scores(classes=1)
+    image[0, 0, 0] = 0.0
+    threshold = numpy_helper.from_array(np.zeros(1, np.float32))
+    zero = ("Constant", [], ["zero"], {"value": threshold})
+    positive = [zero, ("Greater", ["logits", "zero"], ["yes"], {}), ("Squeeze", ["yes", "one"], ["best"], {})]
+    assert judged(session(*positive, CAST, classes=1), image).failure == ""
+    positive[1] = ("GreaterOrEqual", ["logits", "zero"], ["yes"], {})
+    result = judged(session(*positive, CAST, classes=1), image)
+    assert (result.failure, result.pixel) == ("head", (0, 0, 0))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_or_inf_on_either_side_is_named_with_its_pixel(bad):
+    image = scores()
+    image[1, 2, 3, 0] = bad
+    clean = np.nan_to_num(image, nan=0, posinf=0)
+    probe = session(argmax(), CAST)
+    theirs = judged(probe, image, reference=lambda _: says(clean))
+    ours = judged(probe, clean, reference=lambda _: says(image))
+    assert (theirs.failure, theirs.pixel) == ("finite", (1, 2, 3))
+    assert "the file" in theirs.detail
+    assert (ours.failure, ours.pixel) == ("finite", (1, 2, 3))
+    assert "PyTorch" in ours.detail
+
+
+def test_logits_of_another_shape_are_refused_before_numbers_are_compared():
+    result = judged(session(argmax(), CAST), scores(), reference=lambda x: says(x)[..., :-1])
+    assert result.failure == "shape"
+    assert "(2, 3, 20, 30)" in result.detail
+    assert "(2, 3, 20, 29)" in result.detail
+
+
+def test_more_classes_than_the_network_gives_are_refused():
+    assert judged(session(argmax(), CAST), scores(), reference=lambda x: says(x)[:, :2]).failure == "shape"
+
+
+def test_what_onnxruntime_refuses_to_run_is_a_failed_run():
+    result = judged(session(argmax(), CAST, error=np.zeros((1, 1, 7, 1))), scores())
+    assert result.failure == "run"
+    assert "onnxruntime" in result.detail
+    assert "2x20x30x3" in result.detail
+
+
+def test_the_message_names_the_worst_input_and_not_the_first():
+    error = np.zeros((1, CLASSES, 1, 30))
+    error[..., 4] = 0.01
+    error[..., 20] = 1.0
+    probe = session(argmax(), CAST, error=error)
+    small, large = scores(20, 30), scores(11, 30)
+
+    def reference(image):
+        """Off by 0.01 of the error on the small image, by all of it on the other."""
+        return says(image) + np.float32(0.99 if image.shape[1] == 20 else 0) * error.astype(np.float32)
+
+    verdict = compare(reference, probe, [Case("near", lambda: small), Case("far", lambda: large)])
+    with pytest.raises(VerificationError, match=r"2 of 2 inputs .* worst at far 2x11x30, pixel \(.*, 20\)"):
+        verdict.require()
+
+
+def test_a_verdict_over_one_label_only_is_blind():
+    image = scores()
+    image[..., 0] += 100
+    probe = session(argmax(), CAST)
+    verdict = compare(says, probe, [Case("dark", lambda: image)])
+    assert verdict.passed
+    assert verdict.blind
+    assert not compare(says, probe, [Case("dark", lambda: image), Case("lit", scores)]).blind
+
+
+def test_a_shipped_file_whose_labels_differ_from_its_probe_is_refused():
+    image = scores()
+    cases = [Case("made", lambda: image)]
+    verdict = compare(says, session(argmax(), CAST), cases)
+    check_shipped(session(argmax(), CAST, outputs=("labels",)), verdict, cases)
+    image[0, 0, 0] = (0, 0, 9) if image[0, 0, 0].argmax() != 2 else (9, 0, 0)
+    with pytest.raises(VerificationError, match="at made 2x20x30 the file's labels differ from its probe's"):
+        check_shipped(session(argmax(), CAST, outputs=("labels",)), verdict, cases)

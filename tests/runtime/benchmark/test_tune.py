@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from fcn_edge_runtime import Segmenter, UsageError, VerificationError
+from fcn_edge_runtime.benchmark.tune import _verdict, tune
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.profile import Host, ProfileOptions
+from fcn_edge_runtime.session.session import SessionOptions, open_session
+
+
+class Heard:
+    def __init__(self):
+        self.shares, self.trials = [], []
+
+    def timing(self, change, share):
+        self.shares.append((change, share))
+
+    def tried(self, trial):
+        self.trials.append(trial)
+
+
+@pytest.fixture(scope="module")
+def tuned(model_path, photo):
+    """A search on two frames of two sizes, what was heard of it, and the model."""
+    heard = Heard()
+    with ModelFile.open(model_path("rgb")) as model:
+        found = tune(model, [photo, photo[:31, :17]], device="cpu", budget=2, max_threads=3, listener=heard)
+    return found, heard
+
+
+def test_everything_is_tried_once_and_told_with_its_ratios(tuned):
+    found, heard = tuned
+    changes = [trial.change for trial in found.trials]
+    assert changes == list(dict.fromkeys(changes))
+    for change in ("1 thread", "3 threads, spinning", "optimisation basic", "no memory arena"):
+        assert change in changes
+    assert heard.trials[: len(found.trials)] == list(found.trials)
+    timed = [trial for trial in found.trials if trial.wall is not None]
+    assert timed
+    for trial in timed:
+        assert trial.wall.spread[0] <= trial.wall.median <= trial.wall.spread[1]
+        assert trial.cpu.median > 0
+        assert trial.wall.rounds >= 7
+        assert "of the time" in str(trial)
+        assert "of the processor time" in str(trial)
+    assert all(0 <= share <= 1 for _, share in heard.shares)
+    assert found.sizes == ((48, 64), (31, 17))
+    assert found.milliseconds > 0
+
+
+def test_the_profile_is_of_this_model_and_machine_and_says_what_was_tried(tuned, model_path, photo):
+    found, _ = tuned
+    profile = found.profile
+    with Segmenter(model_path("rgb"), "cpu") as plain:
+        assert profile.model_sha256 == plain.digest
+        expected = plain(photo).labels
+    assert profile.host == Host.here()
+    assert profile.notes[: len(found.trials)] == tuple(map(str, found.trials))
+    with Segmenter(model_path("rgb"), profile=profile) as opened:
+        assert opened.profile == profile
+        assert (opened(photo).labels == expected).all()
+
+
+def test_what_is_stored_was_taken_and_held_against_the_start(tuned):
+    found, _ = tuned
+    taken = [trial for trial in found.trials if trial.taken]
+    if found.total is not None and found.total.taken:
+        assert found.profile.options == taken[-1].options
+    else:
+        assert found.profile.options == found.start
+    assert (found.total is None) == (not taken)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "expected"),
+    [
+        ([0.5] * 7, [1.0] * 7, "taken"),
+        ([0.99] * 41, [1.0] * 41, "not taken, it does not pay"),
+        ([1.5] * 7, [1.0] * 7, "not taken, it does not pay"),
+        ([0.5] * 6 + [2.0], [1.0] * 7, "not taken, within the noise (better in 6 of 7 rounds)"),
+        ([0.5] * 31 + [2.0] * 10, [1.0] * 41, "taken"),
+    ],
+)
+def test_a_change_is_taken_only_where_it_pays_beyond_the_noise(own, other, expected):
+    taken, why = _verdict(np.array(own), np.array(other))  # the seam: real times have no known answer
+    assert why == expected
+    assert taken == (expected == "taken")
+
+
+def test_noise_alone_is_hardly_ever_taken_for_a_gain():
+    rng = np.random.default_rng(0)
+    times = rng.lognormal(0, 0.3, (2, 1000, 15))
+    assert sum(_verdict(own, other)[0] for own, other in zip(*times, strict=True)) <= 10
+
+
+def test_an_option_that_changes_labels_is_not_taken(model_path, photo):
+    with ModelFile.open(model_path("tied")) as model:
+        options = SessionOptions(optimization="basic")
+        labels = [
+            open_session(model, "cpu", options=e).run(photo[None], ["labels"])["labels"]
+            for e in (None, options)
+        ]
+        if (labels[0] == labels[1]).all():
+            pytest.skip("this processor rounds alike at every level of optimisation")
+        found = tune(model, [photo], device="cpu", budget=1)
+    trial = next(trial for trial in found.trials if trial.change == "optimisation basic")
+    assert not trial.taken
+    assert trial.why.endswith("% of the labels differ")
+    assert found.profile.options.optimization == "all"
+
+
+def test_a_model_that_fails_its_self_test_is_not_tuned(model_path, photo):
+    with (
+        ModelFile.open(model_path("plain_wrong")) as model,
+        pytest.raises(VerificationError, match="self-test failed"),
+    ):
+        tune(model, [photo], device="cpu")
+
+
+def test_what_does_not_fit_the_budget_is_listed_as_not_tried(model_path):
+    tiny = np.zeros((8, 8, 3), np.uint8)
+    budget, found = 0.001, None
+    with ModelFile.open(model_path("plain")) as model:
+        while found is None:  # the smallest that holds one comparison holds but few of them, on any machine
+            budget *= 2
+            with contextlib.suppress(UsageError):
+                found = tune(model, [tiny], device="cpu", budget=budget, max_threads=2)
+    untried = [trial for trial in found.trials if trial.why == "not tried, the budget is over"]
+    assert len(untried) == found.untried >= 1
+    assert not any(trial.taken for trial in untried)
+    assert found.profile.options not in [trial.options for trial in untried]
+
+
+def test_threads_never_exceed_what_is_allowed(model_path, photo):
+    with ModelFile.open(model_path("plain")) as model:
+        found = tune(model, [photo], device="cpu", budget=0.5, max_threads=1)
+    assert found.start == ProfileOptions("cpu", 1)
+    assert {trial.options.threads for trial in found.trials} == {1}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"prefer": "speed"}, "preference 'speed', expected one of latency, cpu"),
+        ({"device": "gpu"}, "there is no device 'gpu'"),
+        ({"budget": 1e-9}, "budget is 1e-09 s: give more"),
+        ({"frames": []}, "got no frames"),
+    ],
+)
+def test_what_cannot_be_tuned_is_wrong_usage(model_path, photo, options, expected):
+    frames = options.pop("frames", [photo])
+    with ModelFile.open(model_path("plain")) as model, pytest.raises(UsageError, match=expected):
+        tune(model, frames, **{"device": "cpu", **options})
+
+
+def test_processor_time_can_be_preferred(model_path, photo):
+    with ModelFile.open(model_path("plain")) as model:
+        found = tune(model, [photo], device="cpu", budget=1, prefer="cpu")
+    for trial in found.trials:
+        if trial.taken:
+            assert trial.cpu.median < 1
+
+
+def test_a_session_of_one_size_is_tried_on_request_alone(model_path, photo):
+    with ModelFile.open(model_path("rgb")) as model:
+        usual = tune(model, [photo], device="cpu", budget=0.5)
+        asked = tune(model, [photo, photo[::-1]], device="cpu", budget=3, max_threads=1, fixed_size=True)
+        with pytest.raises(UsageError, match=r"frames of 2 sizes \(48x64, 31x17\), expected one"):
+            tune(model, [photo, photo[:31, :17]], device="cpu", fixed_size=True)
+    assert all(trial.options.size is None for trial in usual.trials)
+    trial = next(trial for trial in asked.trials if trial.change == "frames of 48x64 alone")
+    assert trial.options.size == (48, 64)
+    assert trial.wall is not None
+    assert (asked.profile.options.size is not None) <= trial.taken

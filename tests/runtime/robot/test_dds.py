@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+pytest.importorskip("cyclonedds", reason="there is no wheel of cyclonedds here")
+
+from fcn_edge_runtime.robot.cdr import decode_image, decode_label_info
+from fcn_edge_runtime.robot.dds.discovery import DISTROS
+from fcn_edge_runtime.robot.dds.node import open_node
+from fcn_edge_runtime.robot.dds.transport import Transport
+from fcn_edge_runtime.robot.frames import as_array
+from fcn_edge_runtime.robot.messages import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    LABEL_INFO,
+    CompressedImage,
+    Header,
+    Stamp,
+)
+from tests.runtime.robot.make_corridor_bag import corridor_frames
+from tests.runtime.robot.messages import image_of, rosbags_cdr
+
+RATE = 30
+# Test processes that run beside each other must not hear each other.
+DOMAIN = 100 + os.getpid() % 100
+
+
+@pytest.fixture(scope="module")
+def fast_model(model_path):
+    return model_path("plain")
+
+
+@pytest.fixture
+def node():
+    with open_node(Transport(DOMAIN, "lo"), DISTROS["jazzy"], "test") as opened:
+        yield opened
+
+
+class Bridge:
+    """`fcn-edge robot bridge` in a process of its own."""
+
+    def __init__(self, model, *more, env=None):
+        command = [sys.executable, "-m", "fcn_edge", "robot", "bridge", "--model", model, "--threads", 1]
+        command += ["--image-topic", "/camera/image_raw", "--domain", DOMAIN, "--interface", "lo", *more]
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.communicate(timeout=30)
+        finally:
+            self.process.kill()
+
+    def resident_mb(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+@pytest.fixture
+def bridge(fast_model):
+    started = []
+
+    def start(*more, env=None):
+        started.append(Bridge(fast_model, *more, env=env))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
+
+
+def wait_for(condition, what, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.02)
+
+
+def encoded(frames):
+    """Each frame as bytes made by rosbags, without a stamp yet."""
+    return [rosbags_cdr(image_of(f, header=Header(Stamp(), "camera")), IMAGE) for f in frames]
+
+
+def with_stamp(data, nanoseconds):
+    """The same bytes with another stamp, which lies right behind the encapsulation."""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return data[:4] + seconds.to_bytes(4, "little") + rest.to_bytes(4, "little") + data[12:]
+
+
+def publish(writer, messages, count, each=None):
+    """Publish at 30 Hz, stamped now; gives which frame has which stamp."""
+    stamps, start = {}, time.monotonic()
+    for index in range(count):
+        delay = start + index / RATE - time.monotonic()
+        if delay > 0:
+            time.sleep(delay)
+        now = time.time_ns()
+        stamps[now] = index % len(messages)
+        writer.write(with_stamp(messages[index % len(messages)], now))
+        if each:
+            each()
+    return stamps
+
+
+def test_two_processes_at_30_hz_every_label_is_exact_and_late_readers_learn_the_names(
+    node, bridge, fast_model
+):
+    from fcn_edge_runtime.segmenter import Segmenter
+
+    frames = corridor_frames(4, (480, 640))
+    messages = encoded(frames)
+    writer = node.writer("/camera/image_raw", IMAGE)
+    masks = node.reader("/segmentation/mask", IMAGE, depth=64)
+    node.announce()
+    running = bridge()
+    wait_for(lambda: writer.listeners and masks.publishers, "discovery")
+    got = []
+
+    def collect():
+        got.extend(decode_image(sample.raw) for sample in masks.raw.take(N=64))
+
+    stamps = publish(writer, messages, 90, each=collect)
+    wait_for(
+        lambda: (collect(), max(m.header.stamp.nanoseconds for m in got) == max(stamps))[1], "the last mask"
+    )
+    with Segmenter(fast_model, "cpu", 1) as segmenter:
+        expected = [segmenter(frame).labels for frame in frames]
+    for mask in got:
+        assert (mask.encoding, mask.step, mask.header.frame_id) == ("mono8", 640, "camera")
+        which = stamps[mask.header.stamp.nanoseconds]  # a stamp that was sent, to the nanosecond
+        np.testing.assert_array_equal(as_array(mask)[:, :, 0], expected[which])
+    assert len(got) >= 5
+    # LabelInfo was written long ago: a reader that comes now gets it at once.
+    late = node.reader("/segmentation/label_info", LABEL_INFO, reliable=True, latched=True)
+    info = decode_label_info(late.take(timeout=4.5))
+    assert [(c.class_id, c.class_name) for c in info.class_map] == [(i, f"class {i}") for i in range(3)]
+    # And one that only hears what is said from now on gets it within five seconds.
+    volatile = node.reader("/segmentation/label_info", LABEL_INFO, reliable=True)
+    assert volatile.take(timeout=10) is not None
+    out, err = running.end()
+    assert running.process.returncode == 0, err
+    print(f"{len(got)} of {len(stamps)} frames; {out.strip()}")
+
+
+def test_a_slow_consumer_sees_the_newest_frames(node, bridge):
+    pause = 0.3
+    frames = corridor_frames(2, (240, 320))
+    writer = node.writer("/camera/image_raw", IMAGE)
+    masks = node.reader("/segmentation/mask", IMAGE)
+    node.announce()
+    bridge()
+    wait_for(lambda: writer.listeners and masks.publishers, "discovery")
+    ages, state = [], {"next": time.monotonic() + 1}
+
+    def consume():
+        if time.monotonic() >= state["next"]:
+            data = masks.take(timeout=0)
+            if data is not None:
+                ages.append(time.time_ns() - decode_image(data).header.stamp.nanoseconds)
+            state["next"] = time.monotonic() + pause
+
+    publish(writer, encoded(frames), 150, each=consume)
+    print(f"ages in ms: {[round(age / 1e6) for age in ages]}")
+    assert len(ages) >= 5
+    assert sorted(ages)[len(ages) // 2] < 2 * pause * 1e9
+
+
+def test_bad_images_are_refused_by_count_and_the_bridge_lives_on(node, bridge):
+    frames = corridor_frames(1, (240, 320))
+    good = encoded(frames)[0]
+    bad = [
+        rosbags_cdr(image_of(frames[0], "bayer_rggb8"), IMAGE),
+        rosbags_cdr(image_of(frames[0][:, :, 0], "rgb8"), IMAGE),
+        rosbags_cdr(dataclasses.replace(image_of(frames[0]), data=b"cut"), IMAGE),
+        rosbags_cdr(dataclasses.replace(image_of(frames[0]), height=0), IMAGE),
+    ]
+    writer = node.writer("/camera/image_raw", IMAGE)
+    masks = node.reader("/segmentation/mask", IMAGE)
+    running = bridge()
+    wait_for(lambda: writer.listeners and masks.publishers, "discovery")
+    for data in bad:
+        writer.write(data)
+        time.sleep(0.3)
+    answered = []
+
+    def answer():
+        writer.write(with_stamp(good, time.time_ns()))
+        answered.append(masks.take(timeout=1))
+        return answered[-1]
+
+    wait_for(answer, "a mask after bad images")
+    out, err = running.end()
+    assert running.process.returncode == 0, err
+    assert "Traceback" not in err
+    refused = int(out.split(" refused")[0].split()[-1])
+    assert refused >= 1, out  # a newer one may have replaced one or the other
+
+
+def test_compressed_images_cross_the_wire(node, bridge, fast_model):
+    from fcn_edge_runtime.segmenter import Segmenter
+
+    frame = corridor_frames(1, (240, 320))[0]
+    file = io.BytesIO()
+    Pillow.fromarray(frame).save(file, "PNG")
+    message = CompressedImage(Header(Stamp(5, 6), "front"), "rgb8; png compressed", file.getvalue())
+    writer = node.writer("/front/compressed", COMPRESSED_IMAGE)
+    masks = node.reader("/low/mask", IMAGE)
+    bridge("--image-topic", "/front/compressed", "--compressed", "--prefix", "low")
+    wait_for(lambda: writer.listeners and masks.publishers, "discovery")
+    got = []
+
+    def answered():
+        writer.write(rosbags_cdr(message, COMPRESSED_IMAGE))
+        got[:] = [masks.take(timeout=1)]
+        return got[0]
+
+    wait_for(answered, "a mask")
+    mask = decode_image(got[0])
+    assert mask.header == message.header
+    with Segmenter(fast_model, "cpu", 1) as segmenter:
+        np.testing.assert_array_equal(as_array(mask)[:, :, 0], segmenter(frame).labels)
+
+
+def test_a_camera_publishes_its_images_and_masks(node, fast_model, tmp_path):
+    cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
+    video = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (320, 240))
+    for _ in range(300):
+        video.write(corridor_frames(1, (240, 320))[0])
+    video.release()
+    command = [sys.executable, "-m", "fcn_edge", "robot", "camera", tmp_path / "a.avi", "--model", fast_model]
+    command += ["--publish", "--pace", "source", "--domain", DOMAIN, "--interface", "lo", "--threads", 1]
+    images, masks = node.reader("/camera/image_raw", IMAGE), node.reader("/segmentation/mask", IMAGE)
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: images.publishers and masks.publishers, "discovery")
+        stamps = [decode_image(reader.take(timeout=20)).header for reader in (images, masks)]
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert {header.frame_id for header in stamps} == {"camera"}
+    assert process.returncode == 0
+    assert "frames in" in out
+
+
+def test_the_bridge_announces_itself_as_a_node_with_its_topics(node, bridge):
+    from cyclonedds.core import InstanceState as State
+    from cyclonedds.core import ReadCondition, SampleState, ViewState, WaitSet
+    from cyclonedds.qos import Policy, Qos
+    from cyclonedds.sub import DataReader
+    from cyclonedds.topic import Topic
+
+    from fcn_edge_runtime.robot.dds.types import participant_info_type
+    from fcn_edge_runtime.robot.definitions import ros2_typestore
+
+    qos = Qos(Policy.Reliability.Reliable(10**9), Policy.Durability.TransientLocal, Policy.History.KeepAll)
+    bridge("--node-name", "front_bridge")
+    topic = Topic(node.participant, "ros_discovery_info", participant_info_type(16))
+    reader = DataReader(node.participant, topic, qos)
+    waitset = WaitSet(node.participant)
+    waitset.attach(ReadCondition(reader, SampleState.Any | ViewState.Any | State.Any))
+    store, found = ros2_typestore(), {}
+
+    def seen():
+        waitset.wait(10**8)
+        for sample in reader.take(N=10):
+            info = store.deserialize_cdr(sample.raw, "rmw_dds_common/msg/ParticipantEntitiesInfo")
+            for each in info.node_entities_info_seq:
+                found[each.node_name] = each
+        return "front_bridge" in found
+
+    wait_for(seen, "the announcement")
+    entry = found["front_bridge"]
+    assert entry.node_namespace == "/"
+    # The camera; mask, overlay and label_info, for this model has no confidence.
+    assert (len(entry.reader_gid_seq), len(entry.writer_gid_seq)) == (1, 3)
+
+
+def test_systemd_hears_that_the_bridge_is_ready_and_alive(bridge, tmp_path):
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(path))
+        channel.settimeout(60)
+        running = bridge(env={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "300000"})
+        assert channel.recv(100) == b"READY=1"
+        assert channel.recv(100) == b"WATCHDOG=1"
+        assert channel.recv(100) == b"WATCHDOG=1"
+        running.process.send_signal(signal.SIGTERM)
+        while channel.recv(100) != b"STOPPING=1":
+            pass
+        running.process.communicate(timeout=30)
+    assert running.process.returncode == 0
+
+
+def test_without_images_the_bridge_says_which_topic_is_silent(bridge):
+    running = bridge()
+    lines = iter(running.process.stderr.readline, "")
+    warning = next(line for line in lines if line.startswith("warning: "))
+    assert "no image on /camera/image_raw (best effort, depth 1) for" in warning
+    assert "nobody publishes it" in warning
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--domain", "500"), "expected a whole number from 0 to 232"),
+        (("--image-topic", "/a b"), "topic name is '/a b'"),
+        (("--interface", "nowhere0"), "DDS does not start"),
+    ],
+)
+def test_wrong_names_are_refused_in_one_line(robot, fast_model, more, said):
+    given = {"--image-topic": "/image", "--domain": str(DOMAIN), "--interface": "lo"}
+    given.update(dict([more]))
+    done = robot("bridge", "--model", fast_model, *(part for pair in given.items() for part in pair))
+    assert done.returncode in {1, 2}
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_over_2000_frames(node, bridge):
+    messages = encoded(corridor_frames(4, (240, 320)))
+    writer = node.writer("/camera/image_raw", IMAGE)
+    node.reader("/segmentation/mask", IMAGE)
+    node.reader("/segmentation/overlay", IMAGE)
+    running = bridge()
+    wait_for(lambda: writer.listeners, "discovery")
+    publish(writer, messages, 300)
+    before = running.resident_mb()
+    publish(writer, messages, 2000)
+    after = running.resident_mb()
+    print(f"resident: {before:.1f} MB after 300 frames, {after:.1f} MB after 2,300")
+    assert after - before < 10

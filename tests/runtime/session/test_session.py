@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from fcn_edge_runtime import devices, session
+from fcn_edge_runtime.doctor import probe_model
+from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.session import SessionOptions, open_session
+
+IMAGE = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+CUDA_IS_HERE = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return probe_model()
+
+
+@pytest.mark.parametrize("name", ["cpu", "CPU", "CPUExecutionProvider", " cpuexecutionprovider "])
+def test_a_device_may_be_named_in_any_way_that_is_clear(model, name):
+    opened = open_session(model, name)
+    assert (opened.device, opened.provider, opened.why) == ("cpu", "CPUExecutionProvider", "asked for")
+    assert (opened.run(IMAGE)["labels"] == 2 * IMAGE).all()
+
+
+def test_auto_says_what_it_took_and_why(model):
+    opened = open_session(model, "auto")
+    assert opened.why.startswith("auto: ")
+    assert opened.device == ("cuda" if CUDA_IS_HERE else "cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cpu,cuda", "cuda:0", None, 3])
+def test_an_unknown_device_is_wrong_usage_and_the_known_ones_are_listed(model, name):
+    with pytest.raises(UsageError, match=r"expected one of auto, .*cpu, cuda") as caught:
+        open_session(model, name)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.skipif(CUDA_IS_HERE, reason="CUDA is in this build")
+def test_a_device_that_is_not_in_the_build_is_refused_with_the_way_to_get_it(model):
+    with pytest.raises(ProviderError, match=r"'cuda' is not in the installed .*fcn-edge\[cuda\]") as caught:
+        open_session(model, "cuda")
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.skipif(
+    "AzureExecutionProvider" not in onnxruntime.get_available_providers(), reason="not in this build"
+)
+def test_a_device_that_would_leave_all_work_to_the_cpu_is_refused(model):
+    with pytest.raises(ProviderError, match="'azure' takes no operator of this model"):
+        open_session(model, "azure")
+
+
+class Broken:
+    """An onnxruntime whose CUDA build lacks a library, as each era of it behaves."""
+
+    __version__ = "test"
+    SessionOptions = onnxruntime.SessionOptions
+    GraphOptimizationLevel = onnxruntime.GraphOptimizationLevel
+
+    def __init__(self, era):
+        self.era = era
+
+    def get_all_providers(self):
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    get_available_providers = get_all_providers
+
+    def InferenceSession(self, source, *, sess_options, providers, **_):  # noqa: N802 - its name
+        missing = "libcudnn.so.9: cannot open shared object file: No such file or directory"
+        if providers[0][0] == "CUDAExecutionProvider":
+            if self.era == "raises":
+                raise RuntimeError(f"Failed to load provider with error: {missing}")
+            script = f"import os; os.write(1, b'*** EP Error ***\\n'); os.write(2, b'{missing}')"
+            subprocess.run([sys.executable, "-c", script], check=True)
+        return onnxruntime.InferenceSession(
+            source, sess_options=sess_options, providers=["CPUExecutionProvider"]
+        )
+
+
+@pytest.mark.parametrize("era", ["raises", "falls back and prints"])
+def test_a_device_that_does_not_start_is_refused_by_the_name_of_the_missing_library(
+    model, era, monkeypatch, capfd
+):
+    monkeypatch.setattr(session, "import_onnxruntime", lambda: Broken(era))
+    with pytest.raises(ProviderError, match=r"'cuda' is in this .*libcudnn\.so\.9 is missing: install CUDA"):
+        open_session(model, "cuda")
+    assert capfd.readouterr() == ("", "")
+    opened = open_session(model, "auto")
+    assert opened.device == "cpu"
+    assert "libcudnn.so.9 is missing" in opened.why
+
+
+def test_a_missing_onnxruntime_is_named_with_the_extras_that_bring_it(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ProviderError, match=r"pip install fcn-edge\[cpu\]"):
+        open_session(model, "cpu")
+
+
+def test_a_half_uninstalled_onnxruntime_is_named_as_such(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace())
+    with pytest.raises(ProviderError, match="incomplete"):
+        open_session(model, "cpu")
+
+
+@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2", 5000])
+def test_a_wrong_number_of_threads_is_wrong_usage(model, threads):
+    with pytest.raises(UsageError, match="threads"):
+        open_session(model, "cpu", threads=threads)
+
+
+def test_threads_are_those_asked_for_or_the_cores_of_this_process(model):
+    assert open_session(model, "cpu", threads=1).threads == 1
+    assert open_session(model, "cpu").threads == devices.cores() >= 1
+
+
+def test_cores_obey_the_quota_of_the_control_group(tmp_path):
+    for text, expected in (("max 100000", None), ("150000 100000", 1.5), ("rubbish", None), ("0 0", None)):
+        (tmp_path / "cpu.max").write_text(text)
+        assert devices._cgroup_quota(tmp_path) == expected  # the seam: a real quota needs root
+    (tmp_path / "cpu.max").unlink()
+    assert devices._cgroup_quota(tmp_path) is None
+
+
+@pytest.mark.parametrize("optimization", ["all", "extended", "basic", "none"])
+def test_every_level_of_optimization_computes_the_same(model, optimization):
+    options = SessionOptions(optimization=optimization, cpu_arena=False, spinning=True)
+    assert (open_session(model, "cpu", options=options).run(IMAGE)["labels"] == 2 * IMAGE).all()
+
+
+def test_an_unknown_level_of_optimization_is_wrong_usage(model):
+    with pytest.raises(UsageError, match="optimization is 'fast', expected one of all"):
+        open_session(model, "cpu", options=SessionOptions(optimization="fast"))
+
+
+def test_bytes_that_are_no_model_are_a_model_error_in_one_line():
+    for data in (b"", b"rubbish", b"\x08\x0a"):
+        with pytest.raises(ModelError, match="onnxruntime cannot load the model") as caught:
+            open_session(data, "cpu")
+        assert "\n" not in str(caught.value)
+
+
+def test_external_data_is_never_read_from_the_current_folder(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    from onnx import TensorProto
+
+    from tests.runtime import make_models as mm
+
+    proto = mm.make_proto(mm.make_card())
+    weight = next(t for t in proto.graph.initializer if t.name == "weight")
+    (tmp_path / "weights.bin").write_bytes(weight.raw_data)
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    entry = weight.external_data.add()
+    entry.key, entry.value = "location", "weights.bin"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError):
+        open_session(proto.SerializeToString(), "cpu")
+
+
+def test_an_operator_that_onnxruntime_does_not_know_is_a_model_error(tmp_path):
+    pytest.importorskip("onnx")
+    from tests.runtime import make_models as mm
+
+    card = mm.make_card()
+    proto = mm.make_proto(card)
+    golden = mm.make_golden(card, proto)
+    proto.graph.node[5].op_type = "Convolute"
+    path = tmp_path / "m.onnx"
+    path.write_bytes(mm.finish(proto, card, golden))
+    with ModelFile.open(path) as model, pytest.raises(ModelError, match="Convolute"):
+        open_session(model, "cpu")
+
+
+def test_a_failing_run_is_a_model_error_that_names_the_size(model):
+    opened = open_session(model, "cpu")
+    with pytest.raises(ModelError, match="failed on cpu with an image of 1x2x4x4 float32"):
+        opened.run(np.zeros((1, 2, 4, 4), np.float32))
+    assert (opened.run(IMAGE)["labels"] == 2 * IMAGE).all()
+
+
+def test_only_the_wanted_outputs_are_computed(model_path):
+    with ModelFile.open(model_path("rgb")) as model:
+        opened = open_session(model, "cpu")
+    image = np.zeros((1, 5, 6, 3), np.uint8)
+    assert set(opened.run(image)) == {"labels", "confidence", "logits"}
+    assert set(opened.run(image, ["labels"])) == {"labels"}
+
+
+def test_output_is_captured_by_one_thread_at_a_time_and_given_back(capfd):
+    from fcn_edge_runtime.session.stdio import captured_output
+
+    said = []
+
+    def speak(number):
+        with captured_output() as captured:
+            subprocess.run([sys.executable, "-c", f"print('thread {number}')"], check=True)
+        said.append(captured[0])
+
+    threads = [threading.Thread(target=speak, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(text.strip() for text in said) == [f"thread {i}" for i in range(4)]
+    print("after", flush=True)
+    assert capfd.readouterr().out == "after\n"
+
+
+def test_importing_the_runtime_and_segmenting_loads_nothing_but_numpy_and_onnxruntime(model_path):
+    script = Path(__file__).with_name("list_imports.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(model_path("rgb"))], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    foreign = set(done.stdout.split()) - {"fcn_edge_runtime", "numpy", "onnxruntime"}
+    # The needs of numpy and onnxruntime themselves, where their releases have them.
+    theirs = "coloredlogs cython_runtime flatbuffers google humanfriendly mpmath packaging sympy"
+    assert foreign <= set(theirs.split())
+
+
+def test_input_and_output_binding_gives_what_a_plain_run_gives(model_path, photo):
+    with ModelFile.open(model_path("rgb")) as model:
+        opened = open_session(model, "cpu")
+    plain = opened.run(photo[None])
+    bound = opened._bound(photo[None], list(plain))  # the seam: binding is for CUDA alone
+    assert all((value == plain[name]).all() for name, value in zip(plain, bound, strict=True))
+
+
+def test_onnxruntime_writes_its_profile_where_it_is_asked_to(model, tmp_path):
+    opened = open_session(model, "cpu", options=SessionOptions(profile_prefix=str(tmp_path / "run")))
+    opened.run(IMAGE)
+    written = Path(opened.raw.end_profiling())
+    assert written.parent == tmp_path
+    assert "_kernel_time" in written.read_text()
+
+
+@pytest.mark.parametrize("size", [(0, 4), (4, 5000), (4.0, 4), (4,), [4, 4], "4x4", (True, 4)])
+def test_a_wrong_fixed_size_is_wrong_usage(model, size):
+    with pytest.raises(UsageError, match=r"size is .*, expected .height, width. of 1 to 4096 each, or None"):
+        open_session(model, "cpu", options=SessionOptions(size=size))
+
+
+def test_bfloat16_is_refused_where_openvino_does_not_run(model):
+    with pytest.raises(UsageError, match="got bf16 for the device 'cpu', expected openvino"):
+        open_session(model, "cpu", options=SessionOptions(bf16=True))
+
+
+def test_a_session_of_one_size_knows_every_shape(model_path, photo):
+    with ModelFile.open(model_path("rgb")) as opened:
+        session = open_session(opened, "cpu", options=SessionOptions(size=photo.shape[:2]))
+        assert session.run(photo[None], ["labels"])["labels"].shape == (1, *photo.shape[:2])
+        with pytest.raises(ModelError, match="failed on cpu with an image of 1x47x64x3"):
+            session.run(photo[None, 1:], ["labels"])
