@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import tomllib
 
-from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes, voc_colour
+from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes, voc_color
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import DTYPE_SCALE, Card, ClassInfo, InputSpec, NetInfo
 
@@ -133,9 +133,9 @@ def read_table(path: Path) -> Any:
 
 
 def _classes(value: object, where: str) -> tuple[ClassInfo, ...]:
-    """Names, or {name, colour} tables, in the order of their ids."""
+    """Names, or {name, color} tables, in the order of their ids."""
     if not isinstance(value, list) or len(value) < 2:
-        _refuse(where, "classes", value, "a list of at least two names, or of {name, colour} tables")
+        _refuse(where, "classes", value, "a list of at least two names, or of {name, color} tables")
     if all(isinstance(entry, str) for entry in value):
         return classes_from_names(value)
     return tuple(_class(index, entry, where) for index, entry in enumerate(value))
@@ -144,16 +144,16 @@ def _classes(value: object, where: str) -> tuple[ClassInfo, ...]:
 def _class(index: int, entry: object, where: str) -> ClassInfo:
     field = f"classes[{index}]"
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        _refuse(where, field, entry, "{name, colour}")
+        _refuse(where, field, entry, "{name, color}")
     if entry.get("id", index) != index:
         _refuse(where, f"{field}.id", entry["id"], f"{index}: ids are positions in the list")
-    colour: Any = entry.get("colour", entry.get("color", voc_colour(index)))
-    if isinstance(colour, str):
-        colour = _from_hex(colour, where, field)
-    is_colour = isinstance(colour, (list, tuple)) and len(colour) == 3
-    if not is_colour or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
-        _refuse(where, f"{field}.colour", colour, "[red, green, blue] from 0 to 255, or '#rrggbb'")
-    return ClassInfo(index, entry["name"], (colour[0], colour[1], colour[2]))
+    color: Any = entry.get("color", entry.get("colour", voc_color(index)))
+    if isinstance(color, str):
+        color = _from_hex(color, where, field)
+    is_color = isinstance(color, (list, tuple)) and len(color) == 3
+    if not is_color or not all(isinstance(c, int) and 0 <= c <= 255 for c in color):
+        _refuse(where, f"{field}.color", color, "[red, green, blue] from 0 to 255, or '#rrggbb'")
+    return ClassInfo(index, entry["name"], (color[0], color[1], color[2]))
 
 
 def _from_hex(text: str, where: str, field: str) -> list[int]:
@@ -162,7 +162,7 @@ def _from_hex(text: str, where: str, field: str) -> list[int]:
     except ValueError:
         digits = b""
     if len(digits) != 3:
-        _refuse(where, f"{field}.colour", text, "'#rrggbb'")
+        _refuse(where, f"{field}.color", text, "'#rrggbb'")
     return list(digits)
 
 

@@ -34,7 +34,7 @@ def quantize_file(
     allow_slower: bool,
     progress: Progress,
 ) -> QuantizeResult:
-    """Quantise a model with frames out of folders, files and patterns.
+    """Quantize a model with frames out of folders, files and patterns.
 
     Raises:
         InputError: there are no pictures, or no labels for one of them.

@@ -1,7 +1,7 @@
 """What a file costs: opened in a process of its own that reports outcome, processor time and peak memory.
 
 Run as a program, `python measured.py KIND FILE...` opens each file in turn and prints one JSON object a line.
-The process limits its own address space, so that a defence that fails is a failed test and no dead machine.
+The process limits its own address space, so that a defense that fails is a failed test and no dead machine.
 """
 
 from __future__ import annotations

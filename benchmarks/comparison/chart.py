@@ -10,7 +10,7 @@ from benchmarks.comparison.table import Occasion
 
 __all__ = ["draw"]
 
-COLOURS = {"fcn-edge": "#1b6ca8", "plain recipe": "#c44536"}
+COLORS = {"fcn-edge": "#1b6ca8", "plain recipe": "#c44536"}
 PEER, PALE = "#8d99ae", 0.45
 
 
@@ -27,7 +27,7 @@ def draw(occasion: Occasion, found: Sequence[EngineComparison]) -> bytes:
         axes = figure.add_subplot(1, len(found), place + 1)
         times = [row.milliseconds or 0 for row in rows]
         bars = axes.barh(
-            [row.label for row in rows], times, color=[COLOURS.get(row.name, PEER) for row in rows]
+            [row.label for row in rows], times, color=[COLORS.get(row.name, PEER) for row in rows]
         )
         notes = []
         for bar, row in zip(bars, rows, strict=True):

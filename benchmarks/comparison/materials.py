@@ -145,7 +145,7 @@ def for_size(
     np.save(folder / "reference.npy", _reference(shared.net, made, held, threads))
     for _head, parent, child in OURS:
         if child in shared.wanted:
-            make = partial(_quantise, shared.folder / parent, made.ours(child), made.pictures, agreement)
+            make = partial(_quantize, shared.folder / parent, made.ours(child), made.pictures, agreement)
             _make(child, make, refused, say)
     made.save()
     return made
@@ -165,7 +165,7 @@ def _export(name: str, head: str, path: Path) -> None:
     )
 
 
-def _quantise(parent: Path, path: Path, pictures: Path, agreement: float) -> None:
+def _quantize(parent: Path, path: Path, pictures: Path, agreement: float) -> None:
     """int8 as `fcn-edge quantize` makes it, on the calibration frames.
 
     It is also written where it is not faster: the table says how fast it is.

@@ -1,7 +1,7 @@
 """One engine at one precision: `python -m benchmarks.comparison.worker ENGINE VARIANT MATERIALS`.
 
 It answers questions, one JSON object a line: first by itself that it is ready, refuses or failed; then
-`{"label": FILE}` by labelling every frame into FILE, and `{"time": N}` by timing N frames after an untimed
+`{"label": FILE}` by labeling every frame into FILE, and `{"time": N}` by timing N frames after an untimed
 one. What libraries print goes to stderr.
 """
 

@@ -1,4 +1,4 @@
-"""Class names and colours: the well-known lists, numbered ones, and a user's own."""
+"""Class names and colors: the well-known lists, numbered ones, and a user's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import MAX_CLASSES, ClassInfo
 
-__all__ = ["CITYSCAPES", "VOC", "classes_from_names", "numbered_classes", "voc_colour"]
+__all__ = ["CITYSCAPES", "VOC", "classes_from_names", "numbered_classes", "voc_color"]
 
 _VOC_NAMES = (
     "background",
@@ -33,7 +33,7 @@ _VOC_NAMES = (
     "tvmonitor",
 )
 
-# Names and colours of the 19 training classes: Cordts et al., "The Cityscapes Dataset" (CVPR 2016).
+# Names and colors of the 19 training classes: Cordts et al., "The Cityscapes Dataset" (CVPR 2016).
 _CITYSCAPES = (
     ("road", (128, 64, 128)),
     ("sidewalk", (244, 35, 232)),
@@ -57,18 +57,18 @@ _CITYSCAPES = (
 )
 
 
-def voc_colour(index: int) -> tuple[int, int, int]:
-    """Colour of a class id by the PASCAL VOC development kit: the id's bits, spread from the top down."""
-    colour = [0, 0, 0]
+def voc_color(index: int) -> tuple[int, int, int]:
+    """Color of a class id by the PASCAL VOC development kit: the id's bits, spread from the top down."""
+    color = [0, 0, 0]
     for bit in range(8):
         for channel in range(3):
-            colour[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
-    return colour[0], colour[1], colour[2]
+            color[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+    return color[0], color[1], color[2]
 
 
 def classes_from_names(names: Sequence[str]) -> tuple[ClassInfo, ...]:
-    """Classes in the order of their ids, coloured as VOC would."""
-    return tuple(ClassInfo(index, name, voc_colour(index)) for index, name in enumerate(names))
+    """Classes in the order of their ids, colored as VOC would."""
+    return tuple(ClassInfo(index, name, voc_color(index)) for index, name in enumerate(names))
 
 
 def numbered_classes(count: int) -> tuple[ClassInfo, ...]:
@@ -85,4 +85,4 @@ def numbered_classes(count: int) -> tuple[ClassInfo, ...]:
 
 
 VOC = classes_from_names(_VOC_NAMES)
-CITYSCAPES = tuple(ClassInfo(index, name, colour) for index, (name, colour) in enumerate(_CITYSCAPES))
+CITYSCAPES = tuple(ClassInfo(index, name, color) for index, (name, color) in enumerate(_CITYSCAPES))

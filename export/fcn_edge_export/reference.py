@@ -1,10 +1,10 @@
 """The reference: what PyTorch says for an image, by the formulas on the card.
 
-    image --scale, mean, std--> normalised --edge padding--> network --upsample--> scores --crop--> logits
+    image --scale, mean, std--> normalized --edge padding--> network --upsample--> scores --crop--> logits
 
 With a working size (h, w) of an image (H, W) it is
 
-    x       the normalised image, F.interpolate(..., (h, w), mode="bilinear", antialias=True)
+    x       the normalized image, F.interpolate(..., (h, w), mode="bilinear", antialias=True)
     scores  the network's for x, edge-padded to its multiple and cut back to (h, w); where the card says
             `coarse`, what the network's own last F.interpolate reads of them
     logits  F.interpolate(scores, (H, W), mode="bilinear", align_corners=False)
@@ -47,7 +47,7 @@ class LogitsNetwork(nn.Module):
         self.upsample = upsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores [batch, classes, height, width] of normalised pixels [batch, channels, height, width]."""
+        """Scores [batch, classes, height, width] of normalized pixels [batch, channels, height, width]."""
         scores = only_output(self.net(x))
         if self.upsample:
             scores = F.interpolate(scores, size=x.shape[-2:], mode="bilinear", align_corners=False)
@@ -137,7 +137,7 @@ class Reference:
 
     Attributes:
         scores: the network as `LogitsNetwork`, in evaluation mode.
-        spec: how pixels are normalised.
+        spec: how pixels are normalized.
         multiple: the network's sizes are multiples of this; others are padded at the bottom and right.
         working: the size the network works at; None is the image's.
     """
@@ -147,8 +147,8 @@ class Reference:
     multiple: int = 1
     working: WorkingSize | None = None
 
-    def normalised(self, images: npt.NDArray[Any]) -> Tensor:
-        """[batch, channels, H', W'] float32: normalised, at the working size, edge-padded to the multiple.
+    def normalized(self, images: npt.NDArray[Any]) -> Tensor:
+        """[batch, channels, H', W'] float32: normalized, at the working size, edge-padded to the multiple.
 
         `images` is (batch, height, width, channels) in the card's dtype.
         """
@@ -166,7 +166,7 @@ class Reference:
         """Logits (batch, classes, height, width) float32 for images (batch, height, width, channels)."""
         height, width = images.shape[1:3]
         with torch.inference_mode():
-            x = self.normalised(images)
+            x = self.normalized(images)
             if self.working is None:
                 scores = self.scores(x)[..., :height, :width]
             else:

@@ -16,10 +16,10 @@ __all__ = ["effect_from", "effect_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 # Those of `fcn_edge_runtime.imaging.effects`, which would load numpy for `--help`; a test compares the two.
-NAMES = ("blur-background", "replace-background", "grey-background", "tint")
+NAMES = ("blur-background", "replace-background", "gray-background", "tint")
 
 
-def _colour(text: str) -> tuple[int, int, int] | None:
+def _color(text: str) -> tuple[int, int, int] | None:
     match = re.fullmatch(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", text)
     return (int(match[1], 16), int(match[2], 16), int(match[3], 16)) if match else None
 
@@ -27,10 +27,10 @@ def _colour(text: str) -> tuple[int, int, int] | None:
 def _tint(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int, int] | None:
     if value is None:
         return None
-    colour = _colour(value)
-    if colour is None:
+    color = _color(value)
+    if color is None:
         raise click.BadParameter(f"got {value!r}, expected #rrggbb such as #dc143c")
-    return colour
+    return color
 
 
 _OPTIONS = (
@@ -45,7 +45,7 @@ _OPTIONS = (
         metavar="FILE|#rrggbb",
         help="What replaces the background; a picture is scaled to cover.",
     ),
-    click.option("--colour", callback=_tint, metavar="#rrggbb", help="Of the tint.  [default: the class's]"),
+    click.option("--color", callback=_tint, metavar="#rrggbb", help="Of the tint.  [default: the class's]"),
     click.option("--radius", type=float, default=12, show_default=True, help="Of the blur, in pixels."),
     click.option("--feather", type=float, default=1, show_default=True, help="Softness of edges, in pixels."),
 )
@@ -76,12 +76,12 @@ def effect_from(given: Mapping[str, Any]) -> Effect | None:
     from fcn_edge_runtime.model.card import InputSpec
 
     text = given["background"]
-    background = _colour(text)
+    background = _color(text)
     return Effect(
         name=given["effect"],
         classes=given["classes"],
         background=background if background is not None else read_image(Path(text), InputSpec.default()),
-        colour=given["colour"],
+        color=given["color"],
         radius=given["radius"],
         feather=given["feather"],
     )

@@ -37,7 +37,7 @@ __all__ = ["command"]
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Palette or grey PNGs of class ids, of the same names; 255 is not counted.",
+    help="Palette or gray PNGs of class ids, of the same names; 255 is not counted.",
 )
 @click.option(
     "-o",
@@ -65,7 +65,7 @@ def command(
 ) -> None:
     """Score MODEL: IoU of each class, mean IoU, pixel accuracy, confusion matrix.
 
-    Counts are over all pixels of all images together, as PASCAL VOC and Cityscapes do; unlabelled pixels are
+    Counts are over all pixels of all images together, as PASCAL VOC and Cityscapes do; unlabeled pixels are
     left out.
     """
     from fcn_edge_runtime._files import require_writable, write_whole
@@ -94,7 +94,7 @@ def command(
     click.echo(f"{'mean IoU':<20} {found.scores.mean_iou:.4f}")
     click.echo(f"{'pixel accuracy':<20} {found.scores.pixel_accuracy:.4f}")
     click.echo(
-        f"{len(found.images)} images, {found.scores.pixels} labelled pixels, "
+        f"{len(found.images)} images, {found.scores.pixels} labeled pixels, "
         f"on {ran['device']} ({ran['why']})",
         err=True,
     )

@@ -107,7 +107,7 @@ def command(
     """Turn NET into one ONNX file that was shown to decide like PyTorch.
 
     NET is a name from `fcn-edge nets`, package.module:callable, or path/to/file.py:callable. The file takes
-    images of any size, holds normalisation, argmax, class names and colours, and is written only if it agrees
+    images of any size, holds normalization, argmax, class names and colors, and is written only if it agrees
     with PyTorch at many sizes. NAME.verification.json beside it says what was compared.
     """
     from fcn_edge._extras import require_export

@@ -22,7 +22,7 @@ _WEIGHTS = click.option(
 _CLASSES = click.option(
     "--classes",
     metavar="N|voc|cityscapes|FILE",
-    help="Names and colours: a known list, a number, or a .json or .toml file. 1 is a binary network.",
+    help="Names and colors: a known list, a number, or a .json or .toml file. 1 is a binary network.",
 )
 _CHANNELS = click.option(
     "--channels", type=click.IntRange(1, 4096), metavar="N", help="Channels of the image.  [default: 3]"

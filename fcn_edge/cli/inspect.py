@@ -57,7 +57,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         *(("input" if i == 0 else "", _tensor(t)) for i, t in enumerate(facts["inputs"])),
         *(("outputs" if i == 0 else "", _tensor(t)) for i, t in enumerate(facts["outputs"])),
         (
-            "normalise",
+            "normalize",
             f"scale {spec['scale']:.6g}, mean {_numbers(spec['mean'])}, std {_numbers(spec['std'])}",
         ),
         ("geometry", f"stride {geometry['stride']}, {sight}; at least {geometry['smallest_size']} pixels"),
@@ -74,7 +74,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("produced by", produced),
         *(("notes" if i == 0 else "", f"{k}: {v}") for i, (k, v) in enumerate(sorted(card["notes"].items()))),
     ]
-    classes = [f"{c['id']:>3}  #{bytes(c['colour']).hex()}  {c['name']}" for c in card["classes"]]
+    classes = [f"{c['id']:>3}  #{bytes(c['color']).hex()}  {c['name']}" for c in card["classes"]]
     lines += [("classes" if i == 0 else "", text) for i, text in enumerate(classes)]
     return [(name, text) for name, text in lines if text]
 

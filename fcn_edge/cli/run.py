@@ -42,7 +42,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
         "fcn-edge run road.onnx photos/ -o out --recursive --save labels,json",
         "fcn-edge run road.onnx 'flight/**/*.tif' -o out --device cuda",
         "fcn-edge run people.onnx photo.jpg -o out --effect blur-background --class person",
-        "fcn-edge run people.onnx me.jpg -o out --effect tint --class person --colour '#ff0000'",
+        "fcn-edge run people.onnx me.jpg -o out --effect tint --class person --color '#ff0000'",
     ),
 )
 @model_argument

@@ -90,7 +90,7 @@ def command(
 ) -> None:
     """Find the session options that pay for MODEL on this machine, and write them to PROFILE.json.
 
-    Device, the head in numpy, bfloat16 in OpenVINO, threads, spinning, graph optimisation, memory arena and
+    Device, the head in numpy, bfloat16 in OpenVINO, threads, spinning, graph optimization, memory arena and
     memory pattern are tried one at a time, each against the best so far, frame by frame side by side. A
     change is taken only where it pays beyond the noise. Another device, bfloat16 and a fixed size may change
     0.5 % of the labels, another head ties, the rest none. The profile is for this model, processor and

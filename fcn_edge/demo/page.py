@@ -54,7 +54,7 @@ def summary_page(
     scores = ""
     if found is not None:
         cells = "".join(
-            f'<tr><td><i style="background:rgb{c.colour}"></i>{html.escape(c.name)}</td>'
+            f'<tr><td><i style="background:rgb{c.color}"></i>{html.escape(c.name)}</td>'
             f"<td>{'absent' if iou is None else f'{iou:.4f}'}</td></tr>"
             for c, iou in zip(card.classes, found.scores.iou, strict=True)
         )

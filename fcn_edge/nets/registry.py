@@ -36,7 +36,7 @@ _RESNET = "He et al. 2015, arXiv 1512.03385"
 _MOBILENET = "Howard et al. 2019, arXiv 1905.02244"
 
 _ENTRIES = tuple(
-    Entry(name, f"fcn_edge.nets.{module}:{name}", summary, stride, parameters, source)
+    Entry(name, f"fcn_edge.nets.zoo.{module}:{name}", summary, stride, parameters, source)
     for name, module, stride, parameters, source, summary in (
         ("fcn_tiny", "fcn_tiny", 1, 3_157, _FCN, "two layers, to teach and to test"),
         ("fcn_lite", "fcn_lite", 8, 829_109, _FCN, "a small residual network that trains in minutes"),

@@ -15,7 +15,7 @@ from fcn_edge_runtime.errors import UsageError
 __all__ = ["require_plot", "write_plot"]
 
 PERCENTILES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms")
-STAGE_COLOURS = {"before": "#e69f00", "network": "#56b4e9", "head": "#cc79a7", "between": "#bbbbbb"}
+STAGE_COLORS = {"before": "#e69f00", "network": "#56b4e9", "head": "#cc79a7", "between": "#bbbbbb"}
 
 
 def require_plot(path: Path) -> None:
@@ -42,12 +42,12 @@ def write_plot(path: Path, report: Report) -> None:
     rows = 2 if swept else 1
     figure = _figure_class()(figsize=(12, 1 + 3.8 * rows), layout="constrained")
     axes = figure.subplots(rows, 2, squeeze=False)
-    colours = {m.name: f"C{index % 10}" for index, m in enumerate(report.models)}
-    _percentiles(axes[0][0], report, colours)
+    colors = {m.name: f"C{index % 10}" for index, m in enumerate(report.models)}
+    _percentiles(axes[0][0], report, colors)
     _stages(axes[0][1], report)
     if swept:
-        _growth(axes[1][0], swept, colours, "time of a frame, ms", lambda p: p.frame_ms)
-        _growth(axes[1][1], swept, colours, "peak memory, MB", _megabytes)
+        _growth(axes[1][0], swept, colors, "time of a frame, ms", lambda p: p.frame_ms)
+        _growth(axes[1][1], swept, colors, "peak memory, MB", _megabytes)
     machine = report.machine
     figure.suptitle(
         f"{machine.cpu}, {machine.cores} cores, onnxruntime {machine.onnxruntime}, "
@@ -60,13 +60,13 @@ def write_plot(path: Path, report: Report) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def _percentiles(axes: Any, report: Report, colours: dict[str, str]) -> None:
+def _percentiles(axes: Any, report: Report, colors: dict[str, str]) -> None:
     """Bars from the median to the slowest frame; below each model's name how it compares."""
     count = len(report.models)
     for index, model in enumerate(report.models):
         values = [getattr(model.latency, key) for key in PERCENTILES]
         places = [position + 0.8 * (index + 0.5) / count - 0.4 for position in range(len(values))]
-        bars = axes.bar(places, values, 0.8 / count, color=colours[model.name], label=_legend(model, report))
+        bars = axes.bar(places, values, 0.8 / count, color=colors[model.name], label=_legend(model, report))
         if count <= 3:
             axes.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
     if report.models[0].paced is not None:
@@ -101,13 +101,13 @@ def _stages(axes: Any, report: Report) -> None:
     """A bar a model: milliseconds of each stage, as onnxruntime's profiler has it."""
     names = [model.name for model in report.models]
     left = [0.0] * len(names)
-    for stage, colour in STAGE_COLOURS.items():
+    for stage, color in STAGE_COLORS.items():
         widths = [
             model.profile.between_ms if stage == "between" else model.profile.stages[stage]
             for model in report.models
         ]
         label = {"before": "before the network", "between": "between operators"}.get(stage, stage)
-        axes.barh(range(len(names)), widths, left=left, color=colour, label=label)
+        axes.barh(range(len(names)), widths, left=left, color=color, label=label)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     # Names inside the plot: beside it, long ones would leave no room for the bars.
     axes.set_yticks(range(len(names)), [""] * len(names))
@@ -123,7 +123,7 @@ def _stages(axes: Any, report: Report) -> None:
 def _growth(
     axes: Any,
     models: list[ModelReport],
-    colours: dict[str, str],
+    colors: dict[str, str],
     title: str,
     value: Callable[[SweepPoint], float | None],
 ) -> None:
@@ -133,7 +133,7 @@ def _growth(
     for model in models:
         known = [(p, v) for p in model.sweep if (v := value(p)) is not None]
         pixels = [p.pixels / 1e6 for p, _ in known]
-        axes.plot(pixels, [v for _, v in known], "o-", color=colours[model.name], label=model.name)
+        axes.plot(pixels, [v for _, v in known], "o-", color=colors[model.name], label=model.name)
     axes.set_xscale("log")
     axes.set_yscale("log")
     points = models[0].sweep

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fcn_edge_runtime._files import write_whole
 from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.model.card import Card, ClassInfo
-from fcn_edge_runtime.segmentation import colour_table
+from fcn_edge_runtime.segmentation import color_table
 
 __all__ = ["Tile", "painted", "write_sheet"]
 
@@ -31,8 +31,8 @@ class Tile:
 
 
 def painted(labels: npt.NDArray[Any], card: Card) -> npt.NDArray[np.uint8]:
-    """Labels (H, W) in the colours of their classes: (H, W, 3) uint8 RGB."""
-    return np.asarray(colour_table(card)[labels], np.uint8)
+    """Labels (H, W) in the colors of their classes: (H, W, 3) uint8 RGB."""
+    return np.asarray(color_table(card)[labels], np.uint8)
 
 
 def write_sheet(
@@ -49,7 +49,7 @@ def write_sheet(
         path: ends in .png, .jpg or .jpeg.
         rows: of tiles; rows may differ in length.
         title: above them.
-        key: classes whose colours are explained beside the title.
+        key: classes whose colors are explained beside the title.
         width: of every tile, in pixels.
 
     Raises:
@@ -70,7 +70,7 @@ def write_sheet(
     draw.text((GAP, GAP), title, INK, font)
     x = GAP + int(draw.textlength(title, font)) + 4 * GAP
     for kind in key:
-        draw.rectangle((x, GAP + 1, x + 10, GAP + 11), fill=kind.colour, outline=INK)
+        draw.rectangle((x, GAP + 1, x + 10, GAP + 11), fill=kind.color, outline=INK)
         draw.text((x + 14, GAP), kind.name, INK, font)
         x += 14 + int(draw.textlength(kind.name, font)) + 4 * GAP
     y = top
@@ -87,7 +87,7 @@ def write_sheet(
 
 
 def _scaled(module: Any, tile: Tile, width: int) -> Any:
-    """Nearest neighbour where it grows, so that labels keep their edges; smooth where it shrinks."""
+    """Nearest neighbor where it grows, so that labels keep their edges; smooth where it shrinks."""
     image = module.fromarray(np.ascontiguousarray(tile.picture))
     height = max(1, round(image.height * width / image.width))
     how = module.Resampling.NEAREST if width >= image.width else module.Resampling.LANCZOS

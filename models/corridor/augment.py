@@ -1,4 +1,4 @@
-"""Batches for training: random crops of random scale, mirrored, with other colours, blurred and noisy."""
+"""Batches for training: random crops of random scale, mirrored, with other colors, blurred and noisy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def batch(
         *(_crop(rng, image, label, crop, scales) for image, label in zip(images, labels, strict=True)),
         strict=True,
     )
-    return _recolour(rng, torch.stack(pictures)), torch.stack(truths)
+    return _recolor(rng, torch.stack(pictures)), torch.stack(truths)
 
 
 def _crop(
@@ -53,7 +53,7 @@ def _crop(
     return picture, truth
 
 
-def _recolour(rng: np.random.Generator, x: Tensor) -> Tensor:
+def _recolor(rng: np.random.Generator, x: Tensor) -> Tensor:
     """Gain, white balance, saturation, contrast, gamma, blur and noise, drawn anew for every image."""
     n = len(x)
 
@@ -61,9 +61,9 @@ def _recolour(rng: np.random.Generator, x: Tensor) -> Tensor:
         return torch.from_numpy(rng.uniform(low, high, (n, channels, 1, 1)).astype(np.float32))
 
     x = x * torch.exp(draw(-0.15, 0.15)) * torch.exp(draw(-0.06, 0.06, 3))
-    grey = x.mean(1, keepdim=True)
-    colourless = torch.from_numpy((rng.uniform(size=(n, 1, 1, 1)) < 0.03).astype(np.float32))
-    x = grey + (x - grey) * draw(0.7, 1.2) * (1 - colourless)
+    gray = x.mean(1, keepdim=True)
+    colorless = torch.from_numpy((rng.uniform(size=(n, 1, 1, 1)) < 0.03).astype(np.float32))
+    x = gray + (x - gray) * draw(0.7, 1.2) * (1 - colorless)
     mean = x.mean((1, 2, 3), keepdim=True)
     x = (mean + (x - mean) * draw(0.85, 1.2)).clamp(0, 1) ** torch.exp(draw(-0.15, 0.15))
     for k in np.flatnonzero(rng.uniform(size=n) < 0.08):

@@ -1,4 +1,4 @@
-"""The one place for the classes of the corridor models: ids, names and colours."""
+"""The one place for the classes of the corridor models: ids, names and colors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ FLOOR, WALL, CEILING, DOOR, OBSTACLE, PERSON, ROBOT = range(7)
 NAMES: tuple[str, ...] = ("floor", "wall", "ceiling", "door", "obstacle", "person", "robot")
 """Class names; the index is the id in every label image."""
 
-COLOURS: tuple[tuple[int, int, int], ...] = (
+COLORS: tuple[tuple[int, int, int], ...] = (
     (128, 64, 128),  # floor: the purple that Cityscapes gives to road
     (190, 190, 190),  # wall
     (70, 130, 180),  # ceiling
@@ -16,13 +16,13 @@ COLOURS: tuple[tuple[int, int, int], ...] = (
     (220, 20, 60),  # person: the crimson that Cityscapes gives to persons
     (20, 60, 230),  # robot
 )
-"""RGB colour of each class, for overlays and palette PNGs."""
+"""RGB color of each class, for overlays and palette PNGs."""
 
-UNLABELLED = 255
+UNLABELED = 255
 """The id of pixels that belong to none of the classes: what lies behind a window, the void."""
 
 
 def palette() -> list[int]:
-    """The 768 numbers of a PNG palette: the classes' colours, black elsewhere, white for unlabelled."""
-    flat = [channel for colour in COLOURS for channel in colour]
+    """The 768 numbers of a PNG palette: the classes' colors, black elsewhere, white for unlabeled."""
+    flat = [channel for color in COLORS for channel in color]
     return flat + [0] * (765 - len(flat)) + [255, 255, 255]

@@ -10,7 +10,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-from models.corridor.classes import COLOURS, NAMES
+from models.corridor.classes import COLORS, NAMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,8 @@ def draw(folder: Path, target: Path) -> None:
         left.plot(minutes, [h["loss"] for h in history], "k.-")
         left.set(title=f"{name}: training loss", xlabel="minutes", ylim=(0, None))
         for k, class_name in enumerate(NAMES):
-            colour = tuple(c / 255 for c in COLOURS[k])
-            right.plot(minutes, [h["iou"][k] for h in history], color=colour, lw=1, label=class_name)
+            color = tuple(c / 255 for c in COLORS[k])
+            right.plot(minutes, [h["iou"][k] for h in history], color=color, lw=1, label=class_name)
         right.plot(minutes, [h["mean_iou"] for h in history], "k.-", lw=2, label="mean")
         right.set(title=f"{name}: IoU on validation frames", xlabel="minutes", ylim=(0, 1))
         right.grid(alpha=0.3)

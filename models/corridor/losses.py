@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy, plus a soft Jaccard loss, which is what the score measures."""
+"""What training minimizes: cross-entropy, plus a soft Jaccard loss, which is what the score measures."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.corridor.classes import NAMES, UNLABELLED
+from models.corridor.classes import NAMES, UNLABELED
 
 CLASS_WEIGHTS = (0.9, 0.7, 1.0, 1.3, 1.2, 1.4, 1.6)
 """Rare classes count more, but far less than their rarity would say: that would paint people on walls."""
 
 
 def loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """`[N, C, h, w]` logits and `[N, h, w]` int64 labels -> a scalar; unlabelled pixels do not count.
+    """`[N, C, h, w]` logits and `[N, h, w]` int64 labels -> a scalar; unlabeled pixels do not count.
 
     The second term is 1 - soft IoU (Rahman and Wang, 2016), taken over the batch and averaged over the
     classes that occur in it.
     """
     weights = torch.tensor(CLASS_WEIGHTS, device=logits.device)
-    entropy = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELLED)
-    known = labels != UNLABELLED
+    entropy = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED)
+    known = labels != UNLABELED
     truth = F.one_hot(torch.where(known, labels, 0), len(NAMES)).movedim(-1, 1) * known.unsqueeze(1)
     guess = logits.softmax(1) * known.unsqueeze(1)
     both = (guess * truth).sum((0, 2, 3))

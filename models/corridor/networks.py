@@ -107,7 +107,7 @@ def save(state: dict[str, Tensor], path: Path) -> None:
     path.chmod(0o644)  # safetensors leaves it to the owner alone
 
 
-def normalise(images: Tensor) -> Tensor:
+def normalize(images: Tensor) -> Tensor:
     """`[N, 3, H, W]` in 0..1 -> the networks' input."""
     mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
@@ -121,5 +121,5 @@ def predict(module: nn.Module, images: NDArray[np.uint8], batch: int = 8) -> NDA
     out = []
     for k in range(0, len(images), batch):
         part = torch.from_numpy(images[k : k + batch]).to(device).permute(0, 3, 1, 2).float() / 255
-        out.append(module(normalise(part)).argmax(1).to(torch.uint8).cpu().numpy())
+        out.append(module(normalize(part)).argmax(1).to(torch.uint8).cpu().numpy())
     return np.concatenate(out)

@@ -11,22 +11,22 @@ import click
 import numpy as np
 from PIL import Image
 
-from models.corridor.classes import COLOURS, NAMES, UNLABELLED
+from models.corridor.classes import COLORS, NAMES, UNLABELED
 from models.corridor.scene.render import Frame, frame
 
 
-def coloured(labels: np.ndarray) -> np.ndarray:
-    """Class ids as RGB colours; unlabelled is white."""
+def colored(labels: np.ndarray) -> np.ndarray:
+    """Class ids as RGB colors; unlabeled is white."""
     table = np.zeros((256, 3), np.uint8)
-    table[: len(COLOURS)] = COLOURS
-    table[UNLABELLED] = 255
+    table[: len(COLORS)] = COLORS
+    table[UNLABELED] = 255
     painted: np.ndarray = table[labels]
     return painted
 
 
 def triptych(made: Frame) -> np.ndarray:
     """Image, labels and overlay side by side."""
-    paint = coloured(made.labels)
+    paint = colored(made.labels)
     overlay = (0.55 * made.image + 0.45 * paint).astype(np.uint8)
     return np.concatenate([made.image, paint, overlay], 1)
 
@@ -54,7 +54,7 @@ def main(output: Path, first: int, every: int, count: int, columns: int, *, imag
     cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
     rows = [np.concatenate(cells[k : k + columns], 1) for k in range(0, len(cells), columns)]
     Image.fromarray(np.concatenate(rows, 0)).save(output)
-    for k, name in [*enumerate(NAMES), (UNLABELLED, "unlabelled")]:
+    for k, name in [*enumerate(NAMES), (UNLABELED, "unlabeled")]:
         click.echo(
             f"{name:>11}: {pixels[k] / pixels.sum():6.1%} of pixels, in {present[k] / count:4.0%} of frames"
         )

@@ -1,7 +1,7 @@
 """The training loop: a pure function of its plan and its frames, interrupted and resumed at will.
 
 Every random choice of a step comes from a generator seeded with the step's number, so a checkpoint needs no
-state of any generator: model, optimiser and the number of steps done are all there is.
+state of any generator: model, optimizer and the number of steps done are all there is.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class State:
     """
 
     model: torch.nn.Module
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     average: dict[str, Tensor]
     step: int = 0
     best_score: float = -1.0
@@ -99,8 +99,8 @@ def start(plan: Plan, device: str, step: int = 0) -> State:
         last_convolution(
             model
         ).weight *= 0.1  # start undecided: confident first guesses cost the first hundred steps
-    optimiser = torch.optim.AdamW(_groups(model), lr=net.learning_rate, betas=(0.9, 0.99), fused=True)
-    return State(model, optimiser, {k: v.clone() for k, v in model.state_dict().items()}, step)
+    optimizer = torch.optim.AdamW(_groups(model), lr=net.learning_rate, betas=(0.9, 0.99), fused=True)
+    return State(model, optimizer, {k: v.clone() for k, v in model.state_dict().items()}, step)
 
 
 def last_convolution(model: torch.nn.Module) -> torch.nn.Conv2d:
@@ -124,7 +124,7 @@ def save(state: State, plan: Plan, path: Path) -> None:
             "steps": list(plan.steps),
             "seed": plan.seed,
             "model": state.model.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
             "average": state.average,
             "step": state.step,
             "best_score": state.best_score,
@@ -143,7 +143,7 @@ def resume(path: Path, device: str) -> tuple[Plan, State]:
     plan = Plan(stored["net"], tuple(stored["steps"]), stored["seed"])
     state = start(plan, device, stored["step"])
     state.model.load_state_dict(stored["model"])
-    state.optimiser.load_state_dict(stored["optimiser"])
+    state.optimizer.load_state_dict(stored["optimizer"])
     state.average = stored["average"]
     state.best_score, state.best = stored["best_score"], stored["best"]
     state.history, state.seconds = stored["history"], stored["seconds"]
@@ -151,11 +151,11 @@ def resume(path: Path, device: str) -> tuple[Plan, State]:
 
 
 def _enter_phase(plan: Plan, state: State, device: str) -> None:
-    """Rebuilds the network where a new phase uses other options; weights and optimiser move over."""
+    """Rebuilds the network where a new phase uses other options; weights and optimizer move over."""
     fresh = start(plan, device, state.step)
     fresh.model.load_state_dict(state.model.state_dict())
-    fresh.optimiser.load_state_dict(state.optimiser.state_dict())
-    state.model, state.optimiser = fresh.model, fresh.optimiser
+    fresh.optimizer.load_state_dict(state.optimizer.state_dict())
+    state.model, state.optimizer = fresh.model, fresh.optimizer
 
 
 def run(
@@ -176,7 +176,7 @@ def run(
         at = plan.phase(step)
         if step > 0 and at != plan.phase(step - 1):
             _enter_phase(plan, state, device)
-        for group in state.optimiser.param_groups:
+        for group in state.optimizer.param_groups:
             group["lr"] = net.learning_rate * plan.rate(step)
         value = _step(plan, state, net.phases[at], images, labels, odds, device)
         state.step = step + 1
@@ -220,7 +220,7 @@ def _step(
     torch.manual_seed(int(rng.integers(2**31)))  # for dropout
     chosen = np.sort(rng.choice(len(images), phase.batch, p=odds))
     x, y = batch(rng, images[chosen], labels[chosen], phase.crop, phase.scales)
-    x, y = networks.normalise(x.to(device)), y.to(device)
+    x, y = networks.normalize(x.to(device)), y.to(device)
     if phase.stride:
         # Output (i, j) of a coarse grid is output (k i, k j) of the final grid of stride 8, which upsampling
         # puts on pixel 8 k i + 3.5: that pixel's class is what this output has to say.
@@ -231,10 +231,10 @@ def _step(
         value = loss(grids[0], y[:, 3 :: phase.stride, 3 :: phase.stride])
     else:
         value = loss(state.model(x), y)
-    state.optimiser.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call] # torch does not annotate it
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), 5.0)
-    state.optimiser.step()
+    state.optimizer.step()
     return float(value.detach())
 
 

@@ -39,7 +39,7 @@ __all__ = [
     "VerificationError",
 ]
 
-_HOMES = {"Card": "card", "Segmentation": "segmentation", "Segmenter": "segmenter"}
+_HOMES = {"Card": "model.card", "Segmentation": "segmentation", "Segmenter": "segmenter"}
 
 
 def __getattr__(name: str) -> object:

@@ -13,10 +13,10 @@ from fcn_edge_runtime.model.card import Card, InputSpec
 if TYPE_CHECKING:
     from fcn_edge_runtime.imaging.regions import Region
 
-__all__ = ["UNLABELLED_COLOUR", "Area", "Segmentation", "as_picture", "colour_table"]
+__all__ = ["UNLABELED_COLOR", "Area", "Segmentation", "as_picture", "color_table"]
 
-# PASCAL VOC's colour for "void".
-UNLABELLED_COLOUR = (224, 224, 192)
+# PASCAL VOC's color for "void".
+UNLABELED_COLOR = (224, 224, 192)
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Area:
 
     Attributes:
         id: the value in `labels`.
-        name: the class, or "unlabelled".
-        colour: red, green, blue.
+        name: the class, or "unlabeled".
+        color: red, green, blue.
         pixels: how many pixels have it.
         share: the same as a part of all pixels, 0 to 1.
     """
 
     id: int
     name: str
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
     pixels: int
     share: float
 
@@ -44,7 +44,7 @@ class Segmentation:
 
     Attributes:
         labels: (H, W) uint8, or uint16 above 255 classes: the class of each pixel.
-        card: the model's card: names and colours of the classes.
+        card: the model's card: names and colors of the classes.
         provider: what ran it, by onnxruntime's name.
         milliseconds: time of the network, without reading the image.
         confidence: (H, W) float32: the winner's probability; None if the file does not compute it.
@@ -61,19 +61,19 @@ class Segmentation:
     logits: np.ndarray | None = None
 
     def colored(self) -> np.ndarray:
-        """The labels in the colours of their classes: (H, W, 3) uint8 RGB."""
-        painted: np.ndarray = colour_table(self.card)[self.labels]
+        """The labels in the colors of their classes: (H, W, 3) uint8 RGB."""
+        painted: np.ndarray = color_table(self.card)[self.labels]
         return painted
 
     def overlay(self, image: np.ndarray, alpha: float = 0.5) -> np.ndarray:
-        """The image with the colours of its classes laid over it: (H, W, 3) uint8 RGB.
+        """The image with the colors of its classes laid over it: (H, W, 3) uint8 RGB.
 
-        Where a class is drawn in black, as backgrounds are, and where nothing is labelled, the image stays
+        Where a class is drawn in black, as backgrounds are, and where nothing is labeled, the image stays
         as it is.
 
         Args:
             image: the image that was segmented, of the same height and width (and batch).
-            alpha: 0 shows only the image, 1 only the colours.
+            alpha: 0 shows only the image, 1 only the colors.
 
         Raises:
             InputError: another size than that of the labels, or alpha outside of 0 to 1.
@@ -81,13 +81,13 @@ class Segmentation:
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha is {alpha}, expected 0 to 1")
         picture = self._picture(image)
-        colours = colour_table(self.card)
+        colors = color_table(self.card)
         # 256ths and integers: the same picture on every machine, and no float copy of it.
-        weights = np.full(len(colours), round(alpha * 256), np.int32)
-        weights[(colours == 0).all(axis=1)] = 0
-        weights[self.card.unlabelled] = 0
+        weights = np.full(len(colors), round(alpha * 256), np.int32)
+        weights[(colors == 0).all(axis=1)] = 0
+        weights[self.card.unlabeled] = 0
         weight = weights[self.labels][..., None]
-        blended: np.ndarray = (picture * (256 - weight) + colours[self.labels] * weight + 128) >> 8
+        blended: np.ndarray = (picture * (256 - weight) + colors[self.labels] * weight + 128) >> 8
         return blended.astype(np.uint8)
 
     def objects(self, min_area: int = 1) -> tuple[Region, ...]:
@@ -121,17 +121,17 @@ class Segmentation:
         return cutout(self._picture(image), class_mask(self.labels, self.card, classes))
 
     def areas(self) -> tuple[Area, ...]:
-        """Pixels and share of every class, in order of ids, and of the unlabelled last.
+        """Pixels and share of every class, in order of ids, and of the unlabeled last.
 
         A batch is counted as a whole. The pixels add up to all pixels, and the shares to 1.
         """
-        counts = np.bincount(self.labels.ravel(), minlength=self.card.unlabelled + 1)
+        counts = np.bincount(self.labels.ravel(), minlength=self.card.unlabeled + 1)
         total = self.labels.size
-        entries = [(c.id, c.name, c.colour) for c in self.card.classes]
-        entries.append((self.card.unlabelled, "unlabelled", UNLABELLED_COLOUR))
+        entries = [(c.id, c.name, c.color) for c in self.card.classes]
+        entries.append((self.card.unlabeled, "unlabeled", UNLABELED_COLOR))
         return tuple(
-            Area(number, name, colour, int(counts[number]), float(counts[number] / total))
-            for number, name, colour in entries
+            Area(number, name, color, int(counts[number]), float(counts[number] / total))
+            for number, name, color in entries
         )
 
     def _picture(self, image: np.ndarray) -> np.ndarray:
@@ -145,18 +145,18 @@ class Segmentation:
         return picture
 
 
-def colour_table(card: Card) -> np.ndarray:
-    """A colour for every possible label: (256 or 65536, 3) uint8; labels that are no class are unlabelled."""
-    table = np.tile(np.array(UNLABELLED_COLOUR, np.uint8), (card.unlabelled + 1, 1))
+def color_table(card: Card) -> np.ndarray:
+    """A color for every possible label: (256 or 65536, 3) uint8; labels that are no class are unlabeled."""
+    table = np.tile(np.array(UNLABELED_COLOR, np.uint8), (card.unlabeled + 1, 1))
     for entry in card.classes:
-        table[entry.id] = entry.colour
+        table[entry.id] = entry.color
     return table
 
 
 def as_picture(image: np.ndarray, spec: InputSpec, rank: int = 2) -> np.ndarray:
     """An image as the model takes it, made fit to look at: (H, W, 3) uint8 RGB.
 
-    One channel becomes grey, more than three show their first three. uint16 is scaled to 0..255; floats are
+    One channel becomes gray, more than three show their first three. uint16 is scaled to 0..255; floats are
     scaled so that pixel * scale = 1 is white, and clipped.
 
     Args:

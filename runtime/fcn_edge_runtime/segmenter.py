@@ -205,7 +205,7 @@ def _wanted(outputs: Sequence[str] | None, offered: tuple[str, ...]) -> tuple[st
 
 
 def _check_values(values: dict[str, np.ndarray], batch: np.ndarray, card: Card) -> None:
-    """The last line of defence: a result of another form than the contract's is no result."""
+    """The last line of defense: a result of another form than the contract's is no result."""
     labels = values["labels"]
     if labels.shape != batch.shape[:3] or labels.dtype != card.label_dtype:
         raise ModelError(

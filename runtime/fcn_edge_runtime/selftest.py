@@ -126,7 +126,7 @@ def run_selftest(session: Runs, card: Card, golden: Golden) -> SelfTestReport:
                 f"the model gave labels {labels.shape} {labels.dtype} in its self-test, "
                 f"expected {case.labels.shape} {case.labels.dtype}: export again"
             )
-        decided = case.labels != card.unlabelled
+        decided = case.labels != card.unlabeled
         # A label that is no class is wrong anywhere, also where the decision was close.
         wrong = ((labels != case.labels) & decided) | (labels >= len(card.classes))
         worst = None

@@ -13,18 +13,18 @@ def card(described=None, **given):
     return card_from(described or Description(), name="net", net=NetInfo("net"), **given)
 
 
-def test_voc_has_21_classes_in_the_order_of_the_challenge_with_its_colours():
+def test_voc_has_21_classes_in_the_order_of_the_challenge_with_its_colors():
     classes = read_classes("voc")
     assert len(classes) == 21
-    assert (classes[0].name, classes[0].colour) == ("background", (0, 0, 0))
-    assert (classes[15].name, classes[15].colour) == ("person", (192, 128, 128))
-    assert (classes[20].name, classes[20].colour) == ("tvmonitor", (0, 64, 128))
+    assert (classes[0].name, classes[0].color) == ("background", (0, 0, 0))
+    assert (classes[15].name, classes[15].color) == ("person", (192, 128, 128))
+    assert (classes[20].name, classes[20].color) == ("tvmonitor", (0, 64, 128))
 
 
 def test_cityscapes_has_its_19_training_classes():
     classes = read_classes("Cityscapes")
     assert [c.name for c in classes[:3]] == ["road", "sidewalk", "building"]
-    assert classes[0].colour == (128, 64, 128)
+    assert classes[0].color == (128, 64, 128)
     assert len(classes) == 19
 
 
@@ -52,7 +52,7 @@ def test_a_toml_card_sets_everything(tmp_path):
         name = "retina"
         description = "vessels"
         license = "MIT"
-        classes = [{ name = "background", colour = "#000000" }, { name = "vessel", colour = [220, 20, 60] }]
+        classes = [{ name = "background", color = "#000000" }, { name = "vessel", color = [220, 20, 60] }]
         [input]
         dtype = "uint16"
         channels = 1
@@ -62,12 +62,12 @@ def test_a_toml_card_sets_everything(tmp_path):
     )
     made = card(read_description(path))
     assert (made.name, made.description, made.license) == ("retina", "vessels", "MIT")
-    assert made.classes[1].colour == (220, 20, 60)
+    assert made.classes[1].color == (220, 20, 60)
     assert (made.input.dtype, made.input.channels) == ("uint16", 1)
     assert (made.input.mean, made.input.std, made.input.scale) == ((0.5,), (0.25,), 1 / 65535)
 
 
-def test_three_channels_are_normalised_as_imagenet_and_others_not_at_all():
+def test_three_channels_are_normalized_as_imagenet_and_others_not_at_all():
     assert card().input.mean == (0.485, 0.456, 0.406)
     assert card(channels=4).input.mean == (0.0,) * 4
     assert card(channels=4).input.std == (1.0,) * 4
@@ -79,9 +79,9 @@ def test_three_channels_are_normalised_as_imagenet_and_others_not_at_all():
         ("nam = 'x'", "nam is 'there'"),
         ("name = 3", "name is 3, expected text"),
         ("classes = ['one']", "at least two"),
-        ("classes = [{name='a'}, {colour='#000000'}]", r"classes\[1\]"),
-        ("classes = [{name='a', colour='#00'}, {name='b'}]", r"classes\[0\].colour is '#00'"),
-        ("classes = [{name='a', colour=[0, 0, 300]}, {name='b'}]", "from 0 to 255"),
+        ("classes = [{name='a'}, {color='#000000'}]", r"classes\[1\]"),
+        ("classes = [{name='a', color='#00'}, {name='b'}]", r"classes\[0\].color is '#00'"),
+        ("classes = [{name='a', color=[0, 0, 300]}, {name='b'}]", "from 0 to 255"),
         ("classes = [{name='a', id=1}, {name='b'}]", "ids are positions"),
         ("input = 3", "expected a table"),
         ("[input]\nmena = 1", "input.mena"),

@@ -35,12 +35,12 @@ def test_every_recipe_names_a_network_classes_a_license_and_checked_weights(reci
 
 
 def test_the_corridor_recipes_say_what_the_training_says():
-    from models.corridor.classes import COLOURS, NAMES
+    from models.corridor.classes import COLORS, NAMES
 
     for name in ("corridor", "corridor-r18"):
         classes = description_from(find_recipe(name).card, name).classes
         assert [c.name for c in classes] == list(NAMES)
-        assert [c.colour for c in classes] == list(COLOURS)
+        assert [c.color for c in classes] == list(COLORS)
 
 
 def test_an_unknown_recipe_is_none():

@@ -127,7 +127,7 @@ def _record(path: Path) -> dict[str, object]:
             margin, amplitude = _margin(path, image)
             undecided = margin <= 2 * tau * amplitude
             labels = segmenter(image).labels.copy()
-            labels[undecided] = card.unlabelled
+            labels[undecided] = card.unlabeled
             packed = base64.b64encode(zlib.compress(np.packbits(undecided).tobytes(), 9)).decode()
             cases.append(
                 {

@@ -57,5 +57,5 @@ def test_a_file_of_an_earlier_release_decides_as_on_its_first_day(name):
             # Pixels too close to call, by the file's own tolerance, may fall either way elsewhere.
             undecided = np.unpackbits(packed, count=labels.size).reshape(labels.shape).astype(bool)
             assert (~undecided).sum() == case["decided"]
-            labels[undecided] = card.unlabelled
+            labels[undecided] = card.unlabeled
             assert image_digest(labels) == case["labels_sha256"], case["size"]

@@ -13,12 +13,12 @@ QUICK = ("--device", "cpu", "--threads", 2, "--seconds", 0.2)
 
 
 def test_two_models_are_measured_and_compared(fcn_edge, model_path, photos):
-    done = fcn_edge("bench", model_path("plain"), model_path("grey"), *QUICK, "--images", photos)
+    done = fcn_edge("bench", model_path("plain"), model_path("gray"), *QUICK, "--images", photos)
     assert done.returncode == 0, done.stderr
     assert "plain.onnx" in done.stdout
     for row in ("cold start, ms", "over bare onnxruntime", "p99", "peak memory, MB", "if threads spun"):
         assert row in done.stdout
-    assert "grey.onnx takes" in done.stdout
+    assert "gray.onnx takes" in done.stdout
     assert "1 picture of 48x64" in done.stdout
     assert "deadlines" not in done.stdout
     for phase in ("frames", "start", "spinning", "overhead", "operators"):
@@ -44,19 +44,19 @@ def test_a_camera_is_kept_up_with_or_not_as_one_json_object_and_as_a_picture(fcn
 
 
 def test_a_model_runs_with_the_profile_that_is_its_own(fcn_edge, model_path, tmp_path):
-    with ModelFile.open(model_path("grey")) as model:
-        Profile("grey", model.digest, Host.here(), ProfileOptions("cpu", 1, spinning=True)).save(
+    with ModelFile.open(model_path("gray")) as model:
+        Profile("gray", model.digest, Host.here(), ProfileOptions("cpu", 1, spinning=True)).save(
             tmp_path / "p.json"
         )
-    models = (model_path("plain"), model_path("grey"))
+    models = (model_path("plain"), model_path("gray"))
     options = ("--profile", "p.json", "--seconds", 0.1, "--size", "30x40")
     done = fcn_edge("bench", *models, *options, "--json", "-q")
     assert done.returncode == 0, done.stderr
-    plain, grey = json.loads(done.stdout)["models"]
-    assert (plain["tuned"], grey["tuned"], grey["threads"], grey["spinning"]) == (False, True, 1, None)
+    plain, gray = json.loads(done.stdout)["models"]
+    assert (plain["tuned"], gray["tuned"], gray["threads"], gray["spinning"]) == (False, True, 1, None)
     done = fcn_edge("bench", models[0], *options)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the profile is for the model 'grey'")
+    assert done.stderr.startswith("error: the profile is for the model 'gray'")
     assert done.stderr.count("\n") == 1
 
 

@@ -35,7 +35,7 @@ def test_a_model_against_its_own_labels_scores_one(fcn_edge, model_path):
     assert found["pixels"] == 2 * 48 * 64
 
 
-def test_wrong_pixels_and_unlabelled_ones_are_counted_as_they_should(fcn_edge, model_path, truth):
+def test_wrong_pixels_and_unlabeled_ones_are_counted_as_they_should(fcn_edge, model_path, truth):
     path = truth / "labels" / "a.png"
     picture = Image.open(path)
     ids = np.asarray(picture).copy()

@@ -79,7 +79,7 @@ def test_confidence_is_written_if_the_model_has_it(fcn_edge, model_path, photos,
     assert "'confidence', it has labels" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["grey", "deep", "float", "wide", "bands4"])
+@pytest.mark.parametrize("kind", ["gray", "deep", "float", "wide", "bands4"])
 def test_one_photograph_goes_through_models_of_every_input(
     fcn_edge, model_path, photos, photo, tmp_path, kind
 ):

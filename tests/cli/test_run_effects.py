@@ -43,7 +43,7 @@ def test_the_background_is_replaced_and_the_class_stays_exact(model_path, pictur
     assert (made[~kept] == (0x0A, 0x1E, 0x28)).all()
 
 
-@pytest.mark.parametrize("effect", ["blur-background", "grey-background", "tint"])
+@pytest.mark.parametrize("effect", ["blur-background", "gray-background", "tint"])
 def test_every_effect_writes_a_picture_of_the_same_size(model_path, picture, tmp_path, effect):
     args = ("--effect", effect, "--class", "class 1", "--save", "labels", "-q")
     done = fcn_edge("run", model_path("rgb"), picture, "-o", tmp_path / "out", *args)
@@ -59,7 +59,7 @@ def test_every_effect_writes_a_picture_of_the_same_size(model_path, picture, tmp
         (("--effect", "tint"), "tint needs a class"),
         (("--effect", "tint", "--class", "dog"), "no class 'dog'"),
         (("--class", "class 1"), "add --effect"),
-        (("--effect", "tint", "--class", "class 1", "--colour", "red"), "#rrggbb"),
+        (("--effect", "tint", "--class", "class 1", "--color", "red"), "#rrggbb"),
         (("--effect", "sepia", "--class", "class 1"), "sepia"),
     ],
 )

@@ -73,8 +73,8 @@ CASES = [
     (2, (*RUN, "--threads", "99999999999999999999")),
     (2, (*RUN, "--save", "nothing")),
     (2, (*RUN, "--save", "")),
-    (2, (*RUN, "--effect", "tint", "--class", "nobody", "--colour", "#ff0000")),
-    (2, (*RUN, "--effect", "tint", "--class", "class 1", "--colour", "zz")),
+    (2, (*RUN, "--effect", "tint", "--class", "nobody", "--color", "#ff0000")),
+    (2, (*RUN, "--effect", "tint", "--class", "class 1", "--color", "zz")),
     (1, (*RUN, "--effect", "replace-background", "--class", "class 1", "--background", "dir")),
     (1, ("evaluate", "m.onnx", "--images", "photos", "--labels", "nowhere")),
     (1, ("evaluate", "m.onnx", "--images", "photos", "--labels", "labels")),
@@ -128,13 +128,13 @@ CASES = [
 ]
 
 
-def spelt(arguments):
+def spelled(arguments):
     return (
         " ".join(a if len(a) < 30 else f"{a[:8]}..." for a in arguments).encode("ascii", "replace").decode()
     )
 
 
-@pytest.mark.parametrize(("code", "arguments"), CASES, ids=[spelt(arguments) for _, arguments in CASES])
+@pytest.mark.parametrize(("code", "arguments"), CASES, ids=[spelled(arguments) for _, arguments in CASES])
 def test_a_mistake_is_one_error_line_and_a_documented_exit_code(place, capfd, code, arguments):
     before = sorted(place.rglob("*.onnx"))
     with pytest.raises(SystemExit) as caught:

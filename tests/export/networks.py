@@ -198,7 +198,7 @@ class Mirrored(nn.Module):
 
 
 class InstanceNormed(nn.Module):
-    """Normalised by the statistics of each image: every score depends on every pixel."""
+    """Normalized by the statistics of each image: every score depends on every pixel."""
 
     def __init__(self):
         super().__init__()

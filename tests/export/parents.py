@@ -15,16 +15,16 @@ from fcn_edge_runtime.model.card import Card, InputSpec, VerificationInfo
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 from fcn_edge_runtime.session.session import open_session
 
-COLOURS = np.array([[230, 40, 30], [30, 220, 50], [40, 30, 235]], np.uint8)
+COLORS = np.array([[230, 40, 30], [30, 220, 50], [40, 30, 235]], np.uint8)
 
 
 def blocks(height=48, width=64, seed=0):
-    """A picture of large squares in three clear colours, a little noisy: (height, width, 3) uint8."""
+    """A picture of large squares in three clear colors, a little noisy: (height, width, 3) uint8."""
     random = np.random.default_rng(seed)
     squares = random.integers(0, 3, (-(-height // 16), -(-width // 16)))
     classes = np.kron(squares, np.ones((16, 16), np.int64))[:height, :width]
     noise = random.integers(-20, 21, (height, width, 3))
-    return np.clip(COLOURS[classes] + noise, 0, 255).astype(np.uint8)
+    return np.clip(COLORS[classes] + noise, 0, 255).astype(np.uint8)
 
 
 def frames(count, **size):
@@ -32,7 +32,7 @@ def frames(count, **size):
 
 
 def network(*, outlier=0.0, channels=3, bright=0.0):
-    """Colour -> class: a stem, a residual block of two convolutions, a pool, a classifier, upsampling.
+    """Color -> class: a stem, a residual block of two convolutions, a pool, a classifier, upsampling.
 
     `outlier` is what one feature between the block's convolutions is multiplied by: so large that 8 bits
     leave nothing of the others, and read by no one. With `bright` a feature of the stem is the brightness,
@@ -112,7 +112,7 @@ def network(*, outlier=0.0, channels=3, bright=0.0):
 def write_parent(path, outputs=("labels",), *, sparse=False, **options):
     """A sealed file of the network, with its self-test; the verdict on its card is taken on trust."""
     card = Card(
-        "colours",
+        "colors",
         numbered_classes(3),
         InputSpec.default(),
         verification=VerificationInfo(verdict="passed", providers=("CPUExecutionProvider",)),

@@ -47,7 +47,7 @@ KINDS = {
         lambda: networks.Wrapped(networks.LowResolution(3, halvings=3), lambda s: {"aux": -s, "out": s}),
         low=8,
     ),
-    "one grey channel, one score": Kind(
+    "one gray channel, one score": Kind(
         lambda: networks.Plain(channels=1, classes=1), channels=1, outputs=ALL_OUTPUTS
     ),
     "260 classes, float32 image, an object with logits": Kind(
@@ -138,7 +138,7 @@ def test_labels_are_bytes_up_to_255_classes_and_two_bytes_above(exported):
     got = Segmenter(made.path, "cpu")(picture(20, 30, kind.channels, kind.dtype))
     many = len(made.result.card.classes) > 255
     assert got.labels.dtype == (np.uint16 if many else np.uint8)
-    assert made.result.card.unlabelled == (65535 if many else 255)
+    assert made.result.card.unlabeled == (65535 if many else 255)
     assert got.labels.shape == (20, 30)
 
 

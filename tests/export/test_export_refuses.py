@@ -25,7 +25,7 @@ def card():
     return Card("faulty", (), InputSpec.default())
 
 
-def renormalised(x, pixels=1.0, mean=MEAN, std=STD):
+def renormalized(x, pixels=1.0, mean=MEAN, std=STD):
     """What x would be had other constants been used on the same pixels."""
     image = x * per_channel(STD) + per_channel(MEAN)
     return (image * pixels - per_channel(mean)) / per_channel(std)
@@ -48,7 +48,7 @@ def nan_weight(module):
 
 
 def biased(module):
-    """One class favoured by one percent of the scores' amplitude, which is about 4."""
+    """One class favored by one percent of the scores' amplitude, which is about 4."""
     if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
         with torch.no_grad():
             module.bias[1] += 0.04
@@ -69,15 +69,15 @@ FAULTS = {
         rf"at pattern {SIZE}, pixel \(.*\), rule 'numbers': .*allowed .* \(stage: trace\)",
     ),
     "/256 for /255": (
-        lambda net: Traced(net, before=partial(renormalised, pixels=255 / 256)),
+        lambda net: Traced(net, before=partial(renormalized, pixels=255 / 256)),
         "rule 'numbers'.*stage: trace",
     ),
     "std .224 for .225": (
-        lambda net: Traced(net, before=partial(renormalised, std=(0.229, 0.224, 0.224))),
+        lambda net: Traced(net, before=partial(renormalized, std=(0.229, 0.224, 0.224))),
         "rule 'numbers'.*stage: trace",
     ),
     "swapped mean and std": (
-        lambda net: Traced(net, before=partial(renormalised, mean=STD, std=MEAN)),
+        lambda net: Traced(net, before=partial(renormalized, mean=STD, std=MEAN)),
         "rule 'numbers'.*stage: trace",
     ),
     "RGB and BGR swapped": (

@@ -153,8 +153,8 @@ def test_a_read_only_folder_is_found_out_before_the_work_starts(work, fcn_edge, 
 PUBLISHER = """
 import hashlib, sys
 from pathlib import Path
-from fcn_edge_export.artifact import Target
-target = Target.at(sys.argv[1])
+from fcn_edge_export.artifact import OutputFile
+target = OutputFile.at(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(sys.argv[3])):

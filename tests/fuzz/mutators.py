@@ -107,7 +107,7 @@ def _json_places(node):
 
 
 def mutate_model(data, random):
-    """A serialised ONNX ModelProto with one to four fields, nodes or metadata entries changed."""
+    """A serialized ONNX ModelProto with one to four fields, nodes or metadata entries changed."""
     import onnx
     from google.protobuf.message import DecodeError
 

@@ -58,7 +58,7 @@ def _models():
 
     folder = Path(_folder().name)
     paths = [
-        make_models.build(kind, folder / f"{kind}.onnx") for kind in ("rgb", "grey", "float", "elsewhere")
+        make_models.build(kind, folder / f"{kind}.onnx") for kind in ("rgb", "gray", "float", "elsewhere")
     ]
     paths += [write_parent(folder / "parent.onnx"), write_parent(folder / "sparse.onnx", sparse=True)]
     return [unsealed(path.read_bytes()) for path in paths]
@@ -66,9 +66,9 @@ def _models():
 
 def _declared(data):
     from fcn_edge_runtime.model.limits import check_limits
-    from fcn_edge_runtime.model.protobuf import summarise
+    from fcn_edge_runtime.model.protobuf import summarize
 
-    summarise(data)
+    summarize(data)
     check_limits(data)
 
 
@@ -111,9 +111,9 @@ def _loaded(data):
 
 
 def _texts(key):
-    from fcn_edge_runtime.model.protobuf import summarise
+    from fcn_edge_runtime.model.protobuf import summarize
 
-    return [summarise(data).metadata[key] for data in _models()]
+    return [summarize(data).metadata[key] for data in _models()]
 
 
 def _card(data):
@@ -154,7 +154,7 @@ def _described(data):
 def _descriptions():
     card = {
         "name": "n",
-        "classes": [{"name": "a", "colour": "#000000"}, {"name": "b", "id": 1, "colour": [1, 2, 3]}],
+        "classes": [{"name": "a", "color": "#000000"}, {"name": "b", "id": 1, "color": [1, 2, 3]}],
     }
     card["input"] = {"dtype": "uint16", "channels": 2, "mean": [0.5, 0.1], "std": 0.25, "scale": 0.1}
     toml = b'name = "n"\nclasses = ["a", "b"]\n[input]\ndtype = "uint8"\nmean = 0.5\n'
@@ -176,7 +176,7 @@ def _pictures():
 
     y, x = np.mgrid[:24, :20]
     rgb = np.stack([x * 9, y * 9, (x * y) % 256], axis=-1).astype(np.uint8)
-    grey16 = (x * y * 131).astype(np.uint16)
+    gray16 = (x * y * 131).astype(np.uint16)
     found = []
     for image, kinds in (
         (Image.fromarray(rgb), ("PNG", "JPEG", "BMP", "TIFF", "WEBP")),
@@ -184,8 +184,8 @@ def _pictures():
         (Image.fromarray(rgb).convert("CMYK"), ("JPEG", "TIFF")),
         (Image.fromarray(rgb).convert("RGBA"), ("PNG", "WEBP")),
         (Image.fromarray(rgb).convert("1"), ("PNG", "BMP", "TIFF")),
-        (Image.fromarray(grey16), ("PNG", "TIFF")),
-        (Image.fromarray(grey16.astype(np.float32)), ("TIFF",)),
+        (Image.fromarray(gray16), ("PNG", "TIFF")),
+        (Image.fromarray(gray16.astype(np.float32)), ("TIFF",)),
     ):
         for kind in kinds:
             stream = io.BytesIO()

@@ -100,7 +100,7 @@ def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
     assert isinstance(fcn_edge.build("herenet_of_this_test:build"), nn.Conv2d)
 
 
-def test_a_file_may_import_its_neighbours_when_loaded_and_when_called(tmp_path):
+def test_a_file_may_import_its_neighbors_when_loaded_and_when_called(tmp_path):
     (tmp_path / "layers.py").write_text("WIDTH = 5\n")
     (tmp_path / "late.py").write_text("CLASSES = 7\n")
     (tmp_path / "mine.py").write_text(
@@ -113,7 +113,7 @@ def test_a_file_may_import_its_neighbours_when_loaded_and_when_called(tmp_path):
     assert (net.in_channels, net.out_channels) == (5, 7)
 
 
-def test_two_folders_with_neighbours_of_one_name_are_kept_apart(tmp_path):
+def test_two_folders_with_neighbors_of_one_name_are_kept_apart(tmp_path):
     for folder, width in (("a", 5), ("b", 6)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "layers.py").write_text(f"WIDTH = {width}\n")

@@ -24,13 +24,13 @@ from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, GOLDEN_SIZES, Gold
 from fcn_edge_runtime.model.seal import sealed
 
 TYPES = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
-COLOURS = ((0, 0, 0), (220, 20, 60), (0, 130, 0), (70, 130, 180), (250, 170, 30))
+COLORS = ((0, 0, 0), (220, 20, 60), (0, 130, 0), (70, 130, 180), (250, 170, 30))
 
 
 def make_card(
     *, classes=3, channels=3, dtype="uint8", smallest=1, providers=("CPUExecutionProvider",), **fields
 ):
-    infos = tuple(ClassInfo(i, f"class {i}", COLOURS[i % len(COLOURS)]) for i in range(classes))
+    infos = tuple(ClassInfo(i, f"class {i}", COLORS[i % len(COLORS)]) for i in range(classes))
     return Card(
         name="test net",
         classes=infos,
@@ -51,7 +51,7 @@ def weights_for(card, seed=7):
 
 
 def make_proto(card, outputs=("labels",), weights=None):
-    """One 3x3 convolution from normalised image to logits, then the head: a ModelProto without metadata."""
+    """One 3x3 convolution from normalized image to logits, then the head: a ModelProto without metadata."""
     spec, classes = card.input, len(card.classes)
     weights = weights_for(card) if weights is None else weights
     shape = (1, -1, 1, 1)
@@ -66,8 +66,8 @@ def make_proto(card, outputs=("labels",), weights=None):
         node("Cast", ["image"], ["f"], to=TensorProto.FLOAT),
         node("Transpose", ["f"], ["nchw"], perm=[0, 3, 1, 2]),
         node("Mul", ["nchw", "scale"], ["scaled"]),
-        node("Sub", ["scaled", "mean"], ["centred"]),
-        node("Div", ["centred", "std"], ["x"]),
+        node("Sub", ["scaled", "mean"], ["centered"]),
+        node("Div", ["centered", "std"], ["x"]),
         node("Conv", ["x", "weight"], ["logits"], pads=[1, 1, 1, 1]),
         node("ArgMax", ["logits"], ["index"], axis=1, keepdims=0),
         node("Cast", ["index"], ["labels"], to=TYPES[card.label_dtype]),
@@ -111,7 +111,7 @@ def make_golden(card, proto, tau=1e-3):
         logits = probe(proto, image, "logits")
         ranked = np.sort(logits, axis=1)
         labels = logits.argmax(axis=1).astype(card.label_dtype)
-        labels[ranked[:, -1] - ranked[:, -2] <= 2 * tau * np.abs(logits).max()] = card.unlabelled
+        labels[ranked[:, -1] - ranked[:, -2] <= 2 * tau * np.abs(logits).max()] = card.unlabeled
         cases.append(GoldenCase(batch, height, width, 1, image_digest(image), labels))
     return Golden(tuple(cases), tau)
 
@@ -138,10 +138,10 @@ def make_model(path, *, outputs=("labels",), card=None, **card_fields):
 KINDS = {
     "rgb": {"outputs": ("labels", "confidence", "logits")},
     "plain": {"outputs": ("labels",)},
-    "grey": {"channels": 1},
+    "gray": {"channels": 1},
     "deep": {"dtype": "uint16"},
     "float": {"dtype": "float32", "outputs": ("labels", "confidence")},
-    "float_grey": {"dtype": "float32", "channels": 1},
+    "float_gray": {"dtype": "float32", "channels": 1},
     "bands4": {"channels": 4},
     "bands5": {"channels": 5, "dtype": "float32"},
     "wide": {"classes": 300},

@@ -5,7 +5,7 @@ import signal
 import numpy as np
 import pytest
 
-from fcn_edge_runtime import files
+from fcn_edge_runtime import _files as files
 from fcn_edge_runtime._files import part_of, write_whole
 
 

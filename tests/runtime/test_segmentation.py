@@ -5,7 +5,7 @@ import pytest
 
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
-from fcn_edge_runtime.segmentation import UNLABELLED_COLOUR, Segmentation, as_picture
+from fcn_edge_runtime.segmentation import UNLABELED_COLOR, Segmentation, as_picture
 
 CLASSES = (
     ClassInfo(0, "background", (0, 0, 0)),
@@ -20,27 +20,27 @@ def result_of(labels, spec=None):
     return Segmentation(labels, card, "CPUExecutionProvider", 1.0)
 
 
-def test_areas_add_up_and_count_the_unlabelled():
+def test_areas_add_up_and_count_the_unlabeled():
     areas = result_of(LABELS).areas()
     assert [(a.id, a.name, a.pixels) for a in areas] == [
         (0, "background", 1),
         (1, "road", 3),
         (2, "car", 1),
-        (255, "unlabelled", 1),
+        (255, "unlabeled", 1),
     ]
     assert sum(a.share for a in areas) == pytest.approx(1)
     assert sum(a.pixels for a in result_of(np.stack([LABELS, LABELS])).areas()) == 12
 
 
-def test_colours_are_those_of_the_classes():
+def test_colors_are_those_of_the_classes():
     painted = result_of(LABELS).colored()
     assert painted.dtype == np.uint8
     assert painted[0, 1].tolist() == [128, 64, 128]
-    assert painted[1, 1].tolist() == list(UNLABELLED_COLOUR)
+    assert painted[1, 1].tolist() == list(UNLABELED_COLOR)
     assert result_of(np.stack([LABELS] * 4)).colored().shape == (4, 2, 3, 3)
 
 
-def test_an_overlay_mixes_image_and_colour_and_leaves_black_classes_and_the_unlabelled_alone():
+def test_an_overlay_mixes_image_and_color_and_leaves_black_classes_and_the_unlabeled_alone():
     image = np.full((2, 3, 3), 200, np.uint8)
     mixed = result_of(LABELS).overlay(image)
     assert mixed[0, 0].tolist() == [200, 200, 200]
@@ -81,5 +81,5 @@ def test_16_bit_labels_are_painted_and_counted():
     card = Card("wide", tuple(ClassInfo(i, str(i), (i % 256, 0, 0)) for i in range(300)), InputSpec.default())
     result = Segmentation(np.array([[0, 299], [65535, 298]], np.uint16), card, "x", 1.0)
     assert result.colored()[0, 1].tolist() == [43, 0, 0]
-    assert result.colored()[1, 0].tolist() == list(UNLABELLED_COLOUR)
+    assert result.colored()[1, 0].tolist() == list(UNLABELED_COLOR)
     assert result.areas()[-1].pixels == 1

@@ -136,7 +136,7 @@ def test_a_self_test_that_sees_one_label_calls_itself_blind(model_path):
 def test_a_label_that_is_no_class_fails_even_where_the_decision_was_close(model_path):
     with ModelFile.open(model_path("rgb")) as model:
         golden = blind_golden(model.card)
-        golden.cases[0].labels[:] = model.card.unlabelled
+        golden.cases[0].labels[:] = model.card.unlabeled
         assert run_selftest(Constant(2), model.card, golden).passed
         assert not run_selftest(Constant(3), model.card, golden).passed
 

@@ -1,6 +1,6 @@
 """ExecuTorch with the XNNPACK delegate by its own guide: torch.export, lower, PT2E quantizer for int8.
 
-Normalisation and argmax stay outside, in PyTorch: the delegate takes neither uint8 nor argmax, and the
+Normalization and argmax stay outside, in PyTorch: the delegate takes neither uint8 nor argmax, and the
 portable kernels that would run them are slow.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.comparison.contract import Frame, Labels, Materials, NotOffered, Prepare, Prepared
-from benchmarks.comparison.engines.torch_net import build, calibration, normaliser
+from benchmarks.comparison.engines.torch_net import build, calibration, normalizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,16 +75,16 @@ def _lowered(materials: Materials, program: Any, how: str, dtype: Any) -> Prepar
     method = loaded.load_method("forward")
     if method is None:
         raise NotOffered("the lowered program has no forward")
-    normalise = normaliser(materials)
+    normalize = normalizer(materials)
 
     def label(frame: Frame, _keep: Any = loaded) -> Labels:
         with torch.inference_mode():
-            x = normalise(torch.from_numpy(frame)).to(dtype).contiguous()
+            x = normalize(torch.from_numpy(frame)).to(dtype).contiguous()
             (logits,) = method.execute((x,))
             labels: Labels = logits.max(1).indices[0].to(torch.uint8).numpy()
         return labels
 
-    words = f"XNNPACK delegate in {delegates} part{'s' * (delegates > 1)}, {how}; PyTorch normalises, argmax"
+    words = f"XNNPACK delegate in {delegates} part{'s' * (delegates > 1)}, {how}; PyTorch normalizes, argmax"
     return Prepared(label, words, {"executorch": __version__, "torch": torch.__version__})
 
 

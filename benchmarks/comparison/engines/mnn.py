@@ -40,7 +40,7 @@ def _low(materials: Materials, precision: str, words: str) -> Prepared:
 
 def _dynamic(materials: Materials) -> Prepared:
     model = _converted(materials, "dynamic", "--weightQuantBits", "8")
-    return _opened(materials, model, "low", "low", "8-bit weights, activations quantised as they come")
+    return _opened(materials, model, "low", "low", "8-bit weights, activations quantized as they come")
 
 
 def _int8(materials: Materials) -> Prepared:

@@ -1,6 +1,6 @@
 """OpenVINO by its own guides: all in the graph, fixed shape, latency hint, shared memory.
 
-int8 is NNCF's post-training quantisation, what it leaves in float in float32 or in bfloat16. On processors
+int8 is NNCF's post-training quantization, what it leaves in float in float32 or in bfloat16. On processors
 without VNNI its overflow fix is on, as its guide for those says.
 """
 
@@ -27,14 +27,14 @@ def _int8(materials: Materials, rest: str) -> Prepared:
 
     frames = materials.calibration()
     fix = nncf.OverflowFix.DISABLE if _has_vnni() else nncf.OverflowFix.ENABLE
-    quantised = nncf.quantize(
+    quantized = nncf.quantize(
         _network(materials),
         nncf.Dataset([frame[None] for frame in frames]),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(frames),
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
     )
-    return _compiled(materials, quantised, rest, f", NNCF {nncf.__version__} mixed preset")
+    return _compiled(materials, quantized, rest, f", NNCF {nncf.__version__} mixed preset")
 
 
 def _qdq(materials: Materials, rest: str) -> Prepared:
@@ -49,7 +49,7 @@ def _qdq(materials: Materials, rest: str) -> Prepared:
 
 
 def _network(materials: Materials) -> Any:
-    """The network with normalisation in the graph: uint8 [1, H, W, 3] to logits."""
+    """The network with normalization in the graph: uint8 [1, H, W, 3] to logits."""
     import openvino as ov
 
     steps = ov.preprocess.PrePostProcessor(ov.Core().read_model(materials.onnx))
@@ -68,7 +68,7 @@ def _compiled(materials: Materials, model: Any, precision: str, how: str) -> Pre
     best = ops.topk(logits, np.int32(1), 1, "max", "none", index_element_type="i32")
     labels = ops.convert(ops.squeeze(best.output(1), ops.constant(np.array([1]))), "u8")
     whole = ov.Model([ops.result(labels)], model.get_parameters(), "whole")
-    return _run(materials, whole, precision, f"normalisation and argmax in the graph, latency hint{how}")
+    return _run(materials, whole, precision, f"normalization and argmax in the graph, latency hint{how}")
 
 
 def _run(materials: Materials, model: Any, precision: str, how: str) -> Prepared:

@@ -25,7 +25,7 @@ def _float32(materials: Materials) -> Prepared:
         labels: Labels = logits[0].argmax(0).astype(np.uint8)
         return labels
 
-    how = "torch.onnx.export, onnxruntime's defaults, numpy normalises and takes the argmax"
+    how = "torch.onnx.export, onnxruntime's defaults, numpy normalizes and takes the argmax"
     return Prepared(label, how, {"onnxruntime": ort.__version__})
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["build", "calibration", "normaliser", "whole"]
+__all__ = ["build", "calibration", "normalizer", "whole"]
 
 
 def build(materials: Materials) -> nn.Module:
@@ -25,7 +25,7 @@ def build(materials: Materials) -> nn.Module:
     return net.eval()
 
 
-def normaliser(materials: Materials) -> nn.Module:
+def normalizer(materials: Materials) -> nn.Module:
     """Frame (H, W, 3) uint8 to [1, 3, H, W] float32 as one multiplication and one addition.
 
     The result is channels_last, which is how a frame lies in memory.
@@ -33,7 +33,7 @@ def normaliser(materials: Materials) -> nn.Module:
     import torch
     from torch import nn
 
-    class Normalise(nn.Module):
+    class Normalize(nn.Module):
         factor: Tensor
         offset: Tensor
 
@@ -47,7 +47,7 @@ def normaliser(materials: Materials) -> nn.Module:
             x = frame.to(torch.float32) * self.factor + self.offset
             return x.permute(2, 0, 1).unsqueeze(0)
 
-    return Normalise()
+    return Normalize()
 
 
 def whole(materials: Materials, net: nn.Module) -> nn.Module:
@@ -58,22 +58,22 @@ def whole(materials: Materials, net: nn.Module) -> nn.Module:
     class Whole(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.normalise = normaliser(materials)
+            self.normalize = normalizer(materials)
             self.net = net
 
         def forward(self, frame: Tensor) -> Tensor:
             # max's indices: the same as argmax, and several times as fast in eager mode.
-            indices: Tensor = self.net(self.normalise(frame)).max(1).indices
+            indices: Tensor = self.net(self.normalize(frame)).max(1).indices
             return indices[0].to(torch.uint8)
 
     return Whole()
 
 
 def calibration(materials: Materials) -> Iterator[Tensor]:
-    """Calibration frames, normalised: [1, 3, H, W] float32 each."""
+    """Calibration frames, normalized: [1, 3, H, W] float32 each."""
     import torch
 
-    normalise = normaliser(materials)
+    normalize = normalizer(materials)
     with torch.no_grad():
         for frame in materials.calibration():
-            yield normalise(torch.from_numpy(frame))
+            yield normalize(torch.from_numpy(frame))

@@ -1,6 +1,6 @@
 """Stride, receptive field, and whether a layer sees the whole image: computed from the graph.
 
-Every value is given a step (input pixels between neighbours) and a field (input pixels that one of its
+Every value is given a step (input pixels between neighbors) and a field (input pixels that one of its
 elements depends on, along one axis), propagated by the recurrences of Araujo, Norris and Sim, "Computing
 Receptive Fields of Convolutional Neural Networks" (Distill, 2019): field += (kernel - 1) * dilation * step,
 step *= stride. Where paths meet, the larger field and the coarser step count.
@@ -97,7 +97,7 @@ def _through(
     if node.op_type == "Slice":
         return _coarser(replace(at, step=at.step * _slice_step(node, constants)))
     if node.op_type in SHUFFLING:
-        # Moving pixels into channels joins neighbours; moving them back splits what one element saw.
+        # Moving pixels into channels joins neighbors; moving them back splits what one element saw.
         step = sizes.get(node.output[0], at.step)
         return _coarser(replace(at, step=step, field=at.field + max(Fraction(0), step - at.step)))
     if node.op_type in POINTWISE:
@@ -108,13 +108,13 @@ def _through(
 
 
 def _resize_reach(node: onnx.NodeProto, before: Fraction, after: Fraction) -> Fraction:
-    """Input pixels that resizing adds to a field: none to copy a pixel, its neighbours to interpolate.
+    """Input pixels that resizing adds to a field: none to copy a pixel, its neighbors to interpolate.
 
     An antialiased reduction widens the kernel by the factor of the reduction.
     """
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    neighbours = {b"nearest": 0, b"linear": 1, b"cubic": 3}[attributes.get("mode", b"nearest")]
-    return neighbours * (max(before, after) if attributes.get("antialias") else before)
+    neighbors = {b"nearest": 0, b"linear": 1, b"cubic": 3}[attributes.get("mode", b"nearest")]
+    return neighbors * (max(before, after) if attributes.get("antialias") else before)
 
 
 def _slice_step(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> int:

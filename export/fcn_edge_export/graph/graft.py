@@ -2,7 +2,7 @@
 
     image --Transpose, Cast, Mul, Add (, Pad)--> network --(Slice)--> logits --ArgMax, Cast--> labels
 
-Grafted after tracing, because tracing an integer image through torch specialises what should stay dynamic.
+Grafted after tracing, because tracing an integer image through torch specializes what should stay dynamic.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def graft(
     multiple = card.geometry.size_multiple
     padded = multiple > 1 and working is None  # whether the scores at full size are cut
     before, after = Nodes(), Nodes()
-    _normalise(before, card, working)
+    _normalize(before, card, working)
     if multiple > 1:
         _pad(before, multiple)
     if padded:
@@ -248,11 +248,11 @@ def wanted_outputs(outputs: Sequence[str]) -> list[str]:
     return [name for name in OUTPUTS if name == "labels" or name in outputs]
 
 
-def _normalise(out: Nodes, card: Card, working: WorkingSize | None) -> None:
+def _normalize(out: Nodes, card: Card, working: WorkingSize | None) -> None:
     """X = (pixel * scale - mean) / std as one multiplication and one addition a channel.
 
     Transposed while the pixels are still small integers: a quarter of the bytes to move. Resized before it,
-    which is the same but for rounding, the weights of a resize having the sum 1: fewer pixels to normalise.
+    which is the same but for rounding, the weights of a resize having the sum 1: fewer pixels to normalize.
     """
     spec = card.input
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)

@@ -10,7 +10,7 @@ resolution. So, with z the scores of a cell's corners:
     hard      whatever is left: all scores of the cell's pixels are interpolated, and the first of the largest
               wins, as in the dense head.
 
-The scores are padded by one at every edge, so that pixels beyond the outermost centres have cells, too. Which
+The scores are padded by one at every edge, so that pixels beyond the outermost centers have cells, too. Which
 cell a pixel lies in is computed with integers: it is exact at every size. What is left of rounding is that of
 a sum of four products, below 8 * 2^-23 of the largest score.
 """

@@ -1,6 +1,6 @@
 """The working size: the network looks at a smaller image than it is given, and labels the given one.
 
-    image --normalise, antialiased resize--> working image --network--> scores --upsample--> logits
+    image --normalize, antialiased resize--> working image --network--> scores --upsample--> logits
 
 A fraction such as `0.5x` follows the image; a size such as `240x320` is the same for every image. No side of
 a working image is below the smallest that the network takes. The card's notes say what a file does:

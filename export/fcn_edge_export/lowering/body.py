@@ -1,9 +1,9 @@
-"""Which layers of a model may be computed in integers: its body, between normalisation and classifier.
+"""Which layers of a model may be computed in integers: its body, between normalization and classifier.
 
-    image --normalise--> [ body: integers ] --classifier--> scores --upsample--> logits --ArgMax--> labels
+    image --normalize--> [ body: integers ] --classifier--> scores --upsample--> logits --ArgMax--> labels
 
 The classifier and everything behind it stay in float: scores interpolated in 8 bits tie and band. The
-classifier is whatever convolution (or matrix product) comes first on the way back from the scores; learnt
+classifier is whatever convolution (or matrix product) comes first on the way back from the scores; learned
 upsampling of scores to scores is passed over. There may be several, as in FCN-8s and LR-ASPP.
 """
 
@@ -55,7 +55,7 @@ class Body:
 
 
 def typed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose values have types and whose nodes have names of their own, as a quantiser needs."""
+    """A copy whose values have types and whose nodes have names of their own, as a quantizer needs."""
     copy = onnx.shape_inference.infer_shapes(model)
     taken = {node.name for node in copy.graph.node}
     seen: set[str] = set()
@@ -150,7 +150,7 @@ def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:
 
 
 def _keeps_channels(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether a transposed convolution maps as many channels to as many: learnt upsampling."""
+    """Whether a transposed convolution maps as many channels to as many: learned upsampling."""
     weight = constants.get(node.input[1])
     groups = next((a.i for a in node.attribute if a.name == "group"), 1)
     return weight is not None and weight.dims[0] == weight.dims[1] * groups

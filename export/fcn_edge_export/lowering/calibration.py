@@ -1,4 +1,4 @@
-"""Calibration frames: looked at once before the work starts, since what is learnt from bad ones is bad.
+"""Calibration frames: looked at once before the work starts, since what is learned from bad ones is bad.
 
 Frames are read when their turn comes and never kept, so their number costs time alone.
 """
@@ -84,7 +84,7 @@ def look_at(
     given = list({look.digest: look for look in given}.values())
     if all(look.flat for look in given):
         raise InputError(
-            f"all {len(given)} different calibration frames are of one flat colour (a covered lens?), "
+            f"all {len(given)} different calibration frames are of one flat color (a covered lens?), "
             "expected pictures of what the model will see"
         )
     if images is None:
@@ -96,7 +96,7 @@ def look_at(
         others = given[1::JUDGED]
         given = [look for look in given if look not in others]
         if all(look.flat for look in given):
-            raise InputError("all frames left to calibrate on are of one flat colour: add other pictures")
+            raise InputError("all frames left to calibrate on are of one flat color: add other pictures")
     return _frame_set(given, others)
 
 
@@ -128,7 +128,7 @@ def _doubts(given: Sequence[_Look]) -> list[tuple[str, str]]:
         )
     flat = [look.case.name for look in given if look.flat]
     if flat:
-        doubts.append(("flat-frames", f"{len(flat)} frames are of one flat colour, the first is {flat[0]}"))
+        doubts.append(("flat-frames", f"{len(flat)} frames are of one flat color, the first is {flat[0]}"))
     sizes = {look.size for look in given}
     if len(sizes) > 1:
         doubts.append(

@@ -1,4 +1,4 @@
-"""An int8 file reads the image's bytes as they are: its normalisation is folded into the first convolution.
+"""An int8 file reads the image's bytes as they are: its normalization is folded into the first convolution.
 
     image --Cast, Mul, Add--> Conv(W, b)    becomes    image --minus zero point--> Conv(W s / std, b')
 
@@ -6,8 +6,8 @@
 
 Bytes p with the scale 1 and the zero point z are what an integer convolution takes, so nothing is left to be
 computed before it, and no pixel is rounded once more. What is not the same is the padding: zeros that stood
-for the mean colour now stand for the grey z, the byte nearest to the channels' mean colours. Where there is
-padding and a channel's mean is far from that grey, nothing is folded: no layer given back would mend it.
+for the mean color now stand for the gray z, the byte nearest to the channels' mean colors. Where there is
+padding and a channel's mean is far from that gray, nothing is folded: no layer given back would mend it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PLANES = "fcn_edge/planes"  # the image's bytes, channels first
 FLOAT = "fcn_edge/float"
 ZERO_POINT = "zero_point"
 TOP = 255
-GREYISH = 0.2  # how far padding may be from what it stood for, in normalised units; ImageNet's is 0.18
+GRAYISH = 0.2  # how far padding may be from what it stood for, in normalized units; ImageNet's is 0.18
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FoldedModel:
     """The float model whose body is to be put into integers, and what is known of its input.
 
     Attributes:
-        model: as given, or with its normalisation folded away.
+        model: as given, or with its normalization folded away.
         input_range: of the tensor that the network takes; None where only calibration can tell.
     """
 
@@ -48,11 +48,11 @@ class FoldedModel:
 
 
 def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool) -> FoldedModel:
-    """The model with its normalisation folded into its first convolutions, where that can be done.
+    """The model with its normalization folded into its first convolutions, where that can be done.
 
     It cannot where the image is not of bytes, is padded or resized before the network, where activations are
     signed, where something else than a plain convolution of the body reads it, or where padding would not
-    stand for nearly the same colour.
+    stand for nearly the same color.
 
     Args:
         model: typed, see `layers.typed`; it is not changed.
@@ -62,10 +62,10 @@ def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool)
     """
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
     zero = int(np.clip(np.rint(np.mean(mean) / spec.scale), 0, TOP))
-    exact = bool((np.abs(zero * spec.scale - mean) <= GREYISH * std).all())
+    exact = bool((np.abs(zero * spec.scale - mean) <= GRAYISH * std).all())
     first = _first_convolutions(model, body, padded=exact)
     if signed or spec.dtype != "uint8" or not first:
-        return FoldedModel(model, _normalised_range(spec))
+        return FoldedModel(model, _normalized_range(spec))
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     constants = constants_of(model)
@@ -85,18 +85,18 @@ def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool)
 
 
 def without_rounding(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Feed the image's bytes to what dequantises them, in place: they are what they would be rounded to.
+    """Feed the image's bytes to what dequantizes them, in place: they are what they would be rounded to.
 
     A model whose first convolution stays in float is left as it is.
     """
     made = {node.output[0]: node for node in model.graph.node}
-    centred = made.get(TRACED_INPUT)
-    if centred is None or centred.op_type != "Sub":
+    centered = made.get(TRACED_INPUT)
+    if centered is None or centered.op_type != "Sub":
         return model
     rounding = [n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == TRACED_INPUT]
     others = [n for n in model.graph.node if TRACED_INPUT in n.input and n not in rounding]
     constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
-    zero = constants[centred.input[1]]
+    zero = constants[centered.input[1]]
     if any(n.op_type != "Shape" for n in others) or not all(
         constants[n.input[1]] == 1 and constants[n.input[2]] == zero for n in rounding
     ):
@@ -108,8 +108,8 @@ def without_rounding(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _normalised_range(spec: InputSpec) -> Range | None:
-    """What normalised pixels can be, by the card alone; None for float images, which know no bounds."""
+def _normalized_range(spec: InputSpec) -> Range | None:
+    """What normalized pixels can be, by the card alone; None for float images, which know no bounds."""
     if spec.dtype == "float32":
         return None
     top = float(np.iinfo(spec.dtype).max) * spec.scale
@@ -118,7 +118,7 @@ def _normalised_range(spec: InputSpec) -> Range | None:
 
 
 def _first_convolutions(model: onnx.ModelProto, body: Body, *, padded: bool) -> frozenset[str]:
-    """Names of the convolutions that read the normalised image; none if it is not theirs alone.
+    """Names of the convolutions that read the normalized image; none if it is not theirs alone.
 
     With `padded` they may pad it.
     """

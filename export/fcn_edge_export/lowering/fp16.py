@@ -1,6 +1,6 @@
 """A verified float file in half precision, for GPUs. On a CPU it is slower than its parent.
 
-    image --normalise (float32)--> [ body: float16 ] --classifier--> scores (float32) --upsample--> ArgMax
+    image --normalize (float32)--> [ body: float16 ] --classifier--> scores (float32) --upsample--> ArgMax
 
 The conversion is onnxruntime's own, of the body alone: scores upsampled with 11 bits tie and band, and ids
 are integers before and after. Importing and running it loads no torch.
@@ -149,7 +149,7 @@ def convert_to_fp16(
 
 
 def body_in_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its body in float16, from the normalised image to the classifiers. It is not changed.
+    """The model with its body in float16, from the normalized image to the classifiers. It is not changed.
 
     Raises:
         ArtifactError: the model has no tensor of scores, or onnxruntime's converter gave up.

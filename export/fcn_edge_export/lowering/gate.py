@@ -192,7 +192,7 @@ def _judge(
     off = np.abs(logits - scores)
     wrong = int(wrong_labels(got).sum())
     flips = int((labels != expected["labels"]).sum())
-    centred = scores - scores.mean(axis=1, keepdims=True) if scores.shape[1] > 1 else scores
+    centered = scores - scores.mean(axis=1, keepdims=True) if scores.shape[1] > 1 else scores
     image_at, row, column = np.unravel_index(int(off.max(axis=1).argmax()), labels.shape)
     result = CaseResult(
         name,
@@ -201,7 +201,7 @@ def _judge(
         f"{wrong} labels are not the argmax of the file's own logits" if wrong else "",
         pixel=(int(image_at), int(row), int(column)),
         error=float(off.max()),
-        amplitude=float(np.abs(centred).max()),
+        amplitude=float(np.abs(centered).max()),
         magnitude=float(np.abs(scores).max()),
         flips=flips,
         agreement=1 - flips / labels.size,

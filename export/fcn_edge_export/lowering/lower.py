@@ -203,8 +203,8 @@ def _doubt(reference: Session, probe: Session, plain: Session, card: Card) -> tu
             expected, got, other = (
                 session.run(image, [SCORES])[SCORES] for session in (reference, probe, plain)
             )
-            centred = expected - expected.mean(axis=1, keepdims=True) if expected.shape[1] > 1 else expected
-            amplitude = float(np.abs(centred).max()) or 1.0
+            centered = expected - expected.mean(axis=1, keepdims=True) if expected.shape[1] > 1 else expected
+            amplitude = float(np.abs(centered).max()) or 1.0
             error = max(error, float(np.abs(got - expected).max()) / amplitude)
             engines = max(engines, float(np.abs(got - other).max()) / amplitude)
     return error, engines

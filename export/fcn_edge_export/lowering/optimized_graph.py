@@ -18,7 +18,7 @@ FLOAT_CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv")
 
 
 def fused_graph(model: onnx.ModelProto) -> onnx.GraphProto:
-    """The graph after all of onnxruntime's optimisations for this CPU.
+    """The graph after all of onnxruntime's optimizations for this CPU.
 
     This session never runs: it is made to be written down. All others are made by `open_session`.
 
@@ -51,7 +51,7 @@ def float_convolutions(
     """Which of the convolutions expected in integers onnxruntime computes in float.
 
     Args:
-        model: the quantised model.
+        model: the quantized model.
         original: the float model it was made of.
         expected: names of convolutions in the float model.
     """

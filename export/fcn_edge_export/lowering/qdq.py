@@ -90,7 +90,7 @@ def with_qdq(
         keep_float: names of nodes that stay as they are.
 
     Raises:
-        ArtifactError: onnxruntime's quantiser gave up.
+        ArtifactError: onnxruntime's quantizer gave up.
     """
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
@@ -102,7 +102,7 @@ def with_qdq(
     copy.CopyFrom(model)
     with _quiet():
         try:
-            quantiser = QDQQuantizer(
+            quantizer = QDQQuantizer(
                 _marked(copy),
                 per_channel=True,
                 reduce_range=machine.seven_bits,
@@ -114,13 +114,13 @@ def with_qdq(
                 op_types_to_quantize=list(INTEGER_OPS),
                 extra_options={"ActivationSymmetric": machine.signed, "WeightSymmetric": True},
             )
-            quantiser.quantize_model()
+            quantizer.quantize_model()
         except Exception as error:
-            raise ArtifactError(f"quantize: onnxruntime's quantiser stopped: {error}") from error
-    made = quantiser.model.model
+            raise ArtifactError(f"quantize: onnxruntime's quantizer stopped: {error}") from error
+    made = quantizer.model.model
     _read_sizes_off_integers(made)
     drop_unused(without_rounding(made))
-    quantiser.model.topological_sort()  # it puts what it adds last; other engines want an order
+    quantizer.model.topological_sort()  # it puts what it adds last; other engines want an order
     made.producer_name = "fcn-edge"
     made.producer_version = ""
     made.ir_version = model.ir_version
@@ -128,7 +128,7 @@ def with_qdq(
 
 
 def _marked(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Tell the quantiser that types are known, or it would write the model to a folder to find them."""
+    """Tell the quantizer that types are known, or it would write the model to a folder to find them."""
     entry = model.metadata_props.add()
     entry.key, entry.value = "onnx.infer", "onnxruntime.quant"
     return model
@@ -144,7 +144,7 @@ def _read_sizes_off_integers(model: onnx.ModelProto) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The quantiser advises to preprocess what an export has already simplified."""
+    """The quantizer advises to preprocess what an export has already simplified."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

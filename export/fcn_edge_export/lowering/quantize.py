@@ -46,7 +46,7 @@ RANKED_ON = 4  # calibrated frames that the damage of a layer is measured on
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """What quantising made.
+    """What quantizing made.
 
     Attributes:
         path: the int8 file.
@@ -338,8 +338,8 @@ def _integers_text(body: Body, given_back: Sequence[LayerDamage], left: Sequence
 
 
 def _doubts(child: Child) -> list[tuple[str, str]]:
-    unlabelled = child.vouched.card.unlabelled
-    seen = {int(v) for case in child.vouched.golden.cases for v in np.unique(case.labels)} - {unlabelled}
+    unlabeled = child.vouched.card.unlabeled
+    seen = {int(v) for case in child.vouched.golden.cases for v in np.unique(case.labels)} - {unlabeled}
     if len(seen) >= 2:
         return []
     words = "the file's self-test sees fewer than two labels with certainty: it proves little on a device"

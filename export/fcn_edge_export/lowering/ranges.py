@@ -126,8 +126,8 @@ def _divergence(counts: npt.NDArray[np.int64], first: int, last: int) -> float:
     level = np.arange(inside.size) * LEVELS // inside.size
     used = inside > 0
     share = np.bincount(level, inside, LEVELS) / np.maximum(np.bincount(level, used, LEVELS), 1)
-    levelled = np.where(used, share[level], 0.0)
-    p, q = clipped / clipped.sum(), levelled / max(levelled.sum(), 1.0)
+    leveled = np.where(used, share[level], 0.0)
+    p, q = clipped / clipped.sum(), leveled / max(leveled.sum(), 1.0)
     # A value clipped into an empty bin has no level of its own there: a small number stands for "nothing".
     seen = p > 0
     return float((p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-9))).sum())

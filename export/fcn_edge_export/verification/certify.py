@@ -158,7 +158,7 @@ def _refuse(
 def _first_wrong_stage(
     reference: Reference, image: npt.NDArray[Any], earlier: Mapping[str, onnx.ModelProto], device: str
 ) -> str:
-    x = reference.normalised(image).numpy()
+    x = reference.normalized(image).numpy()
     height, width = image.shape[1:3]
     expected = reference(image)
     if not np.isfinite(expected).all():

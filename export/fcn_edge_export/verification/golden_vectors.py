@@ -26,7 +26,7 @@ def golden_vectors(reference: Callable[[Array], Array], probe: Session, card: Ca
     """Self-test cases at the golden sizes, each on the seed of 1 to 8 whose labels have the most entropy.
 
     Pixels whose margin is at most 2 tau A, twice what a device may be off, are undecided: they hold the
-    unlabelled value and are not compared. A = max |c(reference)| as in the verdict.
+    unlabeled value and are not compared. A = max |c(reference)| as in the verdict.
 
     Args:
         reference: images (N, H, W, C) -> logits (N, K, H, W).
@@ -64,5 +64,5 @@ def _decided_labels(logits: Array, tau: float, card: Card) -> Array:
         margin, labels = best_two[:, 1] - best_two[:, 0], logits.argmax(axis=1)
         amplitude = np.abs(logits - logits.mean(axis=1, keepdims=True)).max()
     decided = labels.astype(card.label_dtype)
-    decided[margin <= 2 * tau * amplitude] = card.unlabelled
+    decided[margin <= 2 * tau * amplitude] = card.unlabeled
     return np.asarray(decided)

@@ -214,8 +214,8 @@ def error_bound(expected: Array) -> float:
 
 
 def _amplitude(expected: Array) -> float:
-    centred = expected - expected.mean(axis=1, keepdims=True) if expected.shape[1] > 1 else expected
-    return float(np.abs(centred).max())
+    centered = expected - expected.mean(axis=1, keepdims=True) if expected.shape[1] > 1 else expected
+    return float(np.abs(centered).max())
 
 
 def _measure(expected: Array, logits: Array, labels: Array) -> dict[str, Any]:

@@ -163,5 +163,5 @@ def _show(summary: BagSummary, out: Path) -> None:
         + (f", {summary.copied} messages copied" if summary.copied else "")
     )
     for name, share in summary.shares.items():
-        if share or name != "unlabelled":
+        if share or name != "unlabeled":
             click.echo(f"  {printable(name):<24} {share:6.1%}")

@@ -32,7 +32,7 @@ overlay_alpha_option = click.option(
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="0 shows only the image in overlays, 1 only the colours.",
+    help="0 shows only the image in overlays, 1 only the colors.",
 )
 
 

@@ -114,7 +114,7 @@ def _check_types(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], na
     if wrong:
         raise CheckpointError(
             f"weights {name}: expected float tensors, got {len(wrong)} of another type ({_some(wrong)}); "
-            "save the float network before it is quantised"
+            "save the float network before it is quantized"
         )
 
 

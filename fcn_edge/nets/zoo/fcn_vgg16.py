@@ -54,7 +54,7 @@ class _VGG16(nn.Module):
         scores: Tensor = self.score_fr(x)
         return scores
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """He's weights for the convolutions, bilinear interpolation for the upsampling layers.
 
         The paper starts score layers at 0, on top of trained features. Here they are drawn as the others are,
@@ -73,7 +73,7 @@ class FCN32s(_VGG16):
     def __init__(self, num_classes: int, in_channels: int, fc_channels: int) -> None:
         super().__init__(num_classes, in_channels, fc_channels)
         self.upscore = _upsample(num_classes, 32)
-        self.initialise()
+        self.initialize()
 
     def forward(self, image: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> logits [N, num_classes, H, W]."""
@@ -91,7 +91,7 @@ class FCN16s(_VGG16):
         self.score_pool4 = nn.Conv2d(512, num_classes, 1)
         self.upscore2 = _upsample(num_classes, 2)
         self.upscore16 = _upsample(num_classes, 16)
-        self.initialise()
+        self.initialize()
 
     def forward(self, image: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> logits [N, num_classes, H, W]."""
@@ -113,7 +113,7 @@ class FCN8s(_VGG16):
         self.upscore8 = _upsample(num_classes, 8)
         # Trained in one go rather than stage by stage, the skips are scaled down to keep the gradients level.
         self.scale_pool3, self.scale_pool4 = (0.0001, 0.01) if at_once else (1.0, 1.0)
-        self.initialise()
+        self.initialize()
 
     def forward(self, image: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> logits [N, num_classes, H, W]."""

@@ -25,7 +25,7 @@ def fcn_head(in_channels: int, num_classes: int) -> nn.Sequential:
 
 
 def resize_to(scores: Tensor, image: Tensor) -> Tensor:
-    """Scores [N, C, h, w] -> [N, C, H, W] of the image: bilinear, half-pixel centres, as torchvision."""
+    """Scores [N, C, h, w] -> [N, C, H, W] of the image: bilinear, half-pixel centers, as torchvision."""
     return F.interpolate(scores, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
 

@@ -150,7 +150,7 @@ class ResNet(nn.Module):
             channels = width * block.expansion
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.out_channels = channels
-        _initialise(self, sum(depths))
+        _initialize(self, sum(depths))
 
     def forward(self, image: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / output_stride), ceil(W / output_stride)]."""
@@ -171,7 +171,7 @@ def _stage(
     return nn.Sequential(first, *(block(outputs, width, inside, None) for _ in range(depth - 1)))
 
 
-def _initialise(net: ResNet, blocks: int) -> None:
+def _initialize(net: ResNet, blocks: int) -> None:
     kaiming_(net)
     # Every block adds its branch to the shortcut, so an untrained ResNet-101 in eval mode would grow its
     # signal by 2^16. Branches of 1/sqrt(blocks) keep the sum near 1 (De and Smith, arXiv 2002.10444).

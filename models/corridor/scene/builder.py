@@ -40,7 +40,7 @@ def _upright(z: Matrix) -> Matrix:
 class Builder:
     """Collects the scene into a `mujoco.MjSpec`.
 
-    Every shape takes its class id first; `VOID` marks what has none. Positions are metres in the current
+    Every shape takes its class id first; `VOID` marks what has none. Positions are meters in the current
     frame (`with builder.at(...)`), x forward, y left, z up. Nothing moves: all shapes hang on the world.
     """
 
@@ -83,7 +83,7 @@ class Builder:
         shininess: float = 0.3,
         emission: float = 0.0,
     ) -> str:
-        """A surface: colour (RGB in 0..1), texture repeated over each shape that wears it, and shine."""
+        """A surface: color (RGB in 0..1), texture repeated over each shape that wears it, and shine."""
         name = self._name("m")
         material = self.spec.add_material(
             name=name,
@@ -100,15 +100,15 @@ class Builder:
         return name
 
     def paint(self, rgb: Vector, **shine: Any) -> str:
-        """A material of one colour."""
+        """A material of one color."""
         return self.material(rgb, **shine)
 
-    def box(self, label: float, centre: Vector, size: Vector, material: str, yaw: float = 0.0) -> None:
+    def box(self, label: float, center: Vector, size: Vector, material: str, yaw: float = 0.0) -> None:
         """A box of full edge lengths `size`."""
-        self._add(label, "BOX", np.asarray(size, float) / 2, centre, rotation(yaw), material)
+        self._add(label, "BOX", np.asarray(size, float) / 2, center, rotation(yaw), material)
 
     def plate(
-        self, label: float, centre: Vector, size: tuple[float, float, float], normal: str, surface: str
+        self, label: float, center: Vector, size: tuple[float, float, float], normal: str, surface: str
     ) -> None:
         """A thin box (width, height, thickness) whose face, its texture upright, looks along `normal`.
 
@@ -119,14 +119,14 @@ class Builder:
         n[axis] = 1.0 if normal[0] == "+" else -1.0
         up = np.array([0, 1.0, 0]) if axis == 2 else np.array([0, 0, 1.0])
         turn = np.stack([np.cross(up, n), up, n], axis=1)
-        self._add(label, "BOX", np.asarray(size, float) / 2, centre, turn, surface)
+        self._add(label, "BOX", np.asarray(size, float) / 2, center, turn, surface)
 
     def sphere(
-        self, label: float, centre: Vector, radii: Vector | float, material: str, yaw: float = 0.0
+        self, label: float, center: Vector, radii: Vector | float, material: str, yaw: float = 0.0
     ) -> None:
         """A ball, or an ellipsoid of three radii."""
         r = np.broadcast_to(np.asarray(radii, float), (3,))
-        self._add(label, "ELLIPSOID", r, centre, rotation(yaw), material)
+        self._add(label, "ELLIPSOID", r, center, rotation(yaw), material)
 
     def capsule(self, label: float, a: Vector, b: Vector, radius: float, material: str) -> None:
         """A rod from a to b with round ends."""
@@ -139,7 +139,7 @@ class Builder:
     def loft(
         self, label: float, rings: Sequence[tuple[Vector, float, float]], material: str, sides: int = 14
     ) -> None:
-        """A smooth closed skin over horizontal rings `(centre, radius x, radius y)`, bottom to top."""
+        """A smooth closed skin over horizontal rings `(center, radius x, radius y)`, bottom to top."""
         angle = np.arange(sides) * 2 * np.pi / sides
         circle = np.stack([np.cos(angle), np.sin(angle), np.zeros(sides)], 1)
         turn, origin = self._frames[-1]
@@ -220,7 +220,7 @@ class Builder:
         )
 
     def _add(
-        self, label: float, kind: str, size: Matrix, centre: Vector, turn: Matrix, material: str
+        self, label: float, kind: str, size: Matrix, center: Vector, turn: Matrix, material: str
     ) -> None:
         outer, origin = self._frames[-1]
         quat = np.empty(4)
@@ -228,7 +228,7 @@ class Builder:
         self.spec.worldbody.add_geom(
             type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind}"),
             size=size,
-            pos=origin + outer @ np.asarray(centre, float),
+            pos=origin + outer @ np.asarray(center, float),
             quat=quat,
             material=material,
             contype=0,

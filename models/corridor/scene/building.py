@@ -24,19 +24,19 @@ THICKNESS = 0.14
 
 @dataclass(frozen=True)
 class Surface:
-    """A texture, the metres that one copy of it covers, and its shine."""
+    """A texture, the meters that one copy of it covers, and its shine."""
 
     texture: str
-    metres: tuple[float, float]
+    meters: tuple[float, float]
     reflectance: float = 0.0
     specular: float = 0.1
     shininess: float = 0.2
 
     def on(self, b: Builder, width: float, height: float) -> str:
-        """The material for a face of this size (metres)."""
+        """The material for a face of this size (meters)."""
         return b.material(
             texture=self.texture,
-            repeat=(width / self.metres[0], height / self.metres[1]),
+            repeat=(width / self.meters[0], height / self.meters[1]),
             reflectance=self.reflectance,
             specular=self.specular,
             shininess=self.shininess,
@@ -58,10 +58,10 @@ def _surface(
     b: Builder,
     rng: np.random.Generator,
     makers: tuple[Callable[..., textures.Texture], ...],
-    metres: tuple[float, float],
+    meters: tuple[float, float],
 ) -> Surface:
     maker = makers[int(rng.integers(len(makers)))]
-    size = rng.uniform(*metres)
+    size = rng.uniform(*meters)
     return Surface(b.texture(maker(rng)), (size, size), 0.0, rng.uniform(0, 0.5), rng.uniform(0, 0.9))
 
 
@@ -70,14 +70,14 @@ def style(b: Builder, rng: np.random.Generator) -> Style:
     floor = _surface(b, rng, textures.FLOORS, (0.8, 3.5))
     if rng.uniform() < 0.5:
         floor = Surface(
-            floor.texture, floor.metres, rng.uniform(0.05, 0.22), rng.uniform(0.1, 0.8), rng.uniform(0.3, 1)
+            floor.texture, floor.meters, rng.uniform(0.05, 0.22), rng.uniform(0.1, 0.8), rng.uniform(0.3, 1)
         )
     wall = _surface(b, rng, textures.WALLS, (1.2, 3.5))
     ceiling = _surface(b, rng, textures.CEILINGS, (1.15, 1.3))
-    skirting = textures.colour(rng, (0, 0.4), (0.05, 0.95)) if rng.uniform() < 0.6 else None
+    skirting = textures.color(rng, (0, 0.4), (0.05, 0.95)) if rng.uniform() < 0.6 else None
     dado = None
     if rng.uniform() < 0.15:
-        dado = (*textures.colour(rng, (0.05, 0.3), (0.5, 0.9)), rng.uniform(0.8, 1.4))
+        dado = (*textures.color(rng, (0.05, 0.3), (0.5, 0.9)), rng.uniform(0.8, 1.4))
     return Style(floor, wall, ceiling, skirting, dado)
 
 
@@ -192,8 +192,8 @@ def _solid(b: Builder, lo: float, hi: float, height: float, look: Style) -> None
 def _panel(b: Builder, lo: float, hi: float, low: float, high: float, look: Style) -> None:
     if hi - lo < 0.01 or high - low < 0.01:
         return
-    centre = ((lo + hi) / 2, -THICKNESS / 2, (low + high) / 2)
-    b.plate(WALL, centre, (hi - lo, high - low, THICKNESS), "+y", look.wall.on(b, hi - lo, high - low))
+    center = ((lo + hi) / 2, -THICKNESS / 2, (low + high) / 2)
+    b.plate(WALL, center, (hi - lo, high - low, THICKNESS), "+y", look.wall.on(b, hi - lo, high - low))
 
 
 def _window(b: Builder, rng: np.random.Generator, bay: Bay, sill: float, top: float) -> None:
@@ -204,7 +204,7 @@ def _window(b: Builder, rng: np.random.Generator, bay: Bay, sill: float, top: fl
     )
     middle = ((lo + hi) / 2, -THICKNESS - 0.05, (sill + top) / 2)
     b.plate(VOID, middle, (hi - lo + 0.3, top - sill + 0.3, 0.02), "+y", outside)
-    frame = b.paint(textures.warm_grey(rng, (0.1, 1.0)))
+    frame = b.paint(textures.warm_gray(rng, (0.1, 1.0)))
     w = rng.uniform(0.03, 0.07)
     uprights = 2 + int((hi - lo) / rng.uniform(0.6, 1.5))
     for k in range(uprights):
@@ -215,7 +215,7 @@ def _window(b: Builder, rng: np.random.Generator, bay: Bay, sill: float, top: fl
     if sill > 0:
         b.box(WALL, ((lo + hi) / 2, 0.03, sill), (hi - lo + 0.1, 0.2, 0.03), frame)
     if rng.uniform() < 0.2:
-        slats = b.paint(textures.warm_grey(rng, (0.5, 0.95)))
+        slats = b.paint(textures.warm_gray(rng, (0.5, 0.95)))
         z = top
         while z > sill + rng.uniform(0, 0.9) * (top - sill):
             b.box(WALL, ((lo + hi) / 2, -0.02, z), (hi - lo, 0.03, 0.02), slats)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """A pinhole camera: metres and radians; yaw 0 looks along x, positive pitch looks down."""
+    """A pinhole camera: meters and radians; yaw 0 looks along x, positive pitch looks down."""
 
     position: tuple[float, float, float]
     yaw: float
@@ -53,7 +53,7 @@ def views(rng: np.random.Generator, plan: Plan, count: int) -> list[View]:
 
 
 def _sight(plan: Plan, view: View) -> float:
-    """Metres from the camera to the wall that it faces."""
+    """Meters from the camera to the wall that it faces."""
     dx, dy = np.cos(view.yaw), np.sin(view.yaw)
     x, y, _ = view.position
     to_x = ((plan.length if dx > 0 else 0.0) - x) / dx if abs(dx) > 1e-6 else np.inf

@@ -30,23 +30,23 @@ class DoorStyle:
 
     @classmethod
     def random(cls, b: Builder, rng: np.random.Generator) -> DoorStyle:
-        """A style drawn at random; leaves of dark wood, blue or grey stand out, as most do by design."""
+        """A style drawn at random; leaves of dark wood, blue or gray stand out, as most do by design."""
         what = rng.uniform()
         shine: dict[str, Any] = {"specular": rng.uniform(0.1, 0.6), "shininess": rng.uniform(0.1, 0.8)}
         if what < 0.6:
             leaf = b.material(texture=b.texture(textures.door_wood(rng)), **shine)
         elif what < 0.85:
-            leaf = b.paint(textures.colour(rng, (0.45, 0.75), (0.25, 0.6), (0.55, 0.67)), **shine)
+            leaf = b.paint(textures.color(rng, (0.45, 0.75), (0.25, 0.6), (0.55, 0.67)), **shine)
         else:
-            leaf = b.paint(textures.warm_grey(rng, (0.2, 0.42)), **shine)
+            leaf = b.paint(textures.warm_gray(rng, (0.2, 0.42)), **shine)
         steel = rng.uniform(0.3, 0.75)
-        frame = leaf if rng.uniform() < 0.5 else b.paint(textures.warm_grey(rng, (0.1, 0.5)))
+        frame = leaf if rng.uniform() < 0.5 else b.paint(textures.warm_gray(rng, (0.1, 0.5)))
         return cls(
             leaf=leaf,
             frame=frame,
             handle=b.paint((steel, steel, steel), specular=0.9, shininess=0.8),
-            glass=b.paint(textures.colour(rng, (0.05, 0.3), (0.1, 0.6)), specular=1.0, shininess=0.9),
-            panel=leaf if rng.uniform() < 0.5 else b.paint(textures.warm_grey(rng, (0.2, 0.8)), **shine),
+            glass=b.paint(textures.color(rng, (0.05, 0.3), (0.1, 0.6)), specular=1.0, shininess=0.9),
+            panel=leaf if rng.uniform() < 0.5 else b.paint(textures.warm_gray(rng, (0.2, 0.8)), **shine),
             kick=b.paint((steel, steel, steel * 1.03), specular=0.7, shininess=0.6),
             kind=str(
                 rng.choice(["plain", "lite", "panelled", "glazed", "lift"], p=[0.38, 0.3, 0.2, 0.07, 0.05])

@@ -1,6 +1,6 @@
 """Furniture: what stands on the floor and has legs, shelves or cushions. All of it is an obstacle.
 
-Each function builds at the frame's origin with its back towards -y, and returns the radius it needs.
+Each function builds at the frame's origin with its back toward -y, and returns the radius it needs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def _board(b: Builder, rng: np.random.Generator) -> str:
     if what < 0.4:
         return b.material(texture=b.texture(textures.birch(rng), cube=True), specular=rng.uniform(0, 0.5))
     if what < 0.65:
-        return b.paint(textures.warm_grey(rng, (0.12, 0.45)), specular=rng.uniform(0, 0.5))
+        return b.paint(textures.warm_gray(rng, (0.12, 0.45)), specular=rng.uniform(0, 0.5))
     return b.paint(textures.furnishing(rng), specular=rng.uniform(0, 0.5))
 
 
 def _metal(b: Builder, rng: np.random.Generator) -> str:
-    grey = rng.uniform(0.05, 0.6)
-    return b.paint((grey, grey, grey), specular=0.8, shininess=0.6)
+    gray = rng.uniform(0.05, 0.6)
+    return b.paint((gray, gray, gray), specular=0.8, shininess=0.6)
 
 
 def table(b: Builder, rng: np.random.Generator) -> float:
@@ -94,8 +94,8 @@ def shelf(b: Builder, rng: np.random.Generator) -> float:
         b.box(OBSTACLE, (0, -depth / 2, z / 2), (length, 0.015, z), board)
     goods = [
         b.material(texture=b.texture(textures.cardboard(rng), cube=True)),
-        b.paint(textures.colour(rng, (0.2, 0.9), (0.1, 0.9))),
-        b.paint(textures.colour(rng, (0.0, 0.5), (0.1, 0.95))),
+        b.paint(textures.color(rng, (0.2, 0.9), (0.1, 0.9))),
+        b.paint(textures.color(rng, (0.0, 0.5), (0.1, 0.95))),
     ]
     levels = np.linspace(0.1, z, int(rng.integers(3, 6)))
     for level, above in zip(levels, [*levels[1:], levels[-1] + 0.35], strict=True):
@@ -139,11 +139,11 @@ def sofa(b: Builder, rng: np.random.Generator) -> float:
 def bed(b: Builder, rng: np.random.Generator) -> float:
     """A hospital bed or a stretcher."""
     z = rng.uniform(0.5, 0.8)
-    frame, sheet = _metal(b, rng), b.paint(textures.colour(rng, (0, 0.35), (0.7, 1)))
+    frame, sheet = _metal(b, rng), b.paint(textures.color(rng, (0, 0.35), (0.7, 1)))
     b.box(OBSTACLE, (0, 0, z), (2.0, 0.85, 0.14), sheet)
     b.sphere(OBSTACLE, (-0.75, 0, z + 0.1), (0.2, 0.32, 0.08), b.paint((0.95, 0.95, 0.95)))
     b.box(
-        OBSTACLE, (0.3, 0, z + 0.07), (1.2, 0.88, 0.06), b.paint(textures.colour(rng, (0.1, 0.7), (0.3, 0.9)))
+        OBSTACLE, (0.3, 0, z + 0.07), (1.2, 0.88, 0.06), b.paint(textures.color(rng, (0.1, 0.7), (0.3, 0.9)))
     )
     b.box(OBSTACLE, (0, 0, z - 0.1), (2.0, 0.8, 0.05), frame)
     for x in (-1, 1):

@@ -13,7 +13,7 @@ SIDES = ("south", "east", "north", "west")
 
 @dataclass(frozen=True)
 class Bay:
-    """A piece of wall from `start` to `end` metres along it, and what is in it.
+    """A piece of wall from `start` to `end` meters along it, and what is in it.
 
     `kind` is blank, door, open_door, passage or window; `lo` and `hi` bound the opening itself.
     """
@@ -27,7 +27,7 @@ class Bay:
 
 @dataclass(frozen=True)
 class Plan:
-    """The main space: `length` along x, `width` along y, `height`, in metres, from its south-west corner."""
+    """The main space: `length` along x, `width` along y, `height`, in meters, from its south-west corner."""
 
     kind: str
     length: float

@@ -50,7 +50,7 @@ def lights(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
 
 def _lamps(b: Builder, rng: np.random.Generator, plan: Plan, tint: np.ndarray) -> list[tuple[float, float]]:
     glow = b.paint(np.clip(tint, 0, 1), emission=rng.uniform(0.7, 1.0))
-    off = b.paint(textures.warm_grey(rng, (0.6, 0.9)))
+    off = b.paint(textures.warm_gray(rng, (0.6, 0.9)))
     along, across = rng.uniform(1.8, 4.0), rng.uniform(2.2, 4.0)
     xs = np.arange(rng.uniform(0.5, 1.5), plan.length - 0.3, along)
     rows = max(1, round(plan.width / across))

@@ -94,10 +94,10 @@ def _clothes(b: Builder, rng: np.random.Generator) -> _Clothes:
         top=top,
         bottom=top
         if same
-        else b.paint(dark if rng.uniform() < 0.75 else textures.colour(rng, (0, 0.8), (0.1, 0.9))),
+        else b.paint(dark if rng.uniform() < 0.75 else textures.color(rng, (0, 0.8), (0.1, 0.9))),
         skin=b.paint(skin, specular=0.15),
         hair=b.paint(hair, specular=0.3),
-        shoes=b.paint(textures.colour(rng, (0, 0.7), (0.03, 0.95 if rng.uniform() < 0.3 else 0.3))),
+        shoes=b.paint(textures.color(rng, (0, 0.7), (0.03, 0.95 if rng.uniform() < 0.3 else 0.3))),
         eyes=b.paint((0.08, 0.06, 0.05)),
     )
 
@@ -194,7 +194,7 @@ def _draw(
         ):
             _head(b, rng, wear, s)
         if rng.uniform() < 0.15:
-            pack = b.paint(textures.colour(rng, (0, 0.8), (0.05, 0.7)))
+            pack = b.paint(textures.color(rng, (0, 0.8), (0.05, 0.7)))
             b.sphere(PERSON, (-0.19 * w, 0, 0.26 * s), (0.12, 0.15, 0.24), pack)
     if straight and rng.uniform() < 0.22:
         hem = -rng.uniform(0.3, 0.75) * s
@@ -221,7 +221,7 @@ def _head(b: Builder, rng: np.random.Generator, wear: _Clothes, s: float) -> Non
         if what < 0.25:  # long hair
             b.sphere(PERSON, (-0.055 * s, 0, -0.06 * s), (0.06 * s, 0.085 * s, 0.16 * s), wear.hair)
     elif what < 0.9:  # a cap, a helmet or a surgical hood
-        cap = b.paint(textures.colour(rng, (0, 0.9), (0.2, 1.0)), specular=0.5)
+        cap = b.paint(textures.color(rng, (0, 0.9), (0.2, 1.0)), specular=0.5)
         b.sphere(PERSON, (-0.005 * s, 0, 0.05 * s), (0.112 * s, 0.095 * s, 0.1 * s), cap)
         b.sphere(PERSON, (0.08 * s, 0, 0.06 * s), (0.08 * s, 0.07 * s, 0.012 * s), cap)
     if rng.uniform() < 0.12:

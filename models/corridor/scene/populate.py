@@ -37,7 +37,7 @@ class _Room:
         return inside and all((x - a) ** 2 + (y - c) ** 2 > (radius + r) ** 2 for a, c, r in self.taken)
 
     def spot(self, radius: float, near: float = 1.0, far: float = 7.0) -> tuple[float, float] | None:
-        """A free place where some view looks, `near` to `far` metres from it; it is taken at once."""
+        """A free place where some view looks, `near` to `far` meters from it; it is taken at once."""
         for _ in range(24):
             view = self.views[int(self.rng.integers(len(self.views)))]
             bearing = view.yaw + self.rng.uniform(-0.5, 0.5) * view.across
@@ -119,7 +119,7 @@ def _walls(b: Builder, rng: np.random.Generator, room: _Room) -> None:
     """Furniture with its back to blank wall; signs, rails and switches on the wall."""
     plan = room.plan
     tidy = rng.uniform(0.1, 0.75)
-    rail = b.paint(textures.warm_grey(rng, (0.2, 0.8)), specular=0.5) if rng.uniform() < 0.2 else None
+    rail = b.paint(textures.warm_gray(rng, (0.2, 0.8)), specular=0.5) if rng.uniform() < 0.2 else None
     for side in SIDES:
         origin, yaw = plan.wall_frame(side)
         for bay in plan.walls[side]:
@@ -172,13 +172,13 @@ def _hang(b: Builder, rng: np.random.Generator, lo: float, hi: float) -> None:
 def _overhead(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
     """Pipes, ducts, beams and signs under the ceiling; they count as ceiling."""
     if rng.uniform() < 0.3:
-        skin = b.paint(textures.warm_grey(rng, (0.3, 0.9)), specular=0.6)
+        skin = b.paint(textures.warm_gray(rng, (0.3, 0.9)), specular=0.6)
         for _ in range(int(rng.integers(1, 4))):
             y, r = rng.uniform(0.1, 0.9) * plan.width, rng.uniform(0.03, 0.16)
             z = plan.height - r - rng.uniform(0.02, 0.15)
             b.cylinder(CEILING, (0, y, z), (plan.length, y, z), r, skin)
     if rng.uniform() < 0.15:
-        beam = b.paint(textures.warm_grey(rng, (0.3, 0.95)))
+        beam = b.paint(textures.warm_gray(rng, (0.3, 0.95)))
         for x in np.arange(1.0, plan.length, rng.uniform(2, 4)):
             b.box(CEILING, (x, plan.width / 2, plan.height - 0.12), (0.2, plan.width, 0.24), beam)
     if rng.uniform() < 0.3:

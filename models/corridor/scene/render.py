@@ -12,7 +12,7 @@ os.environ.setdefault("MUJOCO_GL", "osmesa")  # on a machine with a GPU, MUJOCO_
 
 import mujoco
 
-from models.corridor.classes import UNLABELLED
+from models.corridor.classes import UNLABELED
 from models.corridor.scene.builder import Builder
 from models.corridor.scene.building import building
 from models.corridor.scene.camera import View, views
@@ -30,7 +30,7 @@ VIEWS_PER_SCENE = 3
 
 @dataclass(frozen=True)
 class Frame:
-    """`image` is `(H, W, 3) uint8` RGB, `labels` is `(H, W) uint8` with class ids and 255 for unlabelled."""
+    """`image` is `(H, W, 3) uint8` RGB, `labels` is `(H, W) uint8` with class ids and 255 for unlabeled."""
 
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
@@ -62,7 +62,7 @@ def scene(number: int) -> tuple[mujoco.MjModel, list[View]]:
 
 
 class _Stage:
-    """A compiled scene with its graphics context, kept for the neighbouring frames of the same scene."""
+    """A compiled scene with its graphics context, kept for the neighboring frames of the same scene."""
 
     def __init__(self, number: int, width: int, height: int) -> None:
         self.model, _ = scene(number)
@@ -70,10 +70,10 @@ class _Stage:
         self.data = mujoco.MjData(self.model)
         mujoco.mj_forward(self.model, self.data)
         self.renderer = mujoco.Renderer(self.model, height, width)
-        self.classes = np.append(self.model.geom_user[:, 0], UNLABELLED).astype(np.uint8)
+        self.classes = np.append(self.model.geom_user[:, 0], UNLABELED).astype(np.uint8)
 
     def draw(self, camera: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
-        """The picture, the depth in metres and the class ids."""
+        """The picture, the depth in meters and the class ids."""
         r = self.renderer
         r.update_scene(self.data, camera)
         image = r.render().copy()

@@ -20,12 +20,12 @@ class _Skin:
     """A robot's materials: shell, dark plastic, metal, a glowing light."""
 
     def __init__(self, b: Builder, rng: np.random.Generator) -> None:
-        shell = textures.warm_grey(rng, (0.88, 1.0))
+        shell = textures.warm_gray(rng, (0.88, 1.0))
         self.shell = b.paint(shell, specular=0.6, shininess=0.7)
-        self.trim = b.paint(textures.colour(rng, (0.5, 0.9), (0.5, 0.95), (0.43, 0.52)), specular=0.5)
+        self.trim = b.paint(textures.color(rng, (0.5, 0.9), (0.5, 0.95), (0.43, 0.52)), specular=0.5)
         self.dark = b.paint((0.06, 0.06, 0.07), specular=0.5, shininess=0.6)
-        grey = rng.uniform(0.4, 0.75)
-        self.metal = b.paint((grey, grey, grey), specular=0.9, shininess=0.7)
+        gray = rng.uniform(0.4, 0.75)
+        self.metal = b.paint((gray, gray, gray), specular=0.9, shininess=0.7)
         hue = rng.uniform(0.4, 0.62)  # green to blue: red and yellow lamps mean something else
         self.glow = b.paint(colorsys.hsv_to_rgb(hue, rng.uniform(0.6, 1.0), 1.0), emission=1.0)
 

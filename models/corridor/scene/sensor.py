@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def occlusion(
     image: NDArray[np.floating], depth: NDArray[np.floating], strength: float
 ) -> NDArray[np.floating]:
-    """Darkens creases and the ground under things, which a rasteriser leaves bright.
+    """Darkens creases and the ground under things, which a rasterizer leaves bright.
 
     Depth-buffer unsharp masking (Luft, Colditz and Deussen, 2006): what lies behind its surroundings is
     shaded.
@@ -69,7 +69,7 @@ def blur(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.fl
 
 
 def noise(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Photon and read noise, some of it smeared over neighbours as demosaicing does."""
+    """Photon and read noise, some of it smeared over neighbors as demosaicing does."""
     shot, read = rng.uniform(0.0, 0.018), rng.uniform(0.0, 0.009)
     grain = rng.standard_normal(image.shape).astype(np.float32)
     if rng.uniform() < 0.5:
@@ -90,7 +90,7 @@ def compress(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.u
 def sense(
     rng: np.random.Generator, image: NDArray[np.uint8], depth: NDArray[np.floating]
 ) -> NDArray[np.uint8]:
-    """From what the renderer drew, `(H, W, 3) uint8` and depth in metres, to what a camera delivers."""
+    """From what the renderer drew, `(H, W, 3) uint8` and depth in meters, to what a camera delivers."""
     picture: NDArray[np.floating] = image.astype(np.float32) / 255
     picture = occlusion(picture, depth, rng.uniform(0.1, 0.45))
     picture = noise(rng, blur(rng, expose(rng, picture)))

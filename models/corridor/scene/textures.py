@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     Texture = NDArray[np.uint8]
     Field = NDArray[np.float32]
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
-def colour(
+def color(
     rng: Rng, saturation: tuple[float, float], value: tuple[float, float], hue: tuple[float, float] = (0, 1)
-) -> Colour:
-    """A random RGB colour in 0..1 with hue, saturation and value in the given ranges."""
+) -> Color:
+    """A random RGB color in 0..1 with hue, saturation and value in the given ranges."""
     return colorsys.hsv_to_rgb(rng.uniform(*hue), rng.uniform(*saturation), rng.uniform(*value))
 
 
-def warm_grey(rng: Rng, value: tuple[float, float]) -> Colour:
-    """A colour such as paint on a wall has: nearly grey, mostly a little warm."""
+def warm_gray(rng: Rng, value: tuple[float, float]) -> Color:
+    """A color such as paint on a wall has: nearly gray, mostly a little warm."""
     hue = rng.choice([rng.uniform(0.05, 0.17), rng.uniform(0.0, 1.0)], p=[0.8, 0.2])
     return colorsys.hsv_to_rgb(float(hue), rng.uniform(0.0, 0.18), rng.uniform(*value))
 
@@ -53,35 +53,35 @@ def noise(rng: Rng, n: int, cells: int, octaves: int = 4, persistence: float = 0
     return total / np.float32(norm**0.5)
 
 
-def paint(base: Colour, shade: Field) -> Texture:
-    """The base colour brightened or darkened by `shade` (0 leaves it as it is)."""
+def paint(base: Color, shade: Field) -> Texture:
+    """The base color brightened or darkened by `shade` (0 leaves it as it is)."""
     image = np.asarray(base, np.float32) * (1.0 + shade[..., None])
     return (np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def furnishing(rng: Rng) -> Colour:
-    """A colour that things are sold in: a strong one or dark grey; brown is for doors, teal for robots."""
+def furnishing(rng: Rng) -> Color:
+    """A color that things are sold in: a strong one or dark gray; brown is for doors, teal for robots."""
     if rng.uniform() < 0.75:
-        return colour(rng, (0.5, 0.9), (0.25, 0.85), (0.6, 1.03) if rng.uniform() < 0.55 else (0.12, 0.38))
-    return warm_grey(rng, (0.06, 0.4))
+        return color(rng, (0.5, 0.9), (0.25, 0.85), (0.6, 1.03) if rng.uniform() < 0.55 else (0.12, 0.38))
+    return warm_gray(rng, (0.06, 0.4))
 
 
 def plaster(rng: Rng, n: int = 256) -> Texture:
     """Painted plaster: nearly flat, with faint stains."""
     grain = 0.02 * rng.standard_normal((n, n)).astype(np.float32)
-    return paint(warm_grey(rng, (0.78, 0.98)), grain + rng.uniform(0.01, 0.07) * noise(rng, n, 3))
+    return paint(warm_gray(rng, (0.78, 0.98)), grain + rng.uniform(0.01, 0.07) * noise(rng, n, 3))
 
 
-def coloured_plaster(rng: Rng, n: int = 256) -> Texture:
-    """Plaster painted in a pastel colour."""
-    return paint(colour(rng, (0.05, 0.18), (0.78, 0.96)), rng.uniform(0.01, 0.06) * noise(rng, n, 4, 5))
+def colored_plaster(rng: Rng, n: int = 256) -> Texture:
+    """Plaster painted in a pastel color."""
+    return paint(color(rng, (0.05, 0.18), (0.78, 0.96)), rng.uniform(0.01, 0.06) * noise(rng, n, 4, 5))
 
 
 def concrete(rng: Rng, n: int = 256) -> Texture:
     """Raw concrete: blotched, with dark pores."""
     shade = rng.uniform(0.05, 0.16) * noise(rng, n, 3, 6, 0.65)
     pores = rng.uniform(size=(n, n)) > 0.995
-    return paint(warm_grey(rng, (0.35, 0.65)), shade - 0.25 * pores.astype(np.float32))
+    return paint(warm_gray(rng, (0.35, 0.65)), shade - 0.25 * pores.astype(np.float32))
 
 
 def carpet(rng: Rng, n: int = 256) -> Texture:
@@ -91,14 +91,14 @@ def carpet(rng: Rng, n: int = 256) -> Texture:
         half = n // 2
         shade[:half, :half] += 0.06
         shade[half:, half:] += 0.06
-    return paint(colour(rng, (0.0, 0.35), (0.15, 0.5)), shade)
+    return paint(color(rng, (0.0, 0.35), (0.15, 0.5)), shade)
 
 
 def terrazzo(rng: Rng, n: int = 256) -> Texture:
-    """Stone chips of several colours in a ground."""
-    image = Image.fromarray(paint(warm_grey(rng, (0.4, 0.75)), 0.03 * noise(rng, n, 4)))
+    """Stone chips of several colors in a ground."""
+    image = Image.fromarray(paint(warm_gray(rng, (0.4, 0.75)), 0.03 * noise(rng, n, 4)))
     draw = ImageDraw.Draw(image)
-    chips = [tuple(int(255 * c) for c in warm_grey(rng, (0.1, 0.95))) for _ in range(4)]
+    chips = [tuple(int(255 * c) for c in warm_gray(rng, (0.1, 0.95))) for _ in range(4)]
     for _ in range(int(rng.integers(200, 900))):
         x, y, r = rng.uniform(0, n), rng.uniform(0, n), rng.uniform(0.5, 3.2)
         draw.ellipse((x - r, y - r * rng.uniform(0.4, 1), x + r, y + r), fill=chips[int(rng.integers(4))])
@@ -109,7 +109,7 @@ def tiles(rng: Rng, n: int = 256) -> Texture:
     """Square or oblong tiles with grout, each tile a little different; sometimes a chessboard."""
     count = int(rng.choice([2, 2, 4]))
     rows = count * int(rng.choice([1, 1, 2]))
-    base = colour(rng, (0.0, 0.2), (0.35, 0.85))
+    base = color(rng, (0.0, 0.2), (0.35, 0.85))
     each = 0.05 * rng.standard_normal((rows, count)).astype(np.float32)
     if rng.uniform() < 0.25:
         each -= rng.uniform(0.15, 0.6) * (np.indices((rows, count)).sum(0) % 2)
@@ -123,10 +123,10 @@ def tiles(rng: Rng, n: int = 256) -> Texture:
 
 
 def bricks(rng: Rng, n: int = 256) -> Texture:
-    """A running bond, of brick colour or painted over."""
+    """A running bond, of brick color or painted over."""
     rows = 8
     painted = rng.uniform() < 0.7
-    base = warm_grey(rng, (0.6, 0.95)) if painted else colorsys.hsv_to_rgb(rng.uniform(0, 0.08), 0.5, 0.55)
+    base = warm_gray(rng, (0.6, 0.95)) if painted else colorsys.hsv_to_rgb(rng.uniform(0, 0.08), 0.5, 0.55)
     spread = 0.03 if painted else 0.14
     shade = np.zeros((n, n), np.float32)
     height = n // rows
@@ -150,7 +150,7 @@ def wood(
     x = np.linspace(0, 1, n, dtype=np.float32)[None, :]
     warp = noise(rng, n, 2, 3)
     grain = np.sin((x * rng.uniform(8, 24) + warp * rng.uniform(0.3, 1.0)) * 2 * np.pi)
-    base = colour(rng, saturation, value, hue)
+    base = color(rng, saturation, value, hue)
     fine = rng.standard_normal((1, n)).astype(np.float32).repeat(n, 0)
     return paint(base, rng.uniform(0.02, 0.07) * grain + 0.03 * fine + 0.04 * warp)
 
@@ -183,19 +183,19 @@ def planks(rng: Rng, n: int = 256) -> Texture:
 
 
 def linoleum(rng: Rng, n: int = 256) -> Texture:
-    """Hospital linoleum: smooth, marbled, in a muted colour."""
-    return paint(colour(rng, (0.02, 0.3), (0.3, 0.75)), rng.uniform(0.02, 0.09) * noise(rng, n, 5, 5, 0.7))
+    """Hospital linoleum: smooth, marbled, in a muted color."""
+    return paint(color(rng, (0.02, 0.3), (0.3, 0.75)), rng.uniform(0.02, 0.09) * noise(rng, n, 5, 5, 0.7))
 
 
 def ceiling_panels(rng: Rng, n: int = 256) -> Texture:
-    """Two by two mineral-fibre panels in a grid, with small holes."""
+    """Two by two mineral-fiber panels in a grid, with small holes."""
     shade = -0.25 * (rng.uniform(size=(n, n)) > rng.uniform(0.93, 1.0)).astype(np.float32)
     shade += 0.015 * rng.standard_normal((n, n)).astype(np.float32)
     line = rng.uniform(-0.4, 0.1)
     for k in range(int(rng.integers(2, 5))):
         shade[k :: n // 2] = line
         shade[:, k :: n // 2] = line
-    return paint(warm_grey(rng, (0.82, 1.0)), shade)
+    return paint(warm_gray(rng, (0.82, 1.0)), shade)
 
 
 def cardboard(rng: Rng, n: int = 128) -> Texture:
@@ -217,8 +217,8 @@ def cardboard(rng: Rng, n: int = 128) -> Texture:
 def cloth(rng: Rng, n: int = 128) -> Texture:
     """A fabric: plain, striped or checked."""
     value = (0.1, 0.95) if rng.uniform() < 0.7 else (0.1, 0.4)
-    base = colour(rng, (0.0, 0.9), value)
-    other = np.asarray(colour(rng, (0.0, 0.9), (0.05, 0.95)), np.float32)
+    base = color(rng, (0.0, 0.9), value)
+    other = np.asarray(color(rng, (0.0, 0.9), (0.05, 0.95)), np.float32)
     shade = 0.05 * rng.standard_normal((n, n)).astype(np.float32) + 0.12 * noise(rng, n, 3, 3)
     image = paint(base, shade).astype(np.float32) / 255
     kind = rng.uniform()
@@ -237,14 +237,14 @@ def cloth(rng: Rng, n: int = 128) -> Texture:
 
 def picture(rng: Rng, n: int = 128) -> Texture:
     """A poster, a sign or a screen: shapes, and lines that look like writing."""
-    image = Image.new("RGB", (n, n), tuple(int(255 * c) for c in colour(rng, (0, 0.7), (0.3, 1))))
+    image = Image.new("RGB", (n, n), tuple(int(255 * c) for c in color(rng, (0, 0.7), (0.3, 1))))
     draw = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(0, 9))):
         x, y = rng.uniform(-0.2, 1, 2) * n
         w, h = rng.uniform(0.05, 0.6, 2) * n
-        fill = tuple(int(255 * c) for c in colour(rng, (0, 1), (0, 1)))
+        fill = tuple(int(255 * c) for c in color(rng, (0, 1), (0, 1)))
         (draw.ellipse if rng.uniform() < 0.5 else draw.rectangle)((x, y, x + w, y + h), fill=fill)
-    ink = tuple(int(255 * c) for c in colour(rng, (0, 0.5), (0, 0.4)))
+    ink = tuple(int(255 * c) for c in color(rng, (0, 0.5), (0, 0.4)))
     y = rng.uniform(0.05, 0.5) * n
     while y < n * rng.uniform(0.5, 1.0):
         draw.line((0.1 * n, y, rng.uniform(0.3, 0.9) * n, y), fill=ink, width=int(rng.integers(1, 4)))
@@ -253,9 +253,9 @@ def picture(rng: Rng, n: int = 128) -> Texture:
 
 
 def outdoors(rng: Rng, n: int = 128) -> Texture:
-    """What a window shows: a sky, and something green or grey below it, out of focus."""
+    """What a window shows: a sky, and something green or gray below it, out of focus."""
     sky = np.asarray(colorsys.hsv_to_rgb(0.58, rng.uniform(0.0, 0.4), rng.uniform(0.75, 1.0)), np.float32)
-    ground = np.asarray(colour(rng, (0.1, 0.5), (0.25, 0.7)), np.float32)
+    ground = np.asarray(color(rng, (0.1, 0.5), (0.25, 0.7)), np.float32)
     edge = rng.uniform(0.2, 0.8) * n + 12 * noise(rng, n, 4)[0]
     mask = (np.arange(n)[:, None] > edge[None, :]).astype(np.float32)[..., None]
     image = sky * (1 - mask) + ground * (1 + 0.3 * noise(rng, n, 8)[..., None]) * mask
@@ -265,5 +265,5 @@ def outdoors(rng: Rng, n: int = 128) -> Texture:
 
 
 FLOORS: tuple[Callable[..., Texture], ...] = (concrete, carpet, terrazzo, tiles, planks, linoleum)
-WALLS: tuple[Callable[..., Texture], ...] = (plaster, plaster, plaster, plaster, coloured_plaster, bricks)
+WALLS: tuple[Callable[..., Texture], ...] = (plaster, plaster, plaster, plaster, colored_plaster, bricks)
 CEILINGS: tuple[Callable[..., Texture], ...] = (ceiling_panels, ceiling_panels, plaster)

@@ -45,7 +45,7 @@ class NodeStages:
 
 
 def stages_of(model: bytes) -> NodeStages:
-    """The stages of all nodes of a serialised model, which `wire.summarise` has accepted.
+    """The stages of all nodes of a serialized model, which `wire.summarize` has accepted.
 
     Nodes that `export` put before the network are `before`. The `head` is what makes labels of scores: all
     that reads the scores, directly or not, and the upsampling that gives them their full size.

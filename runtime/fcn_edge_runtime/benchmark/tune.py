@@ -1,7 +1,7 @@
 """The search for session options that pay for one model on this machine.
 
 One thing is changed at a time, starting from what a session is without a profile: the device, the head,
-bfloat16 in OpenVINO, on request one size of frames alone, threads with and without spinning, the optimisation
+bfloat16 in OpenVINO, on request one size of frames alone, threads with and without spinning, the optimization
 of the graph, the memory arena, the memory pattern. Each change is timed against the best so far, frame by
 frame side by side, and is taken only where it pays beyond the noise: at least 2 % by the median, and better
 in so many rounds that tossed coins would do it less than once in a hundred times. What was taken is timed
@@ -371,7 +371,7 @@ def _threads(now: ProfileOptions, most: int) -> Iterator[tuple[str, ProfileOptio
 def _optimizations(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
     for level in OPTIMIZATIONS:
         if level not in (now.optimization, "none"):
-            yield f"optimisation {level}", replace(now, optimization=level)
+            yield f"optimization {level}", replace(now, optimization=level)
 
 
 def _memory(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:

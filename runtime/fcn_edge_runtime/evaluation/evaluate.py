@@ -1,7 +1,7 @@
 """A model against images whose labels are known: every image scored, all of them together, the worst kept.
 
 Labels are PNGs that hold class ids: palette pictures (as `fcn-edge run` and most data sets write them) or
-grey ones of 8 or 16 bits. 255 (or 65535) is unlabelled and not counted.
+gray ones of 8 or 16 bits. 255 (or 65535) is unlabeled and not counted.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Evaluation:
             "iou": {c.name: value for c, value in named},
             "confusion": {
                 "rows": [c.name for c in self.card.classes],
-                "columns": [*(c.name for c in self.card.classes), "unlabelled"],
+                "columns": [*(c.name for c in self.card.classes), "unlabeled"],
                 "pixels": self.matrix.tolist(),
             },
             "per_image": [
@@ -110,7 +110,7 @@ def find_pairs(images: Sequence[str], labels: Path) -> tuple[Pair, ...]:
 
 
 def read_labels(path: Path, card: Card) -> np.ndarray:
-    """Class ids (H, W) of a palette or grey PNG.
+    """Class ids (H, W) of a palette or gray PNG.
 
     Raises:
         InputError: it is no such picture, or holds an id that the model has no class for.
@@ -123,13 +123,13 @@ def read_labels(path: Path, card: Card) -> np.ndarray:
     except Exception as error:  # noqa: BLE001 (Pillow's decoders raise whatever they like on damaged files)
         raise InputError(f"{path} cannot be read as labels: {error}") from None
     if mode not in ("P", "L", "I;16", "I") or ids.ndim != 2:
-        raise InputError(f"{path} is a picture of mode {mode}, expected class ids: a palette or grey PNG")
+        raise InputError(f"{path} is a picture of mode {mode}, expected class ids: a palette or gray PNG")
     top = 255 if mode in ("P", "L") else 65535
     foreign = ids[(ids >= len(card.classes)) & (ids != top)]
     if foreign.size:
         raise InputError(
             f"{path} holds the id {int(foreign[0])}, the model has classes 0 to {len(card.classes) - 1} "
-            f"and {top} is unlabelled"
+            f"and {top} is unlabeled"
         )
     return ids
 

@@ -20,12 +20,12 @@ __all__ = ["Scores", "confusion_matrix", "scores_of"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a labelling.
+    """Scores of a labeling.
 
     Attributes:
         iou: per class; None for a class that occurs on neither side.
-        pixel_accuracy: share of the labelled pixels that are right.
-        pixels: how many were labelled, and so counted.
+        pixel_accuracy: share of the labeled pixels that are right.
+        pixels: how many were labeled, and so counted.
     """
 
     iou: tuple[float | None, ...]
@@ -42,7 +42,7 @@ class Scores:
 def confusion_matrix(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """Counts (classes, classes + 1) int64: rows are the truth, columns what was said, the last "no class".
 
-    Pixels whose truth is no class (255 and 65535 mean unlabelled) are left out.
+    Pixels whose truth is no class (255 and 65535 mean unlabeled) are left out.
 
     Raises:
         InputError: the two differ in size.

@@ -96,7 +96,7 @@ def _expected(spec: InputSpec) -> str:
 def _rank_mend(image: np.ndarray, spec: InputSpec) -> str:
     if image.ndim == 2:
         if spec.channels == 3:
-            return ": for a grey image repeat it, np.repeat(image[:, :, None], 3, axis=2)"
+            return ": for a gray image repeat it, np.repeat(image[:, :, None], 3, axis=2)"
         return f": this model needs {spec.channels} channels"
     return ""
 
@@ -108,9 +108,9 @@ def _channel_mend(image: np.ndarray, spec: InputSpec) -> str:
     if channels == 4 and spec.channels == 3:
         return ": drop the alpha channel with image[..., :3]"
     if channels == 1 and spec.channels == 3:
-        return ": repeat the grey channel with np.repeat(image, 3, axis=-1)"
+        return ": repeat the gray channel with np.repeat(image, 3, axis=-1)"
     if image.ndim == 3 and spec.channels == 1:
-        return ": for a stack of grey images add the channel with image[..., None]"
+        return ": for a stack of gray images add the channel with image[..., None]"
     return ""
 
 

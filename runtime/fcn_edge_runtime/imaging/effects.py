@@ -1,6 +1,6 @@
-"""Changing parts of a picture by class: its background blurred, replaced or grey, a class tinted or cut out.
+"""Changing parts of a picture by class: its background blurred, replaced or gray, a class tinted or cut out.
 
-Every effect takes a picture (H, W, 3) uint8 RGB and a mask (H, W) bool of what is to be kept or coloured,
+Every effect takes a picture (H, W, 3) uint8 RGB and a mask (H, W) bool of what is to be kept or colored,
 and gives a new picture. Inside and outside of the mask pixels are exact; they mix only near its edge, over
 `feather` pixels.
 """
@@ -22,12 +22,12 @@ __all__ = [
     "blur_background",
     "class_mask",
     "cutout",
-    "grey_background",
+    "gray_background",
     "replace_background",
     "tint",
 ]
 
-EFFECTS = ("blur-background", "replace-background", "grey-background", "tint")
+EFFECTS = ("blur-background", "replace-background", "gray-background", "tint")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class Effect:
     Attributes:
         name: out of `EFFECTS`.
         classes: names of the classes that are kept, or tinted.
-        background: of replace-background: a colour, or a picture (H, W, 3) uint8 RGB, scaled to cover.
-        colour: of a tint; None takes the first class's own.
+        background: of replace-background: a color, or a picture (H, W, 3) uint8 RGB, scaled to cover.
+        color: of a tint; None takes the first class's own.
         radius: of the blur, in pixels.
         feather: softness of the edge, in pixels.
     """
@@ -46,7 +46,7 @@ class Effect:
     name: str
     classes: tuple[str, ...]
     background: np.ndarray | tuple[int, int, int] = (255, 255, 255)
-    colour: tuple[int, int, int] | None = None
+    color: tuple[int, int, int] | None = None
     radius: float = 12
     feather: float = 1
 
@@ -70,11 +70,11 @@ class Effect:
             return blur_background(picture, mask, self.radius, self.feather)
         if self.name == "replace-background":
             return replace_background(picture, mask, self.background, self.feather)
-        if self.name == "grey-background":
-            return grey_background(picture, mask, self.feather)
+        if self.name == "gray-background":
+            return gray_background(picture, mask, self.feather)
         first = card.class_named(self.classes[0])
-        colour = self.colour or (first.colour if first is not None else (255, 0, 0))
-        return tint(picture, mask, colour, feather=self.feather)
+        color = self.color or (first.color if first is not None else (255, 0, 0))
+        return tint(picture, mask, color, feather=self.feather)
 
 
 def class_mask(labels: np.ndarray, card: Card, names: Sequence[str]) -> np.ndarray:
@@ -115,7 +115,7 @@ def blur_background(
 def replace_background(
     picture: np.ndarray, mask: np.ndarray, background: np.ndarray | tuple[int, int, int], feather: float = 0
 ) -> np.ndarray:
-    """Everything outside of the mask replaced by a colour, or by a picture that is scaled to cover."""
+    """Everything outside of the mask replaced by a color, or by a picture that is scaled to cover."""
     if isinstance(background, tuple):
         other = np.broadcast_to(np.array(background, np.uint8), picture.shape)
     else:
@@ -123,8 +123,8 @@ def replace_background(
     return _mixed(picture, other, mask, feather)
 
 
-def grey_background(picture: np.ndarray, mask: np.ndarray, feather: float = 0) -> np.ndarray:
-    """Everything outside of the mask in grey: luma by ITU-R BT.601, in integers."""
+def gray_background(picture: np.ndarray, mask: np.ndarray, feather: float = 0) -> np.ndarray:
+    """Everything outside of the mask in gray: luma by ITU-R BT.601, in integers."""
     red, green, blue = (picture[..., c].astype(np.uint32) for c in range(3))
     luma = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
     return _mixed(picture, np.repeat(luma[..., None], 3, axis=-1), mask, feather)
@@ -133,14 +133,14 @@ def grey_background(picture: np.ndarray, mask: np.ndarray, feather: float = 0) -
 def tint(
     picture: np.ndarray,
     mask: np.ndarray,
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
     strength: float = 0.5,
     feather: float = 0,
 ) -> np.ndarray:
-    """The masked things mixed with a colour; 0 changes nothing, 1 paints over."""
+    """The masked things mixed with a color; 0 changes nothing, 1 paints over."""
     if not 0 <= strength <= 1:
         raise InputError(f"the strength is {strength}, expected 0 to 1")
-    mixed = picture + (np.array(colour, np.float32) - picture) * np.float32(strength)
+    mixed = picture + (np.array(color, np.float32) - picture) * np.float32(strength)
     return _mixed(np.rint(mixed).astype(np.uint8), picture, mask, feather)
 
 

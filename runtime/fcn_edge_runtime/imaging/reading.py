@@ -6,11 +6,11 @@ The rules, all of them:
   many pages are refused, and of a camera's MPO the first picture is taken.
 - The limit on pixels is checked before anything is decoded.
 - EXIF orientation is applied, so that the labels match what a person sees.
-- Three channels: grey is repeated, palettes are looked up, CMYK is converted by Pillow's formula, an alpha
-  channel is dropped and the colours stay as stored, 1 bit becomes 0 and 255.
-- One channel: colours become luma, (299 R + 587 G + 114 B) / 1000.
-- Two and four channels: pictures that store just these (grey + alpha; RGBA), band by band.
-- 16-bit grey spans 0..65535: for uint8 it is divided by 257 and rounded. Colours of 16 bits a channel are
+- Three channels: gray is repeated, palettes are looked up, CMYK is converted by Pillow's formula, an alpha
+  channel is dropped and the colors stay as stored, 1 bit becomes 0 and 255.
+- One channel: colors become luma, (299 R + 587 G + 114 B) / 1000.
+- Two and four channels: pictures that store just these (gray + alpha; RGBA), band by band.
+- 16-bit gray spans 0..65535: for uint8 it is divided by 257 and rounded. Colors of 16 bits a channel are
   read as their upper 8 bits, so they are refused where the model takes more.
 - uint16 gets 8-bit values times 257. float32 gets values so that value * scale runs from 0 to 1. Float
   pictures are only taken as they are, by float32 models of one channel.
@@ -133,7 +133,7 @@ def _decoded(name: str, max_pixels: int) -> Any:
 
 
 class _Picture:
-    """A decoded picture, and what only its file told: the format, and whether colours had 16 bits."""
+    """A decoded picture, and what only its file told: the format, and whether colors had 16 bits."""
 
     def __init__(self, image: Any, kind: str, deep: bool) -> None:  # noqa: FBT001 - a fact, not a switch
         self.image, self.kind, self.deep = image, kind, deep
@@ -155,7 +155,7 @@ def _require_one_picture(image: Any, name: str) -> None:
 
 
 def _is_deep(image: Any) -> bool:
-    """Whether the file stores colours of 16 bits a channel, which Pillow reads as their upper 8."""
+    """Whether the file stores colors of 16 bits a channel, which Pillow reads as their upper 8."""
     return image.mode not in _SIXTEEN_BIT and any(
         ";16" in str(tile[3]) for tile in getattr(image, "tile", ())
     )
@@ -167,7 +167,7 @@ def _converted(picture: _Picture, spec: InputSpec, name: str) -> np.ndarray:
     if mode == "F" and spec.dtype == "float32" and spec.channels == 1:
         return np.asarray(image, np.float32)[:, :, None]
     if mode in _SIXTEEN_BIT or (mode == "I" and picture.kind == "PNG"):  # Pillow before 11.3 says "I"
-        return _scaled(_grey_planes(np.asarray(image), spec, name), 65535, spec)
+        return _scaled(_gray_planes(np.asarray(image), spec, name), 65535, spec)
     if mode not in _EIGHT_BIT:
         raise InputError(
             f"{name} stores pixels of Pillow's mode {mode!r}, which has no exact way into a model of "
@@ -175,7 +175,7 @@ def _converted(picture: _Picture, spec: InputSpec, name: str) -> np.ndarray:
         )
     if picture.deep and spec.dtype != "uint8":
         raise InputError(
-            f"{name} stores colours of 16 bits, of which only 8 can be read here, and the model takes "
+            f"{name} stores colors of 16 bits, of which only 8 can be read here, and the model takes "
             f"{spec.dtype}: save the array as .npy"
         )
     if spec.channels == 3:
@@ -192,12 +192,12 @@ def _converted(picture: _Picture, spec: InputSpec, name: str) -> np.ndarray:
     return _scaled(planes, 255, spec)
 
 
-def _grey_planes(grey: np.ndarray, spec: InputSpec, name: str) -> np.ndarray:
+def _gray_planes(gray: np.ndarray, spec: InputSpec, name: str) -> np.ndarray:
     if spec.channels not in {1, 3}:
         raise InputError(
-            f"{name} is grey, expected the {spec.channels} channels of the model: save it as .npy"
+            f"{name} is gray, expected the {spec.channels} channels of the model: save it as .npy"
         )
-    native = grey.astype(np.int64)
+    native = gray.astype(np.int64)
     if native.min() < 0 or native.max() > 65535:
         raise InputError(f"{name} holds values from {native.min()} to {native.max()}, expected 0 to 65535")
     return np.repeat(native[:, :, None], spec.channels, axis=2)

@@ -21,7 +21,7 @@ class Region:
         kind: the class.
         area: in pixels.
         box: (left, top, right, bottom) in pixels, right and bottom excluded.
-        centroid: (x, y), the mean of the pixel centres; the top left pixel's is (0, 0).
+        centroid: (x, y), the mean of the pixel centers; the top left pixel's is (0, 0).
         mask: (bottom - top, right - left) bool: which pixels of the box belong to it.
     """
 
@@ -33,7 +33,7 @@ class Region:
 
 
 def regions(labels: np.ndarray, card: Card, min_area: int = 1) -> tuple[Region, ...]:
-    """Connected regions of every class of one image, the largest first; unlabelled pixels are none.
+    """Connected regions of every class of one image, the largest first; unlabeled pixels are none.
 
     Args:
         labels: (H, W).

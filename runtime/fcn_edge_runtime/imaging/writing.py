@@ -11,7 +11,7 @@ import numpy as np
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.model.card import Card
-from fcn_edge_runtime.segmentation import Area, colour_table
+from fcn_edge_runtime.segmentation import Area, color_table
 
 __all__ = ["confidence_png", "labels_png", "legend", "overlay_png", "picture_png"]
 
@@ -27,20 +27,20 @@ def labels_png(labels: np.ndarray, card: Card) -> bytes:
     """Labels as a PNG whose values are the ids.
 
     Args:
-        labels: (H, W) uint8, written with the classes' colours as palette so that a viewer shows them;
-            or uint16, written as 16-bit grey, which has no palette.
+        labels: (H, W) uint8, written with the classes' colors as palette so that a viewer shows them;
+            or uint16, written as 16-bit gray, which has no palette.
         card: the model's card.
     """
     image_module = import_pillow()
     if labels.dtype == np.uint16:
         return _png(image_module.fromarray(np.ascontiguousarray(labels)))
     image = image_module.fromarray(np.ascontiguousarray(labels, dtype=np.uint8))
-    image.putpalette(colour_table(card).tobytes())
+    image.putpalette(color_table(card).tobytes())
     return _png(image)
 
 
 def confidence_png(confidence: np.ndarray) -> bytes:
-    """Confidence (H, W) float32 as 8-bit grey: 255 is certain."""
+    """Confidence (H, W) float32 as 8-bit gray: 255 is certain."""
     return _png(import_pillow().fromarray(np.clip(np.rint(confidence * 255), 0, 255).astype(np.uint8)))
 
 
@@ -57,7 +57,7 @@ def overlay_png(overlay: np.ndarray, areas: Sequence[Area]) -> bytes:
 
 
 def legend(areas: Sequence[Area], width: int) -> np.ndarray:
-    """Names, colours and shares of the classes that are there, the largest first.
+    """Names, colors and shares of the classes that are there, the largest first.
 
     Args:
         areas: as `Segmentation.areas` gives them.
@@ -88,7 +88,7 @@ def legend(areas: Sequence[Area], width: int) -> np.ndarray:
         row, column = divmod(index, columns)
         left, middle = margin + column * cell, margin + row * line + line / 2
         half = line * 0.32
-        draw.rectangle((left, middle - half, left + 2 * half, middle + half), fill=area.colour, outline=_INK)
+        draw.rectangle((left, middle - half, left + 2 * half, middle + half), fill=area.color, outline=_INK)
         draw.text((left + line, middle - _TEXT * unit * 0.6), text, fill=_INK, font=font)
     return np.asarray(image)
 

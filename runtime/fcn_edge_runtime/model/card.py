@@ -61,11 +61,11 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class ClassInfo:
-    """One class: its id (the value in `labels`), name, and display colour (red, green, blue, 0 to 255)."""
+    """One class: its id (the value in `labels`), name, and display color (red, green, blue, 0 to 255)."""
 
     id: int
     name: str
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Card:
         return "uint8" if len(self.classes) <= 255 else "uint16"
 
     @property
-    def unlabelled(self) -> int:
+    def unlabeled(self) -> int:
         """The value that is never a class: 255 in uint8 labels, 65535 in uint16 ones."""
         return 255 if self.label_dtype == "uint8" else 65535
 
@@ -154,7 +154,7 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """The card as plain JSON values."""
-        return {"schema": SCHEMA, **asdict(self), "unlabelled": self.unlabelled}
+        return {"schema": SCHEMA, **asdict(self), "unlabeled": self.unlabeled}
 
     def to_json(self) -> str:
         """The card as one line of JSON with sorted keys: the same card gives the same bytes."""
@@ -199,8 +199,8 @@ class Card:
             notes=_text_map(root, "notes"),
         )
         _check_classes(card)
-        if root.get("unlabelled") != card.unlabelled:
-            _refuse("unlabelled", root.get("unlabelled"), str(card.unlabelled))
+        if root.get("unlabeled") != card.unlabeled:
+            _refuse("unlabeled", root.get("unlabeled"), str(card.unlabeled))
         return card
 
 
@@ -276,15 +276,15 @@ def _text_item(value: object, where: str) -> str:
 
 def _class_info(value: object, where: str) -> ClassInfo:
     data = _mapping(value, where)
-    colour = data.get("colour")
+    color = data.get("color")
     in_range = (
-        isinstance(colour, list)
-        and len(colour) == 3
-        and all(isinstance(c, int) and not isinstance(c, bool) and 0 <= c <= 255 for c in colour)
+        isinstance(color, list)
+        and len(color) == 3
+        and all(isinstance(c, int) and not isinstance(c, bool) and 0 <= c <= 255 for c in color)
     )
     if not in_range:
-        _refuse(f"{where}.colour", colour, "three whole numbers from 0 to 255")
-    red, green, blue = colour  # type: ignore[misc]  # checked just above
+        _refuse(f"{where}.color", color, "three whole numbers from 0 to 255")
+    red, green, blue = color  # type: ignore[misc]  # checked just above
     return ClassInfo(_integer(data, "id", 0, MAX_CLASSES), _text(data, "name"), (red, green, blue))
 
 

@@ -32,7 +32,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
                 {
                     "size": [case.batch, case.height, case.width],
                     "seed": case.seed,
-                    "decided": int((case.labels != model.card.unlabelled).sum()),
+                    "decided": int((case.labels != model.card.unlabeled).sum()),
                 }
                 for case in golden.cases
             ],

@@ -22,7 +22,7 @@ from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.contract import check_contract
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, Golden
 from fcn_edge_runtime.model.limits import check_limits
-from fcn_edge_runtime.model.protobuf import ModelSummary, summarise
+from fcn_edge_runtime.model.protobuf import ModelSummary, summarize
 from fcn_edge_runtime.model.seal import SEAL_LENGTH, check_seal
 
 __all__ = ["ModelFile"]
@@ -175,7 +175,7 @@ def _read(file: BinaryIO, size: int, name: str) -> bytes:
 
 def _judge(file: BinaryIO, size: int, name: str) -> tuple[ModelSummary, Card, Golden]:
     data = _read(file, size, name)
-    summary = summarise(data)
+    summary = summarize(data)
     for key in (CARD_KEY, GOLDEN_KEY):
         if key not in summary.metadata:
             raise ModelError(

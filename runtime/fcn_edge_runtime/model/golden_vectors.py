@@ -39,7 +39,7 @@ class GoldenCase:
         width: of each, in pixels.
         seed: of the pattern.
         input_sha256: of the image's bytes, see `image_digest`.
-        labels: (batch, height, width), uint8 or uint16; the unlabelled value marks undecided pixels.
+        labels: (batch, height, width), uint8 or uint16; the unlabeled value marks undecided pixels.
     """
 
     batch: int
@@ -106,11 +106,11 @@ class Golden:
         return cls(tuple(_case(entry, f"cases[{i}]", dtype) for i, entry in enumerate(cases)), float(tau))
 
     def check_card(self, card: Card) -> None:
-        """Raise ModelError unless every expected label is a class of the card, or unlabelled."""
+        """Raise ModelError unless every expected label is a class of the card, or unlabeled."""
         for index, case in enumerate(self.cases):
             if case.labels.dtype != card.label_dtype:
                 _refuse("dtype", str(case.labels.dtype), f"{card.label_dtype}, as the card's classes need")
-            foreign = (case.labels >= len(card.classes)) & (case.labels != card.unlabelled)
+            foreign = (case.labels >= len(card.classes)) & (case.labels != card.unlabeled)
             if foreign.any():
                 got = int(case.labels[foreign][0])
                 _refuse(f"cases[{index}].labels", got, f"labels below {len(card.classes)}")

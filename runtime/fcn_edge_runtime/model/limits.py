@@ -97,7 +97,7 @@ def check_limits(buffer: bytes | memoryview, name: str = "the model") -> None:
     """Refuse a file with an operator that makes more, by constants, than an export ever asks for.
 
     Args:
-        buffer: a serialised ModelProto, which `wire.summarise` has accepted.
+        buffer: a serialized ModelProto, which `wire.summarize` has accepted.
         name: what messages call the file.
 
     Raises:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from fcn_edge_runtime.errors import ModelError
 
-__all__ = ["BYTES", "VARINT", "ModelSummary", "TensorInfo", "Walk", "summarise"]
+__all__ = ["BYTES", "VARINT", "ModelSummary", "TensorInfo", "Walk", "summarize"]
 
 MAX_FIELDS = 800_000
 MAX_DEPTH = 64
@@ -182,8 +182,8 @@ class Walk:
         return bytes(self.buffer[start:end]).decode("utf-8", "replace")
 
 
-def summarise(buffer: bytes | bytearray | memoryview) -> ModelSummary:
-    """Read what a serialised ModelProto declares, in bounded time and memory.
+def summarize(buffer: bytes | bytearray | memoryview) -> ModelSummary:
+    """Read what a serialized ModelProto declares, in bounded time and memory.
 
     Args:
         buffer: the whole file. It is only read, never copied.

@@ -32,7 +32,7 @@ def seal_record(digest: str) -> bytes:
 
 
 def sealed(data: bytes) -> bytes:
-    """The serialised model with its seal at the end. `data` must not hold a seal yet: see `unsealed`."""
+    """The serialized model with its seal at the end. `data` must not hold a seal yet: see `unsealed`."""
     return data + seal_record(hashlib.sha256(data).hexdigest())
 
 

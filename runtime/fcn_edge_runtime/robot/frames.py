@@ -1,10 +1,10 @@
 """From an image message to the array a model takes: what the encodings mean, and which are refused.
 
-- rgb8, bgr8, rgba8, bgra8, mono8, mono16, 8UC1 and 8UC3 are read; 8UC1 is grey, and 8UC3 is blue, green, red,
+- rgb8, bgr8, rgba8, bgra8, mono8, mono16, 8UC1 and 8UC3 are read; 8UC1 is gray, and 8UC3 is blue, green, red,
   as OpenCV and RViz have it. Any other encoding is refused by its name: Bayer, YUV and depth images hold no
-  colours that could be shown to a network as they are.
+  colors that could be shown to a network as they are.
 - `step` may be longer than a row, padding is passed over. `is_bigendian` counts for mono16.
-- Three channels: grey is repeated, alpha is dropped. One channel: colours become luma, by Pillow's weights.
+- Three channels: gray is repeated, alpha is dropped. One channel: colors become luma, by Pillow's weights.
   Four channels: rgba8 and bgra8. 16 bits become 8 by (v + 128) // 257, 8 become 16 by v * 257; float32 gets
   values so that value * scale runs from 0 to 1: the rules of `images.py`.
 - JPEG and PNG are decoded by Pillow, found by their first bytes, whatever `format` says. EXIF is not applied:
@@ -28,7 +28,7 @@ __all__ = ["ENCODINGS", "as_array", "image_message", "read_frame"]
 
 @dataclass(frozen=True)
 class _Encoding:
-    """Which stored channels are red, green, blue (or grey), in this order, and bytes a channel."""
+    """Which stored channels are red, green, blue (or gray), in this order, and bytes a channel."""
 
     channels: int
     order: tuple[int, ...]
@@ -140,7 +140,7 @@ def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
         with pillow.open(io.BytesIO(message.data), formats=("JPEG", "PNG")) as image:
             check_pixels(image.width * image.height, max_pixels)
             image.load()
-            if image.mode in {"I;16", "I;16B", "I"}:  # PNG of 16-bit grey; Pillow before 11.3 says "I"
+            if image.mode in {"I;16", "I;16B", "I"}:  # PNG of 16-bit gray; Pillow before 11.3 says "I"
                 return np.asarray(image).astype(np.uint16)[:, :, None]
             if image.mode in {"L", "1"}:
                 return np.asarray(image.convert("L"))[:, :, None]

@@ -30,7 +30,7 @@ class PipelineOptions:
         mask_encoding: "auto" is mono8, and mono16 above 255 classes; "mono16" forces 16 bits.
         mask_size: "source": the mask has the image's size. "model": the size that the network saw.
         shrink: the network sees the image averaged over squares of this side: faster, coarser. 1 is as it is.
-        overlay_alpha: 0 shows only the image in an overlay, 1 only the colours.
+        overlay_alpha: 0 shows only the image in an overlay, 1 only the colors.
     """
 
     mask_encoding: str = "auto"
@@ -74,7 +74,7 @@ class SegmentedFrame:
             length of a row.
         confidence: mono8, 0 to 255; None if not wanted, or the model does not compute it.
         overlay: rgb8, of the mask's size; None if not wanted.
-        counts: pixels of each class in order of ids, and of the unlabelled last.
+        counts: pixels of each class in order of ids, and of the unlabeled last.
         timings: milliseconds of each stage.
         segmentation: labels and scores at the size that the network saw.
     """
@@ -119,7 +119,7 @@ class Pipeline:
         return "confidence" in self.segmenter.outputs
 
     def label_info(self, header: Header | None = None) -> LabelInfo:
-        """Ids and names of the classes. The unlabelled value is none of them."""
+        """Ids and names of the classes. The unlabeled value is none of them."""
         return LabelInfo(header or Header(), self._class_map)
 
     def __call__(
@@ -158,15 +158,15 @@ class Pipeline:
     def _mask(self, header: Header, labels: np.ndarray) -> Image:
         if self.mask_encoding == "mono16" and labels.dtype == np.uint8:
             wide = labels.astype(np.uint16)
-            wide[labels == 255] = 65535  # unlabelled has another value in 16 bits
+            wide[labels == 255] = 65535  # unlabeled has another value in 16 bits
             labels = wide
         return image_message(header, labels, self.mask_encoding)
 
     def _confidence(self, header: Header, result: Segmentation, size: tuple[int, ...]) -> Image | None:
         if result.confidence is None:
             return None
-        grey = np.rint(result.confidence * 255).astype(np.uint8)
-        return image_message(header, self._sized(grey, size), "mono8")
+        gray = np.rint(result.confidence * 255).astype(np.uint8)
+        return image_message(header, self._sized(gray, size), "mono8")
 
     def _overlay(
         self, header: Header, result: Segmentation, picture: np.ndarray, size: tuple[int, ...]
@@ -179,8 +179,8 @@ class Pipeline:
 
 def _counts(result: Segmentation) -> tuple[int, ...]:
     card = result.card
-    counts = np.bincount(result.labels.ravel(), minlength=card.unlabelled + 1)
-    return (*(int(counts[c.id]) for c in card.classes), int(counts[card.unlabelled]))
+    counts = np.bincount(result.labels.ravel(), minlength=card.unlabeled + 1)
+    return (*(int(counts[c.id]) for c in card.classes), int(counts[card.unlabeled]))
 
 
 def _check_names(card: Card) -> None:

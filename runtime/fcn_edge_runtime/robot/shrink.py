@@ -44,15 +44,15 @@ def _added(parts: np.ndarray, kind: np.dtype[Any]) -> np.ndarray:
 
 
 def grown(plane: np.ndarray, factor: int, size: tuple[int, ...]) -> np.ndarray:
-    """Each value as a square of `factor` pixels, cut to (height, width): nearest neighbour, ids stay ids."""
+    """Each value as a square of `factor` pixels, cut to (height, width): nearest neighbor, ids stay ids."""
     return np.repeat(np.repeat(plane, factor, axis=0), factor, axis=1)[: size[0], : size[1]]
 
 
 def scaled_intrinsics(matrix: list[float], columns: int, factor: int) -> list[float]:
     """K (9 numbers, 3 columns) or P (12 numbers, 4 columns) of a camera, for an image shrunk by `factor`.
 
-    Pixel centres lie at whole numbers, so u' = (u + 1/2) / factor - 1/2: focal lengths, skew and baseline
-    terms are divided, and the principal point moves with the centres.
+    Pixel centers lie at whole numbers, so u' = (u + 1/2) / factor - 1/2: focal lengths, skew and baseline
+    terms are divided, and the principal point moves with the centers.
     """
     scaled = list(matrix)
     for row in (0, 1):

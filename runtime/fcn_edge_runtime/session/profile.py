@@ -70,7 +70,7 @@ class ProfileOptions:
         plural = "thread" if self.threads == 1 else "threads"
         return (
             f"{self.device}, {self.threads} {plural}, spinning {_on(self.spinning)}, "
-            f"optimisation {self.optimization}, memory arena {_on(self.cpu_arena)}, "
+            f"optimization {self.optimization}, memory arena {_on(self.cpu_arena)}, "
             f"memory pattern {_on(self.mem_pattern)}, head in {self.head}"
             f"{', bfloat16' if self.bf16 else ''}"
             f"{'' if self.size is None else ', frames of {}x{} alone'.format(*self.size)}"

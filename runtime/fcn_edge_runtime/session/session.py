@@ -78,7 +78,7 @@ class SessionOptions:
     """Options that few people need. The defaults are for edge devices, which share their cores.
 
     Attributes:
-        optimization: onnxruntime's graph optimisation: "all", "extended", "basic" or "none".
+        optimization: onnxruntime's graph optimization: "all", "extended", "basic" or "none".
         cpu_arena: keep freed memory for the next frame; False gives it back, at some cost in time.
         mem_pattern: plan the memory of a frame once for each size, and take it as one block: for frames that
             are all of one size.

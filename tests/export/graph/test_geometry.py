@@ -64,7 +64,7 @@ CONSTANTS = (*WEIGHTS, *FACTORS)
         ([conv("normalized", "logits", 3, dilation=4)], (1, 9, False)),
         # 7x7 at stride 2, then 3x3: 7 + 2 * 2
         ([conv("normalized", "a", 7, 2), conv("a", "b", 3), scaled("b", "logits", 2)], (2, 13, False)),
-        # two strides of 2: 3 + 2 * 2 = 7, and two neighbours at step 4 for the interpolation
+        # two strides of 2: 3 + 2 * 2 = 7, and two neighbors at step 4 for the interpolation
         ([conv("normalized", "a", 3, 2), conv("a", "b", 3, 2), scaled("b", "logits", 4)], (4, 11, False)),
         ([conv("normalized", "a", 3, 2), scaled("a", "logits", 2, "nearest")], (2, 3, False)),
         ([conv("normalized", "a", 3, 2), scaled("a", "logits", 2, "cubic")], (2, 9, False)),
@@ -94,7 +94,7 @@ def test_pooling_counts_like_a_convolution():
     assert found(*nodes, constants=CONSTANTS) == (2, 2, False)
 
 
-def test_a_transposed_convolution_reads_few_neighbours():
+def test_a_transposed_convolution_reads_few_neighbors():
     attributes = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     weight = ("w4", np.ones((1, 1, 4, 4), np.float32))
     nodes = [conv("normalized", "a", 3, 2), ("ConvTranspose", ["a", "w4"], "logits", attributes)]

@@ -26,7 +26,7 @@ from fcn_edge_runtime.session.session import open_session
 from tests.export import networks
 from tests.export.parents import blocks, frames, network, write_parent
 
-CARD = Card("colours", numbered_classes(3), InputSpec.default())
+CARD = Card("colors", numbered_classes(3), InputSpec.default())
 
 
 def head_session(classes, *, align_corners=False):
@@ -160,7 +160,7 @@ def test_auto_measures_both_on_the_given_frames():
     assert choose_sparse("auto", network(), CARD, ("labels",), frames(1), ("cpu",)) in (True, False)
 
 
-def test_a_file_with_a_sparse_head_can_be_quantised(tmp_path):
+def test_a_file_with_a_sparse_head_can_be_quantized(tmp_path):
     parent = write_parent(tmp_path / "sparse.onnx", sparse=True)
     made = quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), allow_slower=True)
     assert made.agreement >= 0.99

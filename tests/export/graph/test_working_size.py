@@ -144,7 +144,7 @@ def test_confidence_and_probabilities_belong_to_the_upsampled_scores(plain):
     assert np.array_equal(got["labels"], got["logits"].argmax(axis=1))
 
 
-def test_a_file_with_a_working_size_can_be_quantised(tmp_path):
+def test_a_file_with_a_working_size_can_be_quantized(tmp_path):
     net = networks.seeded(networks.Plain)
     parent = made(net, tmp_path, "0.5x")
     frames = {f"{i}": (lambda i=i: blocks(96, 128, seed=i)) for i in range(20)}

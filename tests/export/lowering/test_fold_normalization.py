@@ -16,12 +16,12 @@ from fcn_edge_runtime.model.card import Card, Geometry, InputSpec
 from fcn_edge_runtime.session.session import open_session
 from tests.export.parents import blocks, frames, network, write_parent
 
-GREY = 114  # the nearest whole value to the mean of ImageNet's three mean colours
+GRAY = 114  # the nearest whole value to the mean of ImageNet's three mean colors
 
 
 def entered(spec, *, signed=False, multiple=1, net=None):
-    """(a float model, the same as it enters quantising)."""
-    card = Card("colours", numbered_classes(3), spec, geometry=Geometry(size_multiple=multiple))
+    """(a float model, the same as it enters quantizing)."""
+    card = Card("colors", numbered_classes(3), spec, geometry=Geometry(size_multiple=multiple))
     model = typed(graft(net or network(), card))
     return model, folded(model, body_of(model), spec, signed=signed)
 
@@ -68,14 +68,14 @@ def test_no_size_is_read_off_a_float_copy_of_the_image(tmp_path):
 def test_the_scores_are_the_parents_wherever_no_padding_is_seen():
     model, entry = entered(InputSpec.default())
     image = blocks(96, 128)[None]
-    assert entry.input_range == (-GREY, 255 - GREY)
+    assert entry.input_range == (-GRAY, 255 - GRAY)
     whole, folded = logits(model, image), logits(entry.model, image)
     inside = np.s_[..., 16:-16, 16:-16]
     np.testing.assert_allclose(folded[inside], whole[inside], rtol=0, atol=1e-4 * np.abs(whole).max())
     assert np.abs(folded - whole).max() < 0.1 * np.abs(whole).max()
 
 
-def test_the_scores_are_the_parents_everywhere_if_the_mean_is_one_grey():
+def test_the_scores_are_the_parents_everywhere_if_the_mean_is_one_gray():
     spec = dataclasses.replace(InputSpec.default(), mean=(0.4,) * 3)  # 102 of 255: a whole value
     model, entry = entered(spec)
     image = blocks(61, 83)[None]
@@ -92,7 +92,7 @@ def test_a_convolution_without_a_bias_gets_one():
     np.testing.assert_allclose(logits(entry.model, image), whole, rtol=0, atol=1e-4 * np.abs(whole).max())
 
 
-def test_means_far_from_any_grey_keep_their_normalisation_where_padding_would_stand_for_it():
+def test_means_far_from_any_gray_keep_their_normalization_where_padding_would_stand_for_it():
     spec = dataclasses.replace(InputSpec.default(), mean=(0.9, 0.1, 0.5))
     model, entry = entered(spec)
     assert entry.model is model
@@ -119,7 +119,7 @@ def real(spec):
     [(deep, {}), (real, {}), (lambda s: s, {"signed": True}), (lambda s: s, {"multiple": 32})],
     ids=["uint16", "float32", "signed activations", "padded to a multiple"],
 )
-def test_other_inputs_keep_their_normalisation(change, options):
+def test_other_inputs_keep_their_normalization(change, options):
     model, entry = entered(change(InputSpec.default()), **options)
     assert entry.model is model
 
@@ -134,7 +134,7 @@ def read_twice(net):
 
 
 @pytest.mark.parametrize("change", [wide_padding, read_twice])
-def test_networks_that_use_more_than_the_pixels_under_a_kernel_keep_their_normalisation(change):
+def test_networks_that_use_more_than_the_pixels_under_a_kernel_keep_their_normalization(change):
     net = network()
     change(net)
     model, entry = entered(InputSpec.default(), net=net)

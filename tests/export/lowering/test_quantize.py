@@ -74,8 +74,8 @@ def test_the_same_frames_give_the_same_bytes(parent, made, tmp_path):
 def test_convolutions_and_the_addition_are_computed_in_integers_and_the_classifier_in_float(made):
     assert made.float_convolutions == ()
     nodes = onnx.load(made.path).graph.node
-    dequantised = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
-    integers = {n.name for n in nodes if n.op_type in ("Conv", "Add") and n.input[1] in dequantised}
+    dequantized = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
+    integers = {n.name for n in nodes if n.op_type in ("Conv", "Add") and n.input[1] in dequantized}
     assert integers == {"stem", "first", "second", "residual"}
 
 
@@ -119,7 +119,7 @@ def test_accuracy_is_held_against_labels(parent, tmp_path):
 def test_a_file_that_is_not_faster_is_refused_unless_that_is_allowed(parent, tmp_path, monkeypatch):
     # A stopwatch is no test: the finding is given, what is done about it is real.
     slow = Speed(1.25, (1.2, 1.3), 12.5, 10.0, (48, 64), 7)
-    monkeypatch.setattr(module, "compare_pace", lambda *_: slow)
+    monkeypatch.setattr(module, "compare_speed", lambda *_: slow)
     with pytest.raises(VerificationError, match=r"takes 1.25 times as long.*--allow-slower"):
         quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20))
     assert list(tmp_path.iterdir()) == []
@@ -168,9 +168,9 @@ def test_other_methods_agree_too(parent, tmp_path, method):
     [
         ({}, "no calibration frames"),
         (frames(1), "one calibration frame"),
-        ({f"{i}": (lambda i=i: np.full((48, 64, 3), i, np.uint8)) for i in range(4)}, "one flat colour"),
-        ({"dark": lambda: np.zeros((48, 64, 3), np.uint8)}, "one flat colour"),
-        ({"grey": lambda: np.zeros((48, 64, 1), np.uint8)}, "grey: the image has shape"),
+        ({f"{i}": (lambda i=i: np.full((48, 64, 3), i, np.uint8)) for i in range(4)}, "one flat color"),
+        ({"dark": lambda: np.zeros((48, 64, 3), np.uint8)}, "one flat color"),
+        ({"gray": lambda: np.zeros((48, 64, 1), np.uint8)}, "gray: the image has shape"),
         ({"deep": lambda: np.zeros((48, 64, 3), np.uint16)}, "deep: the image's dtype is uint16"),
     ],
 )
@@ -263,7 +263,7 @@ def test_interrupting_leaves_no_file(parent, folder, stage):
 def test_export_chains_to_int8_and_leaves_no_float_file_behind(folder):
     out = folder / "made" / "net.onnx"
     out.parent.mkdir()
-    # Made of one convolution, which no quantiser gives away: what is shown here is the way, not the gain.
+    # Made of one convolution, which no quantizer gives away: what is shown here is the way, not the gain.
     (folder / "net.py").write_text(
         "import torch\nfrom torch import nn\n\n"
         "def build():\n"

@@ -25,7 +25,7 @@ def batches(count):
     return lambda: (blocks(seed=index)[None] for index in range(count))
 
 
-def test_the_body_is_what_lies_between_normalisation_and_classifier(model):
+def test_the_body_is_what_lies_between_normalization_and_classifier(model):
     body = body_of(model)
     assert body.convolutions == ("stem", "first", "second")
     assert body.additions == ("residual",)

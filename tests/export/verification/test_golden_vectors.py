@@ -88,10 +88,10 @@ def test_labels_are_pytorchs_and_undecided_where_the_margin_is_within_twice_tau(
         x = torch.from_numpy(image.astype(np.float32)).permute(0, 3, 1, 2) / 255
         with torch.inference_mode():
             scores = plain.net((x - per_channel(MEAN)) / per_channel(STD)).double()
-        centred = scores - scores.mean(dim=1, keepdim=True)
+        centered = scores - scores.mean(dim=1, keepdim=True)
         best = scores.topk(2, dim=1).values
         margin = (best[:, 0] - best[:, 1]).numpy()
-        limit = 2 * 1e-3 * float(centred.abs().max())
+        limit = 2 * 1e-3 * float(centered.abs().max())
         marked = case.labels == 255
         close = np.abs(margin - limit) < 1e-5  # rounding may decide these either way
         np.testing.assert_array_equal(marked[~close], (margin <= limit)[~close])

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from models.corridor.classes import NAMES, UNLABELLED
+from models.corridor.classes import NAMES, UNLABELED
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")  # MuJoCo reads it once, when it is imported
 # In a process of its own: without OSMesa it is the very import of mujoco that fails.
@@ -54,7 +54,7 @@ def test_frames_do_not_depend_on_which_were_drawn_before(frames):
 
 def test_labels_hold_only_known_ids(frames):
     seen = np.unique(np.concatenate([f.labels.ravel() for f in frames]))
-    assert set(seen.tolist()) <= {*range(len(NAMES)), UNLABELLED}
+    assert set(seen.tolist()) <= {*range(len(NAMES)), UNLABELED}
 
 
 def test_other_seeds_give_other_pictures(frames):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from models.corridor import data, networks
-from models.corridor.classes import COLOURS, NAMES, UNLABELLED, palette
+from models.corridor.classes import COLORS, NAMES, UNLABELED, palette
 from models.corridor.evaluate import HELD_OUT, evaluate, shipped_frames
 
 FOLDER = HELD_OUT.parent
@@ -43,7 +43,7 @@ def test_weights_are_within_their_size(net):
 def test_forty_held_out_frames_are_shipped_with_labels_of_known_ids(frames):
     images, labels = frames
     assert images.shape == (40, 240, 320, 3)
-    assert set(np.unique(labels).tolist()) == {*range(len(NAMES)), UNLABELLED}
+    assert set(np.unique(labels).tolist()) == {*range(len(NAMES)), UNLABELED}
 
 
 def test_held_out_frames_are_named_by_held_out_seeds_and_calibration_frames_by_training_seeds():
@@ -54,10 +54,10 @@ def test_held_out_frames_are_named_by_held_out_seeds_and_calibration_frames_by_t
     assert len(calibration) == 32
 
 
-def test_label_images_carry_ids_and_the_colours_of_the_classes():
+def test_label_images_carry_ids_and_the_colors_of_the_classes():
     with Image.open(min((HELD_OUT / "labels").glob("*.png"))) as image:
         assert image.mode == "P"
-        assert image.getpalette()[: 3 * len(NAMES)] == [c for colour in COLOURS for c in colour]
+        assert image.getpalette()[: 3 * len(NAMES)] == [c for color in COLORS for c in color]
     assert len(palette()) == 768
 
 

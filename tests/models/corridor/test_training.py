@@ -10,7 +10,7 @@ import torch
 
 from models.corridor import data, networks, training
 from models.corridor.augment import batch
-from models.corridor.classes import NAMES, UNLABELLED
+from models.corridor.classes import NAMES, UNLABELED
 from models.corridor.losses import loss
 from models.corridor.networks import Net, Phase
 
@@ -32,12 +32,12 @@ def tiny(monkeypatch):
 
 @pytest.fixture(scope="module")
 def frames():
-    """Two classes, told apart by colour, split by a line that moves."""
+    """Two classes, told apart by color, split by a line that moves."""
     images, labels = np.zeros((8, 60, 80, 3), np.uint8), np.zeros((8, 60, 80), np.uint8)
     for k in range(8):
         labels[k, :, 10 + 7 * k :] = 5
         images[k] = np.where(labels[k, ..., None] == 5, (200, 60, 40), (60, 90, 200))
-    labels[:, 0] = UNLABELLED
+    labels[:, 0] = UNLABELED
     return images, labels
 
 
@@ -107,14 +107,14 @@ def test_batches_keep_ids_and_ranges(frames):
     assert x.shape == (8, 3, 32, 48)
     assert y.shape == (8, 32, 48)
     assert 0 <= float(x.min()) <= float(x.max()) <= 1
-    assert set(y.unique().tolist()) <= {0, 5, UNLABELLED}
+    assert set(y.unique().tolist()) <= {0, 5, UNLABELED}
 
 
-def test_unlabelled_pixels_do_not_count_in_the_loss():
+def test_unlabeled_pixels_do_not_count_in_the_loss():
     torch.manual_seed(0)
     logits = torch.randn(1, len(NAMES), 4, 4)
     labels = torch.randint(0, len(NAMES), (1, 4, 4))
-    labels[0, :2] = UNLABELLED
+    labels[0, :2] = UNLABELED
     other = logits.clone()
     other[0, :, :2] = 7.0
     assert torch.allclose(loss(logits, labels), loss(other, labels))

@@ -36,7 +36,7 @@ def test_everything_is_tried_once_and_told_with_its_ratios(tuned):
     found, heard = tuned
     changes = [trial.change for trial in found.trials]
     assert changes == list(dict.fromkeys(changes))
-    for change in ("1 thread", "3 threads, spinning", "optimisation basic", "no memory arena"):
+    for change in ("1 thread", "3 threads, spinning", "optimization basic", "no memory arena"):
         assert change in changes
     assert heard.trials[: len(found.trials)] == list(found.trials)
     timed = [trial for trial in found.trials if trial.wall is not None]
@@ -105,9 +105,9 @@ def test_an_option_that_changes_labels_is_not_taken(model_path, photo):
             for e in (None, options)
         ]
         if (labels[0] == labels[1]).all():
-            pytest.skip("this processor rounds alike at every level of optimisation")
+            pytest.skip("this processor rounds alike at every level of optimization")
         found = tune(model, [photo], device="cpu", budget=1)
-    trial = next(trial for trial in found.trials if trial.change == "optimisation basic")
+    trial = next(trial for trial in found.trials if trial.change == "optimization basic")
     assert not trial.taken
     assert trial.why.endswith("% of the labels differ")
     assert found.profile.options.optimization == "all"

@@ -10,7 +10,7 @@ TRUTH = np.array([[0, 0, 1, 1], [2, 2, 255, 1]], np.uint8)
 SAID = np.array([[0, 1, 1, 1], [2, 0, 0, 255]], np.uint8)
 
 
-def test_the_matrix_counts_truth_by_row_and_leaves_unlabelled_pixels_out():
+def test_the_matrix_counts_truth_by_row_and_leaves_unlabeled_pixels_out():
     matrix = confusion_matrix(TRUTH, SAID, 3)
     assert matrix.tolist() == [[1, 1, 0, 0], [0, 2, 0, 1], [1, 0, 1, 0]]
     assert matrix.sum() == 7
@@ -18,7 +18,7 @@ def test_the_matrix_counts_truth_by_row_and_leaves_unlabelled_pixels_out():
 
 def test_iou_is_true_positives_over_the_union():
     scores = scores_of(confusion_matrix(TRUTH, SAID, 3))
-    # class 0: 1 right, truth 2, said 2 (one of them on unlabelled truth, not counted)
+    # class 0: 1 right, truth 2, said 2 (one of them on unlabeled truth, not counted)
     assert scores.iou == (1 / 3, 2 / 4, 1 / 2)
     assert scores.mean_iou == pytest.approx((1 / 3 + 1 / 2 + 1 / 2) / 3)
     assert scores.pixel_accuracy == pytest.approx(4 / 7)
@@ -31,7 +31,7 @@ def test_a_class_that_occurs_nowhere_does_not_count_in_the_mean():
     assert scores.mean_iou == pytest.approx((1 / 3 + 1 / 2 + 1 / 2) / 3)
 
 
-def test_saying_unlabelled_where_there_is_a_class_is_wrong():
+def test_saying_unlabeled_where_there_is_a_class_is_wrong():
     matrix = confusion_matrix(np.zeros((2, 2), np.uint8), np.full((2, 2), 255, np.uint8), 2)
     assert matrix.tolist() == [[0, 0, 4], [0, 0, 0]]
     assert scores_of(matrix).pixel_accuracy == 0
@@ -43,7 +43,7 @@ def test_sixteen_bit_labels_are_counted_alike():
     assert (matrix[0, 0], matrix[299, 299], matrix.sum()) == (1, 1, 2)
 
 
-def test_nothing_labelled_gives_no_score():
+def test_nothing_labeled_gives_no_score():
     scores = scores_of(confusion_matrix(np.full((3, 3), 255, np.uint8), np.zeros((3, 3), np.uint8), 2))
     assert scores.pixels == 0
     assert np.isnan(scores.mean_iou)

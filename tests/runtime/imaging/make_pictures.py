@@ -2,7 +2,7 @@
 
     python -m tests.runtime.imaging.make_pictures
 
-writes tests/runtime/pictures.json anew, to be read and committed.
+writes tests/runtime/imaging/pictures.json anew, to be read and committed.
 
 Only lossless kinds: what a JPEG decodes to is its decoder's business.
 """
@@ -32,22 +32,22 @@ def pictures() -> dict[str, tuple[Image.Image, str]]:
     """Name -> picture and file ending."""
     y, x = np.mgrid[:8, :16]
     red, green, blue = 16 * x, 32 * y, (x * y * 2) % 256
-    colours = np.stack([red, green, blue], axis=-1).astype(np.uint8)
+    colors = np.stack([red, green, blue], axis=-1).astype(np.uint8)
     alpha = ((x + y) * 11).astype(np.uint8)
-    rgb, grey = Image.fromarray(colours), Image.fromarray(colours[..., 2])
+    rgb, gray = Image.fromarray(colors), Image.fromarray(colors[..., 2])
     deep = Image.fromarray((x * 4369 + y * 7).astype(np.uint16))
     palette = Image.fromarray((blue // 16).astype(np.uint8), "P")
     palette.putpalette([(37 * entry) % 256 for entry in range(48)])
     return {
         "1 bit": (Image.fromarray((alpha > 80).astype(np.uint8) * 255).convert("1"), "png"),
-        "grey": (grey, "png"),
-        "grey and alpha": (Image.fromarray(np.dstack([colours[..., 2], alpha]), "LA"), "png"),
-        "colours": (rgb, "png"),
-        "colours and alpha": (Image.fromarray(np.dstack([colours, alpha]), "RGBA"), "png"),
+        "gray": (gray, "png"),
+        "gray and alpha": (Image.fromarray(np.dstack([colors[..., 2], alpha]), "LA"), "png"),
+        "colors": (rgb, "png"),
+        "colors and alpha": (Image.fromarray(np.dstack([colors, alpha]), "RGBA"), "png"),
         "palette": (palette, "png"),
-        "16-bit grey": (deep, "png"),
-        "16-bit grey TIFF": (deep, "tif"),
-        "CMYK": (Image.fromarray(np.dstack([colours, alpha // 2]), "CMYK"), "tif"),
+        "16-bit gray": (deep, "png"),
+        "16-bit gray TIFF": (deep, "tif"),
+        "CMYK": (Image.fromarray(np.dstack([colors, alpha // 2]), "CMYK"), "tif"),
         "float": (Image.fromarray((x / 15).astype(np.float32)), "tif"),
         "32-bit integers": (Image.fromarray((x * 100_000).astype(np.int32)), "tif"),
         "BMP": (rgb, "bmp"),

@@ -19,7 +19,7 @@ def segmenters(model_path):
 
 
 def refusal(segmenter, image, reference):
-    """The refusal's text; afterwards the same segmenter must work on."""
+    """The refusal's text; afterward the same segmenter must work on."""
     with pytest.raises(InputError) as caught:
         segmenter(image)
     assert segmenter(reference).labels.shape == reference.shape[:2]
@@ -70,9 +70,9 @@ WRONG = {
     "a list": (np.ndarray.tolist, "is a builtins.list, expected a numpy array (H, W, 3)"),
     "nothing": (lambda _: None, "expected a numpy array"),
     "masked": (np.ma.masked_array, "masked array"),
-    "grey": (
+    "gray": (
         lambda p: p[..., 0],
-        "shape (48, 64), expected (H, W, 3) or (N, H, W, 3) uint8, RGB: for a grey",
+        "shape (48, 64), expected (H, W, 3) or (N, H, W, 3) uint8, RGB: for a gray",
     ),
     "one channel": (lambda p: p[..., :1], "np.repeat(image, 3, axis=-1)"),
     "alpha": (lambda p: np.concatenate([p, p[..., :1]], -1), "drop the alpha channel"),
@@ -103,13 +103,13 @@ def test_an_array_that_does_not_fit_is_refused_with_got_expected_and_the_mend(se
     assert expected in refusal(segmenters("rgb"), change(photo), photo)
 
 
-def test_grey_models_take_images_without_a_channel_axis(segmenters, photo):
-    segmenter = segmenters("grey")
-    grey = np.ascontiguousarray(photo[..., 0])
-    expected = segmenter(grey[..., None]).labels
-    assert (segmenter(grey).labels == expected).all()
-    assert "drop" not in refusal(segmenter, photo, grey)
-    assert "image[..., None]" in refusal(segmenter, np.stack([grey] * 4), grey)
+def test_gray_models_take_images_without_a_channel_axis(segmenters, photo):
+    segmenter = segmenters("gray")
+    gray = np.ascontiguousarray(photo[..., 0])
+    expected = segmenter(gray[..., None]).labels
+    assert (segmenter(gray).labels == expected).all()
+    assert "drop" not in refusal(segmenter, photo, gray)
+    assert "image[..., None]" in refusal(segmenter, np.stack([gray] * 4), gray)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

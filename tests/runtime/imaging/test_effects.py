@@ -9,7 +9,7 @@ from fcn_edge_runtime.imaging.effects import (
     blur_background,
     class_mask,
     cutout,
-    grey_background,
+    gray_background,
     replace_background,
     tint,
 )
@@ -57,7 +57,7 @@ def test_a_blurred_background_has_no_halo_of_the_person(mask):
     assert np.abs(result[~mask].astype(int) - 100).max() <= 3
 
 
-def test_replacing_the_background_by_a_colour_is_exact(picture, mask):
+def test_replacing_the_background_by_a_color_is_exact(picture, mask):
     result = replace_background(picture, mask, (1, 2, 3))
     assert np.array_equal(result[mask], picture[mask])
     assert (result[~mask] == (1, 2, 3)).all()
@@ -70,8 +70,8 @@ def test_replacing_the_background_by_a_picture_of_any_size_covers_it(picture, ma
     assert (result[~mask] == 200).all()
 
 
-def test_a_grey_background_has_equal_channels_and_the_luma_of_the_standard(picture, mask):
-    result = grey_background(picture, mask)
+def test_a_gray_background_has_equal_channels_and_the_luma_of_the_standard(picture, mask):
+    result = gray_background(picture, mask)
     assert np.array_equal(result[mask], picture[mask])
     outside = result[~mask].astype(int)
     assert (outside[:, 0] == outside[:, 1]).all()
@@ -80,7 +80,7 @@ def test_a_grey_background_has_equal_channels_and_the_luma_of_the_standard(pictu
     assert np.abs(outside[:, 0] - luma).max() <= 0.51
 
 
-def test_a_tint_colours_the_class_alone(picture, mask):
+def test_a_tint_colors_the_class_alone(picture, mask):
     result = tint(picture, mask, (255, 0, 0), strength=0.5)
     assert np.array_equal(result[~mask], picture[~mask])
     expected = np.rint((picture[mask].astype(float) + np.array([255, 0, 0])) / 2)
@@ -106,7 +106,7 @@ def test_a_cutout_is_transparent_outside(picture, mask):
 
 def test_labels_of_another_size_are_refused(picture):
     with pytest.raises(InputError, match="expected equal sizes"):
-        grey_background(picture, np.zeros((5, 5), bool))
+        gray_background(picture, np.zeros((5, 5), bool))
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 5000])

@@ -19,9 +19,9 @@ from fcn_edge_runtime.imaging.writing import confidence_png, labels_png, legend,
 from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
 from fcn_edge_runtime.segmentation import Segmentation
 
-RGB, GREY = InputSpec.default(3), InputSpec.default(1)
+RGB, GRAY = InputSpec.default(3), InputSpec.default(1)
 DEEP, FLOAT = InputSpec.default(3, "uint16"), InputSpec.default(3, "float32")
-COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]]], np.uint8)
+COLORS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]]], np.uint8)
 
 
 def refusal(path, spec=RGB, **options):
@@ -44,7 +44,7 @@ def save(tmp_path):
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp"])
 def test_lossless_pictures_come_in_bit_for_bit(save, name):
     options = {"lossless": True} if name.endswith("webp") else {}
-    assert (read_image(save(COLOURS, name, **options), RGB) == COLOURS).all()
+    assert (read_image(save(COLORS, name, **options), RGB) == COLORS).all()
 
 
 def test_a_jpeg_comes_in_as_pillow_decodes_it(save, photo):
@@ -53,9 +53,9 @@ def test_a_jpeg_comes_in_as_pillow_decodes_it(save, photo):
 
 
 def test_the_content_counts_not_the_name(save, tmp_path):
-    path = save(COLOURS)
+    path = save(COLORS)
     path = path.rename(tmp_path / "picture.jpg")
-    assert (read_image(path, RGB) == COLOURS).all()
+    assert (read_image(path, RGB) == COLORS).all()
 
 
 def palette_picture():
@@ -64,13 +64,13 @@ def palette_picture():
     return image
 
 
-# Mode by mode: what is stored, and what an RGB model and a grey model get for the pixel at row 0, column 1.
+# Mode by mode: what is stored, and what an RGB model and a gray model get for the pixel at row 0, column 1.
 RULES = {
     "1": (Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1"), [255, 255, 255], 255),
     "L": (Image.fromarray(np.array([[0, 77]], np.uint8)), [77, 77, 77], 77),
     "LA": (Image.fromarray(np.array([[[0, 0], [77, 3]]], np.uint8), "LA"), [77, 77, 77], 77),
-    "RGB": (Image.fromarray(COLOURS), [0, 255, 0], 150),
-    "RGBA": (Image.fromarray(np.dstack([COLOURS, COLOURS[..., 0]]), "RGBA"), [0, 255, 0], 150),
+    "RGB": (Image.fromarray(COLORS), [0, 255, 0], 150),
+    "RGBA": (Image.fromarray(np.dstack([COLORS, COLORS[..., 0]]), "RGBA"), [0, 255, 0], 150),
     "P": (palette_picture(), [0, 255, 0], 150),
     "I;16": (Image.fromarray(np.array([[0, 0x8000]], np.uint16)), [128, 128, 128], 128),
 }
@@ -79,10 +79,10 @@ RULES = {
 @pytest.mark.parametrize("mode", RULES)
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_every_kind_of_picture_is_converted_by_the_written_rule(save, mode, name):
-    image, rgb, grey = RULES[mode]
+    image, rgb, gray = RULES[mode]
     path = save(image, name)
     assert read_image(path, RGB)[0, 1].tolist() == rgb
-    assert read_image(path, GREY)[0, 1].tolist() == [grey]
+    assert read_image(path, GRAY)[0, 1].tolist() == [gray]
 
 
 def test_cmyk_is_converted_by_pillows_formula(save):
@@ -90,10 +90,10 @@ def test_cmyk_is_converted_by_pillows_formula(save):
     assert read_image(save(image, "a.tif"), RGB)[0].tolist() == [[255, 0, 0], [0, 0, 255]]
 
 
-def test_16_bit_grey_is_rounded_never_clipped(save):
+def test_16_bit_gray_is_rounded_never_clipped(save):
     values = np.array([[0, 128, 129, 257, 32768, 65406, 65407, 65535]], np.uint16)
     path = save(values)
-    assert read_image(path, GREY)[0, :, 0].tolist() == [0, 0, 1, 1, 128, 254, 255, 255]
+    assert read_image(path, GRAY)[0, :, 0].tolist() == [0, 0, 1, 1, 128, 254, 255, 255]
     deep = InputSpec.default(1, "uint16")
     assert (read_image(path, deep)[..., 0] == values).all()
     floats = read_image(path, InputSpec.default(1, "float32"))[..., 0]
@@ -111,13 +111,13 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width, height, depth, colour, rows, extra=b""):
+def png(width, height, depth, color, rows, extra=b""):
     """A PNG of any declared form, by hand."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def test_colours_of_16_bits_give_their_upper_bytes_or_are_refused(tmp_path):
+def test_colors_of_16_bits_give_their_upper_bytes_or_are_refused(tmp_path):
     path = tmp_path / "deep.png"
     path.write_bytes(png(1, 1, 16, 2, zlib.compress(b"\0" + bytes([0x12, 0xFF, 0x34, 0xFF, 0x56, 0xFF]))))
     assert read_image(path, RGB)[0, 0].tolist() == [0x12, 0x34, 0x56]
@@ -126,18 +126,18 @@ def test_colours_of_16_bits_give_their_upper_bytes_or_are_refused(tmp_path):
 
 
 def test_8_bit_pictures_fill_the_range_of_deeper_models(save):
-    path = save(COLOURS)
-    assert (read_image(path, DEEP) == COLOURS.astype(np.uint16) * 257).all()
-    assert np.allclose(read_image(path, FLOAT), COLOURS / 255, atol=1e-7)
+    path = save(COLORS)
+    assert (read_image(path, DEEP) == COLORS.astype(np.uint16) * 257).all()
+    assert np.allclose(read_image(path, FLOAT), COLORS / 255, atol=1e-7)
     scaled = InputSpec(3, "float32", 1 / 255, RGB.mean, RGB.std)
-    assert (read_image(path, scaled) == COLOURS).all()
+    assert (read_image(path, scaled) == COLORS).all()
 
 
 def test_float_pictures_are_taken_as_they_are_or_refused(save):
     values = np.array([[0.25, -3.5]], np.float32)
     path = save(Image.fromarray(values), "a.tif")
     assert (read_image(path, InputSpec.default(1, "float32"))[..., 0] == values).all()
-    for spec in (RGB, GREY, FLOAT):
+    for spec in (RGB, GRAY, FLOAT):
         assert "'F', which has no exact way" in refusal(path, spec)
 
 
@@ -153,8 +153,8 @@ def test_models_of_other_bands_take_arrays(save, tmp_path, photo):
     bands = np.dstack([four, photo[..., 1]])
     np.save(tmp_path / "bands.npy", bands)
     assert (read_image(tmp_path / "bands.npy", five) == bands).all()
-    np.save(tmp_path / "grey.npy", photo[..., 0])
-    assert read_image(tmp_path / "grey.npy", GREY).shape == (48, 64, 1)
+    np.save(tmp_path / "gray.npy", photo[..., 0])
+    assert read_image(tmp_path / "gray.npy", GRAY).shape == (48, 64, 1)
 
 
 def test_bad_arrays_are_refused(tmp_path, photo):
@@ -270,7 +270,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
 
 
 def test_a_missing_pillow_is_named_with_its_extra(save, monkeypatch):
-    path = save(COLOURS)
+    path = save(COLORS)
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert "pip install fcn-edge[images]" in refusal(path)
 
@@ -284,7 +284,7 @@ def opened(data):
     return Image.open(io.BytesIO(data))
 
 
-def test_saved_labels_keep_their_ids_and_show_their_colours():
+def test_saved_labels_keep_their_ids_and_show_their_colors():
     image = opened(labels_png(LABELS, CARD))
     assert image.mode == "P"
     assert (np.asarray(image) == LABELS).all()
@@ -296,7 +296,7 @@ def test_saved_16_bit_labels_keep_their_ids():
     assert (np.asarray(opened(labels_png(labels, CARD))).astype(np.int64) == labels).all()
 
 
-def test_saved_confidence_is_grey_and_255_is_certain():
+def test_saved_confidence_is_gray_and_255_is_certain():
     image = opened(confidence_png(np.array([[0.5, 1.0]], np.float32)))
     assert np.asarray(image).tolist() == [[128, 255]]
 
@@ -333,7 +333,7 @@ def test_every_kind_of_picture_gives_what_the_golden_file_holds_for_every_kind_o
 def test_pictures_that_declare_giants_are_refused_before_memory_moves(tmp_path, save):
     from tests.measured import assert_refused
 
-    good = save(COLOURS)
+    good = save(COLORS)
     rows = zlib.compress(b"\0" * 1000)
     hostile = {
         "wide.png": png(30000, 30000, 8, 2, rows),

@@ -42,7 +42,7 @@ def test_small_ones_are_left_out_and_the_largest_comes_first():
     assert [(r.kind.name, r.area) for r in regions(labels, CARD, min_area=2)] == [("box", 24), ("person", 4)]
 
 
-def test_unlabelled_pixels_are_no_object():
+def test_unlabeled_pixels_are_no_object():
     assert regions(np.full((5, 5), 255, np.uint8), CARD) == ()
 
 

@@ -161,7 +161,7 @@ HOSTILE = {
         [node("MaxUnpool", ["a", "i", "s"], ["g"], kernel_shape=[1, 1])],
         [ones("a", 1, 1, 1, 1), const("i", [[[[0]]]]), const("s", [1, 1, *BIG])],
     ),
-    "centre pad": ([node("CenterCropPad", ["a", "s"], ["g"])], [ones("a", 1, 1), const("s", BIG)]),
+    "center pad": ([node("CenterCropPad", ["a", "s"], ["g"])], [ones("a", 1, 1), const("s", BIG)]),
     "outer sum": ([node("Add", ["a", "b"], ["g"])], [ones("a", 40_000, 1), ones("b", 1, 40_000)]),
     "outer product": ([node("MatMul", ["a", "b"], ["g"])], [ones("a", 40_000, 1), ones("b", 1, 40_000)]),
     "gather": ([node("Gather", ["a", "i"], ["g"])], [ones("a", 1, 30_000), const("i", [0] * 60_000)]),
@@ -190,7 +190,7 @@ HOSTILE = {
 
 
 def hostile_model(kind):
-    """A sealed file whose labels depend on the giant, so that nothing optimises it away."""
+    """A sealed file whose labels depend on the giant, so that nothing optimizes it away."""
     nodes, initializers = HOSTILE[kind]
     card = mm.make_card()
     proto = mm.make_proto(card)

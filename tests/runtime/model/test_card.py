@@ -44,8 +44,8 @@ def test_no_more_than_a_name_is_needed_to_begin():
 
 
 def test_255_classes_fit_in_bytes_and_256_do_not():
-    assert (make_card(classes=255).label_dtype, make_card(classes=255).unlabelled) == ("uint8", 255)
-    assert (make_card(classes=256).label_dtype, make_card(classes=256).unlabelled) == ("uint16", 65535)
+    assert (make_card(classes=255).label_dtype, make_card(classes=255).unlabeled) == ("uint8", 255)
+    assert (make_card(classes=256).label_dtype, make_card(classes=256).unlabeled) == ("uint16", 65535)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_255_classes_fit_in_bytes_and_256_do_not():
         ("input.std", [1, 1, -(10**400)]),
         ("classes", []),
         ("classes.1.id", 2),
-        ("classes.1.colour", [0, 0, 256]),
-        ("classes.1.colour", "red"),
+        ("classes.1.color", [0, 0, 256]),
+        ("classes.1.color", "red"),
         ("classes.0.name", None),
-        ("unlabelled", 254),
+        ("unlabeled", 254),
         ("geometry.stride", 0),
         ("geometry.sees_whole_image", 1),
         ("precision", "fp8"),

@@ -8,7 +8,7 @@ import pytest
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.limits import check_limits
-from fcn_edge_runtime.model.protobuf import MAX_FIELDS, summarise
+from fcn_edge_runtime.model.protobuf import MAX_FIELDS, summarize
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - after the skip
@@ -35,7 +35,7 @@ def test_the_summary_says_what_onnx_says():
     card = mm.make_card()
     proto = mm.make_proto(card, ("labels", "confidence", "logits"))
     onnx.helper.set_model_props(proto, {"a": "1", "b": "zwei"})
-    summary = summarise(proto.SerializeToString())
+    summary = summarize(proto.SerializeToString())
     assert summary.ir_version == proto.ir_version
     assert summary.opsets == {"": 18}
     assert summary.metadata == {"a": b"1", "b": b"zwei"}
@@ -83,12 +83,12 @@ def places_for_external_data():
 
 @pytest.mark.parametrize("place", places_for_external_data())
 def test_external_data_is_found_wherever_it_hides(place):
-    assert summarise(places_for_external_data()[place].SerializeToString()).external_tensors
+    assert summarize(places_for_external_data()[place].SerializeToString()).external_tensors
 
 
 def test_a_tensor_that_declares_more_than_it_holds_is_counted_as_it_declares():
     liar = TensorProto(dims=[100_000, 100_000], data_type=TensorProto.FLOAT, name="liar")
-    assert summarise(model_of(initializers=[liar]).SerializeToString()).largest_tensor_bytes == 4 * 10**10
+    assert summarize(model_of(initializers=[liar]).SerializeToString()).largest_tensor_bytes == 4 * 10**10
 
 
 def test_damaged_bytes_give_a_summary_or_our_error_and_nothing_else():
@@ -100,7 +100,7 @@ def test_damaged_bytes_give_a_summary_or_our_error_and_nothing_else():
         for _ in range(numbers.randint(1, 4)):
             bad[numbers.randrange(len(bad))] = numbers.randrange(256)
         try:
-            summarise(bytes(bad))
+            summarize(bytes(bad))
             check_limits(bytes(bad))
         except ModelError:
             refused += 1
@@ -111,7 +111,7 @@ def test_every_cut_gives_a_summary_or_our_error():
     data = mm.make_proto(mm.make_card()).SerializeToString()
     for length in range(len(data)):
         try:
-            summarise(data[:length])
+            summarize(data[:length])
         except ModelError as error:
             assert "export again" in str(error)  # noqa: PT017 - a cut may also be legal
 
@@ -122,27 +122,27 @@ def test_a_model_nested_too_deep_is_refused_without_recursion():
         node = b"\x2a" + varint(len(data) + 1 + len(varint(len(data)))) + b"\x32" + varint(len(data)) + data
         data = b"\x0a" + varint(len(node)) + node
     with pytest.raises(ModelError, match="nested"):
-        summarise(b"\x3a" + varint(len(data)) + data)
+        summarize(b"\x3a" + varint(len(data)) + data)
 
 
 def test_a_model_of_millions_of_empty_fields_is_refused_in_bounded_time():
     data = b"\x0a\x00" * (2 * MAX_FIELDS)
     start = time.process_time()
     with pytest.raises(ModelError, match="fields"):
-        summarise(b"\x3a" + varint(len(data)) + data)
+        summarize(b"\x3a" + varint(len(data)) + data)
     assert time.process_time() - start < 5
 
 
 def test_two_graphs_two_equal_keys_and_foreign_wire_types_are_refused():
     graph = model_of().SerializeToString()
     with pytest.raises(ModelError, match="2 graphs"):
-        summarise(graph + b"\x3a\x00")
+        summarize(graph + b"\x3a\x00")
     entry = b"\x72\x06\x0a\x01k\x12\x01v"
     with pytest.raises(ModelError, match="twice"):
-        summarise(graph + entry + entry)
+        summarize(graph + entry + entry)
     for bad in (b"\x0b", b"\x0f", b"\x00\x00", b"\xff" * 11, b"\x0a\xff\xff\xff\xff\x0f", b"\x3a"):
         with pytest.raises(ModelError):
-            summarise(graph + bad)
+            summarize(graph + bad)
 
 
 def giants():

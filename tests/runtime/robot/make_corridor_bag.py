@@ -1,4 +1,4 @@
-"""Write a bag of rendered corridor frames, by rosbags' own serialiser and none of our code.
+"""Write a bag of rendered corridor frames, by rosbags' own serializer and none of our code.
 
     python tests/runtime/robot/make_corridor_bag.py corridor_run.mcap [--frames 60] [--ros1]
 

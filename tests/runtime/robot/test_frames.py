@@ -16,7 +16,7 @@ from tests.runtime.robot.messages import HEADER, image_of
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (5, 7, 3), np.uint8)
 ALPHA = np.concatenate([RGB, RGB[:, :, :1] ^ 255], axis=2)
-GREY = RGB[:, :, :1]
+GRAY = RGB[:, :, :1]
 DEEP = RNG.integers(0, 65536, (5, 7, 1), np.uint16)
 
 
@@ -29,8 +29,8 @@ DEEP = RNG.integers(0, 65536, (5, 7, 1), np.uint16)
         ("8UC3", RGB[:, :, ::-1], RGB),
         ("rgba8", ALPHA, ALPHA),
         ("bgra8", ALPHA[:, :, [2, 1, 0, 3]], ALPHA),
-        ("mono8", GREY, GREY),
-        ("8UC1", GREY, GREY),
+        ("mono8", GRAY, GRAY),
+        ("8UC1", GRAY, GRAY),
         ("mono16", DEEP, DEEP),
     ],
 )
@@ -44,16 +44,16 @@ def test_byte_order_counts_for_16_bits():
 
 @pytest.mark.parametrize("encoding", ["rgb8", "rgba8", "mono8", "mono16"])
 def test_arrays_become_messages_without_padding_and_back(encoding):
-    array = {"rgb8": RGB, "rgba8": ALPHA, "mono8": GREY, "mono16": DEEP}[encoding]
+    array = {"rgb8": RGB, "rgba8": ALPHA, "mono8": GRAY, "mono16": DEEP}[encoding]
     message = image_message(HEADER, array, encoding)
     assert message.step == array[0].nbytes
     assert message.header is HEADER
     np.testing.assert_array_equal(as_array(message), array)
 
 
-def test_grey_and_alpha_and_depth_fit_models_of_three_channels_uint8():
+def test_gray_and_alpha_and_depth_fit_models_of_three_channels_uint8():
     spec = InputSpec.default(3)
-    np.testing.assert_array_equal(read_frame(image_of(GREY, "mono8"), spec), np.repeat(GREY, 3, 2))
+    np.testing.assert_array_equal(read_frame(image_of(GRAY, "mono8"), spec), np.repeat(GRAY, 3, 2))
     np.testing.assert_array_equal(read_frame(image_of(ALPHA, "rgba8"), spec), RGB)
     eight = (DEEP.astype(np.int64) + 128) // 257
     np.testing.assert_array_equal(read_frame(image_of(DEEP, "mono16"), spec), np.repeat(eight, 3, 2))
@@ -110,7 +110,7 @@ def test_bad_messages_are_refused_in_one_line(message, said):
     assert "\n" not in str(caught.value)
 
 
-def test_a_cut_jpeg_is_refused_and_not_filled_up_with_grey():
+def test_a_cut_jpeg_is_refused_and_not_filled_up_with_gray():
     file = io.BytesIO()
     Pillow.fromarray(RNG.integers(0, 256, (64, 64, 3), np.uint8)).save(file, "JPEG")
     data = file.getvalue()

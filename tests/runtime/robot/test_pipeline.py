@@ -38,7 +38,7 @@ def test_what_nobody_wants_is_not_made(pipeline, frames):
     assert frame.overlay is None
 
 
-def test_label_info_names_every_class_and_not_the_unlabelled(pipeline):
+def test_label_info_names_every_class_and_not_the_unlabeled(pipeline):
     info = pipeline.label_info()
     assert [(c.class_id, c.class_name) for c in info.class_map] == [
         (0, "class 0"),
@@ -63,7 +63,7 @@ def test_16_bits_can_be_asked_for(pipeline, frames):
     np.testing.assert_array_equal(as_array(mask)[:, :, 0], pipeline.segmenter(frames[0]).labels)
 
 
-def test_shrinking_keeps_the_size_of_the_mask_and_grows_ids_by_nearest_neighbour(pipeline, frames):
+def test_shrinking_keeps_the_size_of_the_mask_and_grows_ids_by_nearest_neighbor(pipeline, frames):
     odd = frames[0][:101, :99]
     small = Pipeline(pipeline.segmenter, PipelineOptions(shrink=2))
     mask = as_array(small(image_of(odd), overlay=True).mask)[:, :, 0]

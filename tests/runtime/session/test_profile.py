@@ -95,7 +95,7 @@ def test_a_profile_made_elsewhere_is_ignored_with_a_warning(profile, model_path,
         assert (opened(photo).labels == plain(photo).labels).all()
 
 
-@pytest.mark.parametrize("given", [{"threads": 1}, {"device": "cuda"}, {"extra": SessionOptions()}])
+@pytest.mark.parametrize("given", [{"threads": 1}, {"device": "cuda"}, {"options": SessionOptions()}])
 def test_options_beside_a_profile_are_wrong_usage(profile, model_path, given):
     with pytest.raises(UsageError, match="give one or the other"):
         Segmenter(model_path("rgb"), profile=profile, **given)

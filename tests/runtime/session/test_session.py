@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fcn_edge_runtime import devices, session
 from fcn_edge_runtime.doctor import probe_model
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session import devices, session
 from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 IMAGE = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)

@@ -53,7 +53,7 @@ class BagSummary:
         copied: messages of the input that were copied.
         not_copied: topics that could not be copied, and their types.
         p50_ms, p95_ms: message to messages, in milliseconds.
-        shares: by class name, the part of all pixels; "unlabelled" last.
+        shares: by class name, the part of all pixels; "unlabeled" last.
         seconds: all of it, with reading and writing.
     """
 
@@ -144,7 +144,7 @@ class _Run:
         self.counts = [old + new for old, new in zip(self.counts, frame.counts, strict=True)]
 
     def summary(self, copied: int, not_copied: dict[str, str], seconds: float) -> BagSummary:
-        names = [*(c.name for c in self.pipeline.segmenter.card.classes), "unlabelled"]
+        names = [*(c.name for c in self.pipeline.segmenter.card.classes), "unlabeled"]
         total = sum(self.counts)
         return BagSummary(
             frames=len(self.times),

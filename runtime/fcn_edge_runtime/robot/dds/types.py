@@ -1,6 +1,6 @@
 """The types of our messages as cyclonedds wants them: names and fields for discovery, bytes as they are.
 
-Cyclone's own serialiser takes 33 ms for the pixels of one 640x480 image, an element at a time. Here a sample
+Cyclone's own serializer takes 33 ms for the pixels of one 640x480 image, an element at a time. Here a sample
 made by `of` holds its CDR, made and read by `cdr.py`, and passes through untouched; the fields only describe
 the type.
 

@@ -1,6 +1,6 @@
 """The topics that the node publishes. Messages go out as the bytes of fcn_edge_runtime's codec.
 
-rclpy publishes serialised messages as they are: no `data` field of a million Python integers is ever made.
+rclpy publishes serialized messages as they are: no `data` field of a million Python integers is ever made.
 """
 
 from __future__ import annotations

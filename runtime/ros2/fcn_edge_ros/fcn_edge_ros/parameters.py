@@ -37,7 +37,7 @@ PARAMETERS: dict[str, tuple[Value, str]] = {
     "publish_confidence": (True, "Publish confidence, when the model has it and someone listens."),
     "overlay_alpha": (
         0.5,
-        "0 shows only the image in overlays, 1 only the colours. Made when someone listens.",
+        "0 shows only the image in overlays, 1 only the colors. Made when someone listens.",
     ),
     "camera_info_topic": ("camera_info", "Read only where mask_size is model and shrink is above 1."),
     "autostart": (True, "Configure and activate without being told to."),
