@@ -21,7 +21,7 @@ ENGINE_STAMPS := $(patsubst %,$(ENGINES)/%/.ready,torch openvino ort-openvino mn
 NET ?= corridor
 ARGS ?=
 
-.PHONY: help demo test test-all check test-oldest bench-engines format clean
+.PHONY: help demo test test-all check test-oldest bench-engines security-page format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,6 +48,9 @@ check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+security-page: $(VENV)/.ready
+	$(BIN)/python -m tests.security_page
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix-only --quiet .

@@ -45,6 +45,7 @@ def test_a_file_of_an_earlier_release_passes_its_self_test(name):
     assert report.passed
 
 
+@pytest.mark.security("files of an earlier release", "load, pass, give the same labels")
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_file_of_an_earlier_release_decides_as_on_its_first_day(name):
     with Segmenter(HERE / name, "cpu") as segmenter:

@@ -105,6 +105,7 @@ def test_an_error_to_mend_is_one_line_with_the_code_of_its_class(monkeypatch, ca
     assert outcome(monkeypatch, capsys, error) == (code, "error: x\n")
 
 
+@pytest.mark.security("control characters out of a file", "shown, not obeyed")
 def test_control_characters_out_of_a_file_are_shown_and_not_obeyed(monkeypatch, capsys):
     _, shown = outcome(monkeypatch, capsys, ModelError("name \x1b[2J\x07 end"))
     assert shown == "error: name \\x1b[2J\\x07 end\n"

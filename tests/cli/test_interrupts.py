@@ -67,6 +67,7 @@ def test_a_program_that_loads_onnxruntime_gets_its_ctrl_c():
     assert done.stdout == "mine\n", done.stderr
 
 
+@pytest.mark.security("Ctrl-C", "130, one line, nothing half written")
 @pytest.mark.parametrize(
     "arguments",
     [

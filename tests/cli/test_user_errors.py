@@ -134,6 +134,7 @@ def spelled(arguments):
     )
 
 
+@pytest.mark.security("any mistake on the command line", "one line, a documented exit code")
 @pytest.mark.parametrize(("code", "arguments"), CASES, ids=[spelled(arguments) for _, arguments in CASES])
 def test_a_mistake_is_one_error_line_and_a_documented_exit_code(place, capfd, code, arguments):
     before = sorted(place.rglob("*.onnx"))

@@ -184,6 +184,10 @@ def many(name, moments):
     return pytest.param(name, moments, id=f"{name}-{moments}", marks=pytest.mark.slow)
 
 
+@pytest.mark.security(
+    "`kill -9` of run, evaluate, bag, quantize, export at any moment",
+    "the old or the new file whole; the next writer removes what was left",
+)
 @pytest.mark.parametrize(
     ("name", "moments"),
     [few("run", 8), few("bag", 8), few("quantize", 6), *(many(name, 100) for name in COMMANDS)],
@@ -237,6 +241,7 @@ def old_model(work, folder):
     (folder / "out.verification.json").write_text('{"model_sha256": "of the old one"}')
 
 
+@pytest.mark.security("part files of live processes, other programs' files", "stay")
 def test_what_a_living_process_writes_is_not_taken_for_dead(tmp_path):
     from fcn_edge_runtime._files import part_of, remove_dead_parts
 

@@ -59,6 +59,7 @@ def measure(model, leaking):
         return soak(leak if leaking else segmenter, 300)
 
 
+@pytest.mark.security("frames of many sizes, ten thousand of them", "memory flat; a leak would be seen")
 @needs_proc
 def test_memory_does_not_grow_with_frames_of_many_sizes_and_a_leak_would_be_seen(model_path):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -68,6 +69,7 @@ def test_memory_does_not_grow_with_frames_of_many_sizes_and_a_leak_would_be_seen
         check_flat(leak, 300)
 
 
+@pytest.mark.security("frames of many sizes, ten thousand of them", "memory flat; a leak would be seen")
 @pytest.mark.slow
 @needs_proc
 def test_memory_does_not_grow_over_ten_thousand_frames(model_path):
@@ -75,6 +77,7 @@ def test_memory_does_not_grow_over_ten_thousand_frames(model_path):
         check_flat(soak(segmenter, 10_000), 10_000)
 
 
+@pytest.mark.security("16 threads, mixed sizes", "equal the serial result")
 @pytest.mark.slow
 def test_sixteen_threads_for_long_equal_the_serial_result(model_path):
     random = np.random.default_rng(11)
@@ -102,6 +105,7 @@ def test_sixteen_threads_for_long_equal_the_serial_result(model_path):
     assert len(refused) == len(range(0, len(sizes), 7))
 
 
+@pytest.mark.security("closed while in use", "calls finish, or an error reports it")
 def test_closed_again_and_again_while_many_threads_use_it_calls_finish_or_say_so(model_path):
     image = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
     current = [Segmenter(model_path("plain"), "cpu", 1)]

@@ -80,6 +80,7 @@ def check_refused(name, done, out):
     assert left == dict.fromkeys(OLD.get(name, ()), b"old")
 
 
+@pytest.mark.security("disk full", "one line, exit 1, old files untouched")
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_disk_leaves_the_old_files_whole_and_is_said_in_one_line(name, work, full_disk, fcn_edge):
     folder, fill = full_disk
@@ -92,6 +93,7 @@ def test_a_full_disk_leaves_the_old_files_whole_and_is_said_in_one_line(name, wo
 
 
 # The temporary files of quantize meet the limit, too.
+@pytest.mark.security("limit on file size", "one line, exit 1, old files untouched")
 @pytest.mark.parametrize("name", [name for name in WRITERS if name != "quantize"])
 def test_a_limit_on_the_size_of_files_leaves_the_old_ones_whole(name, work, fcn_edge, tmp_path):
     out = tmp_path / "out"
@@ -104,6 +106,7 @@ def test_a_limit_on_the_size_of_files_leaves_the_old_ones_whole(name, work, fcn_
     check_refused(name, done, out)
 
 
+@pytest.mark.security("an output path that cannot be written", "found before the work")
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_place_that_cannot_be_written_is_found_out_before_the_work_starts(name, work, fcn_edge, tmp_path):
     (tmp_path / "file").write_text("in the way")
@@ -121,6 +124,7 @@ def test_a_place_that_cannot_be_written_is_found_out_before_the_work_starts(name
         assert "no-such-model" not in done.stderr
 
 
+@pytest.mark.security("an output path that cannot be written", "found before the work")
 def test_an_export_finds_out_before_weights_are_fetched(fcn_edge):
     line = ("export", "fcn_tiny", "--weights", "http://127.0.0.1:9/net-01234567.pth", "--classes", "3", "-o")
     for place, reason in (
@@ -132,6 +136,7 @@ def test_an_export_finds_out_before_weights_are_fetched(fcn_edge):
         assert reason in done.stderr
 
 
+@pytest.mark.security("an output path that cannot be written", "found before the work")
 def test_a_read_only_folder_is_found_out_before_the_work_starts(work, fcn_edge, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -164,6 +169,7 @@ for number in range(int(sys.argv[3])):
 """
 
 
+@pytest.mark.security("several exporters, one path", "one wins whole, with its own report")
 def test_of_many_who_export_to_one_path_one_wins_whole_with_its_own_report(tmp_path):
     path = tmp_path / "net.onnx"
     command = [sys.executable, "-c", PUBLISHER, str(path)]
@@ -183,6 +189,7 @@ def test_of_many_who_export_to_one_path_one_wins_whole_with_its_own_report(tmp_p
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net.onnx", "net.verification.json"]
 
 
+@pytest.mark.security("several exporters, one path", "one wins whole, with its own report")
 def test_two_commands_on_one_path_leave_one_whole_model(work, start, tmp_path):
     out = tmp_path / "out.onnx"
     line = (
@@ -205,6 +212,7 @@ def test_two_commands_on_one_path_leave_one_whole_model(work, start, tmp_path):
     assert parts(tmp_path) == []
 
 
+@pytest.mark.security("Ctrl-C", "130, one line, nothing half written")
 @pytest.mark.parametrize("name", ["bag", "evaluate"])
 def test_ctrl_c_ends_with_130_and_one_line_and_leaves_nothing_half_written(name, work, start, tmp_path):
     from tests.export.parents import blocks
@@ -245,6 +253,7 @@ TALKERS = {
 }
 
 
+@pytest.mark.security("stdout closed by its reader", "quiet, exit 1")
 @pytest.mark.parametrize("name", TALKERS)
 def test_a_reader_that_has_gone_is_no_error_worth_a_word(name, work, start, tmp_path):
     process = start(*(part.format(work=work) for part in TALKERS[name]), cwd=tmp_path)
@@ -256,6 +265,7 @@ def test_a_reader_that_has_gone_is_no_error_worth_a_word(name, work, start, tmp_
         assert len(list((tmp_path / "out").iterdir())) == 24
 
 
+@pytest.mark.security("stdout full", "one line, exit 1")
 def test_a_result_that_finds_no_room_is_an_error_in_one_line(work, tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")

@@ -33,6 +33,9 @@ def python(module, *arguments):
     )
 
 
+@pytest.mark.security(
+    "arbitrary and re-sealed bytes to every parser", "our errors alone, within 2 s and 200 MB"
+)
 @pytest.mark.parametrize("target", TARGETS)
 def test_past_findings_stay_mended(target):
     done = python("tests.fuzz.replay", target)
@@ -45,6 +48,9 @@ def test_the_corpus_belongs_to_targets():
     assert {path.name for path in CORPUS.iterdir()} <= set(TARGETS)
 
 
+@pytest.mark.security(
+    "arbitrary and re-sealed bytes to every parser", "our errors alone, within 2 s and 200 MB"
+)
 @pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this machine"

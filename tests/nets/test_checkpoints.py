@@ -203,6 +203,7 @@ def test_other_classes_are_called_so_for_every_kind_of_head(tmp_path, name):
     assert "got 21 classes, expected 5" in refusal(path, build(name, num_classes=5, **small))
 
 
+@pytest.mark.security("other keys and shapes", "counted and named")
 def test_missing_extra_and_wrong_shapes_are_counted_and_the_first_ones_named(tmp_path):
     state = tiny(0, in_channels=1).state_dict()
     del state["conv2.bias"]
@@ -222,6 +223,7 @@ def test_a_wider_network_is_not_mistaken_for_other_classes(tmp_path):
     assert "3 of another shape" in said
 
 
+@pytest.mark.security("NaN and infinite weights", "named")
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_named(tmp_path, value):
     state = tiny(0).state_dict()
@@ -266,6 +268,7 @@ class Canary:
         return (os.mkdir, (self.path,))
 
 
+@pytest.mark.security("a pickle that runs code", "refused by name, did not run")
 @pytest.mark.parametrize("zipped", [True, False], ids=["archive", "stream"])
 def test_a_pickle_that_would_run_code_is_refused_by_name_and_does_not_run(tmp_path, zipped):
     content = {"model": tiny(0).state_dict(), "extra": Canary(tmp_path / "sang")}
@@ -277,6 +280,7 @@ def test_a_pickle_that_would_run_code_is_refused_by_name_and_does_not_run(tmp_pa
     assert not (tmp_path / "sang").exists()
 
 
+@pytest.mark.security("code behind an allowed name", "refused, did not run")
 def test_a_namespace_does_not_open_the_door_to_other_code(tmp_path):
     content = {"model": tiny(0).state_dict(), "args": argparse.Namespace(x=Canary(tmp_path / "sang"))}
 
@@ -284,6 +288,7 @@ def test_a_namespace_does_not_open_the_door_to_other_code(tmp_path):
     assert not (tmp_path / "sang").exists()
 
 
+@pytest.mark.security("a whole pickled network", "refused, its class named")
 def test_a_whole_pickled_network_is_refused_by_the_name_of_its_class(tmp_path):
     said = refusal(saved(tiny(0), tmp_path))
 
@@ -291,6 +296,7 @@ def test_a_whole_pickled_network_is_refused_by_the_name_of_its_class(tmp_path):
     assert "torch.save(net.state_dict()" in said
 
 
+@pytest.mark.security("TorchScript", "refused as a program")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torchscript_is_refused_as_a_program(tmp_path):
     torch.jit.trace(tiny(0), torch.rand(1, 3, 4, 4)).save(str(tmp_path / "w.pt"))
@@ -298,6 +304,7 @@ def test_torchscript_is_refused_as_a_program(tmp_path):
     assert "TorchScript is a program" in refusal(tmp_path / "w.pt")
 
 
+@pytest.mark.security("`.pt2`, also renamed", "refused as a program")
 def test_exported_programs_are_refused_whatever_their_name(tmp_path):
     program = torch.export.export(tiny(0), (torch.rand(1, 3, 4, 4),))
     torch.export.save(program, tmp_path / "w.pt2")
@@ -307,6 +314,7 @@ def test_exported_programs_are_refused_whatever_their_name(tmp_path):
     assert "program" in refusal(tmp_path / "renamed.pth")
 
 
+@pytest.mark.security("a zip bomb", "refused before it is unpacked")
 def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("w/data.pkl", b"\x80\x02}.")
@@ -318,6 +326,7 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
     assert "does not compress" in said
 
 
+@pytest.mark.security("an archive or a tensor longer than the file", "refused")
 def test_an_archive_that_declares_more_than_it_holds_is_refused(tmp_path):
     path = saved(tiny(0).state_dict(), tmp_path)
     raw = bytearray(path.read_bytes())
@@ -340,6 +349,7 @@ def test_a_tensor_that_claims_to_be_longer_than_the_file_is_refused(tmp_path):
     assert "cut short or damaged" in refusal(tmp_path / "lie.pth")
 
 
+@pytest.mark.security("a truncated checkpoint", "refused")
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
 @pytest.mark.parametrize("kind", ["archive", "stream", "safetensors"])
 def test_a_file_that_was_cut_short_is_refused(tmp_path, kind, share):
@@ -372,6 +382,7 @@ def test_a_safetensors_entry_beyond_the_file_is_refused(tmp_path):
     assert "not readable as safetensors" in refusal(tmp_path / "w.safetensors")
 
 
+@pytest.mark.security("a file of another kind as weights", "refused, its kind named")
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -439,6 +450,7 @@ def with_pickle(path, pickled, good, *more):
     return path
 
 
+@pytest.mark.security("headers and pickles that declare oversized tensors", "refused, memory measured")
 def test_files_that_declare_giants_are_refused_before_memory_moves(tmp_path):
     good = saved(tiny(0).state_dict(), tmp_path, "good.pth")
     many = {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)}
@@ -484,6 +496,7 @@ def test_files_that_declare_giants_are_refused_before_memory_moves(tmp_path):
     assert "expected at most 4,194,304" in messages["a header of 90 MB.safetensors"]
 
 
+@pytest.mark.security("archive members outside their folder", "refused, nothing written")
 def test_an_archive_whose_members_point_outside_writes_nothing_anywhere(tmp_path):
     good = saved(tiny(0).state_dict(), tmp_path, "good.pth")
     (tmp_path / "in").mkdir()
@@ -495,6 +508,7 @@ def test_an_archive_whose_members_point_outside_writes_nothing_anywhere(tmp_path
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["good.pth", "in", "w.pth"]
 
 
+@pytest.mark.security("two archive members with one name", "refused")
 def test_an_archive_with_two_files_of_one_name_is_refused(tmp_path):
     good = saved(tiny(0).state_dict(), tmp_path, "good.pth")
     with pytest.warns(UserWarning, match="Duplicate"):
@@ -503,6 +517,7 @@ def test_an_archive_with_two_files_of_one_name_is_refused(tmp_path):
     assert "two files of one name" in refusal(path)
 
 
+@pytest.mark.security("a flipped bit in an archive", "refused")
 def test_a_flipped_bit_in_an_archives_tensors_is_noticed(tmp_path):
     path = saved(tiny(0).state_dict(), tmp_path)
     raw = bytearray(path.read_bytes())
@@ -513,6 +528,7 @@ def test_a_flipped_bit_in_an_archives_tensors_is_noticed(tmp_path):
     assert "is damaged at" in refusal(path)
 
 
+@pytest.mark.security("weights that cannot be read", "refused")
 def test_a_file_that_cannot_be_read_is_an_error_in_a_line(tmp_path):
     path = saved(tiny(0).state_dict(), tmp_path)
     path.chmod(0)

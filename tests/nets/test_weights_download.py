@@ -127,6 +127,7 @@ def test_the_hash_may_stand_in_the_fragment_or_be_given(url, cache):
     assert by_fragment == by_argument == cache / f"net-{DIGEST[:8]}.pth"
 
 
+@pytest.mark.security("a download that breaks off", "refused, no file left")
 @pytest.mark.parametrize("way", ["cut", "missing", "huge"])
 def test_a_download_that_fails_leaves_no_file(url, cache, way):
     said = refusal(url(way))
@@ -135,6 +136,7 @@ def test_a_download_that_fails_leaves_no_file(url, cache, way):
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.security("a download with another hash", "refused, no file left")
 def test_another_hash_is_refused_with_both_and_leaves_no_file(url, cache):
     said = refusal(url("plain", "net-00000000.pth"))
 
@@ -156,6 +158,7 @@ def test_a_file_over_the_size_limit_is_not_kept(url, cache):
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.security("a redirect to `file:`", "not followed")
 def test_a_redirect_into_the_machine_is_not_followed(url):
     assert "could not be fetched" in refusal(url("inside"))
 
@@ -213,6 +216,7 @@ def test_passwords_and_keys_in_a_url_are_not_shown():
     assert "hidden" not in said
 
 
+@pytest.mark.security("a URL whose name leads out of the cache", "a plain name in the cache")
 @pytest.mark.parametrize(
     "name", ["..%2F..%2Fevil-0123abcd.pth", ".hidden-0123abcd.pth", "a%00b-0123abcd.pth"]
 )

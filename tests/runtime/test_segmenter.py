@@ -64,6 +64,7 @@ def test_wrong_options_are_wrong_usage(model_path):
             Segmenter(model_path("plain"), **wrong)
 
 
+@pytest.mark.security("a device whose labels differ", "refused before its first frame")
 def test_on_an_unverified_provider_the_self_test_decides(model_path, photo):
     with Segmenter(model_path("elsewhere"), "cpu") as opened:
         assert opened(photo).labels.shape == (48, 64)
@@ -87,6 +88,7 @@ def test_a_closed_segmenter_says_so(model_path, photo):
     assert "closed" in repr(opened)
 
 
+@pytest.mark.security("16 threads, mixed sizes", "equal the serial result")
 def test_sixteen_threads_with_mixed_sizes_equal_the_serial_result(segmenter, photo):
     rng = np.random.default_rng(3)
     images = [photo[: rng.integers(1, 48), : rng.integers(1, 64)] for _ in range(64)]
@@ -156,6 +158,7 @@ def in_child(segmenter, photo, queue):
         queue.put(str(error))
 
 
+@pytest.mark.security("fork, spawn", "refused or works, never hangs")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_another_process_segments_or_says_why_not_and_never_hangs(segmenter, photo, method):
     context = multiprocessing.get_context(method)

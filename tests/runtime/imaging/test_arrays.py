@@ -46,6 +46,7 @@ def layouts(image):
     }
 
 
+@pytest.mark.security("other byte order, strides, Fortran order", "converted exactly")
 @pytest.mark.parametrize("layout", layouts(np.zeros((2, 2, 1), np.uint8)))
 @pytest.mark.parametrize(("kind", "scale"), [("rgb", 1), ("deep", 257), ("float", 1 / 255)])
 def test_every_memory_layout_gives_the_labels_of_the_plain_one(segmenters, photo, kind, scale, layout):
@@ -97,6 +98,9 @@ WRONG = {
 }
 
 
+@pytest.mark.security(
+    "wrong dtype, rank, channels, order, zero sizes", "refused with the fix; the segmenter works on"
+)
 @pytest.mark.parametrize("kind", WRONG)
 def test_an_array_that_does_not_fit_is_refused_with_got_expected_and_the_mend(segmenters, photo, kind):
     change, expected = WRONG[kind]
@@ -112,6 +116,7 @@ def test_gray_models_take_images_without_a_channel_axis(segmenters, photo):
     assert "image[..., None]" in refusal(segmenter, np.stack([gray] * 4), gray)
 
 
+@pytest.mark.security("NaN and Inf in an array", "refused")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_single_nan_or_infinity_in_a_float_image_is_refused(segmenters, photo, value):
     segmenter = segmenters("float")
@@ -136,6 +141,7 @@ def test_an_image_below_the_smallest_size_is_refused_and_one_of_just_that_size_i
     assert segmenter(photo[:40, :40]).labels.shape == (40, 40)
 
 
+@pytest.mark.security("arrays over the limit", "refused")
 def test_the_limit_on_pixels_counts_the_whole_batch(model_path, photo):
     with Segmenter(model_path("plain"), "cpu", max_pixels=2 * 48 * 64) as segmenter:
         assert segmenter(np.stack([photo] * 2)).labels.shape == (2, 48, 64)

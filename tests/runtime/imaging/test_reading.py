@@ -176,6 +176,7 @@ def npy(shape, dtype="'|u1'"):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + b"\0" * 64
 
 
+@pytest.mark.security("EXIF orientation, all eight", "the mask matches what a person sees")
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_is_turned_as_a_person_sees_it(save, photo, orientation):
     exif = Image.Exif()
@@ -194,6 +195,7 @@ def test_a_picture_is_turned_as_a_person_sees_it(save, photo, orientation):
     assert np.array_equal(read_image(path, RGB), turns[orientation])
 
 
+@pytest.mark.security("more pixels than the limit", "refused before decoding")
 def test_the_limit_on_pixels_holds_before_anything_is_decoded(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(png(30000, 30000, 8, 2, zlib.compress(b"\0" * 1000)))
@@ -211,6 +213,7 @@ def test_a_picture_with_little_data_for_its_size_is_damaged(tmp_path):
     assert "damaged or cut short" in refusal(path)
 
 
+@pytest.mark.security("truncated images", "refused")
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.webp"])
 def test_a_picture_cut_anywhere_is_refused_unless_all_its_pixels_are_there(save, photo, name):
     path = save(photo, name)
@@ -224,6 +227,7 @@ def test_a_picture_cut_anywhere_is_refused_unless_all_its_pixels_are_there(save,
         assert length > 0.9 * len(data)
 
 
+@pytest.mark.security("damaged images", "refused or read")
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.webp"])
 def test_a_damaged_picture_is_refused_or_read_and_nothing_else(save, photo, name):
     path = save(photo, name)
@@ -243,6 +247,7 @@ def test_a_damaged_picture_is_refused_or_read_and_nothing_else(save, photo, name
             assert image.shape[2] == 3
 
 
+@pytest.mark.security("animations, many pages", "refused")
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
 def test_animations_and_many_pages_are_refused(save, photo, name):
     second = Image.fromarray(photo[::-1])
@@ -256,6 +261,7 @@ def test_of_a_cameras_mpo_the_first_picture_is_taken(save, photo):
     assert np.abs(read_image(path, RGB).astype(int) - photo).mean() < 8
 
 
+@pytest.mark.security("image formats off the list", "refused")
 def test_other_formats_are_refused_by_name_of_those_that_are_read(save, photo):
     for name in ("a.gif", "a.ppm", "a.ico", "a.pdf"):
         assert "expected PNG, JPEG, BMP, TIFF, WEBP" in refusal(save(photo, name))
@@ -319,6 +325,9 @@ def test_an_overlay_is_saved_with_its_legend_below():
     assert image.shape[0] > 50
 
 
+@pytest.mark.security(
+    "CMYK, palette, gray, alpha, 1, 16 and 32 bits, float", "converted by the written rule, or refused"
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_kind_of_picture_gives_what_the_golden_file_holds_for_every_kind_of_model(tmp_path):
     from tests.runtime.imaging.make_pictures import GOLDEN, outcomes
@@ -330,6 +339,9 @@ def test_every_kind_of_picture_gives_what_the_golden_file_holds_for_every_kind_o
     assert refused == {"32-bit integers"}
 
 
+@pytest.mark.security(
+    "images that declare oversized dimensions, compressed metadata", "refused, time and memory measured"
+)
 def test_pictures_that_declare_giants_are_refused_before_memory_moves(tmp_path, save):
     from tests.measured import assert_refused
 

@@ -49,6 +49,7 @@ def test_a_good_file_tells_what_it_is(model_path):
         assert [t.name for t in model.summary.outputs] == ["labels", "confidence", "logits"]
 
 
+@pytest.mark.security("a missing model, a folder, a pipe", "refused at once")
 def test_what_is_no_file_is_refused_at_once(tmp_path, model_path):
     assert "there is no model file" in refusal(tmp_path / "none.onnx")
     assert "is a folder" in refusal(tmp_path)
@@ -70,6 +71,7 @@ def test_a_file_without_permission_is_refused(write, model_path):
     assert "Permission denied" in refusal(path)
 
 
+@pytest.mark.security("random bytes, an image, half a file, any byte changed", "refused")
 def test_foreign_and_damaged_files_are_refused(write, model_path):
     good = model_path("rgb").read_bytes()
     png = b"\x89PNG\r\n\x1a\n" + os.urandom(3000)
@@ -82,6 +84,7 @@ def test_foreign_and_damaged_files_are_refused(write, model_path):
         refusal(write(bad))
 
 
+@pytest.mark.security("random bytes with a valid seal", "refused")
 def test_sealed_rubbish_is_refused_too(write, model_path):
     good = unsealed(model_path("rgb").read_bytes())
     png = b"\x89PNG\r\n\x1a\n" + os.urandom(3000)
@@ -169,6 +172,7 @@ BREAKS = {
 }
 
 
+@pytest.mark.security("wrong names, ranks, types, opset, IR", "refused with got and expected")
 @pytest.mark.parametrize("kind", BREAKS)
 def test_a_sealed_file_that_breaks_the_contract_is_refused_with_got_and_expected(kind, write):
     pytest.importorskip("onnx")
@@ -224,6 +228,7 @@ def packed(labels):
     return base64.b64encode(zlib.compress(labels.tobytes())).decode()
 
 
+@pytest.mark.security("an invalid self-test, also a zip bomb", "refused, the field named")
 @pytest.mark.parametrize("kind", BAD_GOLDEN)
 def test_a_sealed_file_with_a_bad_self_test_is_refused(kind, write):
     pytest.importorskip("onnx")
@@ -231,6 +236,7 @@ def test_a_sealed_file_with_a_bad_self_test_is_refused(kind, write):
     assert "self-test" in refusal(write(data))
 
 
+@pytest.mark.security("an invalid card", "refused, the field named")
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "[" * 100_000, "\x00", '{"schema": "fcn-edge-card/1"}'])
 def test_a_sealed_file_with_a_bad_card_is_refused(text, write):
     pytest.importorskip("onnx")
@@ -245,6 +251,7 @@ def test_a_sealed_onnx_file_of_somebody_else_is_refused(write):
     assert "no 'fcn_edge.card' in its metadata" in refusal(write(data))
 
 
+@pytest.mark.security("a file swapped after it was hashed", "the hashed bytes are loaded")
 @linux
 def test_the_bytes_that_were_hashed_are_loaded_even_if_the_path_gets_another_file(model_path, tmp_path):
     path, other = tmp_path / "m.onnx", tmp_path / "other.onnx"

@@ -26,6 +26,9 @@ def messages(tmp_path_factory, model_path):
     return assert_refused("model", paths, model_path("plain"), "ModelError")
 
 
+@pytest.mark.security(
+    "a small sealed file that makes an oversized tensor, or never ends", "refused, time and memory measured"
+)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_small_sealed_file_that_makes_a_giant_is_refused_within_time_and_memory(messages, kind):
     said = messages[f"{kind}.onnx"]
@@ -33,6 +36,7 @@ def test_a_small_sealed_file_that_makes_a_giant_is_refused_within_time_and_memor
     assert ("onnxruntime" in said) == (kind == "operator that does not exist")
 
 
+@pytest.mark.security("one byte changed and sealed again", "runs or is refused, time and memory measured")
 def test_sealed_files_with_one_byte_changed_run_or_are_refused_and_the_process_lives(tmp_path, model_path):
     good = unsealed(model_path("plain").read_bytes())
     paths = []

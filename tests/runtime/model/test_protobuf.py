@@ -81,6 +81,7 @@ def places_for_external_data():
     }
 
 
+@pytest.mark.security("external data anywhere in the graph", "refused")
 @pytest.mark.parametrize("place", places_for_external_data())
 def test_external_data_is_found_wherever_it_hides(place):
     assert summarize(places_for_external_data()[place].SerializeToString()).external_tensors

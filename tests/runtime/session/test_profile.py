@@ -71,6 +71,7 @@ def test_the_self_test_decides_before_a_profile_is_used(model_path):
         Segmenter(path, profile=profile_of(path))
 
 
+@pytest.mark.security("a profile for another model", "refused")
 def test_a_profile_of_another_model_is_an_error(profile, model_path):
     with pytest.raises(ProfileError, match=r"for the model 'test net' with SHA-256 .* run `fcn-edge tune`"):
         Segmenter(model_path("plain"), profile=profile)
@@ -167,6 +168,7 @@ def test_a_field_that_is_wrong_is_named(profile, place, value, expected):
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.security("an invalid profile, or one that names a file or a library", "refused in one line")
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe\x00", b"[" * 60000, b"9" * 60000, b"null", b"[]", b"{}"])
 def test_what_is_no_profile_is_refused_in_one_line(tmp_path, data):
     path = tmp_path / "p.json"
@@ -193,6 +195,7 @@ def test_a_file_that_is_too_large_missing_or_no_file_is_refused_and_nothing_hang
             Profile.load(path)
 
 
+@pytest.mark.security("an invalid profile, or one that names a file or a library", "refused in one line")
 def test_no_option_of_a_profile_can_name_a_file_or_a_library(profile):
     """Profiles come from anywhere; what they may hold is a closed list."""
     assert set(json.loads(profile.to_json())["options"]) == {

@@ -32,12 +32,14 @@ def test_a_device_may_be_named_in_any_way_that_is_clear(model, name):
     assert (opened.run(IMAGE)["labels"] == 2 * IMAGE).all()
 
 
+@pytest.mark.security("`auto`", "reports what it took")
 def test_auto_says_what_it_took_and_why(model):
     opened = open_session(model, "auto")
     assert opened.why.startswith("auto: ")
     assert opened.device == ("cuda" if CUDA_IS_HERE else "cpu")
 
 
+@pytest.mark.security("an unknown device", "wrong usage")
 @pytest.mark.parametrize("name", ["gpu", "", "cpu,cuda", "cuda:0", None, 3])
 def test_an_unknown_device_is_wrong_usage_and_the_known_ones_are_listed(model, name):
     with pytest.raises(UsageError, match=r"expected one of auto, .*cpu, cuda") as caught:
@@ -45,6 +47,7 @@ def test_an_unknown_device_is_wrong_usage_and_the_known_ones_are_listed(model, n
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.security("a device that is not in the build", "refused")
 @pytest.mark.skipif(CUDA_IS_HERE, reason="CUDA is in this build")
 def test_a_device_that_is_not_in_the_build_is_refused_with_the_way_to_get_it(model):
     with pytest.raises(ProviderError, match=r"'cuda' is not in the installed .*fcn-edge\[cuda\]") as caught:
@@ -87,6 +90,7 @@ class Broken:
         )
 
 
+@pytest.mark.security("CUDA with a library missing", "refused, the library named")
 @pytest.mark.parametrize("era", ["raises", "falls back and prints"])
 def test_a_device_that_does_not_start_is_refused_by_the_name_of_the_missing_library(
     model, era, monkeypatch, capfd
@@ -149,6 +153,7 @@ def test_bytes_that_are_no_model_are_a_model_error_in_one_line():
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.security("external data past our check", "never read")
 def test_external_data_is_never_read_from_the_current_folder(tmp_path, monkeypatch):
     pytest.importorskip("onnx")
     from onnx import TensorProto
@@ -167,6 +172,7 @@ def test_external_data_is_never_read_from_the_current_folder(tmp_path, monkeypat
         open_session(proto.SerializeToString(), "cpu")
 
 
+@pytest.mark.security("an unknown operator", "refused")
 def test_an_operator_that_onnxruntime_does_not_know_is_a_model_error(tmp_path):
     pytest.importorskip("onnx")
     from tests.runtime import make_models as mm
