@@ -10,27 +10,18 @@ from pathlib import Path
 import click
 
 from benchmarks.comparison.workers import ROOT
-
-
-class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer clicks alone
-    """HxW."""
-
-    name = "HxW"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """'480x640' to (480, 640)."""
-        height, _, width = str(value).partition("x")
-        if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-            self.fail(f"{value!r} is no size, expected HxW such as 480x640", param, ctx)
-        return int(height), int(width)
+from fcn_edge.cli.options import SizeType
 
 
 @click.command()
 @click.argument("net", default="corridor")
 @click.option(
-    "--size", "sizes", type=Size(), multiple=True, help="Repeatable.  [default: 480x640 and 720x1280]"
+    "--size",
+    "sizes",
+    type=SizeType(),
+    metavar="HxW",
+    multiple=True,
+    help="Repeatable.  [default: 480x640 and 720x1280]",
 )
 @click.option("--seconds", type=click.FloatRange(0), default=4, show_default=True, help="Of timing, each.")
 @click.option("--threads", type=click.IntRange(1), help="For everybody.  [default: all cores]")

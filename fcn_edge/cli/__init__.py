@@ -13,11 +13,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 import click
 
+from fcn_edge.cli._lazy import LazyGroup
 from fcn_edge.cli.interrupts import patient_interrupts
 from fcn_edge.cli.options import printable
 from fcn_edge_runtime.errors import FcnEdgeError
@@ -74,22 +74,6 @@ Exit codes: 0 done, 1 an error to mend (also: some images failed), 2 wrong usage
 """
 
 
-class _LazyGroup(click.Group):
-    """Commands by name of their module, imported on demand and listed in the order of a first use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        command = import_module(f"fcn_edge.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, not of the user
-        return command
-
-
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's form
     if not wanted or ctx.resilient_parsing:
         return
@@ -104,7 +88,9 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    package=__name__,
+    names=COMMANDS,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

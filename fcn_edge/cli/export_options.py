@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from fcn_edge.cli.options import SizesType
 
 __all__ = ["devices_option", "net_options", "sizes_option"]
 
@@ -54,22 +55,11 @@ devices_option = click.option(
 )
 
 
-def _sizes(_: click.Context, __: click.Parameter, value: str | None) -> tuple[tuple[int, int], ...]:
-    found = []
-    for text in (value or "").split(","):
-        if not text.strip():
-            continue
-        match = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", text.strip().lower())
-        if match is None:
-            raise click.BadParameter(f"got {text.strip()!r}, expected HEIGHTxWIDTH such as 480x640")
-        found.append((int(match[1]), int(match[2])))
-    return tuple(found)
-
-
 sizes_option = click.option(
     "--sizes",
+    type=SizesType(),
     metavar="HxW,...",
-    callback=_sizes,
+    default=(),
     help="Compare at these sizes, too, such as 480x640,720x1280.",
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fcn_edge.cli.options import examples, json_option, model_argument, printable
+from fcn_edge_runtime._sizes import size_text
 
 __all__ = ["command"]
 
@@ -40,7 +41,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     card = facts["card"]
     spec, geometry, verification, net = (card[key] for key in ("input", "geometry", "verification", "net"))
     operators = ", ".join(f"{count} {name}" for name, count in facts["operators"].items())
-    sizes = ", ".join("x".join(map(str, size)) for size in verification["sizes"])
+    sizes = ", ".join(size_text(size) for size in verification["sizes"])
     sight = f"sees {geometry['receptive_field']} pixels each way"
     sight += ", and the whole image" if geometry["sees_whole_image"] else ""
     produced = ", ".join(f"{name} {number}" for name, number in sorted(card["produced_by"].items()))
@@ -89,4 +90,4 @@ def _numbers(values: list[float]) -> str:
 
 
 def _case(case: dict[str, Any]) -> str:
-    return f"{'x'.join(map(str, case['size']))} seed {case['seed']}, {case['decided']} pixels"
+    return f"{size_text(case['size'])} seed {case['seed']}, {case['decided']} pixels"

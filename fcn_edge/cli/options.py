@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
+from fcn_edge_runtime._sizes import parse_size
+from fcn_edge_runtime.errors import UsageError
+
 __all__ = [
     "OutputPath",
+    "SizeType",
+    "SizesType",
     "device_option",
     "examples",
     "json_option",
@@ -35,6 +39,43 @@ class OutputPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions of click
+    """A height and a width, such as 480x640."""
+
+    name = "HxW"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """'480x640' -> (480, 640).
+
+        Raises:
+            click.BadParameter: it is anything else.
+        """
+        try:
+            return parse_size(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SizesType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as above
+    """Any number of heights and widths, such as 480x640,720x1280."""
+
+    name = "HxW,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[int, int], ...]:
+        """'480x640,720x1280' -> ((480, 640), (720, 1280)).
+
+        Raises:
+            click.BadParameter: one of them is anything else.
+        """
+        if isinstance(value, tuple):  # the default
+            return value
+        return tuple(SizeType().convert(text, param, ctx) for text in value.split(",") if text.strip())
+
+
 model_argument = click.argument("model", metavar="MODEL.onnx")
 
 device_option = click.option(
@@ -54,17 +95,10 @@ threads_option = click.option(
 )
 
 
-def _size(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    match = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", (value or "").strip().lower())
-    if value is None or match:
-        return (int(match[1]), int(match[2])) if match else None
-    raise click.BadParameter(f"got {value!r}, expected HEIGHTxWIDTH such as 480x640")
-
-
 size_option = click.option(
     "--size",
+    type=SizeType(),
     metavar="HxW",
-    callback=_size,
     help="Height and width of the frames.  [default: as --images are, else 480x640]",
 )
 

@@ -12,6 +12,7 @@ a working image is below the smallest that the network takes. The card's notes s
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_export.graph.nodes import Nodes
+from fcn_edge_runtime._sizes import parse_size, size_text
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import Card, Geometry
 
@@ -32,7 +34,6 @@ NETWORK, COARSE = "network", "coarse"
 LARGEST_SIDE = 4096
 EXPECTED = "a fraction from 0.05x to below 1x, such as 0.5x, or HEIGHTxWIDTH up to 4096x4096, such as 240x320"
 _FRACTION = re.compile(r"(0?\.[0-9]{1,4})x")
-_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _NOTE = re.compile(r"([0-9.x]+)(?:, at least ([1-9][0-9]{0,4}))?")
 
 
@@ -60,18 +61,20 @@ class WorkingSize:
             UsageError: anything else, no pixels at all, more than the image has (`2x`), or too many.
         """
         wanted = text.strip().lower()
-        share, size = _FRACTION.fullmatch(wanted), _SIZE.fullmatch(wanted)
+        share = _FRACTION.fullmatch(wanted)
         if share is not None and Fraction(share[1]) >= Fraction(1, 20):
             return cls(Fraction(share[1]), None)
-        if size is not None and all(1 <= int(side) <= LARGEST_SIDE for side in size.groups()):
-            return cls(None, (int(size[1]), int(size[2])))
+        with contextlib.suppress(UsageError):
+            size = parse_size(wanted)
+            if max(size) <= LARGEST_SIDE:
+                return cls(None, size)
         raise UsageError(f"got the working size {text!r}, expected {EXPECTED}")
 
     @property
     def text(self) -> str:
         """As a user writes it."""
         if self.size is not None:
-            return "{}x{}".format(*self.size)
+            return size_text(self.size)
         return f"{float(self.fraction or 0):g}x"
 
     def fitted(self, least: int) -> WorkingSize:

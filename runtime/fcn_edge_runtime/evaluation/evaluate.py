@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.batch import find_jobs
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.evaluation.metrics import Scores, confusion_matrix, scores_of
@@ -154,7 +155,7 @@ def evaluate(
         truth = read_labels(pair.labels, card)
         result = segmenter(read_image(pair.image, card.input, segmenter.max_pixels))
         if result.labels.shape != truth.shape:
-            got, expected = "x".join(map(str, truth.shape)), "x".join(map(str, result.labels.shape))
+            got, expected = size_text(truth.shape), size_text(result.labels.shape)
             raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
         matrix = confusion_matrix(truth, result.labels, count)
         total += matrix

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.session.devices import (
@@ -160,7 +161,7 @@ class Session:
             )
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
             kind = ModelError if self.provider == CPU else ProviderError
-            shape = "x".join(map(str, image.shape))
+            shape = size_text(image.shape)
             raise kind(
                 f"onnxruntime failed on {self.device} with an image of {shape} {image.dtype}: "
                 f"{_one_line(error)}"
