@@ -6,12 +6,13 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from fcn_edge_runtime._child import environment_with, how_it_ended
 
 __all__ = ["EngineProcess", "WorkerError", "interpreter"]
 
@@ -50,13 +51,11 @@ class EngineProcess:
     ) -> None:
         self._log = log
         self._buffer = b""
-        paths = [str(ROOT), str(ROOT / "export"), str(ROOT / "runtime")]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
-            "OMP_NUM_THREADS": str(threads),
-            "CI": "true",  # engines that report their use over the network do not, then
-        }
+        environment = environment_with(
+            (ROOT, ROOT / "export", ROOT / "runtime"),
+            OMP_NUM_THREADS=str(threads),
+            CI="true",  # engines that report their use over the network do not, then
+        )
         command = [str(python), "-m", "benchmarks.comparison.worker", engine, variant, str(described)]
         with log.open("wb") as stream:
             self._process = subprocess.Popen(  # noqa: S603 - our own worker
@@ -127,10 +126,7 @@ class EngineProcess:
         return said
 
     def _obituary(self) -> str:
-        code = self._process.wait()
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
-        return f"its process ended with {how}" + (f": {lines[-1][:200]}" if lines else "")
+        return f"its process {how_it_ended(self._process.wait(), self._log.read_text('utf-8', 'replace'))}"
 
     @staticmethod
     def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -7,7 +7,6 @@ the numbers are still right is for the verdict to find out.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import onnx
 
+from fcn_edge_runtime._child import ChildError, run_child
 from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Simplified", "contract", "operators", "simplify"]
@@ -29,7 +29,6 @@ import onnx, onnxsim
 model, _ = onnxsim.simplify(onnx.load(sys.argv[1]))
 onnx.save(model, sys.argv[2])
 """
-MOST_WORDS = 300
 
 
 @dataclass(frozen=True)
@@ -88,14 +87,12 @@ def operators(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _run(source: Path, target: Path, seconds: float) -> None:
-    # -P: what happens to lie in the working directory is no module of ours.
+    # -P: files in the working directory are not modules of ours.
     command = [sys.executable, "-P", "-c", WORKER, str(source), str(target)]
     advice = "export with --allow-unsimplified to go on without it"
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603 (our own interpreter and script)
-    except subprocess.TimeoutExpired:
-        raise ArtifactError(f"simplify: onnxsim took longer than {seconds:.0f} s: {advice}") from None
-    if done.returncode != 0 or not target.is_file():
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise ArtifactError(f"simplify: onnxsim ended with {how} ({said[:MOST_WORDS]}): {advice}")
+        run_child(command, seconds=seconds)
+    except ChildError as error:
+        raise ArtifactError(f"simplify: onnxsim {error}: {advice}") from None
+    if not target.is_file():
+        raise ArtifactError(f"simplify: onnxsim wrote no file: {advice}")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import platform
 import struct
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distributions, version
 from typing import Any
 
+from fcn_edge_runtime._child import ChildError, our_environment, run_child
 from fcn_edge_runtime.errors import FcnEdgeError, ProviderError
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime, install_hint, short_name
 
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 START_SECONDS = 120
+_TRIAL = "import sys; from fcn_edge_runtime.doctor import _child; _child(sys.argv[1])"
 # Which distributions an extra brings; the exporter's are looked up by name and never imported here.
 EXTRAS = {
     "images": ("pillow",),
@@ -192,30 +193,16 @@ def _provider_states(runtime: Any) -> tuple[ProviderState, ...]:
 
 def try_provider(provider: str) -> ProviderState:
     """Start a provider in another process, and tell how it went."""
-    code = "import sys; from fcn_edge_runtime.doctor import _child; _child(sys.argv[1])"
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
-            [sys.executable, "-c", code, provider],
-            capture_output=True,
-            timeout=START_SECONDS,
-            check=False,
-            text=True,
-            errors="replace",
-            env=_child_environment(),
+        answer = run_child(
+            [sys.executable, "-c", _TRIAL, provider], seconds=START_SECONDS, environment=our_environment()
         )
-        why = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else _crash(done)
-    except subprocess.TimeoutExpired:
-        why = f"it did not start within {START_SECONDS} seconds"
+        why = json.loads(answer.splitlines()[-1])
+    except ChildError as error:
+        why = f"its trial process {error}"
     except (ValueError, IndexError, OSError) as error:
         why = f"its trial process failed ({error})"
     return ProviderState(short_name(provider), provider, True, not why, why)
-
-
-def _child_environment() -> dict[str, str]:
-    """The environment, with the import path of this process, so that the child finds what we found."""
-    import os
-
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def _child(provider: str) -> None:
@@ -225,9 +212,3 @@ def _child(provider: str) -> None:
     except FcnEdgeError as error:
         why = str(error)
     sys.stdout.write("\n" + json.dumps(why) + "\n")
-
-
-def _crash(done: subprocess.CompletedProcess[str]) -> str:
-    how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-    last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-    return f"its trial process crashed with {how} ({last[0][:200]})"

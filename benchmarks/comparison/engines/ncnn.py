@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.comparison.contract import Frame, Labels, Materials, NotOffered, Prepare, Prepared, winners
+from fcn_edge_runtime._child import ChildError, run_child
 
 __all__ = ["VARIANTS"]
 
@@ -91,11 +91,13 @@ def _converted(materials: Materials, name: str) -> tuple[Path, Path]:
     source.write_bytes(materials.torchscript.read_bytes())  # pnnx writes its files beside its input
     shape = f"inputshape=[1,3,{materials.height},{materials.width}]"
     command = [str(Path(spec.origin).with_name("pnnx")), str(source), shape, "fp16=0"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - the wheel's own program
+    try:
+        run_child(command, folder=folder)
+    except ChildError as error:
+        raise NotOffered(f"pnnx {error}") from None
     param, weights = folder / "net.ncnn.param", folder / "net.ncnn.bin"
-    if done.returncode or not param.exists():
-        lines = (done.stdout + done.stderr).strip().splitlines() or ["no word"]
-        raise NotOffered(f"pnnx failed with exit code {done.returncode}: {lines[-1]}")
+    if not param.exists():
+        raise NotOffered("pnnx wrote no file")
     return param, weights
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime._child import ChildError, run_child
 from fcn_edge_runtime.errors import ModelError
 
 __all__ = ["FreshJob", "FreshRun", "run_fresh"]
@@ -88,13 +88,18 @@ def run_fresh(job: FreshJob, frame: np.ndarray) -> FreshRun:
         # Modules compiled anew at each start would be a cost that no installed package has.
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         spawned = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - our own code, in this interpreter
-    lines = done.stdout.splitlines()
-    if done.returncode != 0 or not lines:
-        raise ModelError(f"{Path(job.model).name} in a process of its own: {_why(done)}")
+        try:
+            output = run_child(command, environment=environment)
+        except ChildError as error:
+            # Nothing else sends signals to it: a system kills what takes the last of its memory.
+            hint = ", by the system for lack of memory as a rule" if error.killed else ""
+            raise _failed(job, f"it {error}{hint}") from None
+    lines = output.splitlines()
+    if not lines:
+        raise _failed(job, "it gave no answer")
     found: dict[str, Any] = json.loads(lines[-1])
     if "error" in found:
-        raise ModelError(f"{Path(job.model).name} in a process of its own: {found['error']}")
+        raise _failed(job, found["error"])
     return FreshRun(
         found["begun"] - spawned,
         found["import"],
@@ -106,8 +111,5 @@ def run_fresh(job: FreshJob, frame: np.ndarray) -> FreshRun:
     )
 
 
-def _why(done: subprocess.CompletedProcess[str]) -> str:
-    if done.returncode < 0:
-        return f"killed by signal {-done.returncode}, by the system for want of memory as a rule"
-    lines = done.stderr.strip().splitlines()
-    return f"ended with {done.returncode}: {lines[-1] if lines else 'no reason was given'}"
+def _failed(job: FreshJob, reason: str) -> ModelError:
+    return ModelError(f"{Path(job.model).name} in a process of its own: {reason}")
