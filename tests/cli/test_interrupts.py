@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -51,6 +52,7 @@ def run(*arguments, cwd=None):
 
 
 @pytest.mark.parametrize("native", [ONNXRUNTIME, ONNX])
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_compiled_code_starts_is_ctrl_c_and_no_missing_device(folder, tmp_path, native):
     done = run("-c", INSIDE + COMMAND, *quantize(tmp_path / "o.onnx"), native, cwd=folder)
     assert done.returncode == 130, done.stderr
@@ -58,6 +60,7 @@ def test_ctrl_c_while_compiled_code_starts_is_ctrl_c_and_no_missing_device(folde
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_program_that_loads_onnxruntime_gets_its_ctrl_c():
     program = (
         "from fcn_edge_runtime.session.devices import import_onnxruntime\n"
@@ -77,6 +80,7 @@ def test_a_program_that_loads_onnxruntime_gets_its_ctrl_c():
     ],
     ids=lambda arguments: arguments[0],
 )
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_at_any_moment_ends_with_130_and_leaves_no_part_of_a_file(folder, tmp_path, arguments):
     program = (
         "import atexit, signal, sys\nfrom fcn_edge.cli import main\n"
@@ -94,6 +98,7 @@ def test_ctrl_c_at_any_moment_ends_with_130_and_leaves_no_part_of_a_file(folder,
             assert not [path for path in tmp_path.rglob("*") if path.suffix in (".onnx", ".part", ".tmp")]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_does_not_wait_for_an_import_that_hangs(tmp_path):
     (tmp_path / "net.py").write_text(
         "import time, sys\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)\n"
@@ -110,3 +115,17 @@ def test_a_second_ctrl_c_does_not_wait_for_an_import_that_hangs(tmp_path):
             process.wait(0.5)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
+
+
+def test_a_background_job_ignores_ctrl_c(folder, tmp_path):
+    command = [sys.executable, "-m", "fcn_edge", "run", "parent.onnx", "frames", "-o", str(tmp_path / "o")]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as `nohup` and `&` start it
+    try:
+        with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.02)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert process.returncode == 0
+    assert len(list((tmp_path / "o").iterdir())) >= 12

@@ -109,6 +109,7 @@ def test_a_recorded_video_shows_the_overlays(robot, video, model, pipeline, tmp_
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_with_everything_written(video, model, tmp_path):
     command = [sys.executable, "-m", "fcn_edge", "robot", "camera", video, "--model", model]
     command += ["--record", tmp_path / "run.mcap", "--max-rate", 2, "--pace", "source", "--threads", 1]
