@@ -18,7 +18,7 @@ import onnx
 import torch
 from torch import Tensor
 
-from fcn_edge_export.graph.names import SCORES, TRACED_INPUT
+from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.probe import Sizes
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_runtime.errors import ArtifactError
@@ -51,7 +51,7 @@ def trace(scores: LogitsNetwork, channels: int, sizes: Sizes) -> onnx.ModelProto
                 (example,),
                 dynamo=True,
                 input_names=[TRACED_INPUT],
-                output_names=[SCORES],
+                output_names=[LOGITS],
                 opset_version=OPSET,
                 external_data=False,
                 optimize=True,
@@ -104,7 +104,7 @@ def _pools_to_a_grid(program: torch.export.ExportedProgram) -> bool:
 def _by_contract(model: onnx.ModelProto, channels: int, classes: int) -> onnx.ModelProto:
     """The traced model with its axes named by the contract, or an error that says how it differs."""
     graph = model.graph
-    if [i.name for i in graph.input] != [TRACED_INPUT] or [o.name for o in graph.output] != [SCORES]:
+    if [i.name for i in graph.input] != [TRACED_INPUT] or [o.name for o in graph.output] != [LOGITS]:
         names = f"{[i.name for i in graph.input]} -> {[o.name for o in graph.output]}"
         raise ArtifactError(f"trace: got {names}, expected one input and one output")
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)

@@ -24,8 +24,9 @@ from torch import nn
 import fcn_edge
 from fcn_edge_export import export
 from fcn_edge_export.graph.graft import with_logits_output
-from fcn_edge_export.graph.names import SCORES
+from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.lowering.quantize import quantize
+from fcn_edge_export.verification.measure import amplitude, margins
 from fcn_edge_runtime import Card, Segmenter
 from fcn_edge_runtime.model.card import InputSpec
 from fcn_edge_runtime.model.file import ModelFile
@@ -107,12 +108,9 @@ def kinds() -> dict[str, Callable[[Path], object]]:
 
 
 def _margin(path: Path, image: np.ndarray) -> tuple[np.ndarray, float]:
-    """How far the decision at each pixel is from another one, (N, H, W), and the scores' amplitude."""
-    logits = open_session(with_logits_output(onnx.load(path)), "cpu").run(image, [SCORES])[SCORES]
-    if logits.shape[1] == 1:
-        return np.abs(logits[:, 0]), float(np.abs(logits).max())
-    ranked = np.sort(logits, axis=1)
-    return ranked[:, -1] - ranked[:, -2], float(np.abs(logits - logits.mean(axis=1, keepdims=True)).max())
+    """How far the decision at each pixel is from another one, (N, H, W), and the logits' amplitude."""
+    logits = open_session(with_logits_output(onnx.load(path)), "cpu").run(image, [LOGITS])[LOGITS]
+    return margins(logits), amplitude(logits)
 
 
 def _record(path: Path) -> dict[str, object]:
@@ -124,8 +122,8 @@ def _record(path: Path) -> dict[str, object]:
         card = segmenter.card
         for batch, height, width in SIZES:
             image = pattern(batch, height, width, card.input.channels, SEED, card.input)
-            margin, amplitude = _margin(path, image)
-            undecided = margin <= 2 * tau * amplitude
+            margin, largest = _margin(path, image)
+            undecided = margin <= 2 * tau * largest
             labels = segmenter(image).labels.copy()
             labels[undecided] = card.unlabeled
             packed = base64.b64encode(zlib.compress(np.packbits(undecided).tobytes(), 9)).decode()

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fcn_edge_export.artifact import assemble
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.graph.graft import graft, with_logits_output
-from fcn_edge_export.graph.names import SCORES, TRACED_INPUT
+from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.lowering.gate import logits_of
 from fcn_edge_export.verification.golden_vectors import golden_vectors
 from fcn_edge_runtime.model.card import Card, InputSpec, VerificationInfo
@@ -89,7 +89,7 @@ def network(*, outlier=0.0, channels=3, bright=0.0):
         helper.make_node(
             "Resize",
             ["low", "", "", "size"],
-            [SCORES],
+            [LOGITS],
             name="up",
             mode="linear",
             coordinate_transformation_mode="half_pixel",
@@ -103,7 +103,7 @@ def network(*, outlier=0.0, channels=3, bright=0.0):
                 TRACED_INPUT, TensorProto.FLOAT, ["batch", channels, "height", "width"]
             )
         ],
-        [helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["batch", 3, "height", "width"])],
+        [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, ["batch", 3, "height", "width"])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

@@ -18,7 +18,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from fcn_edge_export.graph.graft import with_outputs
-from fcn_edge_export.graph.names import SCORES, TRACED_INPUT
+from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_runtime.model.card import Geometry
 from fcn_edge_runtime.session.session import open_session
 
@@ -66,7 +66,7 @@ def geometry(network: onnx.ModelProto, *, smallest: int, multiple: int) -> Geome
             continue  # computed from constants or from sizes alone: it sees no pixel
         result = _through(node, _meet(sources), constants, sizes)
         reach.update(dict.fromkeys(node.output, result))
-    seen = reach[SCORES]
+    seen = reach[LOGITS]
     return Geometry(
         stride=ceil(seen.coarsest),
         receptive_field=ceil(seen.field),

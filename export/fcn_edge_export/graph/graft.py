@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from fcn_edge_export.graph.names import FULL_SIZE, PADDED_SCORES, SCORES, SCORES_LOW, TRACED_INPUT
+from fcn_edge_export.graph.names import FULL_SIZE, LOGITS, LOGITS_LOW, LOGITS_PADDED, TRACED_INPUT
 from fcn_edge_export.graph.nodes import Nodes
 from fcn_edge_export.graph.sparse_head import sparse_labels, upsampling_of
 from fcn_edge_export.graph.working_size import WorkingSize, working_size_of
@@ -34,7 +34,7 @@ __all__ = [
 
 IMAGE = "image"
 UNPADDED_INPUT = "fcn_edge/unpadded"
-WORKING_SCORES = "fcn_edge/working/scores"  # what is upsampled to the image's size
+WORKING_LOGITS = "fcn_edge/working/scores"  # what is upsampled to the image's size
 ELEM_TYPE = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
 
 
@@ -78,10 +78,10 @@ def graft(
     graph = model.graph
     graph.CopyFrom(network.graph)  # the only copy of the weights: large networks fill the memory
     for name in (IMAGE, *OUTPUTS):
-        if name != SCORES:
+        if name != LOGITS:
             _rename(graph, name, f"network/{name}")  # a value of the network's that happens to bear our name
     if padded:
-        _rename(graph, SCORES, PADDED_SCORES)
+        _rename(graph, LOGITS, LOGITS_PADDED)
     inner = (
         _named_for_working(graph, working, cut=multiple > 1, sparse=sparse)
         if working is not None
@@ -122,7 +122,7 @@ def score_channels(network: onnx.ModelProto) -> int:
 
 def can_be_sparse(network: onnx.ModelProto) -> bool:
     """Whether a network ends in the upsampling that the sparse head can do without: bilinear, half pixels."""
-    found = upsampling_of(network.graph, SCORES)
+    found = upsampling_of(network.graph, LOGITS)
     return found is not None and not found.align_corners
 
 
@@ -141,8 +141,8 @@ def _named_for_sparse(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[onn
 
     The upsampling itself is left out where nobody reads the scores it gives.
     """
-    resize = next(node for node in graph.node if {SCORES, PADDED_SCORES} & set(node.output))
-    _rename(graph, resize.input[0], SCORES_LOW)
+    resize = next(node for node in graph.node if {LOGITS, LOGITS_PADDED} & set(node.output))
+    _rename(graph, resize.input[0], LOGITS_LOW)
     _rename(graph, resize.input[3], FULL_SIZE)
     return [node for node in graph.node if node is not resize or list(wanted) != ["labels"]]
 
@@ -154,11 +154,11 @@ def _named_for_working(
 
     Without its last upsampling, where that goes straight to the image's size.
     """
-    low = SCORES_LOW if sparse else WORKING_SCORES
+    low = LOGITS_LOW if sparse else WORKING_LOGITS
     if not working.coarse:
-        _rename(graph, SCORES, PADDED_SCORES if cut else low)
+        _rename(graph, LOGITS, LOGITS_PADDED if cut else low)
         return list(graph.node)
-    resize = next(node for node in graph.node if SCORES in node.output)
+    resize = next(node for node in graph.node if LOGITS in node.output)
     _rename(graph, resize.input[0], low)
     return [node for node in graph.node if node is not resize]
 
@@ -173,32 +173,32 @@ def with_logits_output(model: onnx.ModelProto) -> bytes:
         ArtifactError: the model has no tensor of that name, so it cannot be probed.
     """
     made = {name for node in model.graph.node for name in node.output}
-    if SCORES_LOW in made:
+    if LOGITS_LOW in made:
         return _sparse_probe(model, made)
-    if any(o.name == SCORES for o in model.graph.output):
+    if any(o.name == LOGITS for o in model.graph.output):
         return with_outputs(model, [])
-    if not any(SCORES in node.output for node in model.graph.node):
+    if not any(LOGITS in node.output for node in model.graph.node):
         raise ArtifactError(
-            f"verify: the model holds no tensor called '{SCORES}', so it cannot be probed: export again"
+            f"verify: the model holds no tensor called '{LOGITS}', so it cannot be probed: export again"
         )
-    return with_outputs(model, [helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, None)])
+    return with_outputs(model, [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, None)])
 
 
 def _sparse_probe(model: onnx.ModelProto, made: set[str]) -> bytes:
     more = onnx.ModelProto()
-    if SCORES not in made:
+    if LOGITS not in made:
         padded = "fcn_edge/size" in made
-        scores = PADDED_SCORES if padded else SCORES
+        scores = LOGITS_PADDED if padded else LOGITS
         out = Nodes()
         half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        out.add("Resize", [SCORES_LOW, "", "", FULL_SIZE], scores, **half_pixel)
+        out.add("Resize", [LOGITS_LOW, "", "", FULL_SIZE], scores, **half_pixel)
         if padded:
             axes = out.constant("probe_axes", np.array([2, 3]))
-            out.add("Slice", [scores, "fcn_edge/crop_start", "fcn_edge/size", axes], SCORES)
+            out.add("Slice", [scores, "fcn_edge/crop_start", "fcn_edge/size", axes], LOGITS)
         more.graph.node.extend(out.nodes)
         more.graph.initializer.extend(out.constants)
     given = {o.name for o in model.graph.output}
-    kinds = {SCORES: TensorProto.FLOAT, SCORES_LOW: TensorProto.FLOAT, FULL_SIZE: TensorProto.INT64}
+    kinds = {LOGITS: TensorProto.FLOAT, LOGITS_LOW: TensorProto.FLOAT, FULL_SIZE: TensorProto.INT64}
     more.graph.output.extend(
         helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items() if name not in given
     )
@@ -304,28 +304,28 @@ def _crop(out: Nodes, *, scores: bool) -> None:
     start = out.constant("crop_start", np.zeros(2, np.int64))
     if scores:
         axes = out.constant("crop_axes", np.array([2, 3]))
-        out.add("Slice", [PADDED_SCORES, start, "fcn_edge/size", axes], SCORES)
+        out.add("Slice", [LOGITS_PADDED, start, "fcn_edge/size", axes], LOGITS)
 
 
 def _upsample_working(out: Nodes, *, cut: bool, sparse: bool, scores: bool) -> None:
     """The scores of the working image, cut to its size, bilinearly upsampled to the image's size."""
-    low = SCORES_LOW if sparse else WORKING_SCORES
+    low = LOGITS_LOW if sparse else WORKING_LOGITS
     if cut:
         start = out.constant("working/start", np.zeros(2, np.int64))
         axes = out.constant("working/axes", np.array([2, 3]))
         end = "fcn_edge/working/size"
-        out.add("Slice", [PADDED_SCORES, start, end, axes], low)
+        out.add("Slice", [LOGITS_PADDED, start, end, axes], low)
     outer = out.add("Shape", [low], "fcn_edge/working/scores_outer", start=0, end=2)
     out.add("Concat", [outer, "fcn_edge/working/image_size"], FULL_SIZE, axis=0)
     if not sparse or scores:
         half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        out.add("Resize", [low, "", "", FULL_SIZE], SCORES, **half_pixel)
+        out.add("Resize", [low, "", "", FULL_SIZE], LOGITS, **half_pixel)
 
 
 def _decide(
     out: Nodes, wanted: Sequence[str], card: Card, *, binary: bool, padded: bool, sparse: bool
 ) -> None:
-    scores = PADDED_SCORES if padded else SCORES
+    scores = LOGITS_PADDED if padded else LOGITS
 
     def finish(value: str, name: str, rank: int) -> None:
         """Cut to the image's size where the scores are padded; `value` is name's last step but this."""
@@ -367,7 +367,7 @@ def _sparse(out: Nodes, name: str, elem_type: int, *, binary: bool) -> str:
         ends = [out.constant(f"{side}_{end}", np.array([axis + end])) for end in (0, 1)]
         sides.append(out.add("Slice", [FULL_SIZE, *ends], f"fcn_edge/head/{side}"))
     return sparse_labels(
-        out, SCORES_LOW, sides, name, elem_type=elem_type, align_corners=False, binary=binary
+        out, LOGITS_LOW, sides, name, elem_type=elem_type, align_corners=False, binary=binary
     )
 
 

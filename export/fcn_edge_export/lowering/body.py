@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto
 
-from fcn_edge_export.graph.names import SCORES, SCORES_LOW, TRACED_INPUT
+from fcn_edge_export.graph.names import LOGITS, LOGITS_LOW, TRACED_INPUT
 from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["OURS", "Body", "body_of", "constants_of", "drop_unused", "head_of", "typed"]
@@ -127,9 +127,9 @@ def _read(graph: onnx.GraphProto) -> Iterator[str]:
 def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:
     """Names of the nodes from the classifiers to the scores, and of the classifiers among them."""
     producer = {name: node for node in model.graph.node for name in node.output}
-    start = next((name for name in (SCORES, SCORES_LOW) if name in producer), None)
+    start = next((name for name in (LOGITS, LOGITS_LOW) if name in producer), None)
     if start is None:
-        raise ArtifactError(f"quantize: the model holds no tensor called '{SCORES}': export it again")
+        raise ArtifactError(f"quantize: the model holds no tensor called '{LOGITS}': export it again")
     constants = constants_of(model)
     head: set[str] = set()
     classifiers = []

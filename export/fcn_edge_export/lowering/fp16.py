@@ -24,7 +24,7 @@ from onnx import TensorProto, helper
 
 from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.graph.graft import strip
-from fcn_edge_export.graph.names import SCORES_LOW, TRACED_INPUT
+from fcn_edge_export.graph.names import LOGITS_LOW, TRACED_INPUT
 from fcn_edge_export.lowering.body import OURS, head_of, typed
 from fcn_edge_export.lowering.calibration import Frames
 from fcn_edge_export.lowering.lower import judged, open_parent, write_child
@@ -107,7 +107,7 @@ def convert_to_fp16(
     stages = Stages(progress or Silent())
     with stages.stage("open") as did:
         parent = open_parent(Path(path))
-        if any(SCORES_LOW in node.output for node in parent.model.graph.node):
+        if any(LOGITS_LOW in node.output for node in parent.model.graph.node):
             raise UsageError(
                 f"{path} has the sparse head, which is for CPUs, and fp16 is for GPUs: "
                 "export it with the dense head first"

@@ -10,19 +10,19 @@ Frames are what the model is for; the self-test's patterns are not, so on these 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fcn_edge_export.graph.names import SCORES
+from fcn_edge_export.graph.names import LABELS, LOGITS
+from fcn_edge_export.verification.case_result import BrokenRule, broken_head, run_case, size_text
 from fcn_edge_export.verification.cases import Case
-from fcn_edge_export.verification.head_rule import sparse_outputs, wrong_labels
-from fcn_edge_export.verification.verdict import CaseResult, Verdict
-from fcn_edge_runtime.errors import FcnEdgeError, InputError, VerificationError
+from fcn_edge_export.verification.measure import Measurement, Outputs
+from fcn_edge_export.verification.verdict import Verdict
+from fcn_edge_runtime.errors import InputError, VerificationError
 from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
 from fcn_edge_runtime.session.session import Session
 
@@ -85,7 +85,7 @@ class Gate:
         failed = [r for r in self.verdict.results if r.failure]
         if failed:
             worst = failed[0]
-            size = "x".join(map(str, worst.size))
+            size = size_text(worst.size)
             raise VerificationError(
                 f"gate: {len(failed)} of {len(self.verdict.results)} inputs fail on {self.verdict.provider}; "
                 f"the first at {worst.name} {size}, rule '{worst.failure}': {worst.detail}"
@@ -106,7 +106,7 @@ class Gate:
 
 def logits_of(session: Session) -> Callable[[Array], npt.NDArray[np.float32]]:
     """The session of a probe as a reference: images (N, H, W, C) -> logits (N, K, H, W) float32."""
-    return lambda image: np.asarray(session.run(image, [SCORES])[SCORES])
+    return lambda image: np.asarray(session.run(image, [LOGITS])[LOGITS])
 
 
 def judge(
@@ -136,19 +136,24 @@ def judge(
     weights = []
     totals = np.zeros((2, classes, classes + 1), np.int64)
     truth = truth or {}
+
+    def outputs_of_parent(image: Array) -> Outputs:
+        return parent.run(image, [LABELS, LOGITS])
+
     for case in (*patterns, *frames):
         image = case.image()
-        result, labels = _judge(parent, probe, case.name, image)
-        results.append(result)
+        run = run_case(case.name, image, outputs_of_parent, "the parent", probe, _broken_rules)
+        results.append(run.result)
+        labels = [] if run.outputs is None else [side[LABELS] for side in run.outputs]
         weights.append(labels[0].size if labels else 0)
         if labels and case.name in truth:
             known = _truth(truth[case.name], case.name, image)
-            totals += np.stack([confusion_matrix(known, said, classes) for said in labels])
+            totals += np.stack([confusion_matrix(known, side, classes) for side in labels])
         step()
-    judged = list(zip(results, weights, strict=True))[len(patterns) :]
-    pixels = sum(weight for _, weight in judged)
-    agreed = sum(result.agreement * weight for result, weight in judged)
-    worst = min((result for result, _ in judged), key=lambda r: r.agreement)
+    counted = list(zip(results, weights, strict=True))[len(patterns) :]
+    pixels = sum(weight for _, weight in counted)
+    agreed = sum(result.agreement * weight for result, weight in counted)
+    worst = min((result for result, _ in counted), key=lambda r: r.agreement)
     scored = bool(totals.any())
     return Gate(
         Verdict(probe.provider, tuple(results)),
@@ -163,49 +168,13 @@ def judge(
 def _truth(read: Callable[[], Array], name: str, image: Array) -> Array:
     known = read()
     if known.shape != image.shape[1:3]:
-        got, expected = "x".join(map(str, known.shape)), "x".join(map(str, image.shape[1:3]))
+        got, expected = size_text(known.shape), size_text(image.shape[1:3])
         raise InputError(
             f"the labels of {name} have {got} pixels, the image has {expected}: expected equal sizes"
         )
     return known[None]
 
 
-def _judge(
-    parent: Session, probe: Session, name: str, image: Array
-) -> tuple[CaseResult, tuple[Array, Array] | None]:
-    """The result, and the labels of both sides where both gave some."""
-    batch, height, width = image.shape[:3]
-    size = (batch, height, width)
-    wanted = ["labels", SCORES]
-    expected = parent.run(image, wanted)
-    try:
-        got = probe.run(image, [*wanted, *sparse_outputs(probe.outputs)])
-    except FcnEdgeError as error:
-        return CaseResult(name, size, "run", f"onnxruntime stopped: {error}"), None
-    if any(got[key].shape != expected[key].shape for key in wanted):
-        shapes = f"got labels {got['labels'].shape} and logits {got[SCORES].shape}"
-        return CaseResult(name, size, "shape", f"{shapes}, the parent gives {expected[SCORES].shape}"), None
-    labels, logits = got["labels"], got[SCORES]
-    if not np.isfinite(logits).all():
-        return CaseResult(name, size, "finite", "the file gives NaN or Inf"), None
-    scores = expected[SCORES]
-    off = np.abs(logits - scores)
-    wrong = int(wrong_labels(got).sum())
-    flips = int((labels != expected["labels"]).sum())
-    centered = scores - scores.mean(axis=1, keepdims=True) if scores.shape[1] > 1 else scores
-    image_at, row, column = np.unravel_index(int(off.max(axis=1).argmax()), labels.shape)
-    result = CaseResult(
-        name,
-        size,
-        "head" if wrong else "",
-        f"{wrong} labels are not the argmax of the file's own logits" if wrong else "",
-        pixel=(int(image_at), int(row), int(column)),
-        error=float(off.max()),
-        amplitude=float(np.abs(centered).max()),
-        magnitude=float(np.abs(scores).max()),
-        flips=flips,
-        agreement=1 - flips / labels.size,
-        labels_sha256=hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest(),
-        labels_seen=tuple(int(v) for v in np.unique(labels)),
-    )
-    return result, (expected["labels"], labels)
+def _broken_rules(_: Outputs, got: Outputs, __: Measurement) -> Iterator[BrokenRule]:
+    """A lowered file may differ from its parent at any pixel; its own labels must follow its own logits."""
+    yield from broken_head(got)

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.graph.graft import with_logits_output
-from fcn_edge_export.graph.names import SCORES
+from fcn_edge_export.graph.names import LABELS, LOGITS
 from fcn_edge_export.lowering.gate import Gate, judge, logits_of
 from fcn_edge_export.verification.cases import Case, default_sizes, pattern_cases
 from fcn_edge_export.verification.certify import Certified, check_draft
 from fcn_edge_export.verification.golden_vectors import SEEDS, TAU, golden_vectors
+from fcn_edge_export.verification.measure import measure
 from fcn_edge_export.verification.report import produced_by, verification_report
 from fcn_edge_export.verification.verify_file import opened
 from fcn_edge_runtime.errors import UsageError
@@ -201,12 +201,12 @@ def _doubt(reference: Session, probe: Session, plain: Session, card: Card) -> tu
         for seed in SEEDS:
             image = pattern(*size, card.input.channels, seed, card.input)
             expected, got, other = (
-                session.run(image, [SCORES])[SCORES] for session in (reference, probe, plain)
+                session.run(image, [LABELS, LOGITS]) for session in (reference, probe, plain)
             )
-            centered = expected - expected.mean(axis=1, keepdims=True) if expected.shape[1] > 1 else expected
-            amplitude = float(np.abs(centered).max()) or 1.0
-            error = max(error, float(np.abs(got - expected).max()) / amplitude)
-            engines = max(engines, float(np.abs(got - other).max()) / amplitude)
+            measured = measure(expected, got)
+            amplitude = measured.amplitude or 1.0
+            error = max(error, measured.error / amplitude)
+            engines = max(engines, measure(got, other).error / amplitude)
     return error, engines
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from fcn_edge_export.graph.names import SCORES
+from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.lowering.body import Body, constants_of
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
@@ -92,4 +92,4 @@ def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, flo
 def scores_of_frames(model: bytes, images: Sequence[Array]) -> list[Array]:
     """The scores (N, K, H, W) that a probe gives for each image."""
     session = open_session(model, "cpu", options=SessionOptions(config=exact_integers()))
-    return [session.run(image, [SCORES])[SCORES] for image in images]
+    return [session.run(image, [LOGITS])[LOGITS] for image in images]

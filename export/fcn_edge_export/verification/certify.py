@@ -13,11 +13,12 @@ import onnx
 
 from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import TRACED_INPUT
+from fcn_edge_export.verification.case_result import CaseResult
 from fcn_edge_export.verification.cases import Case, default_sizes, frame_cases, pattern_cases
 from fcn_edge_export.verification.golden_vectors import TAU, golden_vectors
+from fcn_edge_export.verification.measure import labeled, measure
 from fcn_edge_export.verification.verdict import (
     TOLERANCE,
-    CaseResult,
     Verdict,
     check_shipped,
     compare,
@@ -174,6 +175,11 @@ def _first_wrong_stage(
         if got.shape[-2:] != x.shape[-2:]:
             return stage
         got = got[..., :height, :width]
-        if got.shape != expected.shape or not np.abs(got - expected).max() <= error_bound(expected):
+        if got.shape != expected.shape or not _within_bound(expected, got):
             return stage
     return "graft"
+
+
+def _within_bound(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> bool:
+    measured = measure(labeled(expected), labeled(got))
+    return measured.error <= error_bound(measured)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcn_edge_export.graph.names import LABELS
+from fcn_edge_export.verification.measure import amplitude, argmax, margins
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.golden_input import image_digest, pattern
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, Golden, GoldenCase, raise_to
@@ -26,7 +28,8 @@ def golden_vectors(reference: Callable[[Array], Array], probe: Session, card: Ca
     """Self-test cases at the golden sizes, each on the seed of 1 to 8 whose labels have the most entropy.
 
     Pixels whose margin is at most 2 tau A, twice what a device may be off, are undecided: they hold the
-    unlabeled value and are not compared. A = max |c(reference)| as in the verdict.
+    unlabeled value and are not compared. A is the
+    amplitude of the reference's logits, see `measure`.
 
     Args:
         reference: images (N, H, W, C) -> logits (N, K, H, W).
@@ -36,9 +39,7 @@ def golden_vectors(reference: Callable[[Array], Array], probe: Session, card: Ca
     """
     cases = []
     for size in raise_to(GOLDEN_SIZES, card.geometry.smallest_size):
-        seed = max(
-            SEEDS, key=lambda seed: _entropy(probe.run(_image(card, size, seed), ["labels"])["labels"])
-        )
+        seed = max(SEEDS, key=lambda seed: _entropy(probe.run(_image(card, size, seed), [LABELS])[LABELS]))
         image = _image(card, size, seed)
         labels = _decided_labels(reference(image), tau, card)
         cases.append(GoldenCase(*size, seed, image_digest(image), labels))
@@ -57,12 +58,6 @@ def _entropy(labels: Array) -> float:
 
 
 def _decided_labels(logits: Array, tau: float, card: Card) -> Array:
-    if logits.shape[1] == 1:
-        margin, labels, amplitude = np.abs(logits[:, 0]), logits[:, 0] > 0, np.abs(logits).max()
-    else:
-        best_two = np.partition(logits, -2, axis=1)[:, -2:]
-        margin, labels = best_two[:, 1] - best_two[:, 0], logits.argmax(axis=1)
-        amplitude = np.abs(logits - logits.mean(axis=1, keepdims=True)).max()
-    decided = labels.astype(card.label_dtype)
-    decided[margin <= 2 * tau * amplitude] = card.unlabeled
+    decided = argmax(logits).astype(card.label_dtype)
+    decided[margins(logits) <= 2 * tau * amplitude(logits)] = card.unlabeled
     return np.asarray(decided)

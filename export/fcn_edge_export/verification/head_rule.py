@@ -7,13 +7,13 @@ in float64, are within 8 * 2^-23 of the largest score of each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fcn_edge_export.graph.names import FULL_SIZE, SCORES, SCORES_LOW
+from fcn_edge_export.graph.names import FULL_SIZE, LABELS, LOGITS, LOGITS_LOW
+from fcn_edge_export.verification.measure import Outputs, argmax
 
 __all__ = ["ROUNDINGS", "sparse_outputs", "wrong_labels"]
 
@@ -24,21 +24,20 @@ ROUNDINGS = 8 * 2.0**-23
 
 def sparse_outputs(outputs: tuple[str, ...]) -> list[str]:
     """What of a probe's outputs the rule needs of a sparse head; nothing of a dense one."""
-    return [name for name in (SCORES_LOW, FULL_SIZE) if name in outputs]
+    return [name for name in (LOGITS_LOW, FULL_SIZE) if name in outputs]
 
 
-def wrong_labels(got: Mapping[str, Array]) -> npt.NDArray[np.bool_]:
+def wrong_labels(got: Outputs) -> npt.NDArray[np.bool_]:
     """Where (N, H, W) the labels break the rule.
 
     Args:
         got: a probe's labels, logits, and of a sparse head `sparse_outputs`.
     """
-    labels, logits = got["labels"], got[SCORES]
-    best = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0] > 0
-    wrong = np.asarray(labels != best)
-    if SCORES_LOW not in got or not wrong.any():
+    labels = got[LABELS]
+    wrong = np.asarray(labels != argmax(got[LOGITS]))
+    if LOGITS_LOW not in got or not wrong.any():
         return wrong
-    low = got[SCORES_LOW]
+    low = got[LOGITS_LOW]
     image, row, column = np.nonzero(wrong)
     height, width = (int(side) for side in got[FULL_SIZE][2:4])
     scores = _upsampled(low, image, (row, height), (column, width))

@@ -1,36 +1,50 @@
-"""The verdict: the reference against the session that will run the file.
+"""The verdict of a float file: PyTorch against the session that will run the file.
 
-The file is probed: the same model with `logits` added as an output. For each input, with
-c(z) = z - mean over classes (one class: z), A = max |c(reference)|, M = max |reference|,
-E = max |probe - reference| and e(k) the error of class k at a pixel:
+The file is probed: the same model with `logits` added as an output. For each input, with A, M and E as in
+`measure` and e(k) the error of class k at a pixel:
 
     numbers     E <= 1e-4 A + 8 * 2^-23 M            the relative error of float32 arithmetic, with room
     head        labels == argmax(probe's logits)     exactly
     decisions   z_a - z_b <= e(a) + e(b)             where a label flips from a to b; at most 0.5 % of pixels
     confidence  |difference| <= E/2 + 1e-6           softmax is 1/2-Lipschitz in the largest logit error
 
-c(z) takes out what softmax and argmax cannot see, so that a common offset of the scores costs nothing but its
-rounding, which M accounts for. Files with the sparse head have a head rule of their own: see `head_rule`.
+An offset that all classes share costs nothing but its rounding, which M accounts for. Files with the sparse
+head have a head rule of their own: see `head_rule`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fcn_edge_export.graph.names import SCORES_LOW
+from fcn_edge_export.graph.names import LABELS, LOGITS, LOGITS_LOW
+from fcn_edge_export.verification.case_result import (
+    BrokenRule,
+    CaseResult,
+    broken_head,
+    run_case,
+    size_text,
+)
 from fcn_edge_export.verification.cases import Case
-from fcn_edge_export.verification.head_rule import ROUNDINGS, sparse_outputs, wrong_labels
+from fcn_edge_export.verification.head_rule import ROUNDINGS
+from fcn_edge_export.verification.measure import (
+    Measurement,
+    Outputs,
+    labeled,
+    labels_digest,
+    margins,
+    worst_pixel,
+)
 from fcn_edge_runtime.errors import FcnEdgeError, InputError, VerificationError
 from fcn_edge_runtime.session.session import Session
 
-__all__ = ["CaseResult", "Verdict", "check_shipped", "compare", "error_bound"]
+__all__ = ["Verdict", "check_shipped", "compare", "error_bound"]
 
 Array = npt.NDArray[Any]
 Logits = Callable[[Array], npt.NDArray[np.float32]]
@@ -38,38 +52,6 @@ Logits = Callable[[Array], npt.NDArray[np.float32]]
 RELATIVE = 1e-4
 MOST_FLIPS = 0.005
 TOLERANCE = "E <= 1e-4 A + 8 * 2^-23 M; flips <= 0.5 % and within the errors at their pixel; labels = argmax"
-
-
-@dataclass(frozen=True)
-class CaseResult:
-    """What was measured on one input.
-
-    Attributes:
-        failure: the stage that failed (run, shape, finite, numbers, head, decisions, confidence), or "".
-        detail: the failure in words.
-        pixel: (batch, row, column) of the worst pixel.
-        error: E, in logits. `bound` is what it may be, `amplitude` is A, `magnitude` is M.
-        flips: pixels whose label differs from the reference's.
-        agreement: share of pixels with the reference's label.
-        margin: smallest distance of the reference's best two scores, in logits.
-        labels_sha256: digest of the labels, to hold the shipped file against.
-        labels_seen: which labels occurred.
-    """
-
-    name: str
-    size: tuple[int, int, int]
-    failure: str = ""
-    detail: str = ""
-    pixel: tuple[int, int, int] = (0, 0, 0)
-    error: float = 0.0
-    bound: float = 0.0
-    amplitude: float = 0.0
-    magnitude: float = 0.0
-    flips: int = 0
-    agreement: float = 1.0
-    margin: float = 0.0
-    labels_sha256: str = ""
-    labels_seen: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +94,7 @@ class Verdict:
         if not self.passed:
             worst, failed = self.worst, sum(bool(r.failure) for r in self.results)
             pixel = "" if worst.failure in ("run", "shape") else f", pixel {worst.pixel}"
-            where = f"{worst.name} {_size_text(worst.size)}{pixel}"
+            where = f"{worst.name} {size_text(worst.size)}{pixel}"
             raise VerificationError(
                 f"verdict: {failed} of {len(self.results)} inputs differ from PyTorch on {self.provider}; "
                 f"worst at {where}, rule '{worst.failure}': {worst.detail}"
@@ -124,21 +106,30 @@ def compare(
     probe: Session,
     cases: Sequence[Case],
     *,
-    outputs: Sequence[str] = ("labels",),
+    outputs: Sequence[str] = (LABELS,),
     progress: Callable[[CaseResult], None] | None = None,
 ) -> Verdict:
-    """Hold a probe against the reference on every case.
+    """Compare a probe with the reference on every case.
 
     Args:
         reference: images (N, H, W, C) -> logits (N, K, H, W) float32.
         probe: a session of the file with `logits` among its outputs.
         cases: the inputs.
-        outputs: what the file gives besides `labels`; `confidence` and `probabilities` are judged too.
+        outputs: what the file gives besides `labels`; `confidence` and `probabilities` are verified too.
         progress: called with each result.
+
+    Raises:
+        InputError: PyTorch cannot run one of the cases.
     """
+    further = [name for name in outputs if name in ("confidence", "probabilities")]
     results = []
     for case in cases:
-        result = _judge(reference, probe, case, outputs)
+        expected = partial(_expected, reference, case.name)
+        run = run_case(case.name, case.image(), expected, "PyTorch", probe, _broken_rules, further)
+        result = run.result
+        if run.outputs is not None:
+            margin = float(margins(run.outputs[0][LOGITS]).min())
+            result = replace(result, bound=error_bound(result), margin=margin)
         results.append(result)
         if progress is not None:
             progress(result)
@@ -152,115 +143,55 @@ def check_shipped(shipped: Session, verdict: Verdict, cases: Sequence[Case]) -> 
         VerificationError: it does not; names the input.
     """
     for case, result in zip(cases, verdict.results, strict=True):
-        labels = shipped.run(case.image(), ["labels"])["labels"]
-        if _sha256(labels) != result.labels_sha256:
+        labels = shipped.run(case.image(), [LABELS])[LABELS]
+        if labels_digest(labels) != result.labels_sha256:
             raise VerificationError(
-                f"verdict: at {case.name} {_size_text(result.size)} the file's labels differ from its "
-                "probe's: onnxruntime computes the two graphs differently, so the file cannot be vouched for"
+                f"verdict: at {case.name} {size_text(result.size)} the file's labels differ from its "
+                "probe's: onnxruntime computes the two graphs differently, so the file cannot be verified"
             )
 
 
-def _judge(reference: Logits, probe: Session, case: Case, outputs: Sequence[str]) -> CaseResult:
-    image = case.image()
-    batch, height, width = image.shape[:3]
-    size = (batch, height, width)
+def error_bound(measured: Measurement) -> float:
+    """What E may be: 1e-4 A + 8 * 2^-23 M."""
+    return RELATIVE * measured.amplitude + ROUNDINGS * measured.magnitude
 
-    def failed(rule: str, detail: str, **measured: Any) -> CaseResult:
-        return CaseResult(case.name, size, rule, detail, **measured)
 
+def _expected(reference: Logits, name: str, image: Array) -> Outputs:
     try:
-        expected = reference(image)
+        return labeled(reference(image))
     except FcnEdgeError:
         raise
     except Exception as error:
-        raise InputError(f"verify: PyTorch cannot run {case.name} {_size_text(size)}: {error}") from error
-    asked = [o for o in outputs if o in ("confidence", "probabilities")]
-    names = ["labels", "logits", *asked, *sparse_outputs(probe.outputs)]
-    try:
-        got = probe.run(image, names)
-    except FcnEdgeError as error:
-        return failed("run", f"onnxruntime stopped: {error}")
-    labels, logits = got["labels"], got["logits"]
-    if logits.shape != expected.shape or labels.shape != (*expected.shape[:1], *expected.shape[2:]):
-        return failed(
-            "shape",
-            f"got labels {labels.shape} and logits {logits.shape}, PyTorch gives logits {expected.shape}",
-        )
-    for side, values in (("PyTorch", expected), ("the file", logits)):
-        if not np.isfinite(values).all():
-            return failed(
-                "finite",
-                f"{side} gives NaN or Inf",
-                pixel=_pixel(np.asarray(~np.isfinite(values).all(axis=1))),
-            )
-    measured = _measure(expected, logits, labels)
-    worst = _pixel(np.abs(logits - expected).max(axis=1))
-    rule, detail, pixel = next(_broken_rules(expected, got, measured), ("", "", worst))
-    return CaseResult(
-        case.name,
-        size,
-        rule,
-        detail,
-        pixel=pixel,
-        labels_sha256=_sha256(labels),
-        labels_seen=tuple(int(v) for v in np.unique(labels)),
-        **measured,
-    )
+        size = size_text(image.shape[:3])
+        raise InputError(f"verify: PyTorch cannot run {name} {size}: {error}") from error
 
 
-def error_bound(expected: Array) -> float:
-    """What E may be: 1e-4 A + 8 * 2^-23 M, for reference logits (N, K, H, W)."""
-    return RELATIVE * _amplitude(expected) + ROUNDINGS * float(np.abs(expected).max())
-
-
-def _amplitude(expected: Array) -> float:
-    centered = expected - expected.mean(axis=1, keepdims=True) if expected.shape[1] > 1 else expected
-    return float(np.abs(centered).max())
-
-
-def _measure(expected: Array, logits: Array, labels: Array) -> dict[str, Any]:
-    flips = int((labels != _argmax(expected)).sum())
-    return {
-        "error": float(np.abs(logits - expected).max()),
-        "bound": error_bound(expected),
-        "amplitude": _amplitude(expected),
-        "magnitude": float(np.abs(expected).max()),
-        "flips": flips,
-        "agreement": 1 - flips / labels.size,
-        "margin": _smallest_margin(expected),
-    }
-
-
-def _broken_rules(
-    expected: Array, got: Mapping[str, Array], measured: Mapping[str, Any]
-) -> Iterator[tuple[str, str, tuple[int, int, int]]]:
-    """(rule, words, worst pixel) of each rule that does not hold, in the order of the module's docstring."""
-    logits, labels = got["logits"], got["labels"]
-    error, bound = measured["error"], measured["bound"]
+def _broken_rules(expected: Outputs, got: Outputs, measured: Measurement) -> Iterator[BrokenRule]:
+    """Each rule that does not hold, in the order of the module's docstring."""
+    error, bound = measured.error, error_bound(measured)
     if error > bound:
-        relative = error / measured["amplitude"] if measured["amplitude"] else float("inf")
-        pixel = _pixel(np.abs(logits - expected).max(axis=1))
-        words = f"scores differ by {error:.3g}, {relative:.1e} of their amplitude"
-        yield "numbers", f"{words}; allowed {bound:.3g}", pixel
-    wrong = wrong_labels(got)
-    if wrong.any():
-        yield "head", f"{int(wrong.sum())} labels are not the argmax of the file's own logits", _pixel(wrong)
-    rounding = ROUNDINGS * measured["magnitude"] if SCORES_LOW in got else 0.0
-    unjustified = _unjustified_flips(expected, logits, labels, rounding)
+        relative = error / measured.amplitude if measured.amplitude else math.inf
+        words = f"logits differ by {error:.3g}, {relative:.1e} of their amplitude; allowed {bound:.3g}"
+        yield BrokenRule("numbers", words, measured.pixel)
+    yield from broken_head(got)
+    rounding = ROUNDINGS * measured.magnitude if LOGITS_LOW in got else 0.0
+    unjustified = _unjustified_flips(expected, got, rounding)
     if unjustified.any():
         words = f"{int(unjustified.sum())} labels flip by more than the errors there"
-        yield "decisions", words, _pixel(unjustified)
-    if measured["flips"] > MOST_FLIPS * labels.size:
-        share = 100 * measured["flips"] / labels.size
+        yield BrokenRule("decisions", words, worst_pixel(unjustified))
+    flipped = got[LABELS] != expected[LABELS]
+    if measured.flips > MOST_FLIPS * flipped.size:
+        share = 100 * measured.flips / flipped.size
         words = f"{share:.2f} % of the labels flip, allowed {100 * MOST_FLIPS} %"
-        yield "decisions", words, _pixel(labels != _argmax(expected))
+        yield BrokenRule("decisions", words, worst_pixel(flipped))
     allowed = error / 2 + 1e-6
-    for name, off in _probability_errors(expected, got):
+    for name, off in _probability_errors(expected[LOGITS], got):
         if not off.max() <= allowed:
-            yield "confidence", f"{name} differs by {off.max():.3g}, allowed {allowed:.3g}", _pixel(off)
+            words = f"{name} differs by {off.max():.3g}, allowed {allowed:.3g}"
+            yield BrokenRule("confidence", words, worst_pixel(off))
 
 
-def _probability_errors(expected: Array, got: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+def _probability_errors(expected: Array, got: Outputs) -> Iterator[tuple[str, Array]]:
     """(output, |difference| at each pixel) for each output that holds probabilities."""
     if not {"confidence", "probabilities"} & set(got):
         return
@@ -273,28 +204,22 @@ def _probability_errors(expected: Array, got: Mapping[str, Array]) -> Iterator[t
         yield "probabilities", np.abs(got["probabilities"] - probabilities).max(axis=1)
 
 
-def _argmax(logits: Array) -> Array:
-    """Labels by the contract: the first of the largest scores; for one class 1 where the score is above 0."""
-    return logits.argmax(axis=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(np.int64)
-
-
-def _unjustified_flips(
-    expected: Array, logits: Array, labels: Array, rounding: float = 0.0
-) -> npt.NDArray[np.bool_]:
+def _unjustified_flips(expected: Outputs, got: Outputs, rounding: float = 0.0) -> npt.NDArray[np.bool_]:
     """Where the label flips from a to b although the reference's z_a - z_b exceeds e(a) + e(b).
 
     `rounding` is what the head itself may be off: a sparse one decides by other sums than the logits'.
     """
-    error = np.abs(logits.astype(np.float64) - expected)
-    if expected.shape[1] == 1:
-        flipped = labels != _argmax(expected)
-        return np.asarray(flipped & (np.abs(expected[:, 0]) > error[:, 0] + rounding))
-    a, b = _argmax(expected)[:, None], labels.astype(np.int64)[:, None]
+    z = expected[LOGITS]
+    error = np.abs(got[LOGITS].astype(np.float64) - z)
+    if z.shape[1] == 1:
+        flipped = got[LABELS] != expected[LABELS]
+        return np.asarray(flipped & (np.abs(z[:, 0]) > error[:, 0] + rounding))
+    a, b = (side[LABELS].astype(np.int64)[:, None] for side in (expected, got))
 
     def at(values: Array, index: Array) -> Array:
         return np.take_along_axis(values, index, axis=1)[:, 0]
 
-    gap = at(expected, a).astype(np.float64) - at(expected, b)
+    gap = at(z, a).astype(np.float64) - at(z, b)
     return np.asarray((a != b)[:, 0] & (gap > at(error, a) + at(error, b) + rounding))
 
 
@@ -305,24 +230,3 @@ def _softmax(logits: Array) -> npt.NDArray[np.float64]:
         return 1 / (1 + np.exp(-z))
     odds = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
-
-
-def _smallest_margin(expected: Array) -> float:
-    if expected.shape[1] == 1:
-        return float(np.abs(expected).min())
-    best_two = np.partition(expected, -2, axis=1)[:, -2:]
-    return float((best_two[:, 1] - best_two[:, 0]).min())
-
-
-def _pixel(values: Array) -> tuple[int, int, int]:
-    """(batch, row, column) of the largest value of a (N, H, W) array."""
-    batch, row, column = np.unravel_index(int(np.argmax(values)), values.shape)
-    return int(batch), int(row), int(column)
-
-
-def _sha256(labels: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
-
-
-def _size_text(size: tuple[int, int, int]) -> str:
-    return "x".join(map(str, size))

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fcn_edge_export.verification.cases import Case
+from fcn_edge_export.verification.measure import labeled
 from fcn_edge_export.verification.verdict import check_shipped, compare
 from fcn_edge_runtime.errors import VerificationError
 from fcn_edge_runtime.session.session import open_session
@@ -100,7 +101,7 @@ def test_an_error_beyond_the_bound_breaks_the_numbers_rule_at_its_pixel():
     error[1, 2, 3, 4] = 5e-3
     result = judged(session(argmax(), CAST, error=error), scores())
     assert (result.failure, result.pixel) == ("numbers", (1, 3, 4))
-    assert "scores differ by 0.005" in result.detail
+    assert "logits differ by 0.005" in result.detail
 
 
 def test_an_error_within_the_bound_passes_and_is_measured():
@@ -146,12 +147,13 @@ def test_a_flip_that_the_errors_do_not_explain_is_seen_even_if_the_labels_lie():
     # Labels that follow their logits cannot flip further than the errors; the rule is the second lock.
     from fcn_edge_export.verification.verdict import _unjustified_flips
 
-    expected = np.array([[[[1.0]], [[0.9]], [[0.0]]]], np.float32)
-    logits = expected + np.array([[[[-0.04]], [[0.04]], [[0.0]]]], np.float32)
-    assert not _unjustified_flips(expected, logits, np.array([[[0]]], np.uint8)).any()
-    assert _unjustified_flips(expected, logits, np.array([[[1]]], np.uint8)).all()
+    expected = labeled(np.array([[[[1.0]], [[0.9]], [[0.0]]]], np.float32))
+    logits = expected["logits"] + np.array([[[[-0.04]], [[0.04]], [[0.0]]]], np.float32)
+    first, second = ({"labels": np.array([[[k]]], np.uint8), "logits": logits} for k in (0, 1))
+    assert not _unjustified_flips(expected, first).any()
+    assert _unjustified_flips(expected, second).all()
     logits[0, 1] += 0.03
-    assert not _unjustified_flips(expected, logits, np.array([[[1]]], np.uint8)).any()
+    assert not _unjustified_flips(expected, second).any()
 
 
 def test_a_right_confidence_passes_and_a_wrong_one_does_not():

@@ -1,0 +1,117 @@
+"""How far a file's answer to an image is from its reference's, measured once for every set of rules.
+
+    A  max |c(z)| over the reference's logits z, where c(z) = z - mean over classes (one class: z)
+    M  max |z|
+    E  max |file - reference| over logits
+
+c(z) takes out what softmax and argmax cannot see: a common offset of all classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcn_edge_export.graph.names import LABELS, LOGITS
+
+__all__ = [
+    "Measurement",
+    "Outputs",
+    "amplitude",
+    "argmax",
+    "labeled",
+    "labels_digest",
+    "margins",
+    "measure",
+    "worst_pixel",
+]
+
+Array = npt.NDArray[Any]
+Outputs = Mapping[str, Array]  # at least labels (N, H, W) and logits (N, K, H, W)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured between a file and its reference on one input.
+
+    Attributes:
+        error: E, in logits.
+        amplitude: A, in logits.
+        magnitude: M, in logits.
+        flips: pixels whose label differs from the reference's.
+        agreement: share of pixels with the reference's label, 0..1.
+        pixel: (batch, row, column) of the largest error.
+        labels_sha256: digest of the file's labels.
+        labels_seen: which labels the file gave.
+    """
+
+    error: float = 0.0
+    amplitude: float = 0.0
+    magnitude: float = 0.0
+    flips: int = 0
+    agreement: float = 1.0
+    pixel: tuple[int, int, int] = (0, 0, 0)
+    labels_sha256: str = ""
+    labels_seen: tuple[int, ...] = ()
+
+
+def measure(expected: Outputs, got: Outputs) -> Measurement:
+    """Compare labels and logits of equal shapes.
+
+    Args:
+        expected: the reference's.
+        got: the file's.
+    """
+    reference, labels = expected[LOGITS], got[LABELS]
+    error = np.abs(got[LOGITS] - reference)
+    flips = int((labels != expected[LABELS]).sum())
+    return Measurement(
+        error=float(error.max()),
+        amplitude=amplitude(reference),
+        magnitude=float(np.abs(reference).max()),
+        flips=flips,
+        agreement=1 - flips / labels.size,
+        pixel=worst_pixel(error.max(axis=1)),
+        labels_sha256=labels_digest(labels),
+        labels_seen=tuple(int(v) for v in np.unique(labels)),
+    )
+
+
+def labeled(logits: Array) -> Outputs:
+    """Logits (N, K, H, W) with the labels that the contract gives them."""
+    return {LABELS: argmax(logits), LOGITS: logits}
+
+
+def argmax(logits: Array) -> Array:
+    """Labels (N, H, W) of logits (N, K, H, W): the first of the largest; of one class, 1 where z > 0."""
+    return logits.argmax(axis=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(np.int64)
+
+
+def amplitude(logits: Array) -> float:
+    """A of logits (N, K, H, W)."""
+    centered = logits - logits.mean(axis=1, keepdims=True) if logits.shape[1] > 1 else logits
+    return float(np.abs(centered).max())
+
+
+def margins(logits: Array) -> Array:
+    """How far each pixel's decision is from another one, (N, H, W): best minus second; of one class |z|."""
+    if logits.shape[1] == 1:
+        return np.asarray(np.abs(logits[:, 0]))
+    best_two = np.partition(logits, -2, axis=1)[:, -2:]
+    return np.asarray(best_two[:, 1] - best_two[:, 0])
+
+
+def worst_pixel(values: Array) -> tuple[int, int, int]:
+    """(batch, row, column) of the largest value of a (N, H, W) array."""
+    batch, row, column = np.unravel_index(int(np.argmax(values)), values.shape)
+    return int(batch), int(row), int(column)
+
+
+def labels_digest(labels: Array) -> str:
+    """SHA-256 of labels (N, H, W), row by row."""
+    return hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
