@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 
+from fcn_edge_runtime._extras import EXTRAS, install_command
 from fcn_edge_runtime.errors import UsageError
 
-__all__ = ["missing_for_export", "require_export"]
+__all__ = ["require_export", "too_old_for_export"]
 
 OLDEST_PYTHON = (3, 11)
-PACKAGES = ("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "safetensors")
 
 
-def missing_for_export() -> str:
-    """Why this environment cannot export, in one line; empty if it can. Nothing heavy is imported."""
-    if sys.version_info < OLDEST_PYTHON:
-        wanted, got = ".".join(map(str, OLDEST_PYTHON)), ".".join(map(str, sys.version_info[:3]))
-        return f"exporting needs Python {wanted} or newer, this is {got} (running models works on 3.10)"
-    missing = [package for package in PACKAGES if find_spec(package) is None]
-    if missing:
-        return f"exporting needs {', '.join(missing)}: `pip install fcn-edge[export,cpu]`"
-    return ""
+def too_old_for_export() -> str:
+    """Why this Python is too old to export, in one line; empty if it is not."""
+    if sys.version_info >= OLDEST_PYTHON:
+        return ""
+    wanted, got = ".".join(map(str, OLDEST_PYTHON)), ".".join(map(str, sys.version_info[:3]))
+    return f"exporting needs Python {wanted} or newer, this is {got} (running models works on 3.10)"
 
 
 def require_export() -> None:
-    """Do nothing where exporting is possible.
+    """Find out, without importing anything heavy, whether this environment can export.
 
     Raises:
-        UsageError: it is not; the message says why.
+        UsageError: it cannot; the message says why.
     """
-    if reason := missing_for_export():
+    from importlib.util import find_spec
+
+    if reason := too_old_for_export():
         raise UsageError(reason)
+    missing = [module for module in (*EXTRAS["export"], *EXTRAS["cpu"]) if find_spec(module) is None]
+    if missing:
+        raise UsageError(f"exporting needs {', '.join(missing)}: {install_command('export', 'cpu')}")

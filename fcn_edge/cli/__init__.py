@@ -17,9 +17,11 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from fcn_edge._extras import too_old_for_export
 from fcn_edge.cli._lazy import LazyGroup
 from fcn_edge.cli.interrupts import patient_interrupts
 from fcn_edge.cli.options import printable
+from fcn_edge_runtime._extras import extra_of, install_command
 from fcn_edge_runtime.errors import FcnEdgeError
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -42,20 +44,6 @@ COMMANDS = (
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 _STDOUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-
-_EXTRA_OF = {
-    "torch": "export",
-    "onnx": "export",
-    "onnxscript": "export",
-    "onnxsim": "export",
-    "safetensors": "export",
-    "PIL": "images",
-    "skimage": "demo",
-    "onnxruntime": "cpu",
-    "rosbags": "robot",
-    "cyclonedds": "dds",
-    "cv2": "camera",
-}
 
 _EPILOG = """\b
 Examples:
@@ -143,7 +131,7 @@ def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for e
         named = error.filename is not None or error.errno not in _STDOUT_ERRORS
         return _bug() if named else _unsaid(error)
     except ModuleNotFoundError as error:
-        extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
+        extra = extra_of(error.name or "")
         return _bug() if extra is None else _fail(_missing(error.name or "", extra), 1)
     except Exception:  # noqa: BLE001 - the last place that can tell a bug from a mistake
         return _bug()
@@ -151,11 +139,10 @@ def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for e
 
 
 def _missing(module: str, extra: str) -> str:
-    if extra == "export" and sys.version_info < (3, 11):
-        found = ".".join(map(str, sys.version_info[:3]))
-        return f"this command needs Python 3.11 or newer, this is {found}: export on another machine"
+    if extra == "export" and (reason := too_old_for_export()):
+        return reason
     package = module.partition(".")[0]
-    return f"this command needs {package}, which is not installed: `pip install fcn-edge[{extra}]`"
+    return f"this command needs {package}, which is not installed: {install_command(extra)}"
 
 
 def _show_warning(

@@ -41,6 +41,8 @@ def command(ctx: click.Context, /, *, as_json: bool) -> None:
 
 
 def _show(report: Diagnosis) -> None:
+    from fcn_edge_runtime._extras import install_command
+
     for name, text in report.system.items():
         click.echo(f"{name:<16}{text}")
     for name, number in report.packages.items():
@@ -57,7 +59,7 @@ def _show(report: Diagnosis) -> None:
             click.echo(f"device {state.device:<9}{state.why}")
     click.echo()
     for extra, missing in report.extras.items():
-        mend = f"lacks {', '.join(missing)}: `pip install fcn-edge[{extra}]`"
-        click.echo(f"extra {extra:<10}{mend if missing else 'there'}")
+        lacks = f"lacks {', '.join(missing)}: {install_command(extra)}"
+        click.echo(f"extra {extra:<10}{lacks if missing else 'there'}")
     for warning in report.warnings:
         click.echo(f"warning: {warning}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fcn_edge.nets.loading import CallableName, is_import_spec, load_target
 from fcn_edge.nets.options import fit_options
 from fcn_edge.nets.registry import find
+from fcn_edge_runtime._extras import install_command
 from fcn_edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _import_registered(target: str) -> Callable[..., object]:
         if error.name != "torch":
             raise
         raise UsageError(
-            "building a network needs PyTorch, which is not installed: add fcn-edge[export]"
+            f"building a network needs PyTorch, which is not installed: {install_command('export')}"
         ) from error
     return function
 

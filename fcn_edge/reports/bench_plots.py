@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable, write_whole
 from fcn_edge_runtime.benchmark.run import ModelReport, Report
 from fcn_edge_runtime.benchmark.sweep import SweepPoint
@@ -152,8 +153,4 @@ def _megabytes(point: SweepPoint) -> float | None:
 
 
 def _figure_class() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise UsageError("the plot needs matplotlib: `pip install fcn-edge[plots]`") from None
-    return Figure
+    return require("matplotlib.figure", "the plot", UsageError).Figure

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fcn_edge.reports.contact_sheet import Tile, painted, write_sheet
+from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import write_whole
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.evaluation.evaluate import Evaluation, read_labels
@@ -26,15 +27,12 @@ def write_confusion(path: Path, found: Evaluation) -> None:
     Raises:
         UsageError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise UsageError("the plot needs matplotlib: `pip install fcn-edge[plots]`") from None
+    figure_class = require("matplotlib.figure", "the plot", UsageError).Figure
     names = [c.name for c in found.card.classes]
     totals = found.matrix.sum(axis=1, keepdims=True)
     share = 100 * found.matrix[:, : len(names)] / np.maximum(totals, 1)
     side = 2.5 + 0.45 * len(names)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    figure = figure_class(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
     drawn = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")

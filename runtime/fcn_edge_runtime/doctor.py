@@ -15,11 +15,12 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from typing import Any
 
 from fcn_edge_runtime._child import ChildError, our_environment, run_child
+from fcn_edge_runtime._extras import EXTRAS
 from fcn_edge_runtime.errors import FcnEdgeError, ProviderError
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime, install_hint, short_name
 
 __all__ = [
-    "EXTRAS",
+    "SHOWN_EXTRAS",
     "Diagnosis",
     "ProviderState",
     "diagnose",
@@ -30,12 +31,8 @@ __all__ = [
 
 START_SECONDS = 120
 _TRIAL = "import sys; from fcn_edge_runtime.doctor import _child; _child(sys.argv[1])"
-# Which distributions an extra brings; the exporter's are looked up by name and never imported here.
-EXTRAS = {
-    "images": ("pillow",),
-    "export": ("torch", "onnx", "onnxscript", "onnxsim", "safetensors"),
-    "demo": ("scikit-image",),
-}
+# The extras of a first export and a first run; `fcn-edge robot doctor` has those of robots.
+SHOWN_EXTRAS = ("images", "export", "demo")
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,9 @@ def diagnose() -> Diagnosis:
             and name not in {"onnxruntime-tools", "onnxruntime-extensions", "onnxruntime-genai"}
         }
     )
-    names = ("fcn-edge", "numpy", "click", *(part for parts in EXTRAS.values() for part in parts))
+    # The exporter's packages are looked up by name and never imported here.
+    extras = {extra: tuple(EXTRAS[extra].values()) for extra in SHOWN_EXTRAS}
+    names = ("fcn-edge", "numpy", "click", *(part for parts in extras.values() for part in parts))
     packages = {name: _version(name) for name in (*names[:3], *installed, *names[3:])}
     warnings = []
     if len(installed) > 1:
@@ -123,7 +122,7 @@ def diagnose() -> Diagnosis:
             "cores": str(cores()),
         },
         packages=packages,
-        extras={extra: tuple(p for p in parts if packages[p] is None) for extra, parts in EXTRAS.items()},
+        extras={extra: tuple(p for p in parts if packages[p] is None) for extra, parts in extras.items()},
         onnxruntime_error=error,
         providers=providers,
         warnings=tuple(warnings),

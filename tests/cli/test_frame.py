@@ -133,7 +133,7 @@ def test_a_library_of_another_extra_is_named_with_the_extra(monkeypatch, capsys)
 def test_on_an_old_python_export_is_named_as_what_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(frame.sys, "version_info", (3, 10, 9))
     code, shown = outcome(monkeypatch, capsys, ModuleNotFoundError("no", name="onnx"))
-    assert (code, shown.startswith("error: this command needs Python 3.11")) == (1, True)
+    assert (code, shown.startswith("error: exporting needs Python 3.11")) == (1, True)
 
 
 def test_an_interrupt_ends_with_130(monkeypatch, capsys):

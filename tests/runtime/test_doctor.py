@@ -51,8 +51,8 @@ def test_the_trial_model_is_a_real_onnx_model():
 
 def test_an_extra_that_is_not_complete_is_named(monkeypatch):
     monkeypatch.setattr(doctor, "_provider_states", lambda _: ())  # takes seconds, and is tested above
-    monkeypatch.setattr(doctor, "EXTRAS", {"images": ("pillow", "no-such-package")})
-    assert doctor.diagnose().extras == {"images": ("no-such-package",)}
+    monkeypatch.setitem(doctor.EXTRAS, "images", {"PIL": "pillow", "none": "no-such-package"})
+    assert doctor.diagnose().extras == {"images": ("no-such-package",), "export": (), "demo": ()}
 
 
 def test_a_provider_that_computes_something_else_does_not_start(monkeypatch):

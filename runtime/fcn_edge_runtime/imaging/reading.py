@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
 from fcn_edge_runtime.model.card import InputSpec
@@ -45,13 +46,7 @@ def import_pillow() -> Any:
     Raises:
         InputError: Pillow is not installed.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise InputError(
-            "pictures are read and written by Pillow, which is not installed: `pip install fcn-edge[images]`"
-        ) from None
-    return Image
+    return require("PIL.Image", "reading and writing images")
 
 
 def read_image(path: str | os.PathLike[str], spec: InputSpec, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.model.card import Card, ClassInfo
 
@@ -69,8 +70,4 @@ def _region(kind: ClassInfo, box: tuple[slice, slice], mask: np.ndarray, area: i
 
 
 def _scipy_ndimage() -> Any:
-    try:
-        from scipy import ndimage
-    except ModuleNotFoundError:
-        raise InputError("finding objects needs SciPy: `pip install fcn-edge[objects]`") from None
-    return ndimage
+    return require("scipy.ndimage", "finding objects")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.robot.messages import LABEL_INFO
 
 __all__ = ["LABEL_INFO_DEFINITION", "VISION_CLASS_DEFINITION", "import_rosbags", "ros2_typestore"]
@@ -26,13 +26,7 @@ def import_rosbags() -> Any:
     Raises:
         InputError: it is not installed.
     """
-    try:
-        import rosbags
-    except ImportError:
-        raise InputError(
-            "bags are read and written by rosbags, which is not installed: `pip install fcn-edge[robot]`"
-        ) from None
-    return rosbags
+    return require("rosbags", "reading and writing bags")
 
 
 def ros2_typestore() -> Any:

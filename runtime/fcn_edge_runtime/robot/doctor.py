@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from fcn_edge_runtime._extras import install_command
 from fcn_edge_runtime.robot.dds.transport import WANTED_BUFFER, receive_buffer_limit
 
 __all__ = ["Check", "robot_checks"]
@@ -68,7 +69,7 @@ def _package(name: str, what: str, extra: str) -> Check:
     found = _version(name)
     if found:
         return Check(name, ok=True, found=f"{found} ({what})")
-    return Check(name, ok=False, found=f"not installed ({what})", mend=f"`pip install fcn-edge[{extra}]`")
+    return Check(name, ok=False, found=f"not installed ({what})", mend=install_command(extra))
 
 
 def _cyclonedds() -> Check:
@@ -79,7 +80,7 @@ def _cyclonedds() -> Check:
     fits = sys.platform == "linux" and machine == "x86_64" and (3, 10) <= python <= (3, 13)
     where = f"{sys.platform} {machine}, Python {python[0]}.{python[1]}"
     mend = (
-        "`pip install fcn-edge[dds]`"
+        install_command("dds")
         if fits
         else "no wheel of cyclonedds 11 fits here: build Cyclone DDS and its Python binding from source, "
         "or use the ROS 2 node"
@@ -92,9 +93,7 @@ def _opencv() -> Check:
         found = _version(name)
         if found:
             return _loads(name, "cv2", found)
-    return Check(
-        "opencv", ok=False, found="not installed (cameras, video)", mend="`pip install fcn-edge[camera]`"
-    )
+    return Check("opencv", ok=False, found="not installed (cameras, video)", mend=install_command("camera"))
 
 
 def _loads(name: str, module: str, found: str) -> Check:

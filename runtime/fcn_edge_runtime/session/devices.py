@@ -6,16 +6,17 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from fcn_edge_runtime._extras import install_command, what_is_wrong
 from fcn_edge_runtime.errors import ProviderError, UsageError
 
 __all__ = ["cores", "import_onnxruntime", "install_hint", "provider_named", "short_name"]
 
 _SUFFIX = "ExecutionProvider"
 _INSTALL = {
-    "cpu": "`pip install fcn-edge[cpu]`",
-    "cuda": "`pip install fcn-edge[cuda]` without the CPU-only onnxruntime beside it",
-    "tensorrt": "TensorRT, and `pip install fcn-edge[cuda]` without the CPU-only onnxruntime beside it",
-    "openvino": "`pip install fcn-edge[openvino]` in an environment without another onnxruntime",
+    "cpu": install_command("cpu"),
+    "cuda": f"{install_command('cuda')} without the CPU-only onnxruntime beside it",
+    "tensorrt": f"TensorRT, and {install_command('cuda')} without the CPU-only onnxruntime beside it",
+    "openvino": f"{install_command('openvino')} in an environment without another onnxruntime",
     "coreml": "onnxruntime's macOS wheel",
     "dml": "`pip install onnxruntime-directml` in an environment without another onnxruntime",
 }
@@ -30,18 +31,16 @@ def import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except Exception as error:  # noqa: BLE001 - a build for another numpy raises whatever it meets first
-        if isinstance(error.__cause__, KeyboardInterrupt):  # compiled modules make an ImportError of it
-            raise error.__cause__ from None
-        missing = isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime"
-        reason = "is not installed" if missing else f"cannot be imported ({type(error).__name__}: {error})"
         raise ProviderError(
-            f"onnxruntime {reason}: `pip install fcn-edge[cpu]`, or `fcn-edge[cuda]` for NVIDIA GPUs"
+            f"onnxruntime {what_is_wrong('onnxruntime', error)}: {install_command('cpu')}, "
+            "or `fcn-edge[cuda]` for NVIDIA GPUs"
         ) from None
     if not hasattr(onnxruntime, "InferenceSession"):
         # Left behind when one of two onnxruntime wheels is uninstalled: a folder without the code.
         raise ProviderError(
             "the installed onnxruntime is incomplete (two of its wheels overwrote each other?): "
-            "uninstall all of them, then `pip install fcn-edge[cpu]` or `fcn-edge[cuda]`"
+            "uninstall all of them, "
+            f"then {install_command('cpu')} or `fcn-edge[cuda]`"
         )
     return onnxruntime
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.robot.messages import Header, Image, Stamp
 
@@ -25,19 +26,12 @@ _FRAME_ID = "camera"
 
 
 def import_opencv() -> Any:
-    """The cv2 module, told to keep its warnings to itself: what goes wrong is said in one line here.
+    """The cv2 module, with its own log silenced: errors are reported in one line here.
 
     Raises:
         InputError: it is not installed, or does not load.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        reason = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
-        raise InputError(
-            f"cameras and videos are read by OpenCV, which is not installed{reason}: "
-            "`pip install fcn-edge[camera]`"
-        ) from None
+    cv2 = require("cv2", "reading cameras and videos")
     logging = getattr(cv2.utils, "logging", None)  # not in every build
     if logging is not None:
         logging.setLogLevel(logging.LOG_LEVEL_SILENT)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.robot.dds.discovery import Distro, encode_participant_info
 from fcn_edge_runtime.robot.dds.transport import Transport
@@ -23,21 +24,14 @@ _MAX_BLOCKING_NS = 100_000_000
 _ENDLESS = 2**63 - 1
 
 
-def import_cyclonedds() -> Any:
-    """The cyclonedds package.
+def import_cyclonedds() -> None:
+    """Import cyclonedds, or explain how to get it.
 
     Raises:
         InputError: it is not installed, or its library does not load.
     """
-    try:
-        import cyclonedds
-        import cyclonedds.core
-    except ImportError:
-        raise InputError(
-            "the ROS 2 wire is spoken by cyclonedds, which is not installed: `pip install fcn-edge[dds]` "
-            "(wheels exist for Linux x86-64; see `fcn-edge robot doctor`)"
-        ) from None
-    return cyclonedds
+    hint = " (wheels exist for Linux x86-64; see `fcn-edge robot doctor`)"
+    require("cyclonedds.core", "talking to ROS 2", hint=hint)
 
 
 @dataclass(frozen=True)
