@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy.typing as npt
 
 from fcn_edge.card_file import card_from, description_from, read_classes, read_description
 from fcn_edge.nets import NetSpec, resolve
 from fcn_edge.nets.weights.sources import RandomWeights, Weights, build_with_weights, parse_weights
 from fcn_edge.recipes import Recipe, find_recipe
-from fcn_edge_export import ExportResult, VerifyResult, export, verify_file
+from fcn_edge_export import ExportOptions, ExportResult, VerifyOptions, VerifyResult, export, verify
 from fcn_edge_export.artifact import OutputFile
-from fcn_edge_export.graph.working_size import WorkingSize
-from fcn_edge_runtime.batch import find_jobs
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.imaging.reading import read_image
-from fcn_edge_runtime.model.card import Card, InputSpec, NetInfo
+from fcn_edge_runtime.imaging.frames import frames_of
+from fcn_edge_runtime.model.card import Card, NetInfo
 from fcn_edge_runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -66,12 +62,7 @@ def export_network(
     request: Request,
     output: Path,
     *,
-    outputs: Sequence[str],
-    sizes: Sequence[tuple[int, int]],
-    devices: Sequence[str],
-    allow_unsimplified: bool,
-    head: str = "dense",
-    working_size: str | None = None,
+    options: ExportOptions,
     progress: Progress,
     fetched: Fetched | None = None,
 ) -> ExportResult:
@@ -82,24 +73,16 @@ def export_network(
         CheckpointError: the weights cannot be fetched or read, or do not fit.
         VerificationError, ArtifactError, ProviderError: see `fcn_edge_export.export`.
     """
-    if working_size is not None:
-        WorkingSize.parse(working_size)  # before anything is fetched
     plan = _plan(request)
     OutputFile.at(output)  # before weights are fetched
-    frames = _frames(request.images, plan.card.input)
+    frames = frames_of(request.images, plan.card)  # before weights are fetched
     net = _built(plan, fetched)
     return export(
         net,
         plan.card,
         output,
-        trained=not isinstance(plan.weights, RandomWeights),
-        outputs=outputs,
-        sizes=sizes,
         images=frames,
-        devices=devices,
-        head=head,
-        working_size=working_size,
-        allow_unsimplified=allow_unsimplified,
+        options=replace(options, trained=not isinstance(plan.weights, RandomWeights)),
         progress=progress,
     )
 
@@ -108,9 +91,7 @@ def verify_network(
     request: Request,
     model: Path,
     *,
-    sizes: Sequence[tuple[int, int]],
-    devices: Sequence[str],
-    reseal: bool,
+    options: VerifyOptions,
     progress: Progress,
     fetched: Fetched | None = None,
 ) -> VerifyResult:
@@ -118,16 +99,14 @@ def verify_network(
 
     Raises:
         UsageError, CheckpointError: as `export_network`.
-        VerificationError, ModelError, ProviderError: see `fcn_edge_export.verify_file`.
+        VerificationError, ModelError, ProviderError: see `fcn_edge_export.verify`.
     """
     plan = _plan(request)
-    return verify_file(
+    return verify(
         model,
         _built(plan, fetched),
-        sizes=sizes,
-        images=lambda card: _frames(request.images, card.input),
-        devices=devices,
-        reseal=reseal,
+        images=request.images,
+        options=options,
         progress=progress,
     )
 
@@ -187,11 +166,3 @@ def _weights(request: Request, recipe: Recipe | None) -> tuple[str, str | None]:
 
 def _built(plan: _Plan, fetched: Fetched | None) -> nn.Module:
     return build_with_weights(plan.spec, plan.weights, progress=fetched)
-
-
-def _frames(paths: Sequence[str], spec: InputSpec) -> dict[str, Callable[[], npt.NDArray[Any]]]:
-    """The user's frames by name, read when their turn comes, so that a long sequence costs no memory."""
-    if not paths:
-        return {}
-    sources = [job.source for job in find_jobs(paths)]
-    return {str(source): (lambda source=source: read_image(source, spec)) for source in sources}  # type: ignore[misc]  # the default binds this frame

@@ -13,6 +13,7 @@ from typing import Any
 
 from fcn_edge.exporting import Request, export_network
 from fcn_edge.quantizing import half_file, quantize_file
+from fcn_edge_export import ExportOptions
 from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.lowering.fp16 import HalfResult
 from fcn_edge_export.lowering.quantize import QuantizeResult
@@ -51,8 +52,9 @@ def export_lowered(
     precision: str,
     calibration: tuple[str, ...],
     labels: Path | None = None,
+    options: ExportOptions,
     progress: Progress,
-    **options: Any,
+    **watch: Any,
 ) -> QuantizeResult | HalfResult:
     """Export a network and lower its precision; see `export_network` for `options`.
 
@@ -65,9 +67,9 @@ def export_lowered(
     OutputFile.at(output)  # before the work starts
     with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
         parent = Path(folder, output.name)
-        export_network(request, parent, progress=progress, **options)
+        export_network(request, parent, options=options, progress=progress, **watch)
         if precision == "fp16":
-            devices = [device for device in options.get("devices", ()) if device != "cpu"]
+            devices = [device for device in options.devices if device != "cpu"]
             return half_file(
                 parent,
                 output,

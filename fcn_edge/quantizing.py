@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from fcn_edge_export.lowering.fp16 import HalfResult, convert_to_fp16
 from fcn_edge_export.lowering.quantize import QuantizeResult, quantize
-from fcn_edge_runtime.batch import find_jobs
 from fcn_edge_runtime.evaluation.evaluate import find_pairs, read_labels
+from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.imaging.reading import read_image
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import Progress
@@ -93,5 +93,5 @@ def _truth(images: tuple[str, ...], labels: Path | None) -> Callable[[Card], Rea
 
 def _frames(paths: tuple[str, ...], card: Card) -> Reads:
     """Frames by name, read when their turn comes, so that a long sequence costs no memory."""
-    sources = [job.source for job in find_jobs(paths)]
+    sources = [job.source for job in find_images(paths)]
     return {str(source): (lambda source=source: read_image(source, card.input)) for source in sources}  # type: ignore[misc]  # the default binds this frame

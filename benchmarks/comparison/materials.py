@@ -20,6 +20,7 @@ from benchmarks.comparison.contract import Materials
 from fcn_edge.exporting import Request, export_network
 from fcn_edge.quantizing import quantize_file
 from fcn_edge.recipes import Recipe, find_recipe
+from fcn_edge_export import ExportOptions
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.progress import Silent
 
@@ -156,11 +157,7 @@ def _export(name: str, head: str, path: Path) -> None:
     export_network(
         Request(name),
         path,
-        outputs=("labels",),
-        sizes=(),
-        devices=("cpu",),
-        allow_unsimplified=False,
-        head=head,
+        options=ExportOptions(head=head),
         progress=Silent(),
     )
 

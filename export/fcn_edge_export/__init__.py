@@ -1,16 +1,52 @@
-"""PyTorch -> verified ONNX. Importing it loads no torch."""
+"""PyTorch -> verified ONNX, and from there to lower precision.
 
-from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
-from fcn_edge_export.pipeline import ExportResult, export
-from fcn_edge_export.verification.verify_file import VerifyResult, verify_file
+Importing this loads neither torch nor onnx: a name is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from fcn_edge_runtime._lazy import lazy_face
+
+if TYPE_CHECKING:
+    from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
+    from fcn_edge_export.lowering.fp16 import convert_to_fp16
+    from fcn_edge_export.lowering.quantize import quantize
+    from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
+    from fcn_edge_export.pipeline import ExportResult, export
+    from fcn_edge_export.verification.verify_file import VerifyResult, verify
 
 __all__ = [
     "CITYSCAPES",
     "VOC",
+    "ExportOptions",
     "ExportResult",
+    "Fp16Options",
+    "QuantizeOptions",
+    "VerifyOptions",
     "VerifyResult",
     "classes_from_names",
+    "convert_to_fp16",
     "export",
     "numbered_classes",
-    "verify_file",
+    "quantize",
+    "verify",
 ]
+
+_HOMES = {
+    "CITYSCAPES": "classes",
+    "VOC": "classes",
+    "ExportOptions": "options",
+    "ExportResult": "pipeline",
+    "Fp16Options": "options",
+    "QuantizeOptions": "options",
+    "VerifyOptions": "options",
+    "VerifyResult": "verification.verify_file",
+    "classes_from_names": "classes",
+    "convert_to_fp16": "lowering.fp16",
+    "export": "pipeline",
+    "numbered_classes": "classes",
+    "quantize": "lowering.quantize",
+    "verify": "verification.verify_file",
+}
+
+__getattr__, __dir__ = lazy_face(__name__, {name: f"{__name__}.{home}" for name, home in _HOMES.items()})

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy.typing as npt
 import onnx
 
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.graph.geometry import geometry
-from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft, wanted_outputs
-from fcn_edge_export.graph.head_choice import HEADS, choose_sparse
+from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft
+from fcn_edge_export.graph.head_choice import choose_sparse
 from fcn_edge_export.graph.working_size import WorkingSize, noted
+from fcn_edge_export.options import ExportOptions
 from fcn_edge_export.simplify import Simplified, operators, simplify
 from fcn_edge_export.verification.certify import all_cases, certify, check_draft
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
 from fcn_edge_runtime.errors import ArtifactError, ModelError, UsageError
+from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import UNTRAINED, Card, Geometry, VerificationInfo
 from fcn_edge_runtime.model.contract import OPSET
 from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
@@ -60,14 +60,8 @@ def export(
     card: Card,
     path: str | os.PathLike[str],
     *,
-    trained: bool = True,
-    outputs: Sequence[str] = ("labels",),
-    sizes: Sequence[tuple[int, int]] = (),
-    images: Mapping[str, Callable[[], npt.NDArray[Any]]] | None = None,
-    devices: Sequence[str] = ("cpu",),
-    head: str = "dense",
-    working_size: str | None = None,
-    allow_unsimplified: bool = False,
+    images: FrameSource | None = None,
+    options: ExportOptions | None = None,
     progress: Progress | None = None,
 ) -> ExportResult:
     """Turn a network into one ONNX file that was shown to decide like PyTorch, or into an error.
@@ -77,25 +71,18 @@ def export(
             scores first. It is not changed.
         card: name, classes and input of the model. With no classes they are numbered.
         path: the file to write, ending in .onnx. `NAME.verification.json` is written beside it.
-        trained: False notes on the card that the weights are untrained.
-        outputs: some of labels, confidence, probabilities, logits; `labels` is always there.
-        sizes: further (height, width) to verify at.
-        images: further inputs to verify at: name -> what reads it, (H, W, C) in the card's dtype.
-        devices: where to verify: "cpu", "cuda", ... A device that does not start is an error.
-        head: how labels are made of the scores: "dense" upsamples them and takes the largest; "sparse" does
-            so only where classes meet, which is exact, too, and cheaper on a CPU where they are large;
-            "auto" takes the one that is faster on `images`.
-        working_size: the size at which the network looks at an image, "0.5x" of it or "240x320" for all; the
-            file resizes inside and labels the image as it is, see `working_size`. The card notes it.
-        allow_unsimplified: go on with the traced graph if onnxsim fails.
+        images: further inputs to verify at: a folder, paths, arrays, a mapping or a function, see
+            `fcn_edge_runtime.imaging.frames.frames_of`.
+        options: outputs, sizes, devices, head, working size; None means the defaults.
         progress: told about stages as they run.
 
     Raises:
-        UsageError: an output, head or size that does not exist, or a card that cannot be written. Nothing is
-            written.
+        UsageError: a size or head that does not fit the network, or a card that cannot be written. Nothing
+            is written.
         VerificationError: the file does not decide like PyTorch. Nothing is written.
         ArtifactError: a stage failed, or the file cannot be written. Nothing is written.
-        ProviderError: a device in `devices` does not start.
+        ProviderError: one of the devices does not start.
+        InputError: `images` cannot be read. Nothing is written.
     """
     import torch
 
@@ -110,13 +97,14 @@ def export(
     from fcn_edge_export.trace import trace
 
     target = OutputFile.at(path)
-    wanted_outputs(outputs)
-    if head not in HEADS:
-        raise UsageError(f"got the head {head!r}, expected one of {', '.join(HEADS)}")
+    options = options or ExportOptions()
     card = _drafted(card)
-    working = WorkingSize.parse(working_size) if working_size is not None else None
+    frames = frames_of(images, card) if images is not None else {}
+    working = WorkingSize.parse(options.working_size) if options.working_size is not None else None
     stages = Stages(progress or Silent())
-    weights = weights_sha256(net) if trained else UNTRAINED  # as they are stored, before any conversion
+    weights = (
+        weights_sha256(net) if options.trained else UNTRAINED
+    )  # as they are stored, before any conversion
     net = prepared(net)
 
     with stages.stage("probe") as did:
@@ -130,7 +118,7 @@ def export(
         )
         working = working and working.fitted(found.smallest_image)
         check_classes(found.classes, card)
-        cases = all_cases(card, sizes, images or {})
+        cases = all_cases(card, options.sizes, frames)
         did.text = (
             f"{found.classes} scores a pixel, any size from {card.geometry.smallest_size}"
             + (f", working at {working.text}" if working else "")
@@ -144,7 +132,7 @@ def export(
         did.text = f"{len(traced.graph.node)} nodes, opset {OPSET}, torch {torch.__version__}"
 
     with stages.stage("simplify") as did:
-        simplified = _simplified(traced, allow_unsimplified=allow_unsimplified)
+        simplified = _simplified(traced, allow_unsimplified=options.allow_unsimplified)
         did.text = _simplify_text(simplified)
         network = simplified.model
 
@@ -163,10 +151,10 @@ def export(
             net=replace(card.net, weights_sha256=weights),
             produced_by=produced_by(),
         )
-        sparse = choose_sparse(head, network, card, outputs, images or {}, devices)
+        sparse = choose_sparse(options.head, network, card, options.outputs, frames, options.devices)
         if sparse:
             card = replace(card, notes={**card.notes, "head": "sparse"})
-        model = graft(network, card, outputs, sparse=sparse)
+        model = graft(network, card, options.outputs, sparse=sparse)
         did.text = (
             f"{card.input.dtype} image in, {', '.join(o.name for o in model.graph.output)} out; "
             f"{'sparse head, ' if sparse else ''}stride "
@@ -178,7 +166,7 @@ def export(
     with stages.stage("verify") as did:
         # At another working size no stage before the graft gives what the file gives.
         earlier = {} if working else {"trace": traced, "simplify": network}
-        vouched = certify(reference, model, card, cases, devices, earlier, stages.listener)
+        vouched = certify(reference, model, card, cases, options.devices, earlier, stages.listener)
         card = vouched.card
         did.text = verdict_text(vouched.verdicts)
 

@@ -117,25 +117,34 @@ def command(
     from fcn_edge.exporting import Request, export_network
     from fcn_edge.nets import parse_settings
     from fcn_edge.precision import check_precision, export_lowered
+    from fcn_edge_export import ExportOptions
 
     request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
     check_precision(precision, calibration, images, labels)
-    options: dict[str, Any] = {
-        "outputs": [name.strip() for name in outputs.split(",")],
-        "sizes": sizes,
-        "devices": devices,
-        "head": head,
-        "working_size": working_size,
-        "allow_unsimplified": allow_unsimplified,
+    options = ExportOptions(
+        outputs=tuple(name.strip() for name in outputs.split(",")),
+        sizes=sizes,
+        devices=devices,
+        head=head,
+        working_size=working_size,
+        allow_unsimplified=allow_unsimplified,
+    )
+    watch: dict[str, Any] = {
         "progress": StageLines(quiet=quiet),
         "fetched": None if quiet else show_download,
     }
     result: ExportResult | HalfResult | QuantizeResult
     if precision == "fp32":
-        result = export_network(request, output, **options)
+        result = export_network(request, output, options=options, **watch)
     else:
         result = export_lowered(
-            request, output, precision=precision, calibration=calibration, labels=labels, **options
+            request,
+            output,
+            precision=precision,
+            calibration=calibration,
+            labels=labels,
+            options=options,
+            **watch,
         )
     for name, words in getattr(result, "warnings", ()):
         click.echo(f"warning: {name}: {printable(words)}", err=True)

@@ -96,12 +96,13 @@ def command(
     that cannot be read is reported, the others are done, and the exit code is 1. With --effect,
     STEM.effect.png is the picture changed.
     """
-    from fcn_edge_runtime.batch import find_jobs, segment_files
+    from fcn_edge_runtime.batch import segment_files
+    from fcn_edge_runtime.imaging.finding import find_images
     from fcn_edge_runtime.segmenter import Segmenter
 
     effect = effect_from(given)
     save = (*given["save"], "effect") if effect is not None else given["save"]
-    jobs = find_jobs(inputs, recursive=given["recursive"])
+    jobs = find_images(inputs, recursive=given["recursive"])
     outputs = ("labels", "confidence") if "confidence" in save else ("labels",)
     with Segmenter(
         model,

@@ -59,14 +59,13 @@ def command(
     from fcn_edge.cli.progress import StageLines, show_download
     from fcn_edge.exporting import Request, verify_network
     from fcn_edge.nets import parse_settings
+    from fcn_edge_export import VerifyOptions
 
     request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
     result = verify_network(
         request,
         model,
-        sizes=sizes,
-        devices=devices,
-        reseal=reseal,
+        options=VerifyOptions(sizes, devices, reseal),
         progress=StageLines(quiet=quiet),
         fetched=None if quiet else show_download,
     )

@@ -10,7 +10,7 @@ from fcn_edge.demo.page import summary_page
 from fcn_edge.exporting import Request, export_network
 from fcn_edge.recipes import find_recipe
 from fcn_edge.reports.contact_sheet import Tile, painted, write_sheet
-from fcn_edge_export import ExportResult
+from fcn_edge_export import ExportOptions, ExportResult
 from fcn_edge_runtime._files import write_whole
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.evaluation.evaluate import Evaluation, evaluate, find_pairs, read_labels
@@ -70,10 +70,7 @@ def run_demo(out: Path, progress: Progress, say: Callable[[str], None]) -> Demo:
     exported = export_network(
         Request(RECIPE),
         out / f"{RECIPE}.onnx",
-        outputs=("labels", "confidence"),
-        sizes=((240, 320),),
-        devices=("cpu",),
-        allow_unsimplified=False,
+        options=ExportOptions(outputs=("labels", "confidence"), sizes=((240, 320),)),
         progress=progress,
     )
     heldout = recipe.path.parent / RECIPE / "heldout"

@@ -7,11 +7,9 @@ results carry the whole file name, and then a number.
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,13 @@ import numpy as np
 from fcn_edge_runtime._files import require_writable, write_whole
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.imaging.effects import Effect
-from fcn_edge_runtime.imaging.reading import EXTENSIONS, import_pillow, read_image
+from fcn_edge_runtime.imaging.finding import ImageFile
+from fcn_edge_runtime.imaging.reading import import_pillow, read_image
 from fcn_edge_runtime.imaging.writing import confidence_png, labels_png, overlay_png, picture_png
 from fcn_edge_runtime.segmentation import Area, Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["SAVES", "FileResult", "Job", "find_jobs", "segment_files"]
+__all__ = ["SAVES", "FileResult", "segment_files"]
 
 # What can be saved, and how its file name ends.
 SAVES = {
@@ -36,15 +35,6 @@ SAVES = {
     "effect": ".effect.png",
     "json": ".json",
 }
-_OWN_RESULTS = (".labels.png", ".overlay.png", ".confidence.png", ".effect.png")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A picture to segment, and its results' path without an ending, below the output folder."""
-
-    source: Path
-    stem: Path
 
 
 @dataclass(frozen=True)
@@ -80,34 +70,9 @@ class FileResult:
         }
 
 
-def find_jobs(inputs: Iterable[str], *, recursive: bool = False) -> list[Job]:
-    """Find the pictures that files, folders and glob patterns name, each once, in a stable order.
-
-    A file is taken whatever its name; in folders, names must end like a picture's, and hidden files and our
-    own earlier results are passed over.
-
-    Args:
-        inputs: paths or patterns; a path that exists is taken as it is, even with `*` or `[` in its name.
-        recursive: whether folders are searched to their depth.
-
-    Raises:
-        InputError: an input does not exist, or nothing was found at all.
-    """
-    inputs = list(inputs)
-    found: dict[str, tuple[Path, Path]] = {}
-    for text in inputs:
-        for source, relative in _expand(text, recursive=recursive):
-            found.setdefault(os.path.realpath(source), (source, relative))
-    if not found:
-        hint = "" if recursive else ", or --recursive to search the folders below"
-        names = ", ".join(inputs[:3]) or "nothing"
-        raise InputError(f"no pictures in {names}: expected names ending in {' '.join(EXTENSIONS)}{hint}")
-    return _with_stems(list(found.values()))
-
-
 def segment_files(
     segmenter: Segmenter,
-    jobs: Sequence[Job],
+    jobs: Sequence[ImageFile],
     out: Path,
     save: Sequence[str] = ("labels", "overlay", "json"),
     effect: Effect | None = None,
@@ -118,7 +83,7 @@ def segment_files(
 
     Args:
         segmenter: the open model.
-        jobs: as `find_jobs` gives them.
+        jobs: as `find_images` gives them.
         out: the folder for the results; made if it is missing.
         save: names out of `SAVES`.
         effect: what "effect" in `save` does to each picture.
@@ -138,7 +103,7 @@ def segment_files(
 
 
 def _segment_file(
-    segmenter: Segmenter, job: Job, out: Path, save: Sequence[str], effect: Effect | None
+    segmenter: Segmenter, job: ImageFile, out: Path, save: Sequence[str], effect: Effect | None
 ) -> FileResult:
     try:
         image = read_image(job.source, segmenter.card.input, segmenter.max_pixels)
@@ -163,7 +128,7 @@ def _segment_file(
 
 def _content(
     name: str,
-    job: Job,
+    job: ImageFile,
     image: Any,
     result: Segmentation,
     areas: tuple[Area, ...],
@@ -207,7 +172,7 @@ def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None
         )
 
 
-def _check_overwrites(jobs: Sequence[Job], out: Path, save: Sequence[str]) -> None:
+def _check_overwrites(jobs: Sequence[ImageFile], out: Path, save: Sequence[str]) -> None:
     sources = {os.path.realpath(job.source) for job in jobs}
     for job in jobs:
         for name in save:
@@ -216,79 +181,3 @@ def _check_overwrites(jobs: Sequence[Job], out: Path, save: Sequence[str]) -> No
                 raise UsageError(
                     f"the result {target} would overwrite an input: choose another folder with -o"
                 )
-
-
-def _expand(text: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
-    """Pairs of a picture and its place relative to the folder it was found in."""
-    path = Path(text)
-    try:
-        is_folder = path.is_dir()
-    except (OSError, ValueError) as error:  # a name that is too long, or holds what no name does
-        raise InputError(
-            f"{text[:200]!r} cannot be opened ({getattr(error, 'strerror', None) or error})"
-        ) from None
-    if is_folder:
-        yield from _in_folder(path, recursive=recursive)
-    elif os.path.lexists(path):
-        yield path, Path(path.name)
-    elif glob.has_magic(text):
-        base = _literal_part(text)
-        for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute one
-            hit = Path(match)
-            if hit.is_dir():
-                # `photos/**` names folders too, whose pictures it names already.
-                if "**" not in text:
-                    yield from (
-                        (s, _relative(hit, base) / r) for s, r in _in_folder(hit, recursive=recursive)
-                    )
-            elif "**" not in text or _is_picture(hit):
-                yield hit, _relative(hit, base)
-    else:
-        raise InputError(f"there is no image or folder {text}")
-
-
-def _in_folder(folder: Path, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        for name in sorted(names):
-            source = Path(parent, name)
-            if _is_picture(source):
-                yield source, source.relative_to(folder)
-
-
-def _is_picture(path: Path) -> bool:
-    name = path.name.lower()
-    return name.endswith(EXTENSIONS) and not name.startswith(".") and not name.endswith(_OWN_RESULTS)
-
-
-def _literal_part(pattern: str) -> Path:
-    """The folder before the first part of a pattern that holds a wildcard."""
-    parts = Path(pattern).parts
-    count = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:count])
-
-
-def _relative(path: Path, base: Path) -> Path:
-    """The way from base to path; just the name where that way would lead out of the output folder."""
-    try:
-        relative = path.relative_to(base)
-    except ValueError:
-        return Path(path.name)
-    return Path(path.name) if ".." in relative.parts else relative
-
-
-def _with_stems(found: Sequence[tuple[Path, Path]]) -> list[Job]:
-    """Give each picture a stem of its own; names are compared without case, as some file systems do."""
-    short = Counter(str(relative.with_suffix("")).lower() for _, relative in found)
-    jobs = []
-    taken: set[str] = set()
-    for source, relative in found:
-        stem = relative.with_suffix("")
-        if short[str(stem).lower()] > 1:
-            stem = relative
-        free, number = stem, 2
-        while str(free).lower() in taken:
-            free, number = stem.with_name(f"{stem.name}-{number}"), number + 1
-        taken.add(str(free).lower())
-        jobs.append(Job(source, free))
-    return jobs

@@ -27,6 +27,7 @@ from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.lowering.quantize import quantize
 from fcn_edge_export.verification.measure import amplitude, margins
+from fcn_edge_export.options import ExportOptions
 from fcn_edge_runtime import Card, Segmenter
 from fcn_edge_runtime.model.card import InputSpec
 from fcn_edge_runtime.model.file import ModelFile
@@ -79,7 +80,10 @@ def _lively(net: nn.Module) -> nn.Module:
 
 def _exported(net: nn.Module, spec: InputSpec, *outputs: str) -> Callable[[Path], object]:
     return lambda path: export(
-        _lively(net).eval(), Card(path.stem, (), spec), path, outputs=outputs or ("labels",), trained=False
+        _lively(net).eval(),
+        Card(path.stem, (), spec),
+        path,
+        options=ExportOptions(outputs=outputs or ("labels",), trained=False),
     )
 
 

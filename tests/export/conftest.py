@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fcn_edge_export import ExportResult, export
+from fcn_edge_export import ExportOptions, ExportResult, export
 from fcn_edge_runtime.model.card import Card, InputSpec
 from tests.export import networks
 from tests.export.frames import picture
@@ -32,9 +32,9 @@ class Exported:
     result: ExportResult
 
 
-def make(net, path, *, channels=3, dtype="uint8", **options):
+def make(net, path, *, channels=3, dtype="uint8", images=None, **options):
     card = Card("test net", (), InputSpec.default(channels, dtype))
-    return Exported(net, path, export(net, card, path, **options))
+    return Exported(net, path, export(net, card, path, images=images, options=ExportOptions(**options)))
 
 
 @pytest.fixture(scope="session")

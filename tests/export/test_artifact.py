@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from fcn_edge_export import export, numbered_classes
+from fcn_edge_export.options import ExportOptions
 from fcn_edge_export.simplify import simplify
 from fcn_edge_export.trace import trace
 from fcn_edge_runtime import Segmenter, UsageError
@@ -204,8 +205,13 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work_starts():
 
 
 def test_an_unknown_output_is_found_before_the_work_starts(tmp_path):
-    with pytest.raises(UsageError, match="unknown output 'heatmap': expected some of labels, confidence"):
-        export(None, Card("unused", (), InputSpec.default()), tmp_path / "a.onnx", outputs=["heatmap"])
+    with pytest.raises(UsageError, match="got the output 'heatmap', expected one of labels, confidence"):
+        export(
+            None,
+            Card("unused", (), InputSpec.default()),
+            tmp_path / "a.onnx",
+            options=ExportOptions(outputs=["heatmap"]),
+        )
 
 
 @pytest.mark.parametrize(
@@ -258,7 +264,7 @@ def test_a_size_below_the_smallest_is_a_wrong_argument(tmp_path):
             seeded(networks.Mirrored),
             Card("a", (), InputSpec.default()),
             tmp_path / "net.onnx",
-            sizes=[(1, 40)],
+            options=ExportOptions(sizes=[(1, 40)]),
         )
 
 
@@ -382,8 +388,10 @@ def test_going_on_without_a_simplifier_is_possible_and_said(tmp_path, monkeypatc
     shim(tmp_path, monkeypatch, "import os\nos.abort()\n")
     card = Card("a", (), InputSpec.default())
     with pytest.raises(ArtifactError, match=r"^simplify: "):
-        export(seeded(Plain), card, tmp_path / "net.onnx", outputs=ALL_OUTPUTS)
-    result = export(seeded(Plain), card, tmp_path / "net.onnx", allow_unsimplified=True)
+        export(seeded(Plain), card, tmp_path / "net.onnx", options=ExportOptions(outputs=ALL_OUTPUTS))
+    result = export(
+        seeded(Plain), card, tmp_path / "net.onnx", options=ExportOptions(allow_unsimplified=True)
+    )
     told = {stage.name: stage.summary for stage in result.stages}
     assert "NOT simplified, as allowed: simplify: onnxsim ended with signal SIGABRT" in told["simplify"]
     Segmenter(result.path, "cpu")

@@ -12,6 +12,7 @@ from torch import nn
 
 import fcn_edge
 from fcn_edge_export import export
+from fcn_edge_export.options import ExportOptions
 from fcn_edge_runtime import Card, Segmenter
 from fcn_edge_runtime.model.card import InputSpec
 
@@ -53,7 +54,12 @@ def main(folder: Path) -> None:
         path = folder / f"{name}.onnx"
         working_size = "0.5x" if name == "working" else None
         card = Card(name, (), spec)
-        export(net.eval(), card, path, outputs=outputs, working_size=working_size, trained=False)
+        export(
+            net.eval(),
+            card,
+            path,
+            options=ExportOptions(outputs=outputs, working_size=working_size, trained=False),
+        )
         generator = np.random.default_rng(7)
         arrays = {}
         with Segmenter(path) as segmenter:

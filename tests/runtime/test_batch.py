@@ -14,8 +14,9 @@ from PIL import Image
 
 from fcn_edge_runtime import InputError, Segmenter, UsageError
 from fcn_edge_runtime._files import require_writable, write_whole
-from fcn_edge_runtime.batch import find_jobs, segment_files
+from fcn_edge_runtime.batch import segment_files
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.imaging.finding import find_images
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def photos(tmp_path, photo):
 
 
 def stems(*inputs, **options):
-    return [job.stem.as_posix() for job in find_jobs([str(i) for i in inputs], **options)]
+    return [job.stem.as_posix() for job in find_images([str(i) for i in inputs], **options)]
 
 
 def test_folders_files_and_patterns_are_found_each_once_and_in_order(photos):
@@ -61,23 +62,23 @@ def test_pictures_of_one_stem_get_results_of_their_own(photos, photo, segmenter,
     Image.fromarray(photo).save(photos / "A.png")
     found = stems(photos)
     assert len({stem.lower() for stem in found}) == len(found) == 4
-    done = list(segment_files(segmenter, find_jobs([str(photos)]), tmp_path / "out"))
+    done = list(segment_files(segmenter, find_images([str(photos)]), tmp_path / "out"))
     written = [path for result in done for path in result.written]
     assert len(set(written)) == len(written) == 12
 
 
 def test_our_own_results_in_a_folder_are_not_taken_for_pictures(photos, segmenter):
     for _ in range(2):
-        done = list(segment_files(segmenter, find_jobs([str(photos)]), photos))
+        done = list(segment_files(segmenter, find_images([str(photos)]), photos))
         assert [result.source.name for result in done] == ["a.png", "b.jpg"]
 
 
 def test_nothing_found_is_an_error_that_says_what_was_looked_for(tmp_path):
     for inputs in ([str(tmp_path)], [str(tmp_path / "*.png")], []):
         with pytest.raises(InputError, match=r"no pictures in .* expected names ending in \.png"):
-            find_jobs(inputs)
+            find_images(inputs)
     with pytest.raises(InputError, match="there is no image or folder"):
-        find_jobs([str(tmp_path / "none.png")])
+        find_images([str(tmp_path / "none.png")])
 
 
 def test_a_pattern_cannot_lead_out_of_the_output_folder(photos):
@@ -87,7 +88,7 @@ def test_a_pattern_cannot_lead_out_of_the_output_folder(photos):
 def test_results_are_the_labels_an_overlay_and_the_areas(photos, segmenter, photo, tmp_path):
     out = tmp_path / "out"
     (result,) = segment_files(
-        segmenter, find_jobs([str(photos / "a.png")]), out, ("labels", "overlay", "confidence", "json")
+        segmenter, find_images([str(photos / "a.png")]), out, ("labels", "overlay", "confidence", "json")
     )
     assert sorted(path.name for path in out.iterdir()) == [
         "a.confidence.png",
@@ -103,13 +104,13 @@ def test_results_are_the_labels_an_overlay_and_the_areas(photos, segmenter, phot
     assert sum(entry["pixels"] for entry in data["classes"]) == 48 * 64
     assert result.size == (48, 64)
     before = (out / "a.json").read_bytes()
-    list(segment_files(segmenter, find_jobs([str(photos / "a.png")]), out))
+    list(segment_files(segmenter, find_images([str(photos / "a.png")]), out))
     assert (out / "a.json").read_bytes() == before
 
 
 def test_one_bad_picture_does_not_stop_the_others(photos, segmenter, tmp_path):
     (photos / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n rubbish")
-    done = list(segment_files(segmenter, find_jobs([str(photos)], recursive=True), tmp_path / "out"))
+    done = list(segment_files(segmenter, find_images([str(photos)], recursive=True), tmp_path / "out"))
     assert [result.error is None for result in done] == [False, True, True]
     assert "a.png" in done[0].error
     assert not list((tmp_path / "out").glob("a.*"))
@@ -117,7 +118,7 @@ def test_one_bad_picture_does_not_stop_the_others(photos, segmenter, tmp_path):
 
 def test_an_input_is_never_overwritten(photos, segmenter, photo):
     Image.fromarray(photo).save(photos / "a.labels.png")
-    jobs = find_jobs([str(photos / "a.png"), str(photos / "a.labels.png")])
+    jobs = find_images([str(photos / "a.png"), str(photos / "a.labels.png")])
     before = (photos / "a.labels.png").read_bytes()
     with pytest.raises(UsageError, match="would overwrite an input"):
         segment_files(segmenter, jobs, photos)
@@ -125,7 +126,7 @@ def test_an_input_is_never_overwritten(photos, segmenter, photo):
 
 
 def test_wrong_wishes_are_found_before_the_first_picture(photos, segmenter, model_path, tmp_path):
-    jobs = find_jobs([str(photos)])
+    jobs = find_images([str(photos)])
     out = tmp_path / "out"
     for save in ((), ("label",), ("labels", "masks")):
         with pytest.raises(UsageError, match="expected some of labels, overlay, confidence"):
@@ -139,7 +140,7 @@ def test_a_folder_that_cannot_be_written_is_found_out_before_the_work(photos, se
     (tmp_path / "file").write_text("x")
     for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing"), Path("a\0b")):
         with pytest.raises(ArtifactError, match="cannot be written"):
-            segment_files(segmenter, find_jobs([str(photos)]), out)
+            segment_files(segmenter, find_images([str(photos)]), out)
 
 
 def test_a_full_disk_leaves_the_old_file_whole():

@@ -12,14 +12,12 @@ import onnx
 from fcn_edge_export.graph.graft import can_be_sparse, graft
 from fcn_edge_export.graph.working_size import working_size_of
 from fcn_edge_export.speed import compare_speed
-from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.session.session import Session, open_session
 
-__all__ = ["HEADS", "choose_sparse"]
+__all__ = ["choose_sparse"]
 
-HEADS = ("dense", "sparse", "auto")
 TRIED = (1, 480, 640)  # where no frames are given
 FRAMES = 3
 
@@ -37,12 +35,7 @@ def choose_sparse(
     `auto` takes it where it is faster on the first frames given (a computed picture if there are none),
     by the median of pairs. It is not tried where it cannot pay: on other devices than the CPU, where outputs
     need every score at full size anyway, and for networks that do not end in bilinear upsampling.
-
-    Raises:
-        UsageError: no such head.
     """
-    if head not in HEADS:
-        raise UsageError(f"got the head {head!r}, expected one of {', '.join(HEADS)}")
     if head != "auto":
         return head == "sparse"
     if set(outputs) - {"labels"} or set(devices) != {"cpu"} or not _can(network, card):

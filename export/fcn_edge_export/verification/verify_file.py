@@ -1,24 +1,24 @@
-"""verify_file(): the verdict again, for a file that exists."""
+"""verify(): the verdict again, for a file that exists."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.graph.working_size import working_size_of
+from fcn_edge_export.options import VerifyOptions
 from fcn_edge_export.verification.certify import all_cases, certify, check_draft
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
 from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
@@ -26,7 +26,7 @@ from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["VerifyResult", "opened", "verify_file"]
+__all__ = ["VerifyResult", "opened", "verify"]
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,12 @@ class VerifyResult:
     verdicts: tuple[Verdict, ...]
 
 
-def verify_file(
+def verify(
     path: str | os.PathLike[str],
     net: nn.Module,
     *,
-    sizes: Sequence[tuple[int, int]] = (),
-    images: Callable[[Card], Mapping[str, Callable[[], npt.NDArray[Any]]]] | None = None,
-    devices: Sequence[str] = ("cpu",),
-    reseal: bool = False,
+    images: FrameSource | None = None,
+    options: VerifyOptions | None = None,
     progress: Progress | None = None,
 ) -> VerifyResult:
     """Hold an existing file against a network, and write its verification report anew.
@@ -69,16 +67,14 @@ def verify_file(
     Args:
         path: the model.
         net: the network it was exported from, with its weights.
-        sizes: further (height, width) to verify at.
-        images: given the file's card, further inputs: name -> what reads it, (H, W, C) in the card's dtype.
-        devices: where to verify.
-        reseal: take a file that was changed after export; if it passes, give it new golden vectors and a new
-            seal. Without it such a file is refused.
+        images: further inputs to verify at: a folder, paths, arrays, a mapping or a function, see
+            `fcn_edge_runtime.imaging.frames.frames_of`.
+        options: sizes, devices, and whether a changed file is sealed anew; None means the defaults.
         progress: told about stages as they run.
 
     Raises:
         VerificationError: it does not decide like PyTorch; nothing is written.
-        ModelError: the file is not ours, or its seal does not match and `reseal` is False.
+        ModelError: the file is not ours, or its seal does not match and it is not to be resealed.
         ProviderError: a device does not start.
     """
     from fcn_edge_export.probe import probe
@@ -86,8 +82,9 @@ def verify_file(
 
     stages = Stages(progress or Silent())
     with stages.stage("open") as did:
+        options = options or VerifyOptions()
         target = OutputFile.at(path)
-        model, card, digest = opened(target.path, sealed=not reseal)
+        model, card, digest = opened(target.path, sealed=not options.reseal)
         did.text = f"{card.name}, {len(card.classes)} classes, {len(model.graph.node)} nodes"
 
     with stages.stage("probe") as did:
@@ -101,12 +98,12 @@ def verify_file(
     with stages.stage("verify") as did:
         scores = LogitsNetwork(net, upsample=found.reduction > 1).eval()
         reference = Reference(scores, card.input, card.geometry.size_multiple, working_size_of(card))
-        cases = all_cases(card, sizes, images(card) if images is not None else {})
-        vouched = certify(reference, model, card, cases, devices, {}, stages.listener)
+        cases = all_cases(card, options.sizes, frames_of(images, card) if images is not None else {})
+        vouched = certify(reference, model, card, cases, options.devices, {}, stages.listener)
         did.text = verdict_text(vouched.verdicts)
 
     with stages.stage("write") as did:
-        if reseal:
+        if options.reseal:
             by = {**card.produced_by, "resealed-by": produced_by()["fcn-edge"]}
             card = replace(vouched.card, produced_by=by)
             with target.draft(assemble(model, card, vouched.golden)) as draft:
@@ -117,14 +114,14 @@ def verify_file(
             if found_digest != digest:
                 raise ModelError(f"{target.path} was changed while it was verified: verify it again")
             target.publish_report(verification_report(digest, card, vouched.verdicts, stages.done))
-        did.text = f"{target.report.name}" + (", and the file sealed anew" if reseal else "")
+        did.text = f"{target.report.name}" + (", and the file sealed anew" if options.reseal else "")
     return VerifyResult(
         path=target.path,
         report=target.report,
         digest=digest,
         card=card,
         same_weights=same_weights,
-        resealed=reseal,
+        resealed=options.reseal,
         stages=tuple(stages.done),
         verdicts=vouched.verdicts,
     )

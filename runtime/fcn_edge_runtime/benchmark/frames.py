@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fcn_edge_runtime.batch import find_jobs
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
+from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.imaging.reading import read_image
 from fcn_edge_runtime.model.card import InputSpec
 from fcn_edge_runtime.model.golden_input import pattern
@@ -38,7 +38,7 @@ def frames_for(spec: InputSpec, size: Size | None, images: Sequence[str] = ()) -
     if size is not None:
         check_pixels(size[0] * size[1], MAX_PIXELS, "a frame")
     if images:
-        read = (read_image(job.source, spec) for job in find_jobs(images)[:MOST_FRAMES])
+        read = (read_image(job.source, spec) for job in find_images(images)[:MOST_FRAMES])
         return [frame if size is None else resampled(frame, size) for frame in read]
     if size is None:
         raise UsageError("got neither a size nor images, expected one of them")

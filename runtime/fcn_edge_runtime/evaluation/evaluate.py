@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._sizes import size_text
-from fcn_edge_runtime.batch import find_jobs
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.evaluation.metrics import Scores, confusion_matrix, scores_of
+from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.imaging.reading import import_pillow, read_image
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.segmenter import Segmenter
@@ -102,7 +102,7 @@ def find_pairs(images: Sequence[str], labels: Path) -> tuple[Pair, ...]:
     if not labels.is_dir():
         raise InputError(f"there is no folder of labels {labels}")
     pairs = []
-    for job in find_jobs(images, recursive=True):
+    for job in find_images(images, recursive=True):
         found = next((p for e in ENDINGS if (p := labels / f"{job.stem}{e}").is_file()), None)
         if found is None:
             raise InputError(f"{job.source} has no labels: expected {labels / f'{job.stem}.png'}")

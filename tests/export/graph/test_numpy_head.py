@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_export import export
+from fcn_edge_export.options import ExportOptions
 from fcn_edge_runtime import Segmenter, UsageError
 from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.session.numpy_head import labels_of_scores
@@ -66,7 +67,9 @@ def test_an_exported_file_labels_the_same_without_its_head(tmp_path, classes, ch
     net = networks.seeded(lambda: networks.Plain(channels, classes))
     net.align_corners = align_corners
     card = Card("net", (), InputSpec.default(channels, dtype))
-    path = export(net, card, tmp_path / "net.onnx", outputs=("labels", "confidence")).path
+    path = export(
+        net, card, tmp_path / "net.onnx", options=ExportOptions(outputs=("labels", "confidence"))
+    ).path
     with Segmenter(path, "cpu") as whole, Segmenter(path, "cpu", options=NUMPY) as cut:
         assert cut.outputs == ("labels",)
         for size in ((61, 83), (64, 96), (5, 7)):

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from fcn_edge_export import export, verify_file
+from fcn_edge_export import export, verify
 from fcn_edge_export.graph.working_size import WorkingSize, working_size_of
 from fcn_edge_export.lowering.quantize import quantize
+from fcn_edge_export.options import ExportOptions
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import UsageError, VerificationError
 from fcn_edge_runtime.model.card import Card, InputSpec
@@ -27,7 +28,7 @@ ALL = ("labels", "confidence", "probabilities", "logits")
 
 
 def made(net, folder, text, **options):
-    return export(net, CARD, folder / "net.onnx", working_size=text, **options)
+    return export(net, CARD, folder / "net.onnx", options=ExportOptions(working_size=text, **options))
 
 
 def by_hand(net, frame, size, *, coarse=False, multiple=1):
@@ -120,10 +121,10 @@ def test_the_sparse_head_gives_the_dense_ones_labels_at_a_working_size(tmp_path,
 
 def test_verify_knows_the_working_size_by_the_card(plain):
     net, result = plain
-    again = verify_file(result.path, net)
+    again = verify(result.path, net)
     assert again.digest == result.digest
     with pytest.raises(VerificationError):
-        verify_file(result.path, networks.seeded(networks.Plain, seed=9))
+        verify(result.path, networks.seeded(networks.Plain, seed=9))
 
 
 def test_the_self_test_passes_and_is_not_blind(plain):

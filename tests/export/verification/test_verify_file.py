@@ -11,7 +11,8 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from fcn_edge_export import verify_file
+from fcn_edge_export import verify
+from fcn_edge_export.options import VerifyOptions
 from fcn_edge_runtime import ModelError, Segmenter
 from fcn_edge_runtime.errors import ArtifactError, UsageError, VerificationError
 from fcn_edge_runtime.model.seal import sealed, unsealed
@@ -133,10 +134,10 @@ def test_a_file_with_a_fault_is_refused_although_its_seal_is_right(fault, plain,
     edit(copied, change)
     before = states(copied.parent)
     with pytest.raises(VerificationError, match=f"rule '({rule})'"):
-        verify_file(copied, plain.net)
+        verify(copied, plain.net)
     # Nor does resealing help.
     with pytest.raises(VerificationError, match=f"rule '({rule})'"):
-        verify_file(copied, plain.net, reseal=True)
+        verify(copied, plain.net, options=VerifyOptions(reseal=True))
     assert states(copied.parent) == before
 
 
@@ -148,7 +149,7 @@ def test_a_right_file_passes_and_gets_a_new_report_and_nothing_else(plain, copie
     data = copied.read_bytes()
     report = copied.with_suffix(".verification.json")
     report.unlink()
-    result = verify_file(copied, plain.net, sizes=[(73, 19)])
+    result = verify(copied, plain.net, options=VerifyOptions(sizes=[(73, 19)]))
     assert copied.read_bytes() == data
     assert result.same_weights
     assert not result.resealed
@@ -165,7 +166,7 @@ def test_your_own_frames_are_verified_by_name(plain, copied):
         assert card.input.dtype == "uint8"
         return {"dusk.png": lambda: picture(48, 64, 3, "uint8")}
 
-    result = verify_file(copied, plain.net, images=frames)
+    result = verify(copied, plain.net, images=frames)
     assert result.verdicts[0].results[-1].name == "dusk.png"
     assert result.verdicts[0].results[-1].size == (1, 48, 64)
 
@@ -181,14 +182,14 @@ def test_a_frame_the_model_cannot_take_is_the_frames_fault_and_not_the_models(fr
     from fcn_edge_runtime import InputError
 
     with pytest.raises(InputError, match=message):
-        verify_file(copied, plain.net, images=lambda _: {"dusk.png": lambda: frame})
+        verify(copied, plain.net, images=lambda _: {"dusk.png": lambda: frame})
 
 
 def test_a_flipped_bit_is_refused_by_the_seal(plain, copied):
     data = bytearray(copied.read_bytes())
     data[len(data) // 2] ^= 4
     copied.write_bytes(data)
-    for use in (lambda: verify_file(copied, plain.net), lambda: Segmenter(copied)):
+    for use in (lambda: verify(copied, plain.net), lambda: Segmenter(copied)):
         with pytest.raises(ModelError, match="changed after export, or is damaged"):
             use()
 
@@ -207,11 +208,11 @@ def test_a_harmless_change_is_refused_until_it_is_verified_and_resealed(plain, c
     touched(model)
     onnx.save(model, copied)
     with pytest.raises(ModelError, match=r"changed after export.*fcn-edge verify --reseal"):
-        verify_file(copied, plain.net)
+        verify(copied, plain.net)
     with pytest.raises(ModelError, match="changed after export"):
         Segmenter(copied)
 
-    result = verify_file(copied, plain.net, reseal=True)
+    result = verify(copied, plain.net, options=VerifyOptions(reseal=True))
 
     assert result.resealed
     assert result.card.produced_by["resealed-by"] == result.card.produced_by["fcn-edge"]
@@ -225,7 +226,7 @@ def test_a_harmless_change_is_refused_until_it_is_verified_and_resealed(plain, c
         "fcn_edge.golden",
         "fcn_edge.sha256",
     ]
-    assert verify_file(copied, plain.net).digest == result.digest
+    assert verify(copied, plain.net).digest == result.digest
     told = json.loads(copied.with_suffix(".verification.json").read_text())
     assert told["model_sha256"] == result.digest
 
@@ -236,29 +237,29 @@ def test_a_harmful_change_is_not_resealed(plain, copied):
     onnx.save(model, copied)
     before = states(copied.parent)
     with pytest.raises(VerificationError, match="rule 'numbers'"):
-        verify_file(copied, plain.net, reseal=True)
+        verify(copied, plain.net, options=VerifyOptions(reseal=True))
     assert states(copied.parent) == before
 
 
 def test_other_weights_are_refused(copied):
     with pytest.raises(VerificationError, match="8 of 8 inputs differ"):
-        verify_file(copied, seeded(Plain, seed=1))
+        verify(copied, seeded(Plain, seed=1))
 
 
 def test_another_number_of_classes_is_a_wrong_shape(copied):
     with pytest.raises(VerificationError, match="rule 'shape'"):
-        verify_file(copied, seeded(lambda: Plain(classes=7)))
+        verify(copied, seeded(lambda: Plain(classes=7)))
 
 
 def test_a_network_for_other_images_is_refused_by_the_probe(copied):
     with pytest.raises(ArtifactError, match=r"took no 3-channel image.*expected input.*to have 1 channels"):
-        verify_file(copied, seeded(lambda: Plain(channels=1)))
+        verify(copied, seeded(lambda: Plain(channels=1)))
 
 
 def test_a_network_that_was_left_in_training_mode_is_judged_in_evaluation_mode_and_left_as_it_was(copied):
     net = seeded(Plain).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    verify_file(copied, net)
+    verify(copied, net)
     assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
@@ -276,7 +277,7 @@ def test_a_file_without_a_probe_point_is_refused(plain, copied):
 
     edit(copied, renamed)
     with pytest.raises(ArtifactError, match=r"no tensor called 'logits'.*export again"):
-        verify_file(copied, plain.net)
+        verify(copied, plain.net)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_a_file_that_is_no_model_of_ours_is_refused(name, content, message, plai
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelError, match=message):
-        verify_file(tmp_path / name, plain.net)
+        verify(tmp_path / name, plain.net)
 
 
 def test_what_cannot_be_read_cannot_be_resealed(plain, tmp_path):
@@ -299,21 +300,21 @@ def test_what_cannot_be_read_cannot_be_resealed(plain, tmp_path):
         if content is not None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(ModelError, match=name):
-            verify_file(tmp_path / name, plain.net, reseal=True)
+            verify(tmp_path / name, plain.net, options=VerifyOptions(reseal=True))
 
 
 @pytest.mark.parametrize("size", [(0, 9), (9, -1), (5000, 9)])
 def test_a_size_that_cannot_be_verified_is_a_wrong_argument(size, plain, copied):
     with pytest.raises(UsageError, match="expected sides of 1 to 4096"):
-        verify_file(copied, plain.net, sizes=[size])
+        verify(copied, plain.net, options=VerifyOptions(sizes=[size]))
 
 
 def test_no_device_at_all_is_a_wrong_argument(plain, copied):
     with pytest.raises(UsageError, match="no device"):
-        verify_file(copied, plain.net, devices=[])
+        verify(copied, plain.net, options=VerifyOptions(devices=[]))
 
 
 def test_a_network_that_returns_something_else_is_refused(plain, copied):
     silent = networks.Wrapped(plain.net, lambda _: None)
     with pytest.raises(ArtifactError, match="returned NoneType, expected scores"):
-        verify_file(copied, silent)
+        verify(copied, silent)

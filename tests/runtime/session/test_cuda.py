@@ -31,6 +31,7 @@ def exported(tmp_path_factory):
 
     import fcn_edge
     from fcn_edge_export import export
+    from fcn_edge_export.options import ExportOptions
     from fcn_edge_runtime import Card
 
     torch.manual_seed(0)
@@ -40,9 +41,7 @@ def exported(tmp_path_factory):
         fcn_edge.build("fcn_resnet18"),
         Card("r18"),
         path,
-        trained=False,
-        outputs=outputs,
-        devices=("cpu", "cuda"),
+        options=ExportOptions(trained=False, outputs=outputs, devices=("cpu", "cuda")),
     )
     return path, result
 

@@ -1,0 +1,173 @@
+"""What can be chosen when a network is exported or a file is verified or lowered, as frozen dataclasses.
+
+Options that exist are valid: each is checked when it is made, before any work starts. This module imports
+nothing heavy, so a command line can make options before it needs torch or onnx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.contract import OUTPUTS
+
+__all__ = [
+    "HEADS",
+    "METHODS",
+    "TARGETS",
+    "ExportOptions",
+    "Fp16Options",
+    "QuantizeOptions",
+    "VerifyOptions",
+]
+
+HEADS = ("dense", "sparse", "auto")
+METHODS = ("minmax", "percentile", "entropy")
+TARGETS = ("x86-vnni", "x86", "arm64", "gpu")
+AGREEMENT = 0.99
+LARGEST_SIDE = 4096  # computed images hash 12 bits of each coordinate
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a network is exported.
+
+    Attributes:
+        outputs: some of labels, confidence, probabilities, logits; `labels` is always there.
+        sizes: further (height, width) to verify at.
+        devices: where to verify: "cpu", "cuda", ... A device that does not start is an error.
+        head: how labels are computed from the logits: "dense" upsamples them and takes the largest; "sparse"
+            does so only where classes meet, which is exact, too, and faster on a CPU where classes cover
+            areas; "auto" takes the one that is faster on the images.
+        working_size: the size at which the network sees an image, "0.5x" of it or "240x320" for all; the file
+            resizes inside and labels the image at its own size.
+        trained: False records on the card that the weights are untrained.
+        allow_unsimplified: continue with the traced graph if onnxsim fails.
+
+    Raises:
+        UsageError: an output, head, size or working size that does not exist, or no device.
+    """
+
+    outputs: Sequence[str] = ("labels",)
+    sizes: Sequence[tuple[int, int]] = ()
+    devices: Sequence[str] = ("cpu",)
+    head: str = "dense"
+    working_size: str | None = None
+    trained: bool = True
+    allow_unsimplified: bool = False
+
+    def __post_init__(self) -> None:
+        _check_list("outputs", self.outputs)
+        for name in self.outputs:
+            _check_one_of("output", name, OUTPUTS)
+        _check_sizes(self.sizes)
+        _check_devices(self.devices)
+        _check_one_of("head", self.head, HEADS)
+        if self.working_size is not None:
+            from fcn_edge_export.graph.working_size import WorkingSize  # brings onnx
+
+            WorkingSize.parse(self.working_size)
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How an existing file is verified.
+
+    Attributes:
+        sizes: further (height, width) to verify at.
+        devices: where to verify: "cpu", "cuda", ...
+        reseal: accept a file that was changed after export; if it passes, give it new golden vectors and a
+            new seal. Without it such a file is refused.
+
+    Raises:
+        UsageError: a size that does not exist, or no device.
+    """
+
+    sizes: Sequence[tuple[int, int]] = ()
+    devices: Sequence[str] = ("cpu",)
+    reseal: bool = False
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.sizes)
+        _check_devices(self.devices)
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """How a float file is quantized to int8.
+
+    Attributes:
+        target: x86-vnni, x86, arm64 or gpu; None is this machine. Speed is measured on this machine only.
+        method: how the ranges of activations are chosen: minmax, percentile or entropy.
+        agreement: share of the held-out frames' labels that must equal the parent's, above 0 to 1.
+        allow_slower: write the file even if it is not faster on this machine.
+
+    Raises:
+        UsageError: a target or method that does not exist, or an agreement out of range.
+    """
+
+    target: str | None = None
+    method: str = "entropy"
+    agreement: float = AGREEMENT
+    allow_slower: bool = False
+
+    def __post_init__(self) -> None:
+        if self.target is not None:
+            _check_one_of("target", self.target, TARGETS)
+        _check_one_of("method", self.method, METHODS)
+        _check_agreement(self.agreement)
+
+
+@dataclass(frozen=True)
+class Fp16Options:
+    """How a float file is converted to half precision.
+
+    Attributes:
+        agreement: share of the frames' labels that must equal the parent's, above 0 to 1.
+        device: where agreement is measured: "cpu", "cuda", ... A CPU computes with weights rounded to
+            float16 and float32 activations.
+
+    Raises:
+        UsageError: an agreement out of range.
+    """
+
+    agreement: float = AGREEMENT
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        _check_agreement(self.agreement)
+
+
+def _check_list(what: str, given: object) -> None:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise UsageError(f"got the {what} {given!r}, expected a list")
+
+
+def _check_one_of(what: str, given: object, allowed: Sequence[str]) -> None:
+    if given not in allowed:
+        raise UsageError(f"got the {what} {given!r}, expected one of {', '.join(allowed)}")
+
+
+def _check_sizes(sizes: Sequence[tuple[int, int]]) -> None:
+    _check_list("sizes", sizes)
+    for size in sizes:
+        pair = isinstance(size, Sequence) and not isinstance(size, str) and len(size) == 2
+        if not pair or not all(isinstance(side, int) for side in size):
+            raise UsageError(f"got the size {size!r}, expected (height, width) in pixels")
+        if not 1 <= min(size) <= max(size) <= LARGEST_SIDE:
+            raise UsageError(
+                f"got the size {size[0]}x{size[1]}, expected sides of 1 to {LARGEST_SIDE}; larger ones are "
+                "verified on images of your own"
+            )
+
+
+def _check_devices(devices: Sequence[str]) -> None:
+    _check_list("devices", devices)
+    if not devices:
+        raise UsageError("got no device to verify on, expected at least one, such as cpu")
+
+
+def _check_agreement(agreement: float) -> None:
+    if isinstance(agreement, bool) or not isinstance(agreement, (int, float)) or not 0 < agreement <= 1:
+        raise UsageError(f"got the agreement {agreement!r}, expected a share above 0 to 1")

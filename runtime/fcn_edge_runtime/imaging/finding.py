@@ -1,0 +1,127 @@
+"""Which image files a user means: files, folders and glob patterns, each image once, in a stable order."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.imaging.reading import EXTENSIONS
+
+__all__ = ["ImageFile", "find_images"]
+
+# What `fcn-edge run` wrote earlier into the same folder.
+_OWN_RESULTS = (".labels.png", ".overlay.png", ".confidence.png", ".effect.png")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file, and the path of its results without an ending, below an output folder."""
+
+    source: Path
+    stem: Path
+
+
+def find_images(inputs: Iterable[str], *, recursive: bool = False) -> list[ImageFile]:
+    """Find the image files that files, folders and glob patterns name, each once, in a stable order.
+
+    A file is taken whatever its name; in folders, names must end like an image's, and hidden files and
+    earlier results of `fcn-edge run` are skipped.
+
+    Args:
+        inputs: paths or patterns; a path that exists is taken as it is, even with `*` or `[` in its name.
+        recursive: whether folders are searched to their depth.
+
+    Raises:
+        InputError: an input does not exist, or nothing was found at all.
+    """
+    inputs = list(inputs)
+    found: dict[str, tuple[Path, Path]] = {}
+    for text in inputs:
+        for source, relative in _expand(text, recursive=recursive):
+            found.setdefault(os.path.realpath(source), (source, relative))
+    if not found:
+        hint = "" if recursive else ", or --recursive to search the folders below"
+        names = ", ".join(inputs[:3]) or "nothing"
+        raise InputError(f"no pictures in {names}: expected names ending in {' '.join(EXTENSIONS)}{hint}")
+    return _with_stems(list(found.values()))
+
+
+def _expand(text: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
+    """Pairs of a picture and its place relative to the folder it was found in."""
+    path = Path(text)
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long, or holds what no name does
+        raise InputError(
+            f"{text[:200]!r} cannot be opened ({getattr(error, 'strerror', None) or error})"
+        ) from None
+    if is_folder:
+        yield from _in_folder(path, recursive=recursive)
+    elif os.path.lexists(path):
+        yield path, Path(path.name)
+    elif glob.has_magic(text):
+        base = _literal_part(text)
+        for match in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute one
+            hit = Path(match)
+            if hit.is_dir():
+                # `photos/**` names folders too, whose pictures it names already.
+                if "**" not in text:
+                    yield from (
+                        (s, _relative(hit, base) / r) for s, r in _in_folder(hit, recursive=recursive)
+                    )
+            elif "**" not in text or _is_picture(hit):
+                yield hit, _relative(hit, base)
+    else:
+        raise InputError(f"there is no image or folder {text}")
+
+
+def _in_folder(folder: Path, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+        for name in sorted(names):
+            source = Path(parent, name)
+            if _is_picture(source):
+                yield source, source.relative_to(folder)
+
+
+def _is_picture(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith(EXTENSIONS) and not name.startswith(".") and not name.endswith(_OWN_RESULTS)
+
+
+def _literal_part(pattern: str) -> Path:
+    """The folder before the first part of a pattern that holds a wildcard."""
+    parts = Path(pattern).parts
+    count = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:count])
+
+
+def _relative(path: Path, base: Path) -> Path:
+    """The way from base to path; just the name where that way would lead out of the output folder."""
+    try:
+        relative = path.relative_to(base)
+    except ValueError:
+        return Path(path.name)
+    return Path(path.name) if ".." in relative.parts else relative
+
+
+def _with_stems(found: Sequence[tuple[Path, Path]]) -> list[ImageFile]:
+    """Give each picture a stem of its own; names are compared without case, as some file systems do."""
+    short = Counter(str(relative.with_suffix("")).lower() for _, relative in found)
+    images = []
+    taken: set[str] = set()
+    for source, relative in found:
+        stem = relative.with_suffix("")
+        if short[str(stem).lower()] > 1:
+            stem = relative
+        free, number = stem, 2
+        while str(free).lower() in taken:
+            free, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+        taken.add(str(free).lower())
+        images.append(ImageFile(source, free))
+    return images

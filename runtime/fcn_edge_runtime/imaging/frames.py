@@ -1,0 +1,77 @@
+"""Frames out of what a caller has: a folder, paths, patterns, arrays, or a function that gives them.
+
+Frames are read when they are needed and not kept, so a long recording costs no memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.imaging.finding import find_images
+from fcn_edge_runtime.imaging.reading import read_image
+from fcn_edge_runtime.model.card import Card
+
+__all__ = ["FrameSource", "Frames", "Read", "frames_of"]
+
+Array: TypeAlias = npt.NDArray[Any]
+Path: TypeAlias = Union[str, "os.PathLike[str]"]
+Read: TypeAlias = Callable[[], Array]
+Frames: TypeAlias = Mapping[str, Read]
+Given: TypeAlias = Path | Array | Read
+FrameSource: TypeAlias = (
+    Path | Array | Sequence[Path | Array] | Mapping[str, Given] | Callable[[Card], "FrameSource"]
+)
+
+
+def frames_of(given: FrameSource, card: Card, what: str = "images") -> dict[str, Read]:
+    """Frames by name, each with the function that reads it as (H, W, C) of the card's dtype.
+
+    Args:
+        given: a folder, file or glob pattern; a list of those, or of arrays; an array, of one frame
+            (H, W, C) or of several (N, H, W, C); a mapping from names to paths, arrays or functions without
+            arguments; or a function that takes the model's card and returns any of these.
+        card: the model's card, which says how image files are read.
+        what: what messages call the frames.
+
+    Raises:
+        InputError: something else, or no image files where paths were given. An image file that cannot be
+            read is found when it is read.
+    """
+    if callable(given):
+        given = given(card)
+    if isinstance(given, Mapping):
+        return {str(name): _read(value, card, f"{what}[{name!r}]") for name, value in given.items()}
+    if isinstance(given, (str, os.PathLike)):
+        given = [given]
+    if isinstance(given, np.ndarray):
+        given = list(given) if given.ndim == 4 else [given]
+    if not isinstance(given, Sequence) or isinstance(given, (bytes, bytearray)):
+        raise InputError(
+            f"{what} is a {type(given).__name__}, expected a folder, paths, arrays, a mapping of names to "
+            "arrays, or a function that takes the card and returns one of these"
+        )
+    paths = [os.fspath(entry) for entry in given if isinstance(entry, (str, os.PathLike))]
+    if len(paths) == len(given):
+        found = find_images(paths) if paths else []
+        return {str(image.source): _reader(image.source, card) for image in found}
+    return {f"frame {i}": _read(entry, card, f"{what}[{i}]") for i, entry in enumerate(given)}
+
+
+def _read(given: object, card: Card, where: str) -> Read:
+    if isinstance(given, np.ndarray):
+        return lambda: given
+    if isinstance(given, (str, os.PathLike)):
+        return _reader(given, card)
+    if callable(given):
+        return given
+    raise InputError(f"{where} is a {type(given).__name__}, expected a path or a numpy array")
+
+
+def _reader(path: Path, card: Card) -> Read:
+    return lambda: read_image(path, card.input)
