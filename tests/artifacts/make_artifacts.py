@@ -26,8 +26,8 @@ from fcn_edge_export import export
 from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.lowering.quantize import quantize
-from fcn_edge_export.verification.measure import amplitude, margins
 from fcn_edge_export.options import ExportOptions
+from fcn_edge_export.verification.measure import amplitude, margins
 from fcn_edge_runtime import Card, Segmenter
 from fcn_edge_runtime.model.card import InputSpec
 from fcn_edge_runtime.model.file import ModelFile
