@@ -1,25 +1,120 @@
-"""Networks and command line of fcn-edge: `fcn_edge.build("fcn_resnet50", num_classes=21)`.
+"""Export fully convolutional networks from PyTorch to one verified ONNX file, and run it anywhere.
 
-Importing this loads neither torch nor numpy: a name is fetched when it is first used.
+    import fcn_edge
+
+    net = fcn_edge.build("fcn_resnet50", num_classes=21)  # or any torch.nn.Module of yours
+    fcn_edge.export(net, fcn_edge.Card("road", fcn_edge.VOC), "road.onnx")
+    labels = fcn_edge.Segmenter("road.onnx")(frame).labels  # frame: (H, W, 3) uint8 RGB
+
+This is the public interface. Importing it loads no torch, onnx, onnxruntime or numpy: each name is imported
+when it is first used.
 """
-
-from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fcn_edge_runtime._lazy import lazy_face
+
 if TYPE_CHECKING:
-    from fcn_edge.nets import build
+    from fcn_edge.nets.building import build
+    from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
+    from fcn_edge_export.lowering.fp16 import convert_to_fp16
+    from fcn_edge_export.lowering.quantize import quantize
+    from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
+    from fcn_edge_export.pipeline import ExportResult, export
+    from fcn_edge_export.verification.verify_file import VerifyResult, verify
+    from fcn_edge_runtime.benchmark.run import BenchmarkOptions, benchmark
+    from fcn_edge_runtime.benchmark.tune import tune
+    from fcn_edge_runtime.errors import (
+        ArtifactError,
+        CheckpointError,
+        FcnEdgeError,
+        InputError,
+        ModelError,
+        ProfileError,
+        ProviderError,
+        UsageError,
+        VerificationError,
+    )
+    from fcn_edge_runtime.evaluation.evaluate import evaluate
+    from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
+    from fcn_edge_runtime.segmentation import Segmentation
+    from fcn_edge_runtime.segmenter import Segmenter
+    from fcn_edge_runtime.selftest import SelfTestReport, selftest
+    from fcn_edge_runtime.session.profile import Profile
+    from fcn_edge_runtime.session.session import SessionOptions
 
-__all__ = ["build"]
+    __version__: str
 
+__all__ = [
+    "CITYSCAPES",
+    "VOC",
+    "ArtifactError",
+    "BenchmarkOptions",
+    "Card",
+    "CheckpointError",
+    "ClassInfo",
+    "ExportOptions",
+    "ExportResult",
+    "FcnEdgeError",
+    "Fp16Options",
+    "InputError",
+    "InputSpec",
+    "ModelError",
+    "Profile",
+    "ProfileError",
+    "ProviderError",
+    "QuantizeOptions",
+    "Segmentation",
+    "Segmenter",
+    "SelfTestReport",
+    "SessionOptions",
+    "UsageError",
+    "VerificationError",
+    "VerifyOptions",
+    "VerifyResult",
+    "__version__",
+    "benchmark",
+    "build",
+    "classes_from_names",
+    "convert_to_fp16",
+    "evaluate",
+    "export",
+    "numbered_classes",
+    "quantize",
+    "selftest",
+    "tune",
+    "verify",
+]
 
-def __getattr__(name: str) -> object:
-    if name == "build":
-        from fcn_edge.nets import build
+_HOMES = {
+    "fcn_edge.nets.building": ("build",),
+    "fcn_edge_export.classes": ("CITYSCAPES", "VOC", "classes_from_names", "numbered_classes"),
+    "fcn_edge_export.lowering.fp16": ("convert_to_fp16",),
+    "fcn_edge_export.lowering.quantize": ("quantize",),
+    "fcn_edge_export.options": ("ExportOptions", "Fp16Options", "QuantizeOptions", "VerifyOptions"),
+    "fcn_edge_export.pipeline": ("ExportResult", "export"),
+    "fcn_edge_export.verification.verify_file": ("VerifyResult", "verify"),
+    "fcn_edge_runtime.benchmark.run": ("BenchmarkOptions", "benchmark"),
+    "fcn_edge_runtime.benchmark.tune": ("tune",),
+    "fcn_edge_runtime.errors": (
+        "ArtifactError",
+        "CheckpointError",
+        "FcnEdgeError",
+        "InputError",
+        "ModelError",
+        "ProfileError",
+        "ProviderError",
+        "UsageError",
+        "VerificationError",
+    ),
+    "fcn_edge_runtime.evaluation.evaluate": ("evaluate",),
+    "fcn_edge_runtime.model.card": ("Card", "ClassInfo", "InputSpec"),
+    "fcn_edge_runtime.segmentation": ("Segmentation",),
+    "fcn_edge_runtime.segmenter": ("Segmenter",),
+    "fcn_edge_runtime.selftest": ("SelfTestReport", "selftest"),
+    "fcn_edge_runtime.session.profile": ("Profile",),
+    "fcn_edge_runtime.session.session": ("SessionOptions",),
+    "fcn_edge._version": ("__version__",),
+}
 
-        return build
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_face(__name__, {name: home for home, names in _HOMES.items() for name in names})

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fcn_edge.exporting import Request, export_network
 from fcn_edge.quantizing import half_file, quantize_file
+from fcn_edge.workflows import Request, export_network
 from fcn_edge_export import ExportOptions
 from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.lowering.fp16 import HalfResult

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.comparison.contract import Materials
-from fcn_edge.exporting import Request, export_network
 from fcn_edge.quantizing import quantize_file
 from fcn_edge.recipes import Recipe, find_recipe
+from fcn_edge.workflows import Request, export_network
 from fcn_edge_export import ExportOptions
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.progress import Silent

@@ -65,13 +65,9 @@ Exit codes: 0 done, 1 an error to mend (also: some images failed), 2 wrong usage
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's form
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from fcn_edge._version import __version__
 
-    try:
-        number = version("fcn-edge")
-    except PackageNotFoundError:  # run from a folder that was never installed
-        number = "unknown"
-    click.echo(f"fcn-edge {number}")
+    click.echo(f"fcn-edge {__version__}")
     ctx.exit()
 
 

@@ -114,9 +114,9 @@ def command(
 
     require_export()
     from fcn_edge.cli.progress import StageLines, show_download
-    from fcn_edge.exporting import Request, export_network
     from fcn_edge.nets import parse_settings
     from fcn_edge.precision import check_precision, export_lowered
+    from fcn_edge.workflows import Request, export_network
     from fcn_edge_export import ExportOptions
 
     request = Request(net, weights, classes, channels, parse_settings(settings), card, images)

@@ -57,8 +57,8 @@ def command(
 
     require_export()
     from fcn_edge.cli.progress import StageLines, show_download
-    from fcn_edge.exporting import Request, verify_network
     from fcn_edge.nets import parse_settings
+    from fcn_edge.workflows import Request, verify_network
     from fcn_edge_export import VerifyOptions
 
     request = Request(net, weights, classes, channels, parse_settings(settings), card, images)

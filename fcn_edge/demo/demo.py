@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcn_edge.demo.page import summary_page
-from fcn_edge.exporting import Request, export_network
 from fcn_edge.recipes import find_recipe
 from fcn_edge.reports.contact_sheet import Tile, painted, write_sheet
+from fcn_edge.workflows import Request, export_network
 from fcn_edge_export import ExportOptions, ExportResult
 from fcn_edge_runtime._files import write_whole
 from fcn_edge_runtime.errors import ArtifactError, UsageError

@@ -2,51 +2,58 @@
 
     from fcn_edge_runtime import Segmenter
 
-    segment = Segmenter("road.onnx")
-    labels = segment(frame).labels      # frame: (H, W, 3) uint8 RGB; labels: (H, W) uint8
+    segmenter = Segmenter("road.onnx")
+    labels = segmenter(frame).labels  # frame: (H, W, 3) uint8 RGB; labels: (H, W) uint8
 
-Importing this loads neither: a name is fetched when it is first used.
+This is the public interface of the runtime alone; `fcn_edge` offers the same names and more. Importing it
+loads neither numpy nor onnxruntime: each name is imported when it is first used.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from fcn_edge_runtime.errors import (
-    FcnEdgeError,
-    InputError,
-    ModelError,
-    ProviderError,
-    UsageError,
-    VerificationError,
-)
+from fcn_edge_runtime._lazy import lazy_face
 
 if TYPE_CHECKING:
+    from fcn_edge_runtime.errors import (
+        FcnEdgeError,
+        InputError,
+        ModelError,
+        ProfileError,
+        ProviderError,
+        UsageError,
+        VerificationError,
+    )
     from fcn_edge_runtime.model.card import Card
     from fcn_edge_runtime.segmentation import Segmentation
     from fcn_edge_runtime.segmenter import Segmenter
+    from fcn_edge_runtime.session.profile import Profile
+    from fcn_edge_runtime.session.session import SessionOptions
 
 __all__ = [
     "Card",
     "FcnEdgeError",
     "InputError",
     "ModelError",
+    "Profile",
+    "ProfileError",
     "ProviderError",
     "Segmentation",
     "Segmenter",
+    "SessionOptions",
     "UsageError",
     "VerificationError",
 ]
 
-_HOMES = {"Card": "model.card", "Segmentation": "segmentation", "Segmenter": "segmenter"}
+_ERRORS = tuple(name for name in __all__ if name.endswith("Error"))
+_HOMES = {
+    "errors": _ERRORS,
+    "model.card": ("Card",),
+    "segmentation": ("Segmentation",),
+    "segmenter": ("Segmenter",),
+    "session.profile": ("Profile",),
+    "session.session": ("SessionOptions",),
+}
 
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_face(
+    __name__, {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
+)

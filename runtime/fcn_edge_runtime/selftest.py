@@ -7,6 +7,7 @@ labels of both must agree on a computed image of the one size.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -19,7 +20,15 @@ from fcn_edge_runtime.model.golden_input import image_digest, pattern
 from fcn_edge_runtime.model.golden_vectors import Golden
 from fcn_edge_runtime.session.session import Session, open_session
 
-__all__ = ["MOST_FLIPS", "CaseReport", "SelfTestReport", "require_passed", "require_trusted", "run_selftest"]
+__all__ = [
+    "MOST_FLIPS",
+    "CaseReport",
+    "SelfTestReport",
+    "require_passed",
+    "require_trusted",
+    "run_selftest",
+    "selftest",
+]
 
 SEED = 1
 # Another device, bfloat16 and kernels for known shapes round otherwise: as many labels may differ as in the
@@ -103,6 +112,27 @@ class SelfTestReport:
                 for case in self.cases
             ],
         }
+
+
+def selftest(path: str | os.PathLike[str], device: str = "auto") -> SelfTestReport:
+    """Run a file's self-test on a device of this machine.
+
+    Args:
+        path: a model that `fcn-edge export` wrote.
+        device: "auto", "cpu", "cuda", or any other provider of the installed onnxruntime.
+
+    Returns:
+        The report of a self-test that passed. Its `blind` is True where the test sees fewer than two labels.
+
+    Raises:
+        VerificationError: a decided pixel differs from the reference.
+        ModelError: the file is missing, foreign or damaged.
+        ProviderError: the device is not there or does not start.
+    """
+    with ModelFile.open(path) as model:
+        report = run_selftest(open_session(model, device), model.card, model.golden)
+    require_passed(report)
+    return report
 
 
 def run_selftest(session: Runs, card: Card, golden: Golden) -> SelfTestReport:

@@ -114,7 +114,7 @@ COMMANDS = {
         model_is_whole,
     ),
     "export": Command(
-        (*EXPORT, "torch", "torch.onnx", "onnxscript", "fcn_edge.exporting"),
+        (*EXPORT, "torch", "torch.onnx", "onnxscript", "fcn_edge.workflows"),
         ("export", "./net.py:build", "--weights", "built", "--classes", "3", "-o", "out.onnx", "-q"),
         model_is_whole,
     ),
