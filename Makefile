@@ -1,9 +1,15 @@
 # Everything a fresh machine needs is set up by these targets; run them as often as you like.
-#   make demo         export, verify and run an example on real photographs
-#   make test         the tests (under ten minutes on two cores); make test-all adds the long ones
-#   make check        ruff, mypy strict, import walls
-#   make bench-engines  the plain recipe, five other engines and fcn-edge side by side; NET=corridor ARGS="--size 480x640"
-#   make test-oldest  a file exported by the newest stack, run on Python 3.10, numpy 1.24.4, onnxruntime 1.18.0
+#   make demo           export, verify and run an example on real photographs
+#   make test           the tests (under ten minutes on two cores)
+#   make test-all       adds the long tests, and test-oldest
+#   make test-oldest    files of the newest stack on Python 3.10, numpy 1.24.4, onnxruntime 1.18.0
+#   make check          ruff, mypy strict, import contracts
+#   make format         let ruff fix and format the code
+#   make security-page  write the table of SECURITY.md from the markers on the tests
+#   make package-check  build the wheel and the sdist, install the wheel in a bare environment, run it
+#   make release-check  package-check, and version, changelog and kept artifacts of a release
+#   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
+#   make clean          remove all that these targets made
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,7 +27,8 @@ ENGINE_STAMPS := $(patsubst %,$(ENGINES)/%/.ready,torch openvino ort-openvino mn
 NET ?= corridor
 ARGS ?=
 
-.PHONY: help demo test test-all check test-oldest bench-engines security-page format clean
+.PHONY: help demo test test-all check test-oldest format security-page package-check release-check \
+	bench-engines clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,6 +55,14 @@ check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+package-check: $(VENV)/.ready
+	rm -rf dist
+	$(BIN)/python -m build --quiet --outdir dist .
+	$(PYTEST) tests/release/check_packages.py
+
+release-check: package-check
+	$(PYTEST) tests/release/check_release.py
 
 security-page: $(VENV)/.ready
 	$(BIN)/python -m tests.security_page

@@ -1,7 +1,8 @@
 """Recipes: everything it takes to export a known model, in one TOML file each.
 
 A recipe names the network and its options, the classes and the input, and where the weights are: a file
-beside it, or a URL with its SHA-256. They live in the repository's `models` folder and travel in the wheel.
+beside it, or a URL with its SHA-256. Recipes live in the repository's `models` folder. The wheel holds all of
+them, but of the weights only the small ones.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import CheckpointError, UsageError
 
 __all__ = ["Recipe", "find_recipe", "recipes"]
 
@@ -40,8 +41,8 @@ class Recipe:
         summary: one line for the list.
         net: a network of the registry.
         options: its options.
-        weights: a path, or a URL.
-        sha256: of a URL's file; None where its name says it.
+        source: of the weights: a path, or a URL.
+        sha256: of a URL's file; None where the file's name holds it.
         card: name, description, license, classes and input, as in a card file.
         path: of the recipe.
     """
@@ -50,10 +51,25 @@ class Recipe:
     summary: str
     net: str
     options: dict[str, Any]
-    weights: str
+    source: str
     sha256: str | None
     card: dict[str, Any]
     path: Path
+
+    @property
+    def weights(self) -> str:
+        """The path or URL of the weights.
+
+        Raises:
+            CheckpointError: the file is not part of this installation.
+        """
+        if "://" not in self.source and not Path(self.source).is_file():
+            file = Path(self.source).relative_to(self.path.parent)
+            raise CheckpointError(
+                f"the weights of {self.name} are too large for the wheel: take models/{file} from a clone "
+                "of the repository or from the sdist, and add --weights FILE"
+            )
+        return self.source
 
 
 def recipes() -> tuple[Recipe, ...]:
@@ -62,7 +78,7 @@ def recipes() -> tuple[Recipe, ...]:
     Reading them loads no torch.
 
     Raises:
-        UsageError: a recipe is not as it should be.
+        UsageError: a recipe is invalid.
     """
     if sys.version_info < (3, 11):  # tomllib came with it
         return ()
@@ -93,7 +109,7 @@ def _read(path: Path) -> Recipe:
         summary=data["summary"],
         net=data["net"],
         options=dict(data.get("options", {})),
-        weights=weights if "://" in weights else str(path.parent / weights),
+        source=weights if "://" in weights else str(path.parent / weights),
         sha256=data.get("sha256"),
         card={
             "name": path.stem,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,9 @@ import fcn_edge.recipes
 from fcn_edge.card_file import description_from
 from fcn_edge.nets import find
 from fcn_edge.recipes import find_recipe, recipes
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import CheckpointError, UsageError
+
+MODELS = Path(__file__).parents[2] / "models"
 
 
 def test_the_models_of_the_readme_are_there():
@@ -57,3 +60,15 @@ def test_a_broken_recipe_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(fcn_edge.recipes, "FOLDERS", (tmp_path,))
     with pytest.raises(UsageError, match=r"mine.toml: net is 3, expected text"):
         recipes()
+
+
+def test_weights_that_were_left_out_name_where_they_are(tmp_path, monkeypatch):
+    (tmp_path / "big.toml").write_text((MODELS / "corridor-r18.toml").read_text())
+    monkeypatch.setattr(fcn_edge.recipes, "FOLDERS", (tmp_path,))
+    with pytest.raises(CheckpointError) as refused:
+        _ = find_recipe("big").weights
+    assert str(refused.value) == (
+        "the weights of big are too large for the wheel: "
+        "take models/corridor/weights/corridor-r18.safetensors from a clone of the repository "
+        "or from the sdist, and add --weights FILE"
+    )
