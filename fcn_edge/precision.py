@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fcn_edge.quantizing import half_file, quantize_file
 from fcn_edge.workflows import Request, export_network
@@ -53,8 +52,7 @@ def export_lowered(
     calibration: tuple[str, ...],
     labels: Path | None = None,
     options: ExportOptions,
-    progress: Progress,
-    **watch: Any,
+    progress: Progress | None = None,
 ) -> QuantizeResult | HalfResult:
     """Export a network and lower its precision; see `export_network` for `options`.
 
@@ -67,7 +65,7 @@ def export_lowered(
     OutputFile.at(output)  # before the work starts
     with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
         parent = Path(folder, output.name)
-        export_network(request, parent, options=options, progress=progress, **watch)
+        export_network(request, parent, options=options, progress=progress)
         if precision == "fp16":
             devices = [device for device in options.devices if device != "cpu"]
             return half_file(

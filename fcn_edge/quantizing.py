@@ -32,7 +32,7 @@ def quantize_file(
     method: str,
     agreement: float,
     allow_slower: bool,
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> QuantizeResult:
     """Quantize a model with frames out of folders, files and patterns.
 
@@ -61,7 +61,7 @@ def half_file(
     *,
     labels: Path | None = None,
     device: str = "cpu",
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> HalfResult:
     """Put a model into half precision, judged on a device, on frames out of folders, files and patterns.
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from fcn_edge_runtime._files import require_writable
 from fcn_edge_runtime.benchmark.frames import frames_for
-from fcn_edge_runtime.benchmark.tune import Listener, Tuned, tune
+from fcn_edge_runtime.benchmark.tune import Tuned, tune
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.progress import Progress
 
 __all__ = ["tune_file"]
 
@@ -27,7 +28,7 @@ def tune_file(
     max_threads: int | None,
     prefer: str,
     fixed_size: bool = False,
-    listener: Listener,
+    progress: Progress | None = None,
 ) -> Tuned:
     """Tune a model, see `fcn_edge_runtime.benchmark.tune.tune`, and save its profile once the search is over.
 
@@ -41,7 +42,7 @@ def tune_file(
         max_threads: at most.
         prefer: what to lower.
         fixed_size: whether the profile may be for frames of this size alone.
-        listener: told how it goes.
+        progress: receives each trial as a stage.
 
     Raises:
         ArtifactError: the profile cannot be written there; found out before the work starts.
@@ -64,7 +65,7 @@ def tune_file(
             max_threads=max_threads,
             prefer=prefer,
             fixed_size=fixed_size,
-            listener=listener,
+            progress=progress,
         )
     found.profile.save(out)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["Request", "export_network", "verify_network"]
-
-Fetched = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,7 @@ def export_network(
     output: Path,
     *,
     options: ExportOptions,
-    progress: Progress,
-    fetched: Fetched | None = None,
+    progress: Progress | None = None,
 ) -> ExportResult:
     """Build the network that was asked for and export it.
 
@@ -76,7 +73,7 @@ def export_network(
     plan = _plan(request)
     OutputFile.at(output)  # before weights are fetched
     frames = frames_of(request.images, plan.card)  # before weights are fetched
-    net = _built(plan, fetched)
+    net = _built(plan, progress)
     return export(
         net,
         plan.card,
@@ -92,8 +89,7 @@ def verify_network(
     model: Path,
     *,
     options: VerifyOptions,
-    progress: Progress,
-    fetched: Fetched | None = None,
+    progress: Progress | None = None,
 ) -> VerifyResult:
     """Build the network that was asked for and hold an existing file against it.
 
@@ -104,7 +100,7 @@ def verify_network(
     plan = _plan(request)
     return verify(
         model,
-        _built(plan, fetched),
+        _built(plan, progress),
         images=request.images,
         options=options,
         progress=progress,
@@ -164,5 +160,5 @@ def _weights(request: Request, recipe: Recipe | None) -> tuple[str, str | None]:
     return recipe.weights, recipe.sha256
 
 
-def _built(plan: _Plan, fetched: Fetched | None) -> nn.Module:
-    return build_with_weights(plan.spec, plan.weights, progress=fetched)
+def _built(plan: _Plan, progress: Progress | None) -> nn.Module:
+    return build_with_weights(plan.spec, plan.weights, progress=progress)

@@ -22,7 +22,6 @@ from fcn_edge.recipes import Recipe, find_recipe
 from fcn_edge.workflows import Request, export_network
 from fcn_edge_export import ExportOptions
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
-from fcn_edge_runtime.progress import Silent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -158,7 +157,6 @@ def _export(name: str, head: str, path: Path) -> None:
         Request(name),
         path,
         options=ExportOptions(head=head),
-        progress=Silent(),
     )
 
 
@@ -178,7 +176,6 @@ def _quantize(parent: Path, path: Path, pictures: Path, agreement: float) -> Non
         method="entropy",
         agreement=agreement,
         allow_slower=True,
-        progress=Silent(),
     )
 
 

@@ -24,7 +24,7 @@ from fcn_edge_runtime.errors import ArtifactError, ModelError, UsageError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import UNTRAINED, Card, Geometry, VerificationInfo
 from fcn_edge_runtime.model.contract import OPSET
-from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
+from fcn_edge_runtime.progress import Progress, Stage, Stages
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,7 +74,7 @@ def export(
         images: further inputs to verify at: a folder, paths, arrays, a mapping or a function, see
             `fcn_edge_runtime.imaging.frames.frames_of`.
         options: outputs, sizes, devices, head, working size; None means the defaults.
-        progress: told about stages as they run.
+        progress: receives the stages as they run.
 
     Raises:
         UsageError: a size or head that does not fit the network, or a card that cannot be written. Nothing
@@ -101,10 +101,9 @@ def export(
     card = _drafted(card)
     frames = frames_of(images, card) if images is not None else {}
     working = WorkingSize.parse(options.working_size) if options.working_size is not None else None
-    stages = Stages(progress or Silent())
-    weights = (
-        weights_sha256(net) if options.trained else UNTRAINED
-    )  # as they are stored, before any conversion
+    stages = Stages(progress)
+    # As they are stored, before any conversion.
+    weights = weights_sha256(net) if options.trained else UNTRAINED
     net = prepared(net)
 
     with stages.stage("probe") as did:
@@ -163,10 +162,10 @@ def export(
         )
     reference = Reference(scores, card.input, found.multiple, working)
 
-    with stages.stage("verify") as did:
+    with stages.stage("verify", unit="inputs") as did:
         # At another working size no stage before the graft gives what the file gives.
         earlier = {} if working else {"trace": traced, "simplify": network}
-        vouched = certify(reference, model, card, cases, options.devices, earlier, stages.listener)
+        vouched = certify(reference, model, card, cases, options.devices, earlier, stages.progress)
         card = vouched.card
         did.text = verdict_text(vouched.verdicts)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fcn_edge_runtime.progress import Progress
 from fcn_edge_runtime.session.session import Session
 from fcn_edge_runtime.timing import interleaved
 
@@ -33,9 +34,13 @@ class Speed:
     pairs: int
 
 
-def compare_speed(session: Session, parent: Session, image: np.ndarray) -> Speed:
+def compare_speed(
+    session: Session, parent: Session, image: np.ndarray, progress: Progress | None = None
+) -> Speed:
     """Time labels of an image (N, H, W, C) by turns, which one goes first by turns, too."""
-    turns = interleaved([lambda: session.run(image, ["labels"]), lambda: parent.run(image, ["labels"])])
+    turns = interleaved(
+        [lambda: session.run(image, ["labels"]), lambda: parent.run(image, ["labels"])], progress=progress
+    )
     own, other = 1000 * np.median(turns.seconds, axis=0)
     ratio = turns.ratio(0, 1)
     return Speed(

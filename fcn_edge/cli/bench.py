@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -18,9 +16,6 @@ from fcn_edge.cli.options import (
     size_option,
     threads_option,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["command"]
 
@@ -98,6 +93,7 @@ def command(
     Several models run by turns and are compared with the first as ratios, which hold on a busy machine.
     What each figure means is in docs/performance.md.
     """
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.reports.bench_table import lines
     from fcn_edge_runtime.benchmark.run import BenchmarkOptions, benchmark
 
@@ -105,11 +101,9 @@ def command(
         from fcn_edge.reports.bench_plots import require_plot
 
         require_plot(plot)
-    report = benchmark(
-        models,
-        BenchmarkOptions(size, images, rate, threads, device, profiles, seconds, sweep),
-        _progress(quiet=quiet),
-    )
+    options = BenchmarkOptions(size, images, rate, threads, device, profiles, seconds, sweep)
+    with progress_on_stderr(quiet=quiet) as progress:
+        report = benchmark(models, options, progress)
     if report.machine.busy:
         click.echo(
             f"warning: {report.machine.load:.1f} programs wanted the {report.machine.cores} cores when this "
@@ -126,26 +120,3 @@ def command(
         return
     for line in lines(report):
         click.echo(printable(line))
-
-
-def _progress(*, quiet: bool) -> Callable[[str, float], None]:
-    """Show phases as an export shows its stages: a line each, on a terminal with a bar."""
-    from fcn_edge.cli.progress import StageLines
-    from fcn_edge_runtime.progress import Stage
-
-    shown = StageLines(quiet=quiet)
-    begun: dict[str, float] = {}
-    ended: set[str] = set()
-
-    def watch(phase: str, share: float) -> None:
-        name, _, model = phase.partition(": ")
-        if phase not in begun:
-            begun[phase] = time.perf_counter()
-            shown.started(name)
-        if phase not in ended:
-            shown.step(round(100 * share), 100)
-        if share >= 1 and phase not in ended:
-            ended.add(phase)
-            shown.finished(Stage(name, time.perf_counter() - begun[phase], printable(model)))
-
-    return watch

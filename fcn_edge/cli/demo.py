@@ -27,14 +27,11 @@ def command(*, out: Path, quiet: bool) -> None:
     from fcn_edge._extras import require_export
 
     require_export()
-    from fcn_edge.cli.progress import StageLines
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.demo.demo import run_demo
 
-    def say(text: str) -> None:
-        if not quiet:
-            click.echo(text, err=True)
-
-    made = run_demo(out, StageLines(quiet=quiet), say)
+    with progress_on_stderr(quiet=quiet) as progress:
+        made = run_demo(out, progress)
     if made.evaluation is not None:
         scores = made.evaluation.scores
         for entry, iou in zip(made.evaluation.card.classes, scores.iou, strict=True):

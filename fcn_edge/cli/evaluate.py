@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -68,6 +67,7 @@ def command(
     Counts are over all pixels of all images together, as PASCAL VOC and Cityscapes do; unlabeled pixels are
     left out.
     """
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable, write_whole
     from fcn_edge_runtime.evaluation.evaluate import evaluate, find_pairs
     from fcn_edge_runtime.segmenter import Segmenter
@@ -76,9 +76,8 @@ def command(
     if out is not None:
         require_writable(out)
     with Segmenter(model, device, threads, outputs=("labels",), profile=profile) as segmenter:
-        hidden = quiet or not sys.stderr.isatty()
-        with click.progressbar(length=len(pairs), label="evaluating", file=sys.stderr, hidden=hidden) as bar:
-            found = evaluate(segmenter, pairs, lambda _: bar.update(1))
+        with progress_on_stderr(quiet=quiet) as progress:
+            found = evaluate(segmenter, pairs, progress)
         ran = segmenter.session.facts()
         if out is not None:
             from fcn_edge.reports.plots import write_confusion, write_worst

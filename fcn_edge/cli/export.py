@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -113,7 +113,7 @@ def command(
     from fcn_edge._extras import require_export
 
     require_export()
-    from fcn_edge.cli.progress import StageLines, show_download
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.nets import parse_settings
     from fcn_edge.precision import check_precision, export_lowered
     from fcn_edge.workflows import Request, export_network
@@ -129,23 +129,20 @@ def command(
         working_size=working_size,
         allow_unsimplified=allow_unsimplified,
     )
-    watch: dict[str, Any] = {
-        "progress": StageLines(quiet=quiet),
-        "fetched": None if quiet else show_download,
-    }
     result: ExportResult | HalfResult | QuantizeResult
-    if precision == "fp32":
-        result = export_network(request, output, options=options, **watch)
-    else:
-        result = export_lowered(
-            request,
-            output,
-            precision=precision,
-            calibration=calibration,
-            labels=labels,
-            options=options,
-            **watch,
-        )
+    with progress_on_stderr(quiet=quiet) as progress:
+        if precision == "fp32":
+            result = export_network(request, output, options=options, progress=progress)
+        else:
+            result = export_lowered(
+                request,
+                output,
+                precision=precision,
+                calibration=calibration,
+                labels=labels,
+                options=options,
+                progress=progress,
+            )
     for name, words in getattr(result, "warnings", ()):
         click.echo(f"warning: {name}: {printable(words)}", err=True)
     if as_json:

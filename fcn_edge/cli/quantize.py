@@ -87,21 +87,22 @@ def command(
     written only if its labels agree with MODEL's on pictures that were not calibrated on, and if it is faster
     here. Exits with 3 if not.
     """
-    from fcn_edge.cli.progress import StageLines
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.quantizing import quantize_file
 
-    result = quantize_file(
-        model,
-        output,
-        calibration,
-        images=images,
-        labels=labels,
-        target=target,
-        method=method,
-        agreement=agreement,
-        allow_slower=allow_slower,
-        progress=StageLines(quiet=quiet),
-    )
+    with progress_on_stderr(quiet=quiet) as progress:
+        result = quantize_file(
+            model,
+            output,
+            calibration,
+            images=images,
+            labels=labels,
+            target=target,
+            method=method,
+            agreement=agreement,
+            allow_slower=allow_slower,
+            progress=progress,
+        )
     for name, words in result.warnings:
         click.echo(f"warning: {name}: {printable(words)}", err=True)
     if as_json:

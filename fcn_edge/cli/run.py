@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +94,7 @@ def command(
     that cannot be read is reported, the others are done, and the exit code is 1. With --effect,
     STEM.effect.png is the picture changed.
     """
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime.batch import segment_files
     from fcn_edge_runtime.imaging.finding import find_images
     from fcn_edge_runtime.segmenter import Segmenter
@@ -112,8 +111,8 @@ def command(
         max_pixels=given["max_pixels"],
         profile=given["profile"],
     ) as segmenter:
-        results = segment_files(segmenter, jobs, Path(out), save, effect)
-        done = list(_with_progress(results, len(jobs), quiet=quiet))
+        with progress_on_stderr(quiet=quiet) as progress:
+            done = list(segment_files(segmenter, jobs, Path(out), save, effect, progress))
         _show(model, segmenter, done, as_json=as_json)
         if not quiet:
             click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
@@ -124,14 +123,6 @@ def command(
     if failed:
         click.echo(f"error: {len(failed)} of {len(done)} images failed", err=True)
         ctx.exit(1)
-
-
-def _with_progress(results: Iterable[FileResult], total: int, *, quiet: bool) -> Iterator[FileResult]:
-    if quiet or not sys.stderr.isatty():
-        yield from results
-        return
-    with click.progressbar(results, length=total, label="segmenting", file=sys.stderr) as bar:
-        yield from bar
 
 
 def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: bool) -> None:

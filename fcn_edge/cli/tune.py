@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from fcn_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.benchmark.tune import Trial, Tuned
+    from fcn_edge_runtime.benchmark.tune import Tuned
 
 __all__ = ["command"]
 
@@ -97,48 +96,28 @@ def command(
     onnxruntime; it is used by --profile. The sparse head and the precision are in the file: `fcn-edge export
     --head auto` and `fcn-edge quantize` choose those.
     """
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.tuning import tune_file
 
-    found = tune_file(
-        model,
-        out,
-        images=images,
-        size=size,
-        device=device,
-        budget=budget,
-        max_threads=max_threads,
-        prefer=prefer,
-        fixed_size=fixed_size,
-        listener=_Lines(live=not quiet and sys.stderr.isatty(), shown=not as_json),
-    )
+    with progress_on_stderr(quiet=quiet, width=27) as progress:
+        found = tune_file(
+            model,
+            out,
+            images=images,
+            size=size,
+            device=device,
+            budget=budget,
+            max_threads=max_threads,
+            prefer=prefer,
+            fixed_size=fixed_size,
+            progress=progress,
+        )
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     if as_json:
         click.echo(json.dumps({"profile": str(out), "found": asdict(found.profile), **_figures(found)}))
         return
     _show(found, out)
-
-
-class _Lines:
-    """What was tried on stdout, what is being timed on one line of a terminal."""
-
-    def __init__(self, *, live: bool, shown: bool) -> None:
-        self._live, self._shown = live, shown
-
-    def timing(self, change: str, share: float) -> None:
-        """The change and how far it is."""
-        filled = round(20 * share)
-        self._line(f"{change:<22} [{'#' * filled}{'.' * (20 - filled)}]")
-
-    def tried(self, trial: Trial) -> None:
-        """What it bought."""
-        self._line("")
-        if self._shown:
-            click.echo(printable(str(trial)))
-
-    def _line(self, text: str) -> None:
-        if self._live:
-            click.echo(f"\r\x1b[2K{text}", err=True, nl=False)
 
 
 def _figures(found: Tuned) -> dict[str, Any]:
@@ -148,6 +127,8 @@ def _figures(found: Tuned) -> dict[str, Any]:
 
 def _show(found: Tuned, out: Path) -> None:
     options, total = found.profile.options, found.total
+    for trial in (*found.trials, *([] if total is None else [total])):
+        click.echo(printable(str(trial)))
     before = f"{found.milliseconds:.1f} ms a frame, {found.cpu_milliseconds:.1f} ms of processor time"
     if found.untried:
         untried = f"{found.untried} of {len(found.trials)} changes were not tried"

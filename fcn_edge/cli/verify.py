@@ -56,19 +56,16 @@ def command(
     from fcn_edge._extras import require_export
 
     require_export()
-    from fcn_edge.cli.progress import StageLines, show_download
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.nets import parse_settings
     from fcn_edge.workflows import Request, verify_network
     from fcn_edge_export import VerifyOptions
 
     request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
-    result = verify_network(
-        request,
-        model,
-        options=VerifyOptions(sizes, devices, reseal),
-        progress=StageLines(quiet=quiet),
-        fetched=None if quiet else show_download,
-    )
+    with progress_on_stderr(quiet=quiet) as progress:
+        result = verify_network(
+            request, model, options=VerifyOptions(sizes, devices, reseal), progress=progress
+        )
     if as_json:
         click.echo(json.dumps({**asdict(result), "path": str(result.path), "report": str(result.report)}))
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.evaluation.evaluate import Evaluation, evaluate, find_pairs, read_labels
 from fcn_edge_runtime.imaging.reading import read_image
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.progress import Progress
+from fcn_edge_runtime.progress import Progress, Stages
 from fcn_edge_runtime.segmenter import Segmenter
 from fcn_edge_runtime.selftest import SelfTestReport, require_passed, run_selftest
 
@@ -48,13 +47,12 @@ class Demo:
     page: Path
 
 
-def run_demo(out: Path, progress: Progress, say: Callable[[str], None]) -> Demo:
+def run_demo(out: Path, progress: Progress | None = None) -> Demo:
     """Do the whole job into a folder.
 
     Args:
         out: made if it is missing.
-        progress: told about the export's stages.
-        say: told in words what goes on after the export.
+        progress: receives the stages as they run.
 
     Raises:
         VerificationError, ArtifactError: as an export would.
@@ -73,20 +71,22 @@ def run_demo(out: Path, progress: Progress, say: Callable[[str], None]) -> Demo:
         options=ExportOptions(outputs=("labels", "confidence"), sizes=((240, 320),)),
         progress=progress,
     )
+    stages = Stages(progress)
     heldout = recipe.path.parent / RECIPE / "heldout"
     with Segmenter(exported.path) as segmenter:
-        with ModelFile.open(exported.path) as file:
+        with stages.stage("selftest") as did, ModelFile.open(exported.path) as file:
             report = run_selftest(segmenter.session, file.card, file.golden)
-        require_passed(report)
-        say(f"self-test passed on {segmenter.session.device}")
+            require_passed(report)
+            did.text = f"passed on {segmenter.session.device}"
         found, sheet = None, None
         if heldout.is_dir():
-            say("scoring the held-out frames")
-            found = evaluate(segmenter, find_pairs([str(heldout / "images")], heldout / "labels"))
+            pairs = find_pairs([str(heldout / "images")], heldout / "labels")
+            found = evaluate(segmenter, pairs, progress)
             sheet = out / "sheet.png"
             _write_frames(sheet, segmenter, found)
-        say("segmenting photographs")
-        photographs = _write_photographs(out / "photographs.png", segmenter)
+        with stages.stage("photos") as did:
+            photographs = _write_photographs(out / "photographs.png", segmenter)
+            did.text = "scikit-image is not installed" if photographs is None else photographs.name
     page = out / "summary.html"
     pictures = [picture for picture in (sheet, photographs) if picture is not None]
     write_whole(page, summary_page(exported, report, found, pictures).encode())

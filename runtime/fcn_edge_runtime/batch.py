@@ -22,6 +22,7 @@ from fcn_edge_runtime.imaging.effects import Effect
 from fcn_edge_runtime.imaging.finding import ImageFile
 from fcn_edge_runtime.imaging.reading import import_pillow, read_image
 from fcn_edge_runtime.imaging.writing import confidence_png, labels_png, overlay_png, picture_png
+from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Area, Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
@@ -76,6 +77,7 @@ def segment_files(
     out: Path,
     save: Sequence[str] = ("labels", "overlay", "json"),
     effect: Effect | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[FileResult]:
     """Segment each picture and write what was asked for, every file whole or not at all.
 
@@ -87,6 +89,7 @@ def segment_files(
         out: the folder for the results; made if it is missing.
         save: names out of `SAVES`.
         effect: what "effect" in `save` does to each picture.
+        progress: receives how many pictures are done, as one stage.
 
     Raises:
         UsageError: an unknown name in `save`, confidence from a file that has none, or a result that would
@@ -99,7 +102,21 @@ def segment_files(
     import_pillow()
     require_writable(out)
     _check_overwrites(jobs, out, save)
-    return (_segment_file(segmenter, job, out, save, effect) for job in jobs)
+    return _segmented(segmenter, jobs, out, save, effect, progress or SILENT)
+
+
+def _segmented(
+    segmenter: Segmenter,
+    jobs: Sequence[ImageFile],
+    out: Path,
+    save: Sequence[str],
+    effect: Effect | None,
+    progress: Progress,
+) -> Iterator[FileResult]:
+    progress.start("segment", len(jobs), "images")
+    for job in tracked(jobs, progress):
+        yield _segment_file(segmenter, job, out, save, effect)
+    progress.finish(f"{len(jobs)} image{'s' if len(jobs) != 1 else ''}")
 
 
 def _segment_file(

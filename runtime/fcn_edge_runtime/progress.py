@@ -1,14 +1,57 @@
-"""What an export tells whoever watches: stages as they start and end, and inputs as they are verified."""
+"""How long work reports its progress: one stage after another, each with a name, parts and a summary.
+
+Every long function takes `progress: Progress | None = None`. What it reports is drawn by the caller: the
+command line shows it on stderr, an application may show it in a window. Nothing here knows a terminal.
+
+    progress.start("evaluate", 40, "images")    # stages with a known number of parts ...
+    progress.advance(1)                         # ... report how many are done
+    progress.finish("40 images")
+
+    progress.start("timing", 1.0)               # without a unit, `done` is a share of the whole, 0..1
+    progress.start("trace")                     # nothing is known but that it runs
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-__all__ = ["Progress", "Silent", "Stage", "Stages"]
+__all__ = ["SILENT", "Progress", "Stage", "StageSummary", "Stages", "tracked"]
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Receives the progress of one job. Stages never overlap: one ends, or fails, before the next starts."""
+
+    def start(self, stage: str, total: float | None = None, unit: str = "") -> None:
+        """A stage starts.
+
+        Args:
+            stage: its name, one or a few words.
+            total: how many parts it has; None where that is unknown, or where it has none.
+            unit: what the parts are, in the plural ("frames"); "B" for bytes; empty for shares of the whole.
+        """
+
+    def advance(self, done: float, total: float | None = None) -> None:
+        """`done` parts of the current stage are done; `total` is set where `start` did not know it."""
+
+    def finish(self, summary: str = "") -> None:
+        """The current stage is done. It is not called for a stage that raised."""
+
+
+class _Silent:
+    def start(self, stage: str, total: float | None = None, unit: str = "") -> None: ...
+
+    def advance(self, done: float, total: float | None = None) -> None: ...
+
+    def finish(self, summary: str = "") -> None: ...
+
+
+SILENT: Progress = _Silent()
 
 
 @dataclass(frozen=True)
@@ -20,52 +63,49 @@ class Stage:
     summary: str
 
 
-class Progress(Protocol):
-    """A listener. `step` is called within a stage that has parts."""
-
-    def started(self, name: str) -> None:
-        """A stage begins."""
-
-    def step(self, done: int, total: int) -> None:
-        """`done` of `total` parts of the current stage are done."""
-
-    def finished(self, stage: Stage) -> None:
-        """A stage is done."""
-
-
-class Silent:
-    """The listener that shows nothing."""
-
-    def started(self, name: str) -> None:
-        """Nothing."""
-
-    def step(self, done: int, total: int) -> None:
-        """Nothing."""
-
-    def finished(self, stage: Stage) -> None:
-        """Nothing."""
-
-
 @dataclass
-class Summary:
-    """What a stage says about itself, filled in while it runs."""
+class StageSummary:
+    """The summary of a running stage, filled in by its body."""
 
     text: str = ""
 
 
-@dataclass
 class Stages:
-    """Times each stage, tells the listener, and keeps the list for the report."""
+    """Times the stages of a job and reports them to `progress`.
 
-    listener: Progress
-    done: list[Stage] = field(default_factory=list)
+    Attributes:
+        progress: receives them; `SILENT` where None was given.
+        done: the stages so far, for the job's report.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress or SILENT
+        self.done: list[Stage] = []
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Summary]:
-        """Run a stage. The body sets `.text` on what it is given. A stage that raises is not listed."""
-        self.listener.started(name)
-        summary, begun = Summary(), time.perf_counter()
+    def stage(self, name: str, total: float | None = None, unit: str = "") -> Iterator[StageSummary]:
+        """Run a stage; see `Progress.start`. Its body sets `.text`. A stage that raises is not listed."""
+        self.progress.start(name, total, unit)
+        summary, begun = StageSummary(), time.perf_counter()
         yield summary
-        stage = Stage(name, time.perf_counter() - begun, summary.text)
-        self.done.append(stage)
-        self.listener.finished(stage)
+        self.done.append(Stage(name, time.perf_counter() - begun, summary.text))
+        self.progress.finish(summary.text)
+
+
+def tracked(
+    items: Iterable[T], progress: Progress | None, *, before: int = 0, total: int | None = None
+) -> Iterator[T]:
+    """Iterate over the parts of the current stage; each is done when the next one is asked for.
+
+    Args:
+        items: the parts.
+        progress: receives how many are done.
+        before: how many parts of the stage were done before the first of these.
+        total: parts of the stage; None takes the number of `items` where it has one.
+    """
+    if total is None and isinstance(items, Sized):
+        total = before + len(items)
+    for done, item in enumerate(items, before + 1):
+        yield item
+        if progress is not None:
+            progress.advance(done, total)

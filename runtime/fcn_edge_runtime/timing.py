@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fcn_edge_runtime.progress import SILENT, Progress
+
 __all__ = ["Ratio", "Timings", "interleaved", "ratio_of"]
 
 Times = npt.NDArray[np.float64]
@@ -68,7 +70,7 @@ def interleaved(
     seconds: float = 4.0,
     fewest: int = 7,
     most: int = 41,
-    watch: Callable[[float], None] = lambda _share: None,
+    progress: Progress | None = None,
 ) -> Timings:
     """Run each thing once a round, in an order that changes from round to round.
 
@@ -79,8 +81,9 @@ def interleaved(
         seconds: for all rounds together; no further round starts once they are over.
         fewest: rounds that are run whatever they take.
         most: rounds.
-        watch: told after each round which share of the work is done, 0..1.
+        progress: receives after each round the share of the work that is done, 0..1.
     """
+    progress = progress or SILENT
     for run in things:
         run()
     count = len(things)
@@ -97,9 +100,9 @@ def interleaved(
             cpu[-1][index] = time.process_time() - busy
         share = max(len(wall) / most, min((time.perf_counter() - begun) / max(seconds, 1e-9), 1))
         share = min(share, len(wall) / fewest, 1.0)
-        watch(share)
+        progress.advance(share, 1.0)
     if share < 1:  # its time ended since
-        watch(1.0)
+        progress.advance(1.0, 1.0)
     return Timings(np.array(wall), np.array(cpu))
 
 

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -89,22 +86,6 @@ def test_one_photograph_goes_through_models_of_every_input(
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "out" / "a.labels.png").size == (64, 48)
     assert Image.open(tmp_path / "out" / "a.overlay.png").size[0] == 64
-
-
-def test_progress_is_shown_to_a_person_and_not_to_a_pipe(fcn_edge, model_path, photos, tmp_path):
-    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out")
-    assert "segmenting" not in done.stderr
-    if not hasattr(os, "openpty"):
-        pytest.skip("needs a terminal")
-    ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "fcn_edge", "run", str(model_path("rgb")), str(photos), "-o", "out"]
-    process = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, timeout=60)
-    os.close(theirs)
-    shown = os.read(ours, 10_000).decode()
-    os.close(ours)
-    assert process.returncode == 0
-    assert "segmenting" in shown
-    assert "100%" in shown
 
 
 def test_the_self_test_guards_a_provider_that_was_not_verified(fcn_edge, model_path, photos, tmp_path):

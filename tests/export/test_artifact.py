@@ -38,18 +38,19 @@ from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.errors import FcnEdgeError
 from tests.export.networks import Plain, seeded
 
-class Told:
-    def started(self, name):
-        print("started", name, flush=True)
-        if name == "write" and {limit}:
+class Printed:
+    def start(self, stage, total=None, unit=""):
+        self.stage = stage
+        print("started", stage, flush=True)
+        if stage == "write" and {limit}:
             resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-    def step(self, done, total):
+    def advance(self, done, total=None):
         print("step", done, flush=True)
-    def finished(self, stage):
-        print("finished", stage.name, flush=True)
+    def finish(self, summary=""):
+        print("finished", self.stage, flush=True)
 
 try:
-    export(seeded(Plain), Card("plain", (), InputSpec.default()), sys.argv[1], progress=Told())
+    export(seeded(Plain), Card("plain", (), InputSpec.default()), sys.argv[1], progress=Printed())
 except FcnEdgeError as error:
     print(type(error).__name__, error, flush=True)
     sys.exit(error.exit_code)

@@ -9,6 +9,7 @@ import pytest
 
 from fcn_edge.nets.weights.download import cache_folder, fetch, parse_url
 from fcn_edge_runtime.errors import CheckpointError, UsageError
+from tests.runtime.recorded import Recorded
 
 CONTENT = bytes(range(256)) * 12_000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -82,14 +83,16 @@ def refusal(url, **options):
 
 
 def test_a_file_is_fetched_with_progress_and_lies_in_the_cache(url, cache):
-    seen = []
+    recorded = Recorded()
 
-    path = fetch(parse_url(url("plain")), lambda done, total: seen.append((done, total)))
+    path = fetch(parse_url(url("plain")), recorded)
 
     assert path == cache / f"net-{DIGEST[:8]}.pth"
     assert path.read_bytes() == CONTENT
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
-    assert len(seen) >= 2
+    assert recorded.stages == [("fetch", len(CONTENT), "B")]
+    assert recorded.advances[-1] == (len(CONTENT), len(CONTENT))
+    assert len(recorded.advances) >= 2
+    assert recorded.summaries == [f"{len(CONTENT) / 1e6:.1f} MB from 127.0.0.1"]
     assert [file.name for file in cache.iterdir()] == [path.name]
 
 
@@ -110,12 +113,12 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(url):
 
 @pytest.mark.parametrize("way", ["unsized", "elsewhere"])
 def test_servers_may_redirect_and_need_not_say_the_size(url, way):
-    seen = []
+    recorded = Recorded()
 
-    path = fetch(parse_url(url(way)), lambda done, total: seen.append((done, total)))
+    path = fetch(parse_url(url(way)), recorded)
 
     assert path.read_bytes() == CONTENT
-    assert seen[-1] == (len(CONTENT), None if way == "unsized" else len(CONTENT))
+    assert recorded.advances[-1] == (len(CONTENT), None if way == "unsized" else len(CONTENT))
 
 
 def test_the_hash_may_stand_in_the_fragment_or_be_given(url, cache):

@@ -20,6 +20,7 @@ from fcn_edge.nets import (
     resolve,
 )
 from fcn_edge_runtime.errors import CheckpointError, UsageError
+from tests.runtime.recorded import Recorded
 
 OWN = "from torch import nn\ndef build(width: int = 4):\n    return nn.Conv2d(3, width, 1)\n"
 
@@ -124,12 +125,12 @@ def test_a_url_is_fetched_checked_and_loaded(tmp_path, monkeypatch):
     monkeypatch.setenv("FCN_EDGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
-    seen = []
+    recorded = Recorded()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/w.pth#sha256={digest}"
-        net = build_with_weights("fcn_tiny", url, 2, progress=lambda *done: seen.append(done))
+        net = build_with_weights("fcn_tiny", url, 2, progress=recorded)
         server.shutdown()
 
     assert equal(net, expected)
-    assert seen
+    assert recorded.summaries

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime.timing import interleaved, ratio_of
+from tests.runtime.recorded import Recorded
 
 
 def order_of(count, rounds):
@@ -55,9 +56,10 @@ def test_ratios_on_both_sides_of_one_are_no_clear_difference():
     assert ratio_of(np.array([1.2, 1.1, 1.1, 1.1]), ones).clear
 
 
-def test_whoever_watches_hears_of_every_round_up_to_the_end():
-    heard = []
-    interleaved([lambda: None], seconds=0, fewest=4, most=4, watch=heard.append)
-    assert len(heard) == 4
-    assert heard == sorted(heard)
-    assert heard[-1] == 1
+def test_every_round_is_reported_and_the_last_one_completes_it():
+    recorded = Recorded()
+    interleaved([lambda: None], seconds=0, fewest=4, most=4, progress=recorded)
+    shares = [done / total for done, total in recorded.advances]
+    assert len(shares) == 4
+    assert shares == sorted(shares)
+    assert shares[-1] == 1

@@ -41,7 +41,6 @@ def _device(variant: str) -> str:
 def _tuned(materials: Materials, variant: str) -> Prepared:
     from fcn_edge.tuning import tune_file
     from fcn_edge_runtime import Segmenter
-    from fcn_edge_runtime.benchmark.tune import Silent
 
     path = _file(materials, variant)
     profile = materials.folder / f"profile-{_device(variant)}-{path.stem}.json"
@@ -55,7 +54,6 @@ def _tuned(materials: Materials, variant: str) -> Prepared:
         max_threads=materials.threads,
         prefer="latency",
         fixed_size=True,  # as the other engines, whose networks are of the size of the run
-        listener=Silent(),
     )
     return _prepared(Segmenter(path, profile=profile), f"Segmenter with a profile: {found.profile.options}")
 

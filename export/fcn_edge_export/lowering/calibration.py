@@ -17,6 +17,7 @@ from fcn_edge_export.verification.cases import Case, frame_cases
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.golden_input import image_digest
+from fcn_edge_runtime.progress import Progress, tracked
 
 __all__ = ["FrameSet", "Frames", "look_at"]
 
@@ -59,7 +60,7 @@ def look_at(
     calibration: Frames,
     images: Frames | None,
     card: Card,
-    step: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress | None = None,
 ) -> FrameSet:
     """Look at every frame once, and split them.
 
@@ -67,7 +68,7 @@ def look_at(
         calibration: frames to calibrate on: name -> what reads it, (H, W, C) in the card's dtype.
         images: frames to judge on; None keeps every 4th calibration frame for that.
         card: of the model.
-        step: told (done, total) after each frame.
+        progress: receives how many frames were looked at.
 
     Raises:
         InputError: there are none, or too few to judge on others than those calibrated on; one cannot be
@@ -75,11 +76,8 @@ def look_at(
     """
     if not calibration:
         raise InputError("got no calibration frames, expected some dozens of what the model will see")
-    total = len(calibration) + len(images or {})
-    looks: list[_Look] = []
-    for case in [*frame_cases(calibration, card), *frame_cases(images or {}, card)]:
-        looks.append(_look(case))
-        step(len(looks), total)
+    cases = [*frame_cases(calibration, card), *frame_cases(images or {}, card)]
+    looks = [_look(case) for case in tracked(cases, progress)]
     given, others = looks[: len(calibration)], looks[len(calibration) :]
     given = list({look.digest: look for look in given}.values())
     if all(look.flat for look in given):

@@ -31,7 +31,7 @@ from fcn_edge_export.lowering.lower import judged, open_parent, write_child
 from fcn_edge_export.verification.cases import frame_cases
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
 from fcn_edge_runtime.model.card import Card
-from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
+from fcn_edge_runtime.progress import Progress, Stage, Stages
 
 __all__ = ["HalfResult", "body_in_fp16", "convert_to_fp16"]
 
@@ -89,7 +89,7 @@ def convert_to_fp16(
         agreement: share of the frames' labels that must be the parent's, above 0 to 1.
         labels: their true labels (H, W) by the frames' names; mean IoU may fall by half a point.
         device: where it is judged: "cpu", "cuda", ...; a CPU judges the rounded weights alone.
-        progress: told about stages as they run.
+        progress: receives the stages as they run.
 
     Raises:
         VerificationError: it does not agree. Nothing is written.
@@ -104,7 +104,7 @@ def convert_to_fp16(
     place = OutputFile.at(output)
     if place.path.exists() and place.path.samefile(path):
         raise UsageError(f"{path} is the parent: write the fp16 file beside it, under another name")
-    stages = Stages(progress or Silent())
+    stages = Stages(progress)
     with stages.stage("open") as did:
         parent = open_parent(Path(path))
         if any(LOGITS_LOW in node.output for node in parent.model.graph.node):
@@ -119,7 +119,7 @@ def convert_to_fp16(
     with stages.stage("fp16") as did:
         model = body_in_fp16(parent.model)
         did.text = f"body in float16, scores and all behind them in float32; {len(model.graph.node)} nodes"
-    with stages.stage("gate") as did:
+    with stages.stage("gate", unit="inputs") as did:
         child = judged(
             parent,
             model,
@@ -129,6 +129,7 @@ def convert_to_fp16(
             notes={"speed": "unmeasured"},
             truth=labels(parent.card) if labels is not None else None,
             device=device,
+            progress=stages.progress,
         )
         did.text = child.gate.text
     with stages.stage("write") as did:

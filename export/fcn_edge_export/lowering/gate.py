@@ -24,6 +24,7 @@ from fcn_edge_export.verification.measure import Measurement, Outputs
 from fcn_edge_export.verification.verdict import Verdict
 from fcn_edge_runtime.errors import InputError, VerificationError
 from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
+from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.session.session import Session
 
 __all__ = ["MOST_LOST", "Gate", "judge", "logits_of"]
@@ -118,7 +119,7 @@ def judge(
     least: float,
     classes: int,
     truth: Mapping[str, Callable[[], Array]] | None = None,
-    step: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
 ) -> Gate:
     """Hold a probe against its parent's probe.
 
@@ -130,7 +131,7 @@ def judge(
         least: share of the frames' pixels that must get the parent's label, 0..1.
         classes: how many the card names.
         truth: labels (H, W) of frames, by the frames' names.
-        step: called after each input.
+        progress: receives how many inputs are done.
     """
     results = []
     weights = []
@@ -140,7 +141,7 @@ def judge(
     def outputs_of_parent(image: Array) -> Outputs:
         return parent.run(image, [LABELS, LOGITS])
 
-    for case in (*patterns, *frames):
+    for case in tracked((*patterns, *frames), progress):
         image = case.image()
         run = run_case(case.name, image, outputs_of_parent, "the parent", probe, _broken_rules)
         results.append(run.result)
@@ -149,7 +150,6 @@ def judge(
         if labels and case.name in truth:
             known = _truth(truth[case.name], case.name, image)
             totals += np.stack([confusion_matrix(known, side, classes) for side in labels])
-        step()
     counted = list(zip(results, weights, strict=True))[len(patterns) :]
     pixels = sum(weight for _, weight in counted)
     agreed = sum(result.agreement * weight for result, weight in counted)

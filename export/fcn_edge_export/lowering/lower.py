@@ -28,7 +28,7 @@ from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import Card, VerificationInfo
 from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, raise_to
-from fcn_edge_runtime.progress import Stage
+from fcn_edge_runtime.progress import Progress, Stage
 from fcn_edge_runtime.session.session import Session, SessionOptions, exact_integers, open_session
 
 __all__ = ["Child", "Parent", "judged", "open_parent", "write_child"]
@@ -99,7 +99,7 @@ def judged(
     notes: Mapping[str, str],
     truth: Mapping[str, Callable[[], Array]] | None = None,
     device: str = "cpu",
-    step: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
 ) -> Child:
     """Judge a child on patterns and frames, and make the card and self-test that go into its file.
 
@@ -112,7 +112,7 @@ def judged(
         notes: for the card.
         truth: labels of frames, by name.
         device: where it is judged; the parent runs on the CPU.
-        step: called after each input.
+        progress: receives how many inputs are done.
 
     Raises:
         VerificationError: it did not pass the gate.
@@ -133,7 +133,7 @@ def judged(
         least=least,
         classes=len(card.classes),
         truth=truth,
-        step=step,
+        progress=progress,
     )
     gate.require()
     plain = open_session(probe_bytes, device, options=SessionOptions(optimization="none", tf32=half))

@@ -7,8 +7,9 @@ Importing and running it loads no torch.
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from fcn_edge_export.speed import Speed, compare_speed
 from fcn_edge_export.verification.cases import Case
 from fcn_edge_runtime.errors import UsageError, VerificationError
 from fcn_edge_runtime.model.card import Card
-from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
+from fcn_edge_runtime.progress import Progress, Stage, Stages, tracked
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
 __all__ = ["QuantizeResult", "quantize"]
@@ -109,7 +110,7 @@ def quantize(
         images: frames to judge on; None keeps every 4th calibration frame from calibration for that.
         labels: their true labels (H, W) by the frames' names; mean IoU may fall by half a point.
         allow_slower: write the file even if it is not faster here.
-        progress: told about stages as they run.
+        progress: receives the stages as they run.
 
     Raises:
         VerificationError: it does not agree, or is not faster. Nothing is written.
@@ -126,7 +127,7 @@ def quantize(
     place = OutputFile.at(output)
     if place.path.exists() and place.path.samefile(path):
         raise UsageError(f"{path} is the parent: write the int8 file beside it, under another name")
-    stages = Stages(progress or Silent())
+    stages = Stages(progress)
 
     with stages.stage("open") as did:
         parent = open_parent(Path(path))
@@ -137,26 +138,24 @@ def quantize(
         model = entry.model
         did.text = f"{card.name}, {len(body.convolutions)} convolutions for integers, classifier in float"
 
-    with stages.stage("frames") as did:
-        frames = look_at(
-            calibration(card), None if images is None else images(card), card, stages.listener.step
-        )
+    with stages.stage("frames", unit="frames") as did:
+        frames = look_at(calibration(card), None if images is None else images(card), card, stages.progress)
         truth = labels(card) if labels is not None else None
         did.text = f"{len(frames.calibrated)} to calibrate on, {len(frames.judged)} others to judge on"
 
-    with stages.stage("calibrate") as did:
-        ranges = _ranges(entry, body, frames, method, stages.listener)
+    with stages.stage("calibrate", unit="frames") as did:
+        ranges = _ranges(entry, body, frames, method, stages.progress)
         did.text = f"{method} of {len(ranges)} tensors over {len(frames.calibrated)} frames"
 
-    with stages.stage("integers") as did:
-        work = _Work(parent, model, body, ranges, machine, frames, agreement, truth, stages.listener)
+    with stages.stage("integers", unit="layers") as did:
+        work = _Work(parent, model, body, ranges, machine, frames, agreement, truth, stages.progress)
         given_back = work.given_back()
         kept = frozenset(layer.name for layer in given_back)
         int8 = with_qdq(model, body, ranges, machine, kept)
         left = _left_in_float(int8, model, body, kept)
         did.text = _integers_text(body, given_back, left)
 
-    with stages.stage("gate") as did:
+    with stages.stage("gate", unit="inputs") as did:
         child = judged(
             parent,
             int8,
@@ -171,13 +170,14 @@ def quantize(
                 "speed": "judged" if machine.name == this_target() else "unmeasured",
             },
             truth=truth,
+            progress=stages.progress,
         )
         did.text = child.gate.text
 
     pace = None
     if machine.name == this_target():
-        with stages.stage("speed") as did:
-            pace = _paced(parent, child, frames, allow_slower=allow_slower)
+        with stages.stage("speed", 1.0) as did:
+            pace = _paced(parent, child, frames, stages.progress, allow_slower=allow_slower)
             did.text = (
                 f"{1 / pace.ratio:.2f} times as fast as the parent at {pace.size[0]}x{pace.size[1]} "
                 f"({pace.parent_milliseconds:.1f} -> {pace.milliseconds:.1f} ms)"
@@ -215,17 +215,14 @@ def quantize(
 def _ranges(
     entry: FoldedModel, body: Body, frames: FrameSet, method: str, progress: Progress
 ) -> dict[str, Range]:
-    total = len(frames.calibrated) * (1 if method == "minmax" else 2)
-    done = 0
+    count, passes = len(frames.calibrated), itertools.count()
+    total = count * (1 if method == "minmax" else 2)
 
-    def step() -> None:
-        nonlocal done
-        done += 1
-        progress.step(done, total)
+    def images() -> Iterator[Array]:
+        for case in tracked(frames.calibrated, progress, before=next(passes) * count, total=total):
+            yield case.image()
 
-    ranges = activation_ranges(
-        entry.model, body.tensors, lambda: (case.image() for case in frames.calibrated), method, step
-    )
+    ranges = activation_ranges(entry.model, body.tensors, images, method)
     if entry.input_range is not None and TRACED_INPUT in ranges:
         ranges[TRACED_INPUT] = entry.input_range  # no frame can leave it, so none is clipped
     return ranges
@@ -243,7 +240,7 @@ class _Work:
     frames: FrameSet
     least: float
     truth: Mapping[str, Callable[[], Array]] | None
-    listener: Progress
+    progress: Progress
 
     def given_back(self) -> tuple[LayerDamage, ...]:
         """The fewest layers, in the order of their rank, with which the frames agree: none, if they do so.
@@ -284,12 +281,6 @@ class _Work:
         """Ranked on calibrated frames, so that the judged ones decide only how many are given back."""
         some: Sequence[Case] = self.frames.calibrated[:: max(1, len(self.frames.calibrated) // RANKED_ON)]
         images = [case.image() for case in some[:RANKED_ON]]
-        done = 0
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            self.listener.step(done, len(self.body.convolutions) + len(self.body.additions))
 
         def scores_with(name: str) -> list[Array]:
             others = {node for node in self.body.nodes if node != name}
@@ -298,7 +289,7 @@ class _Work:
 
         shares = shares_of(self.model, self.body, images[0])
         whole = scores_of_frames(with_logits_output(self.model), images)
-        return rank_layers(self.body, shares, whole, scores_with, step)
+        return rank_layers(self.body, shares, whole, scores_with, self.progress)
 
 
 def _left_in_float(
@@ -308,12 +299,15 @@ def _left_in_float(
     return float_convolutions(int8, model, set(body.convolutions) - kept)
 
 
-def _paced(parent: Parent, child: Child, frames: FrameSet, *, allow_slower: bool) -> Speed:
+def _paced(
+    parent: Parent, child: Child, frames: FrameSet, progress: Progress, *, allow_slower: bool
+) -> Speed:
     image = np.asarray(frames.judged[0].image())
     pace = compare_speed(
         open_session(child.model.SerializeToString(), "cpu"),
         open_session(parent.model.SerializeToString(), "cpu"),
         image,
+        progress,
     )
     if pace.ratio >= 1 and not allow_slower:
         raise VerificationError(

@@ -60,7 +60,6 @@ def activation_ranges(
     tensors: Sequence[str],
     frames: Frames,
     method: str = "minmax",
-    step: Callable[[], None] = lambda: None,
 ) -> dict[str, Range]:
     """(least, greatest) of each tensor, clipped as the method says.
 
@@ -69,18 +68,17 @@ def activation_ranges(
         tensors: names of float values in it.
         frames: called for each pass: gives the batches (N, H, W, C), one at a time.
         method: one of `METHODS`.
-        step: called after each frame of each pass.
 
     Raises:
         UsageError: no such method.
     """
     if method not in METHODS:
         raise UsageError(f"got the method {method!r}, expected one of {', '.join(METHODS)}")
-    outer = _outer_ranges(model, tensors, frames, step)
+    outer = _outer_ranges(model, tensors, frames)
     if method == "minmax":
         return outer
     clip = clipped_by_percentile if method == "percentile" else clipped_by_entropy
-    spreads = _spreads(model, outer, frames, step)
+    spreads = _spreads(model, outer, frames)
     return {
         name: clip(spreads[name].counts, *span) if name in spreads else span for name, span in outer.items()
     }
@@ -133,9 +131,7 @@ def _divergence(counts: npt.NDArray[np.int64], first: int, last: int) -> float:
     return float((p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-9))).sum())
 
 
-def _outer_ranges(
-    model: onnx.ModelProto, tensors: Sequence[str], frames: Frames, step: Callable[[], None]
-) -> dict[str, Range]:
+def _outer_ranges(model: onnx.ModelProto, tensors: Sequence[str], frames: Frames) -> dict[str, Range]:
     outputs = [f"fcn_edge/{what}/{i}" for i in range(len(tensors)) for what in ("least", "greatest")]
     more = onnx.ModelProto()
     for name, low, high in zip(tensors, outputs[::2], outputs[1::2], strict=True):
@@ -148,13 +144,10 @@ def _outer_ranges(
     for batch in frames():
         values = np.array([float(v) for v in session.run(batch, outputs).values()])
         least, greatest = np.minimum(least, values[::2]), np.maximum(greatest, values[1::2])
-        step()
     return {name: (float(a), float(b)) for name, a, b in zip(tensors, least, greatest, strict=True)}
 
 
-def _spreads(
-    model: onnx.ModelProto, outer: Mapping[str, Range], frames: Frames, step: Callable[[], None]
-) -> dict[str, _Spread]:
+def _spreads(model: onnx.ModelProto, outer: Mapping[str, Range], frames: Frames) -> dict[str, _Spread]:
     wanted = [name for name, (low, high) in outer.items() if high > low]
     spreads = {name: _Spread(*outer[name], np.zeros(BINS, np.int64)) for name in wanted}
     present = {o.name for o in model.graph.output}
@@ -166,7 +159,6 @@ def _spreads(
         for names in _groups(wanted):
             for tensor, values in session.run(batch, names).items():
                 spreads[tensor].add(values)
-        step()
     return spreads
 
 

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 
 from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.lowering.body import Body, constants_of
+from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
 __all__ = ["LayerDamage", "rank_layers", "scores_of_frames", "shares_of"]
@@ -47,7 +48,7 @@ def rank_layers(
     shares: dict[str, float],
     expected: Sequence[Array],
     scores_with: Callable[[str], Sequence[Array]],
-    step: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
 ) -> tuple[LayerDamage, ...]:
     """The body's convolutions and additions, first the one that mends most for its price.
 
@@ -56,15 +57,14 @@ def rank_layers(
         shares: of the work, by name, see `shares_of`.
         expected: the parent's scores of some frames.
         scores_with: the scores of the same frames with the named layer alone in integers.
-        step: called after each layer.
+        progress: receives how many layers are done.
     """
     variance = float(np.mean([np.var(scores) for scores in expected])) or 1.0
     found = []
-    for name in (*body.convolutions, *body.additions):
+    for name in tracked((*body.convolutions, *body.additions), progress):
         got = scores_with(name)
         error = np.mean([np.mean(np.square(a - b)) for a, b in zip(got, expected, strict=True)])
         found.append(LayerDamage(name, float(error) / variance, shares[name]))
-        step()
     return tuple(sorted(found, key=lambda layer: -layer.damage / max(layer.share, 1e-6)))
 
 

@@ -13,7 +13,6 @@ import onnx
 
 from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import TRACED_INPUT
-from fcn_edge_export.verification.case_result import CaseResult
 from fcn_edge_export.verification.cases import Case, default_sizes, frame_cases, pattern_cases
 from fcn_edge_export.verification.golden_vectors import TAU, golden_vectors
 from fcn_edge_export.verification.measure import labeled, measure
@@ -28,7 +27,7 @@ from fcn_edge_runtime.errors import FcnEdgeError, UsageError, VerificationError
 from fcn_edge_runtime.model.card import Card, VerificationInfo
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.golden_vectors import Golden
-from fcn_edge_runtime.progress import Progress
+from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session.session import open_session
 
@@ -76,7 +75,7 @@ def certify(
     cases: Sequence[Case],
     devices: Sequence[str],
     earlier: Mapping[str, onnx.ModelProto],
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> Certified:
     """Judge a grafted model on every device.
 
@@ -87,7 +86,7 @@ def certify(
         cases: the inputs.
         devices: "cpu", "cuda", ...
         earlier: what the stages before grafting made, by stage, to find where a refused model went wrong.
-        progress: told about each input.
+        progress: receives how many inputs are done, on all devices together.
 
     Raises:
         VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
@@ -99,16 +98,11 @@ def certify(
     probe_bytes = with_logits_output(model)
     sessions = [open_session(probe_bytes, device) for device in devices]
     del probe_bytes  # as large as the model
-    total, done = len(cases) * len(devices), 0
-
-    def step(_: CaseResult) -> None:
-        nonlocal done
-        done += 1
-        progress.step(done, total)
-
+    total = len(cases) * len(devices)
     verdicts = []
-    for session in sessions:
-        verdict = compare(reference, session, cases, outputs=outputs, progress=step)
+    for index, session in enumerate(sessions):
+        inputs = tracked(cases, progress, before=index * len(cases), total=total)
+        verdict = compare(reference, session, inputs, outputs=outputs)
         if not verdict.passed:
             _refuse(verdict, session.device, reference, cases, earlier)
         verdicts.append(verdict)

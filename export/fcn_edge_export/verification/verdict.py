@@ -15,7 +15,7 @@ head have a head rule of their own: see `head_rule`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -104,10 +104,9 @@ class Verdict:
 def compare(
     reference: Logits,
     probe: Session,
-    cases: Sequence[Case],
+    cases: Iterable[Case],
     *,
     outputs: Sequence[str] = (LABELS,),
-    progress: Callable[[CaseResult], None] | None = None,
 ) -> Verdict:
     """Compare a probe with the reference on every case.
 
@@ -116,7 +115,6 @@ def compare(
         probe: a session of the file with `logits` among its outputs.
         cases: the inputs.
         outputs: what the file gives besides `labels`; `confidence` and `probabilities` are verified too.
-        progress: called with each result.
 
     Raises:
         InputError: PyTorch cannot run one of the cases.
@@ -131,8 +129,6 @@ def compare(
             margin = float(margins(run.outputs[0][LOGITS]).min())
             result = replace(result, bound=error_bound(result), margin=margin)
         results.append(result)
-        if progress is not None:
-            progress(result)
     return Verdict(probe.provider, tuple(results))
 
 

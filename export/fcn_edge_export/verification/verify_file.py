@@ -21,7 +21,7 @@ from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.progress import Progress, Silent, Stage, Stages
+from fcn_edge_runtime.progress import Progress, Stage, Stages
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,7 +70,7 @@ def verify(
         images: further inputs to verify at: a folder, paths, arrays, a mapping or a function, see
             `fcn_edge_runtime.imaging.frames.frames_of`.
         options: sizes, devices, and whether a changed file is sealed anew; None means the defaults.
-        progress: told about stages as they run.
+        progress: receives the stages as they run.
 
     Raises:
         VerificationError: it does not decide like PyTorch; nothing is written.
@@ -80,7 +80,7 @@ def verify(
     from fcn_edge_export.probe import probe
     from fcn_edge_export.reference import LogitsNetwork, Reference, prepared, weights_sha256
 
-    stages = Stages(progress or Silent())
+    stages = Stages(progress)
     with stages.stage("open") as did:
         options = options or VerifyOptions()
         target = OutputFile.at(path)
@@ -95,11 +95,11 @@ def verify(
             "are those on the card" if same_weights else "differ from the card's, or the card names none"
         )
 
-    with stages.stage("verify") as did:
+    with stages.stage("verify", unit="inputs") as did:
         scores = LogitsNetwork(net, upsample=found.reduction > 1).eval()
         reference = Reference(scores, card.input, card.geometry.size_multiple, working_size_of(card))
         cases = all_cases(card, options.sizes, frames_of(images, card) if images is not None else {})
-        vouched = certify(reference, model, card, cases, options.devices, {}, stages.listener)
+        vouched = certify(reference, model, card, cases, options.devices, {}, stages.progress)
         did.text = verdict_text(vouched.verdicts)
 
     with stages.stage("write") as did:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +101,7 @@ def _segment(
     bag: Bag, image_topic: str, out: Path, given: dict[str, Any], *, quiet: bool
 ) -> tuple[BagSummary, dict[str, str]]:
     """What was done, and where the model ran."""
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable
     from fcn_edge_runtime.robot.bag.segment import BagOptions, segment_bag
     from fcn_edge_runtime.robot.bag.writer import storage_for
@@ -123,24 +123,12 @@ def _segment(
     )
     shown = PipelineOptions(shrink=given["shrink"], overlay_alpha=given["overlay_alpha"])
     with open_model(given["model"], given["device"], given["threads"], profile=given["profile"]) as segmenter:
-        live = not quiet and sys.stderr.isatty()
-        try:
-            summary = segment_bag(
-                bag, image_topic, Pipeline(segmenter, shown), out, options, _progress if live else None
-            )
-        finally:
-            if live:
-                click.echo("\r\x1b[2K", err=True, nl=False)
+        with progress_on_stderr(quiet=quiet) as progress:
+            summary = segment_bag(bag, image_topic, Pipeline(segmenter, shown), out, options, progress)
         if not quiet:
             click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
         ran = segmenter.session.facts()
     return summary, ran
-
-
-def _progress(done: int, total: int) -> None:
-    filled = min(30, 30 * done // max(total, 1))
-    bar = f"\r\x1b[2Ksegmenting [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}"
-    click.echo(bar, err=True, nl=False)
 
 
 def _list(bag: Bag, *, as_json: bool) -> None:

@@ -72,6 +72,7 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
     From a camera or a stream the newest frame is always taken, and those it replaces are counted as dropped.
     Ctrl-C ends after the frame at hand, with everything written.
     """
+    from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime.robot.camera.run import run_camera
     from fcn_edge_runtime.robot.camera.source import open_source
     from fcn_edge_runtime.robot.model import open_model
@@ -92,6 +93,7 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
             signal.signal(number, lambda *_: stop.set())
         if not quiet:
             click.echo(f"runs on {segmenter.session.device} ({segmenter.session.why})", err=True)
+        progress = stack.enter_context(progress_on_stderr(quiet=quiet))
         begin = time.perf_counter()
         status = run_camera(
             opened,
@@ -101,6 +103,7 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
             every_frame=not opened.live and given["pace"] == "fast",
             max_frames=given["frames"] or 0,
             max_rate=given["max_rate"],
+            progress=progress,
         )
         seconds = time.perf_counter() - begin
     rate = status.segmented / max(seconds, 1e-9)

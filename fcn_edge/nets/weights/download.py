@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from fcn_edge_runtime._files import part_of, remove_dead_parts
 from fcn_edge_runtime.errors import CheckpointError, UsageError
+from fcn_edge_runtime.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,14 +88,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FCN_EDGE_CACHE") or "~/.cache/fcn-edge").expanduser()
 
 
-def fetch(
-    source: WeightsUrl, progress: Callable[[int, int | None], None] | None = None, largest: int = _LARGEST
-) -> Path:
+def fetch(source: WeightsUrl, progress: Progress | None = None, largest: int = _LARGEST) -> Path:
     """The file of `source` in the cache, downloaded if it is not there; its hash is checked either way.
 
     Args:
         source: what to fetch.
-        progress: called with (bytes done, bytes in total or None) as they arrive.
+        progress: receives the download, in bytes, as one stage; nothing where the file is in the cache.
         largest: in bytes; a longer file is refused.
 
     Raises:
@@ -114,7 +113,7 @@ def fetch(
                 "name another in FCN_EDGE_CACHE"
             ) from error
         remove_dead_parts(path.parent)
-        _fetch_into(part, source, path, progress, largest)
+        _fetch_into(part, source, path, progress or SILENT, largest)
     return path
 
 
@@ -122,7 +121,7 @@ def _fetch_into(
     part: Path,
     source: WeightsUrl,
     path: Path,
-    progress: Callable[[int, int | None], None] | None,
+    progress: Progress,
     largest: int,
 ) -> None:
     """Download into the part, and rename it to `path` if it is what was asked for."""
@@ -146,7 +145,7 @@ def _fetch_into(
 def _download(
     source: WeightsUrl,
     write: Callable[[bytes], object],
-    progress: Callable[[int, int | None], None] | None,
+    progress: Progress,
     largest: int,
 ) -> None:
     request = urllib.request.Request(  # noqa: S310 - parse_url lets nothing but http and https through
@@ -155,6 +154,7 @@ def _download(
     with _opener().open(request, timeout=_SECONDS) as response:
         length = response.headers.get("Content-Length")
         total = int(length) if length and length.isdigit() else None
+        progress.start("fetch", total, "B")
         done = 0
         while True:
             if max(done, total or 0) > largest:
@@ -166,10 +166,10 @@ def _download(
                 break
             write(chunk)
             done += len(chunk)
-            if progress is not None:
-                progress(done, total)
+            progress.advance(done)
     if total is not None and done != total:
         raise CheckpointError(f"{source.shown} was cut off after {done:,} of {total:,} bytes; try again")
+    progress.finish(f"{done / 1e6:.1f} MB from {urllib.parse.urlsplit(source.url).hostname}")
 
 
 def _opener() -> urllib.request.OpenerDirector:

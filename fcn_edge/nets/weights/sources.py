@@ -12,11 +12,12 @@ from fcn_edge.nets.registry import entries
 from fcn_edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import nn
 
     from fcn_edge.nets.weights.download import WeightsUrl
+    from fcn_edge_runtime.progress import Progress
 
 __all__ = [
     "BuiltWeights",
@@ -94,7 +95,7 @@ def build_with_weights(
     num_classes: int | None = None,
     in_channels: int | None = None,
     options: Mapping[str, object] | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> nn.Module:
     """A network with its weights, in eval mode.
 
@@ -104,7 +105,7 @@ def build_with_weights(
         num_classes: channels of the logits, for networks of the registry.
         in_channels: channels of the image, for networks of the registry.
         options: keyword arguments of the network; text is parsed.
-        progress: called with (bytes done, bytes in total or None) while a URL is fetched.
+        progress: receives the download of a URL, in bytes, as one stage.
 
     Raises:
         UsageError: no such network, option or kind of weights; `built` for a network of the registry.

@@ -6,12 +6,12 @@ modules are compiled once. The bare session has the same threads and does not ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fcn_edge_runtime.benchmark.fresh import FreshJob, FreshRun, run_fresh
+from fcn_edge_runtime.progress import Progress
 from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
 __all__ = ["ColdStart", "cold_start"]
@@ -49,7 +49,7 @@ class ColdStart:
 
 
 def cold_start(
-    job: FreshJob, frame: np.ndarray, seconds: float, watch: Callable[[float], None] = lambda _share: None
+    job: FreshJob, frame: np.ndarray, seconds: float, progress: Progress | None = None
 ) -> ColdStart:
     """Start, load and segment one frame (H, W, C), again and again for about so many seconds.
 
@@ -66,7 +66,7 @@ def cold_start(
         seconds=seconds,
         fewest=FEWEST,
         most=MOST,
-        watch=watch,
+        progress=progress,
     )
     ours, bare = ours[1:], bare[1:]
     own, other = (np.array([run.to_first_mask for run in runs]) for runs in (ours, bare))

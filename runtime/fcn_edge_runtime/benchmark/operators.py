@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from fcn_edge_runtime.benchmark.stages import HEAD, STAGES, NodeStages, stages_of
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 __all__ = ["NodeTime", "OperatorProfile", "OperatorTime", "profile_model", "read_profile"]
@@ -78,13 +79,14 @@ def profile_model(
     *,
     options: SessionOptions | None = None,
     seconds: float,
-    watch: Callable[[float], None] = lambda _share: None,
+    progress: Progress | None = None,
 ) -> OperatorProfile:
     """Run frames (H, W, C) for about so many seconds in a session that is profiled.
 
     Raises:
         ModelError, ProviderError: the file or the device, as `open_session` says.
     """
+    progress = progress or SILENT
     with tempfile.TemporaryDirectory(prefix="fcn-edge-bench-") as folder, ModelFile.open(path) as model:
         options = replace(options or SessionOptions(), profile_prefix=str(Path(folder, "profile")))
         session = open_session(model, device, threads=threads, options=options)
@@ -102,7 +104,7 @@ def profile_model(
                 started = time.perf_counter()
                 session.head.labels(scores, *frame.shape[:2])
                 in_numpy.append(1000 * (time.perf_counter() - started))
-            watch(min(max(done / MOST, spent / max(seconds, 1e-9)), 1.0))
+            progress.advance(min(max(done / MOST, spent / max(seconds, 1e-9)), 1.0), 1.0)
         written = Path(session.raw.end_profiling())
         events = json.loads(written.read_text(encoding="utf-8"))
         return read_profile(events, stages, float(np.mean(in_numpy[1:])) if in_numpy else 0.0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from fcn_edge_runtime.progress import Progress
 from fcn_edge_runtime.segmenter import Segmenter
 from fcn_edge_runtime.timing import interleaved
 
@@ -41,7 +41,7 @@ def measure_overhead(
     frame: np.ndarray,
     *,
     seconds: float,
-    watch: Callable[[float], None] = lambda _share: None,
+    progress: Progress | None = None,
 ) -> Overhead:
     """Run one frame (H, W, C) by turns through the segmenter and through its session, bare."""
     session, names = segmenter.session, list(segmenter.outputs)
@@ -63,7 +63,7 @@ def measure_overhead(
         seconds=seconds,
         fewest=11,
         most=500,
-        watch=watch,
+        progress=progress,
     )
     paired = 1000 * (turns.seconds[:, 0] - turns.seconds[:, 1])
     low, middle, high = (float(v) for v in np.quantile(outside[1:], (0.25, 0.5, 0.75)))

@@ -25,24 +25,21 @@ from fcn_edge_runtime.benchmark.operators import OperatorProfile, profile_model
 from fcn_edge_runtime.benchmark.overhead import Overhead, measure_overhead
 from fcn_edge_runtime.benchmark.pacing import Block, Paced, paced, run_block
 from fcn_edge_runtime.benchmark.spinning import Spinning, compare_spinning
-from fcn_edge_runtime.benchmark.sweep import SweepPoint, sweep
+from fcn_edge_runtime.benchmark.sweep import SIZES, SweepPoint, sweep
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.progress import Progress, Stages
 from fcn_edge_runtime.segmenter import Segmenter
 from fcn_edge_runtime.session.profile import Profile
 from fcn_edge_runtime.session.session import SessionOptions
 from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
-__all__ = ["DEFAULT_SIZE", "BenchmarkOptions", "Comparison", "ModelReport", "Report", "Watch", "benchmark"]
+__all__ = ["DEFAULT_SIZE", "BenchmarkOptions", "Comparison", "ModelReport", "Report", "benchmark"]
 
 DEFAULT_SIZE = (480, 640)
 OVERHEAD_SIZE = (240, 320)
 MOST_ROUNDS = 100_000
 BLOCK_SECONDS = 1.0  # at most; a model gets four blocks or more
-
-# Told the phase that runs now ("frames", or "start: road.onnx" where it is one model's), and which share of
-# it is done, 0..1.
-Watch = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -166,10 +163,13 @@ class _Timing:
     rounds: np.ndarray
 
 
-def benchmark(
-    models: Sequence[str], options: BenchmarkOptions, watch: Watch = lambda _phase, _share: None
-) -> Report:
+def benchmark(models: Sequence[str], options: BenchmarkOptions, progress: Progress | None = None) -> Report:
     """Measure models, one or several. Nothing is measured before all of them have segmented a frame.
+
+    Args:
+        models: paths of the files.
+        options: what to measure on.
+        progress: receives the phases as stages, each with the share of it that is done.
 
     Raises:
         ModelError, ProviderError, VerificationError: a model or the device, as for `Segmenter`.
@@ -178,7 +178,7 @@ def benchmark(
     """
     if not models:
         raise UsageError("got no model, expected at least one")
-    machine = this_machine()
+    machine, stages = this_machine(), Stages(progress)
     profiles = {path: Profile.load(path) for path in options.profiles}
     size = options.size or (None if options.images else DEFAULT_SIZE)
     with contextlib.ExitStack() as stack:
@@ -187,9 +187,9 @@ def benchmark(
             for name, path in zip(_names(models), models, strict=True)
         ]
         _check_profiles(profiles, opened)
-        timings = _frames(opened, options, watch)
+        timings = _frames(opened, options, stages)
         reports = tuple(
-            _report(one, timing, options, watch) for one, timing in zip(opened, timings, strict=True)
+            _report(one, timing, options, stages) for one, timing in zip(opened, timings, strict=True)
         )
     comparisons = tuple(
         Comparison(one.name, opened[0].name, ratio_of(timing.rounds, timings[0].rounds))
@@ -227,17 +227,20 @@ def _check_profiles(profiles: Mapping[str, Profile], opened: Sequence[_Opened]) 
             profile.check_model(digests[0])
 
 
-def _frames(opened: Sequence[_Opened], options: BenchmarkOptions, watch: Watch) -> list[_Timing]:
+def _frames(opened: Sequence[_Opened], options: BenchmarkOptions, stages: Stages) -> list[_Timing]:
     seconds = options.seconds * len(opened)
     if options.rate is not None:
-        return [_paced(blocks, options.rate) for blocks in _blocks(opened, options.rate, seconds, watch)]
-    turns = interleaved(
-        [one.calls() for one in opened],
-        seconds=seconds,
-        fewest=10,
-        most=MOST_ROUNDS,
-        watch=lambda share: watch("frames", share),
-    )
+        blocks = _blocks(opened, options.rate, seconds, stages)
+        return [_paced(own, options.rate) for own in blocks]
+    with stages.stage("frames", 1.0) as did:
+        turns = interleaved(
+            [one.calls() for one in opened],
+            seconds=seconds,
+            fewest=10,
+            most=MOST_ROUNDS,
+            progress=stages.progress,
+        )
+        did.text = f"{len(turns.seconds)} of each model"
     timings = []
     for times, cpu in zip(turns.seconds.T, turns.cpu_seconds.T, strict=True):
         latency = latency_of(times)
@@ -245,7 +248,7 @@ def _frames(opened: Sequence[_Opened], options: BenchmarkOptions, watch: Watch) 
     return timings
 
 
-def _blocks(opened: Sequence[_Opened], rate: float, seconds: float, watch: Watch) -> list[list[Block]]:
+def _blocks(opened: Sequence[_Opened], rate: float, seconds: float, stages: Stages) -> list[list[Block]]:
     """A second or less of camera for each model by turns: within it, the model has the machine for itself."""
     blocks: list[list[Block]] = [[] for _ in opened]
     block = min(BLOCK_SECONDS, seconds / len(opened) / 4)
@@ -253,13 +256,15 @@ def _blocks(opened: Sequence[_Opened], rate: float, seconds: float, watch: Watch
     def turn(run: Callable[[], object], into: list[Block]) -> Callable[[], None]:
         return lambda: into.append(run_block(run, rate, block))
 
-    interleaved(
-        [turn(one.calls(), into) for one, into in zip(opened, blocks, strict=True)],
-        seconds=seconds,
-        fewest=3,
-        most=MOST_ROUNDS,
-        watch=lambda share: watch("camera", share),
-    )
+    with stages.stage("camera", 1.0) as did:
+        interleaved(
+            [turn(one.calls(), into) for one, into in zip(opened, blocks, strict=True)],
+            seconds=seconds,
+            fewest=3,
+            most=MOST_ROUNDS,
+            progress=stages.progress,
+        )
+        did.text = f"{rate:g} frames a second"
     return [entries[1:] for entries in blocks]
 
 
@@ -269,16 +274,42 @@ def _paced(blocks: Sequence[Block], rate: float) -> _Timing:
     return _Timing(found.latency, found.frames_per_second, found.cpu_seconds, found, rounds)
 
 
-def _report(one: _Opened, timing: _Timing, options: BenchmarkOptions, watch: Watch) -> ModelReport:
+def _report(one: _Opened, timing: _Timing, options: BenchmarkOptions, stages: Stages) -> ModelReport:
     segmenter, session = one.segmenter, one.segmenter.session
     spec, share = segmenter.card.input, options.seconds / 4
 
-    def phase(name: str) -> Callable[[float], None]:
-        return lambda done: watch(f"{name}: {one.name}", done)
+    @contextlib.contextmanager
+    def phase(name: str, total: float = 1.0, unit: str = "") -> Iterator[Progress]:
+        with stages.stage(name, total, unit) as did:
+            did.text = one.name
+            yield stages.progress
 
     job = one.job()
     small = session.options.size or [max(s, segmenter.card.geometry.smallest_size) for s in OVERHEAD_SIZE]
     height, width = one.frames[0].shape[:2]
+    with phase("start") as progress:
+        cold = cold_start(job, one.frames[0], options.seconds, progress)
+    spinning = None
+    if session.device == "cpu" and session.threads > 1 and not one.profile:
+        with phase("spinning") as progress:
+            spinning = _spinning(one, options, progress)
+    with phase("overhead") as progress:
+        frame = computed_frame(spec, (small[0], small[1]))
+        overhead = measure_overhead(segmenter, frame, seconds=share, progress=progress)
+    with phase("operators") as progress:
+        profile = profile_model(
+            one.path,
+            session.device,
+            session.threads,
+            one.frames,
+            options=segmenter.profile.options.session_options if segmenter.profile else None,
+            seconds=share,
+            progress=progress,
+        )
+    points: tuple[SweepPoint, ...] = ()
+    if options.sweep:
+        with phase("sizes", len(SIZES), "sizes") as progress:
+            points = sweep(job, _sized(one, options), progress=progress)
     return ModelReport(
         name=one.name,
         path=one.path,
@@ -288,38 +319,24 @@ def _report(one: _Opened, timing: _Timing, options: BenchmarkOptions, watch: Wat
         threads=session.threads,
         tuned=bool(one.profile),
         size=(height, width),
-        cold=cold_start(job, one.frames[0], options.seconds, phase("start")),
+        cold=cold,
         latency=timing.latency,
         frames_per_second=timing.frames_per_second,
         cpu_seconds=timing.cpu_seconds,
         paced=timing.paced,
-        spinning=_spinning(one, options, phase("spinning")),
-        overhead=measure_overhead(
-            segmenter,
-            computed_frame(spec, (small[0], small[1])),
-            seconds=share,
-            watch=phase("overhead"),
-        ),
-        profile=profile_model(
-            one.path,
-            session.device,
-            session.threads,
-            one.frames,
-            options=segmenter.profile.options.session_options if segmenter.profile else None,
-            seconds=share,
-            watch=phase("operators"),
-        ),
-        sweep=sweep(job, _sized(one, options), watch=phase("sizes")) if options.sweep else (),
+        spinning=spinning,
+        overhead=overhead,
+        profile=profile,
+        sweep=points,
     )
 
 
-def _spinning(one: _Opened, options: BenchmarkOptions, watch: Callable[[float], None]) -> Spinning | None:
-    session = one.segmenter.session
-    if session.device != "cpu" or session.threads == 1 or one.profile:
-        return None
-    spin = SessionOptions(spinning=True)
-    with Segmenter(one.path, "cpu", session.threads, outputs=("labels",), options=spin) as spinning:
-        return compare_spinning(one.segmenter, spinning, one.frames, seconds=options.seconds / 2, watch=watch)
+def _spinning(one: _Opened, options: BenchmarkOptions, progress: Progress) -> Spinning:
+    spin, threads = SessionOptions(spinning=True), one.segmenter.session.threads
+    with Segmenter(one.path, "cpu", threads, outputs=("labels",), options=spin) as spinning:
+        return compare_spinning(
+            one.segmenter, spinning, one.frames, seconds=options.seconds / 2, progress=progress
+        )
 
 
 def _sized(one: _Opened, options: BenchmarkOptions) -> Callable[[tuple[int, int]], np.ndarray]:

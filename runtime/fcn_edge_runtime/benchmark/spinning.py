@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fcn_edge_runtime.progress import Progress
 from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
 __all__ = ["Spinning", "compare_spinning"]
@@ -44,7 +45,7 @@ def compare_spinning(
     frames: Sequence[np.ndarray],
     *,
     seconds: float,
-    watch: Callable[[float], None] = lambda _share: None,
+    progress: Progress | None = None,
 ) -> Spinning:
     """Run the same frames through both for about so many seconds."""
     times: tuple[list[float], list[float]] = ([], [])
@@ -65,7 +66,7 @@ def compare_spinning(
         seconds=seconds,
         fewest=7,
         most=200,
-        watch=watch,
+        progress=progress,
     )
     still, spun = (np.array(entries[1:]) for entries in times)
     cpu = turns.cpu_seconds

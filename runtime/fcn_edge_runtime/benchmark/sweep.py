@@ -10,6 +10,7 @@ import numpy as np
 from fcn_edge_runtime.benchmark.fresh import FreshJob, FreshRun, run_fresh
 from fcn_edge_runtime.benchmark.memory import available_bytes
 from fcn_edge_runtime.errors import FcnEdgeError
+from fcn_edge_runtime.progress import Progress, tracked
 
 __all__ = ["SIZES", "SweepPoint", "sweep"]
 
@@ -51,7 +52,7 @@ def sweep(
     job: FreshJob,
     frame_of: Callable[[tuple[int, int]], np.ndarray],
     sizes: tuple[tuple[int, int], ...] = SIZES,
-    watch: Callable[[float], None] = lambda _share: None,
+    progress: Progress | None = None,
 ) -> tuple[SweepPoint, ...]:
     """Measure sizes in their order, the smallest first; what would not fit into memory is left out.
 
@@ -61,10 +62,10 @@ def sweep(
         job: model, device, threads.
         frame_of: a frame (H, W, C) of a size (height, width).
         sizes: (height, width) each.
-        watch: told which share of the sizes is done.
+        progress: receives how many sizes are done.
     """
     points: list[SweepPoint] = []
-    for height, width in sizes:
+    for height, width in tracked(sizes, progress):
         skipped = next((f"after {p.height}x{p.width}: {p.skipped}" for p in points if p.skipped), "")
         skipped = skipped or _no_memory(points, height * width)
         if skipped:
@@ -79,7 +80,6 @@ def sweep(
             points.append(SweepPoint(height, width, skipped=str(error)))
         else:
             points.append(_point(height, width, run))
-        watch(len(points) / len(sizes))
     return tuple(points)
 
 

@@ -19,7 +19,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +28,14 @@ from fcn_edge_runtime.benchmark.machine import this_machine
 from fcn_edge_runtime.doctor import try_provider
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.selftest import MOST_FLIPS, require_trusted
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime, short_name
 from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
 from fcn_edge_runtime.session.session import HEADS, OPTIMIZATIONS, Session, open_session
 from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
-__all__ = ["PREFERENCES", "Listener", "Silent", "Trial", "Tuned", "tune"]
+__all__ = ["PREFERENCES", "Trial", "Tuned", "tune"]
 
 Array = npt.NDArray[Any]
 Times = npt.NDArray[np.float64]
@@ -112,26 +113,6 @@ class Tuned:
         return sum(trial.why == _UNTRIED for trial in self.trials)
 
 
-class Listener(Protocol):
-    """Who is told how the search goes."""
-
-    def timing(self, change: str, share: float) -> None:
-        """A change is being timed; `share` of it, 0..1, is done."""
-
-    def tried(self, trial: Trial) -> None:
-        """A trial is over."""
-
-
-class Silent:
-    """The listener that shows nothing."""
-
-    def timing(self, change: str, share: float) -> None:
-        """Nothing."""
-
-    def tried(self, trial: Trial) -> None:
-        """Nothing."""
-
-
 @dataclass(frozen=True)
 class _Running:
     """An open session, the options it was made with, and the labels it gives."""
@@ -150,7 +131,7 @@ def tune(
     max_threads: int | None = None,
     prefer: str = "latency",
     fixed_size: bool = False,
-    listener: Listener | None = None,
+    progress: Progress | None = None,
 ) -> Tuned:
     """Search for options that pay.
 
@@ -163,7 +144,7 @@ def tune(
         prefer: what is to be lowered: "latency", the time until the labels are there, or "cpu", the processor
             time that all threads take together, which leaves more to others.
         fixed_size: try a session that takes frames of this size alone, too; a profile with it refuses others.
-        listener: told how it goes.
+        progress: receives each trial as a stage.
 
     Raises:
         UsageError: no such device or preference, no frames, or a budget too small for one comparison.
@@ -181,7 +162,7 @@ def tune(
             f"got frames of {len(sizes)} sizes ({shown}), expected one for a fixed size: give --size"
         )
     warnings = _busy_warnings()
-    search = _Search(model, frames, budget, prefer, listener or Silent())
+    search = _Search(model, frames, budget, prefer, progress or SILENT)
     threads = cores() if max_threads is None else min(cores(), max_threads)
     chosen = open_session(model, device, threads=threads).device
     start = best = search.opened(ProfileOptions(chosen, threads))
@@ -206,8 +187,7 @@ def tune(
             best = search.tried(change, options, best)
     total = None
     if best is not start:
-        total = search.compared("all of it against the start", best, start, SECONDS)
-        search.listener.tried(total)
+        total = search.total(best, start)
         best = best if total.taken else start
     notes = (*map(str, search.trials), *([] if total is None else [str(total)]))
     return Tuned(
@@ -232,9 +212,9 @@ class _Search:
     """The trials so far, and the time that is left for further ones."""
 
     def __init__(
-        self, model: ModelFile, frames: Sequence[Array], budget: float, prefer: str, listener: Listener
+        self, model: ModelFile, frames: Sequence[Array], budget: float, prefer: str, progress: Progress
     ) -> None:
-        self.model, self.frames, self.prefer, self.listener = model, frames, prefer, listener
+        self.model, self.frames, self.prefer, self.progress = model, frames, prefer, progress
         self.budget, self.begun = budget, time.perf_counter()
         self.trials: list[Trial] = []
         self.planned = 1
@@ -252,8 +232,12 @@ class _Search:
         Raises:
             UsageError: longer than the budget.
         """
-        alone = interleaved([_by_turns(start, self.frames)], seconds=1.0, fewest=3, most=9)
+        self.progress.start("start", 1.0)
+        alone = interleaved(
+            [_by_turns(start, self.frames)], seconds=1.0, fewest=3, most=9, progress=self.progress
+        )
         self.milliseconds = 1000 * float(np.median(alone.seconds))
+        self.progress.finish(f"{self.milliseconds:.1f} ms a frame")
         self.cpu_milliseconds = 1000 * float(np.median(alone.cpu_seconds))
         if self._shortest > self.budget:
             raise UsageError(
@@ -268,9 +252,10 @@ class _Search:
         trial, running = Trial(change, options, False, _UNTRIED), best
         if left >= self._shortest:
             share = left / max(self.planned - len(self.trials), 1)
+            self.progress.start(change, 1.0)
             trial, running = self._timed(change, options, best, min(SECONDS, share))
+            self.progress.finish(trial.why)
         self.trials.append(trial)
-        self.listener.tried(trial)
         return running
 
     def _timed(
@@ -287,6 +272,14 @@ class _Search:
         trial = self.compared(change, candidate, best, seconds)
         return trial, candidate if trial.taken else best
 
+    def total(self, best: _Running, start: _Running) -> Trial:
+        """Time all changes that were taken against the start, in fresh rounds."""
+        change = "all of it against the start"
+        self.progress.start(change, 1.0)
+        trial = self.compared(change, best, start, SECONDS)
+        self.progress.finish(trial.why)
+        return trial
+
     def compared(self, change: str, own: _Running, other: _Running, seconds: float) -> Trial:
         """Time one session against another, side by side, and judge by what is preferred."""
         turns = interleaved(
@@ -294,7 +287,7 @@ class _Search:
             seconds=seconds,
             fewest=FEWEST,
             most=MOST,
-            watch=lambda share: self.listener.timing(change, share),
+            progress=self.progress,
         )
         wall, cpu = turns.seconds, turns.cpu_seconds
         judged = wall if self.prefer == "latency" else cpu

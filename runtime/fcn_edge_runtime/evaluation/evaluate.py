@@ -6,7 +6,7 @@ gray ones of 8 or 16 bits. 255 (or 65535) is unlabeled and not counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fcn_edge_runtime.evaluation.metrics import Scores, confusion_matrix, scores
 from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.imaging.reading import import_pillow, read_image
 from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["Evaluation", "ImageScore", "Pair", "evaluate", "find_pairs", "read_labels"]
@@ -135,15 +136,13 @@ def read_labels(path: Path, card: Card) -> np.ndarray:
     return ids
 
 
-def evaluate(
-    segmenter: Segmenter, pairs: Sequence[Pair], progress: Callable[[ImageScore], None] | None = None
-) -> Evaluation:
+def evaluate(segmenter: Segmenter, pairs: Sequence[Pair], progress: Progress | None = None) -> Evaluation:
     """Score every image, and all of them together.
 
     Args:
         segmenter: the open model.
         pairs: as `find_pairs` gives them.
-        progress: called with each image's score.
+        progress: receives how many images are done, as one stage.
 
     Raises:
         InputError: a picture or its labels cannot be read, or they differ in size.
@@ -151,7 +150,9 @@ def evaluate(
     card, count = segmenter.card, len(segmenter.card.classes)
     total = np.zeros((count, count + 1), np.int64)
     done = []
-    for pair in pairs:
+    progress = progress or SILENT
+    progress.start("evaluate", len(pairs), "images")
+    for pair in tracked(pairs, progress):
         truth = read_labels(pair.labels, card)
         result = segmenter(read_image(pair.image, card.input, segmenter.max_pixels))
         if result.labels.shape != truth.shape:
@@ -160,8 +161,7 @@ def evaluate(
         matrix = confusion_matrix(truth, result.labels, count)
         total += matrix
         done.append(ImageScore(pair, scores_of(matrix), result.milliseconds))
-        if progress is not None:
-            progress(done[-1])
+    progress.finish(f"{len(pairs)} image{'s' if len(pairs) != 1 else ''}")
     return Evaluation(card, segmenter.session.provider, total, scores_of(total), tuple(done))
 
 

@@ -10,35 +10,29 @@ from fcn_edge_runtime.benchmark.tune import _verdict, tune
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.session.profile import Host, ProfileOptions
 from fcn_edge_runtime.session.session import SessionOptions, open_session
-
-
-class Heard:
-    def __init__(self):
-        self.shares, self.trials = [], []
-
-    def timing(self, change, share):
-        self.shares.append((change, share))
-
-    def tried(self, trial):
-        self.trials.append(trial)
+from tests.runtime.recorded import Recorded
 
 
 @pytest.fixture(scope="module")
 def tuned(model_path, photo):
-    """A search on two frames of two sizes, what was heard of it, and the model."""
-    heard = Heard()
+    """A search on two frames of two sizes, and the progress it reported."""
+    recorded = Recorded()
     with ModelFile.open(model_path("rgb")) as model:
-        found = tune(model, [photo, photo[:31, :17]], device="cpu", budget=2, max_threads=3, listener=heard)
-    return found, heard
+        found = tune(
+            model, [photo, photo[:31, :17]], device="cpu", budget=2, max_threads=3, progress=recorded
+        )
+    return found, recorded
 
 
-def test_everything_is_tried_once_and_told_with_its_ratios(tuned):
-    found, heard = tuned
+def test_every_change_is_tried_once_and_reported_with_ratios(tuned):
+    found, recorded = tuned
     changes = [trial.change for trial in found.trials]
     assert changes == list(dict.fromkeys(changes))
     for change in ("1 thread", "3 threads, spinning", "optimization basic", "no memory arena"):
         assert change in changes
-    assert heard.trials[: len(found.trials)] == list(found.trials)
+    tried = [trial for trial in found.trials if not trial.why.startswith("not tried")]
+    assert [stage for stage, _, _ in recorded.stages][1 : len(tried) + 1] == [t.change for t in tried]
+    assert recorded.summaries[1 : len(tried) + 1] == [trial.why for trial in tried]
     timed = [trial for trial in found.trials if trial.wall is not None]
     assert timed
     for trial in timed:
@@ -47,7 +41,7 @@ def test_everything_is_tried_once_and_told_with_its_ratios(tuned):
         assert trial.wall.rounds >= 7
         assert "of the time" in str(trial)
         assert "of the processor time" in str(trial)
-    assert all(0 <= share <= 1 for _, share in heard.shares)
+    assert all(0 <= done <= total for done, total in recorded.advances)
     assert found.sizes == ((48, 64), (31, 17))
     assert found.milliseconds > 0
 

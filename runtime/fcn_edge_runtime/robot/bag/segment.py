@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.robot.bag.outputs import BagOutputs
 from fcn_edge_runtime.robot.bag.reader import Bag, Record, Topic, decode_frame
 from fcn_edge_runtime.robot.bag.writer import BagWriter, bag_writer, storage_for
@@ -78,7 +78,7 @@ def segment_bag(
     pipeline: Pipeline,
     out: Path,
     options: BagOptions,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> BagSummary:
     """Segment the images of one topic and write a rosbag2 that takes its name once it is whole.
 
@@ -91,7 +91,7 @@ def segment_bag(
         pipeline: the model.
         out: see `bag_writer`.
         options: what is segmented and written.
-        progress: called with frames done and, as the bag says, in all.
+        progress: receives how many of the topic's messages are done, as one stage.
 
     Raises:
         InputError: no such topic, no frames, or a damaged bag; nothing is left under the name of `out`.
@@ -102,6 +102,8 @@ def segment_bag(
     storage = storage_for(out, options.storage)
     kept, not_copied = _kept(bag, options, topics)
     begin = time.perf_counter()
+    progress = progress or SILENT
+    progress.start("segment", topic.messages, "messages")
     with bag_writer(out, storage) as writer:
         run = _Run(pipeline, BagOutputs(writer, topics, pipeline, overlay=options.overlay))
         inputs = {id(other): _add_input(bag, writer, other) for other in kept}
@@ -116,10 +118,10 @@ def segment_bag(
             if number % options.every == 0:
                 run.segment(record)
             number += 1
-            if progress:
-                progress(number, topic.messages)
+            progress.advance(number)
         if not run.times:
             _refuse_empty(run, topic, number)
+    progress.finish(f"{len(run.times)} frames of {topic.name}")
     return run.summary(copied, not_copied, time.perf_counter() - begin)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.robot.camera.sinks import Sink, WindowSink
 from fcn_edge_runtime.robot.camera.source import VideoSource, grab, read_all
 from fcn_edge_runtime.robot.messages import Image
@@ -25,6 +26,7 @@ def run_camera(
     every_frame: bool,
     max_frames: int = 0,
     max_rate: float = 0.0,
+    progress: Progress | None = None,
 ) -> WorkerStatus:
     """Segment frames until the source ends, `stop` is set, or so many frames are done.
 
@@ -36,12 +38,14 @@ def run_camera(
         every_frame: read a file frame by frame as fast as they are segmented; else the newest frame wins.
         max_frames: end after so many segmented frames; 0 is no limit.
         max_rate: frames a second at most; 0 is no limit.
+        progress: receives how many frames are segmented, as one stage.
 
     Raises:
         InputError: a live source went silent, or a file holds no frame.
         ModelError, ProviderError, ArtifactError: the device failed, or a sink cannot be written.
     """
     current: list[Image] = []
+    shown, published = progress or SILENT, 0
 
     def decode(image: Image) -> Image:
         current[:] = [image]
@@ -55,6 +59,9 @@ def run_camera(
         unsent = sum(sink.put(current[0], frame) for sink in sinks)
         if any(isinstance(sink, WindowSink) and sink.closed for sink in sinks):
             stop.set()
+        nonlocal published
+        published += 1
+        shown.advance(published)
         return unsent
 
     worker: Worker[Image] = Worker(pipeline, decode, wanted, publish, Limits(max_rate=max_rate))
@@ -62,12 +69,14 @@ def run_camera(
     def done() -> bool:
         return stop.is_set() or (0 < max_frames <= worker.status().segmented)
 
+    shown.start("segment", max_frames or None, "frames")
     if every_frame:
         _run_file(source, worker, done)
         if worker.status().received == 0 and not stop.is_set():
             raise InputError(f"{source.name} holds no frame that can be read, expected a video or a picture")
     else:
         _run_live(source, worker, stop, done)
+    shown.finish(f"{published} frames")
     return worker.status()
 
 

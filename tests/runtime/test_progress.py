@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from fcn_edge_runtime.progress import SILENT, Stages, tracked
+from tests.runtime.recorded import Recorded
+
+
+def test_stages_are_reported_and_kept_for_the_report():
+    recorded = Recorded()
+    stages = Stages(recorded)
+    with stages.stage("trace") as did:
+        did.text = "12 nodes"
+    with stages.stage("verify", 3, "inputs"):
+        pass
+    assert recorded.stages == [("trace", None, ""), ("verify", 3, "inputs")]
+    assert recorded.summaries == ["12 nodes", ""]
+    assert [(stage.name, stage.summary) for stage in stages.done] == [("trace", "12 nodes"), ("verify", "")]
+    assert all(stage.seconds >= 0 for stage in stages.done)
+
+
+def test_a_stage_that_raises_is_neither_finished_nor_kept():
+    recorded = Recorded()
+    stages = Stages(recorded)
+    with pytest.raises(ZeroDivisionError), stages.stage("trace"):
+        1 / 0  # noqa: B018 - it raises
+    assert (recorded.summaries, stages.done) == ([], [])
+
+
+def test_an_item_is_done_when_the_next_one_is_asked_for():
+    recorded = Recorded()
+    items = tracked("ab", recorded)
+    next(items)
+    assert recorded.advances == []
+    next(items)
+    assert recorded.advances == [(1, 2)]
+    assert next(items, None) is None
+    assert recorded.advances == [(1, 2), (2, 2)]
+
+
+def test_a_second_pass_goes_on_where_the_first_ended():
+    recorded = Recorded()
+    for before in (0, 2):
+        list(tracked("ab", recorded, before=before, total=4))
+    assert recorded.advances == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_work_without_a_receiver_runs_alike():
+    with Stages(None).stage("trace"):
+        assert list(tracked("ab", None)) == list(tracked("ab", SILENT)) == ["a", "b"]
