@@ -9,7 +9,7 @@ import pytest
 
 from tests.public_api import FACES, FILE, lines
 
-HEAVY = {"torch", "onnx", "onnxruntime", "numpy", "click", "PIL", "safetensors"}
+HEAVY = {"torch", "onnx", "onnxruntime", "numpy", "click", "rich", "PIL", "safetensors"}
 
 
 def loaded_by(code):

@@ -1,4 +1,4 @@
-"""Every runtime command in an environment without torch and onnx: numpy, onnxruntime, Pillow, click."""
+"""Every runtime command in an environment without torch and onnx: numpy, onnxruntime, Pillow, click, rich."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "safetensors", "click"}
+HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "safetensors", "click", "rich"}
 
 
 def loaded_after(code):
