@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fcn_edge_runtime._files import write_whole
+from fcn_edge_runtime.imaging.areas import color_table
 from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.model.card import Card, ClassInfo
-from fcn_edge_runtime.segmentation import color_table
 
 __all__ = ["Tile", "painted", "write_sheet"]
 

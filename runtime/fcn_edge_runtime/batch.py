@@ -18,12 +18,13 @@ import numpy as np
 
 from fcn_edge_runtime._files import require_writable, write_whole
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
+from fcn_edge_runtime.imaging.areas import Area
 from fcn_edge_runtime.imaging.effects import Effect
 from fcn_edge_runtime.imaging.finding import ImageFile
 from fcn_edge_runtime.imaging.reading import import_pillow, read_image
 from fcn_edge_runtime.imaging.writing import confidence_png, labels_png, overlay_png, picture_png
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
-from fcn_edge_runtime.segmentation import Area, Segmentation, as_picture
+from fcn_edge_runtime.segmentation import Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["SAVES", "FileResult", "segment_files"]

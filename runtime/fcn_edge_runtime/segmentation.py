@@ -1,4 +1,4 @@
-"""What a segmented image is: labels and scores, and ways to look at them with numpy alone."""
+"""What a segmented image is: labels and logits, and ways to look at them with numpy alone."""
 
 from __future__ import annotations
 
@@ -8,34 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.imaging.areas import Area, areas_of, color_table
 from fcn_edge_runtime.model.card import Card, InputSpec
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.imaging.regions import Region
 
-__all__ = ["UNLABELED_COLOR", "Area", "Segmentation", "as_picture", "color_table"]
-
-# PASCAL VOC's color for "void".
-UNLABELED_COLOR = (224, 224, 192)
-
-
-@dataclass(frozen=True)
-class Area:
-    """How much of an image one class covers.
-
-    Attributes:
-        id: the value in `labels`.
-        name: the class, or "unlabeled".
-        color: red, green, blue.
-        pixels: how many pixels have it.
-        share: the same as a part of all pixels, 0 to 1.
-    """
-
-    id: int
-    name: str
-    color: tuple[int, int, int]
-    pixels: int
-    share: float
+__all__ = ["Segmentation", "as_picture"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +104,7 @@ class Segmentation:
 
         A batch is counted as a whole. The pixels add up to all pixels, and the shares to 1.
         """
-        counts = np.bincount(self.labels.ravel(), minlength=self.card.unlabeled + 1)
-        total = self.labels.size
-        entries = [(c.id, c.name, c.color) for c in self.card.classes]
-        entries.append((self.card.unlabeled, "unlabeled", UNLABELED_COLOR))
-        return tuple(
-            Area(number, name, color, int(counts[number]), float(counts[number] / total))
-            for number, name, color in entries
-        )
+        return areas_of(self.labels, self.card)
 
     def _picture(self, image: np.ndarray) -> np.ndarray:
         """The image as (..., 3) uint8 RGB, checked to be of the labels' size."""
@@ -143,14 +115,6 @@ class Segmentation:
                 "give the image that was segmented"
             )
         return picture
-
-
-def color_table(card: Card) -> np.ndarray:
-    """A color for every possible label: (256 or 65536, 3) uint8; labels that are no class are unlabeled."""
-    table = np.tile(np.array(UNLABELED_COLOR, np.uint8), (card.unlabeled + 1, 1))
-    for entry in card.classes:
-        table[entry.id] = entry.color
-    return table
 
 
 def as_picture(image: np.ndarray, spec: InputSpec, rank: int = 2) -> np.ndarray:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.imaging.areas import UNLABELED_COLOR
 from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
-from fcn_edge_runtime.segmentation import UNLABELED_COLOR, Segmentation, as_picture
+from fcn_edge_runtime.segmentation import Segmentation, as_picture
 
 CLASSES = (
     ClassInfo(0, "background", (0, 0, 0)),

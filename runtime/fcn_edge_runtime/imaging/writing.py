@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.imaging.areas import Area, color_table
 from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.model.card import Card
-from fcn_edge_runtime.segmentation import Area, color_table
 
 __all__ = ["confidence_png", "labels_png", "legend", "overlay_png", "picture_png"]
 
