@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,8 @@ class Segmenter:
         device: "auto" (CUDA where it really starts, else the CPU), "cpu", "cuda", or any other provider of
             the installed onnxruntime. What is asked for is used or refused.
         threads: threads on the CPU; None means all cores this process may use.
-        outputs: which of the file's outputs to compute, `labels` always; None means all of them.
+        outputs: which of the model's outputs to compute, `labels` always; None means all of them. A function
+            is given the names that the model offers and returns those to compute.
         max_pixels: refuse batches with more pixels, N * H * W, than this.
         options: rarely needed options of the session.
         profile: what `fcn-edge tune` wrote for this model, or the path of it: device, threads and options.
@@ -49,7 +50,7 @@ class Segmenter:
         card: what the model says about itself.
         digest: the SHA-256 of the file.
         session: provider, device, and why it was taken.
-        outputs: the outputs that are computed.
+        outputs: the outputs that are computed; read-only, chosen when the model is opened.
         max_pixels: the limit on pixels.
         profile: the profile that is in use; None without one, or if it was ignored.
 
@@ -72,7 +73,7 @@ class Segmenter:
         device: str = "auto",
         threads: int | None = None,
         *,
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[str] | Callable[[tuple[str, ...]], Sequence[str]] | None = None,
         max_pixels: int = MAX_PIXELS,
         options: SessionOptions | None = None,
         profile: Profile | str | os.PathLike[str] | None = None,
@@ -111,12 +112,20 @@ class Segmenter:
                 from fcn_edge_runtime.selftest import require_trusted
 
                 require_trusted(session, model)
-        self.outputs = _wanted(outputs, session.outputs)
+        if callable(outputs):
+            # The names and not the function: they travel to other processes, and a copy computes the same.
+            self._recipe["outputs"] = outputs = tuple(outputs(session.outputs))
+        self._outputs = _wanted(outputs, session.outputs)
         if self.card.precision == "fp16" and session.device == "cpu":
             warnings.warn(
                 f"{self._name} is a model for GPUs: on a CPU its float parent is faster", stacklevel=2
             )
         self._session: Session | None = session
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs that are computed."""
+        return self._outputs
 
     @property
     def session(self) -> Session:
@@ -148,7 +157,7 @@ class Segmenter:
         if session.options.size is not None and batch.shape[:3] != (1, *session.options.size):
             raise _not_the_size(batch, session.options.size)
         start = time.perf_counter()
-        values = session.run(batch, self.outputs)
+        values = session.run(batch, self._outputs)
         milliseconds = (time.perf_counter() - start) * 1000
         _check_values(values, batch, self.card)
         arrays = {name: value[0] for name, value in values.items()} if single else values

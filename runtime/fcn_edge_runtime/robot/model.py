@@ -1,4 +1,4 @@
-"""A model opened for robots: labels, and confidence where the file has it, and nothing that costs more."""
+"""Opens a model for robots: labels, confidence if the file has it, and no costlier output."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ def open_model(
         profile: as `Segmenter`.
         confidence: compute confidence, if the file has it. Without it frames are a little faster.
     """
-    segmenter = Segmenter(path, device, threads, profile=profile)
-    wanted = {"labels", "confidence"} if confidence else {"labels"}
-    # Scores of every class at full size take longer to copy than some networks take to run.
-    segmenter.outputs = tuple(name for name in segmenter.outputs if name in wanted)
-    return segmenter
+    # Copying the full-size logits of every class can take longer than running the network.
+    wanted = ("labels", "confidence") if confidence else ("labels",)
+    return Segmenter(
+        path,
+        device,
+        threads,
+        outputs=lambda offered: [name for name in wanted if name in offered],
+        profile=profile,
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -141,6 +142,24 @@ def test_models_whose_classes_cannot_be_told_apart_are_refused(model, names):
         segmenter.card = dataclasses.replace(segmenter.card, classes=(*classes, segmenter.card.classes[2]))
         with pytest.raises(ModelError, match="export again with --classes"):
             Pipeline(segmenter)
+
+
+@pytest.mark.parametrize("confidence", [True, False])
+def test_a_pickled_robot_segmenter_computes_the_same_outputs(model, frames, confidence):
+    expected = ("labels", "confidence") if confidence else ("labels",)
+    with open_model(str(model), "cpu", 1, confidence=confidence) as segmenter:
+        assert len(segmenter.session.outputs) == 3  # the file has logits, too
+        copy = pickle.loads(pickle.dumps(segmenter))  # noqa: S301 - our own
+        assert copy.outputs == segmenter.outputs == expected
+        result, copied = segmenter(frames[0]), copy(frames[0])
+        np.testing.assert_array_equal(copied.labels, result.labels)
+        assert (copied.confidence is None) == (not confidence)
+        assert copied.logits is result.logits is None
+
+
+def test_the_outputs_of_an_open_segmenter_cannot_be_changed(pipeline):
+    with pytest.raises(AttributeError):
+        pipeline.segmenter.outputs = ("labels",)
 
 
 def test_a_robot_uses_the_profile_of_its_model(model, pipeline, frames, tmp_path):
