@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.imaging.conversion import luma
 from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.model.card import Card
 
@@ -125,9 +126,8 @@ def replace_background(
 
 def gray_background(picture: np.ndarray, mask: np.ndarray, feather: float = 0) -> np.ndarray:
     """Everything outside of the mask in gray: luma by ITU-R BT.601, in integers."""
-    red, green, blue = (picture[..., c].astype(np.uint32) for c in range(3))
-    luma = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
-    return _mixed(picture, np.repeat(luma[..., None], 3, axis=-1), mask, feather)
+    gray = np.repeat(luma(picture)[..., None], 3, axis=-1)
+    return _mixed(picture, gray, mask, feather)
 
 
 def tint(

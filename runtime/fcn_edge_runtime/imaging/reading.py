@@ -29,14 +29,15 @@ import numpy as np
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
+from fcn_edge_runtime.imaging.conversion import convert
 from fcn_edge_runtime.model.card import InputSpec
 
 __all__ = ["EXTENSIONS", "FORMATS", "import_pillow", "read_image"]
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
-_BANDS = {1: ("L",), 2: ("LA",), 4: ("RGBA", "RGBX")}
 _EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+_AS_STORED = ("L", "LA", "RGB", "RGBA", "RGBX")  # every other mode is converted by Pillow first
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -162,50 +163,28 @@ def _converted(picture: _Picture, spec: InputSpec, name: str) -> np.ndarray:
     if mode == "F" and spec.dtype == "float32" and spec.channels == 1:
         return np.asarray(image, np.float32)[:, :, None]
     if mode in _SIXTEEN_BIT or (mode == "I" and picture.kind == "PNG"):  # Pillow before 11.3 says "I"
-        return _scaled(_gray_planes(np.asarray(image), spec, name), 65535, spec)
-    if mode not in _EIGHT_BIT:
+        planes = _sixteen_bits(np.asarray(image), name)
+    elif mode not in _EIGHT_BIT:
         raise InputError(
             f"{name} stores pixels of Pillow's mode {mode!r}, which has no exact way into a model of "
             f"{spec.channels} channels {spec.dtype}: save the array as .npy"
         )
-    if picture.deep and spec.dtype != "uint8":
+    elif picture.deep and spec.dtype != "uint8":
         raise InputError(
             f"{name} stores colors of 16 bits, of which only 8 can be read here, and the model takes "
             f"{spec.dtype}: save the array as .npy"
         )
-    if spec.channels == 3:
-        planes = np.asarray(image.convert("RGB"))
-    elif spec.channels == 1:
-        planes = np.asarray(image.convert("RGB").convert("L") if mode != "L" else image)[:, :, None]
-    elif mode in _BANDS.get(spec.channels, ()):
-        planes = np.asarray(image)
     else:
-        raise InputError(
-            f"{name} has {len(image.getbands())} channels, expected the {spec.channels} of the model: "
-            "save the array (H, W, C) as .npy"
-        )
-    return _scaled(planes, 255, spec)
+        planes = np.asarray(image if mode in _AS_STORED else image.convert("L" if mode == "1" else "RGB"))
+    if planes.ndim == 2:
+        planes = planes[:, :, None]
+    return convert(planes, spec, name, "save the array (H, W, C) as .npy")
 
 
-def _gray_planes(gray: np.ndarray, spec: InputSpec, name: str) -> np.ndarray:
-    if spec.channels not in {1, 3}:
-        raise InputError(
-            f"{name} is gray, expected the {spec.channels} channels of the model: save it as .npy"
-        )
-    native = gray.astype(np.int64)
-    if native.min() < 0 or native.max() > 65535:
-        raise InputError(f"{name} holds values from {native.min()} to {native.max()}, expected 0 to 65535")
-    return np.repeat(native[:, :, None], spec.channels, axis=2)
-
-
-def _scaled(planes: np.ndarray, top: int, spec: InputSpec) -> np.ndarray:
-    """Values of 0..top in the model's dtype, by the written rule."""
-    if spec.dtype == "float32":
-        exact: np.ndarray = planes.astype(np.float32) / np.float32(top * spec.scale)
-        return exact
-    if spec.dtype == "uint16":
-        return planes.astype(np.uint16) * np.uint16(257 if top == 255 else 1)
-    return planes.astype(np.uint8) if top == 255 else ((planes + 128) // 257).astype(np.uint8)
+def _sixteen_bits(gray: np.ndarray, name: str) -> np.ndarray:
+    if gray.min() < 0 or gray.max() > 65535:
+        raise InputError(f"{name} holds values from {gray.min()} to {gray.max()}, expected 0 to 65535")
+    return gray.astype(np.uint16)
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fcn_edge_runtime._extras import install_command
-from fcn_edge_runtime.robot.dds.transport import WANTED_BUFFER, receive_buffer_limit
+from fcn_edge_runtime.robot.socket_buffer import WANTED_BUFFER, receive_buffer_limit
 
 __all__ = ["Check", "robot_checks"]
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
+from fcn_edge_runtime.imaging.conversion import convert
 from fcn_edge_runtime.model.card import InputSpec
 from fcn_edge_runtime.robot.messages import CompressedImage, Header, Image
 
@@ -64,7 +65,7 @@ def read_frame(message: Image | CompressedImage, spec: InputSpec, max_pixels: in
             model; one line with got, expected, and the mend.
     """
     planes = as_array(message, max_pixels)
-    return _scaled(_channels(planes, spec), spec)
+    return convert(planes, spec, remedy="images of this encoding cannot feed it")
 
 
 def as_array(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -151,32 +152,3 @@ def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
     except Exception as error:  # noqa: BLE001 - decoders of damaged files raise whatever they lead to
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"the compressed image is damaged or cut short ({reason})") from None
-
-
-def _channels(planes: np.ndarray, spec: InputSpec) -> np.ndarray:
-    have = planes.shape[2]
-    if have == spec.channels:
-        return planes
-    if spec.channels == 3:
-        return np.repeat(planes, 3, axis=2) if have == 1 else planes[:, :, :3]
-    if spec.channels == 1:
-        red, green, blue = (planes[:, :, i].astype(np.uint32) for i in range(3))
-        luma: np.ndarray = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
-        return luma.astype(np.uint8)[:, :, None]
-    raise InputError(
-        f"the image has {have} channels, expected the {spec.channels} of the model: "
-        "no topic of this kind can feed it"
-    )
-
-
-def _scaled(planes: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """Values in the model's dtype; the whole range stays the whole range."""
-    top = 255 if planes.dtype == np.uint8 else 65535
-    if spec.dtype == "float32":
-        exact: np.ndarray = planes.astype(np.float32) / np.float32(top * spec.scale)
-        return exact
-    if planes.dtype == np.dtype(spec.dtype):
-        return planes
-    if spec.dtype == "uint16":
-        return planes.astype(np.uint16) * np.uint16(257)
-    return ((planes.astype(np.uint32) + 128) // 257).astype(np.uint8)

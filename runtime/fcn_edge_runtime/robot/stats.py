@@ -1,20 +1,23 @@
-"""Rates and latencies of the last frames, cheap enough to be kept for every one of them."""
+"""Rates and latencies of recent frames, cheap enough to record for every frame."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 
-__all__ = ["Rate", "Window", "percentile"]
+import numpy as np
+
+__all__ = ["Rate", "Window", "quantiles"]
 
 
-def percentile(values: list[float], share: float) -> float:
-    """The smallest value that at least this share of all is no larger than (nearest rank); 0 of nothing."""
-    if not values:
-        return 0.0
-    ranked = sorted(values)
-    return ranked[max(0, -int(-len(ranked) * share // 1) - 1)]
+def quantiles(values: Iterable[float], *shares: float) -> tuple[float, ...]:
+    """Numpy's quantiles (linear interpolation) for shares from 0 to 1; all 0.0 if there are no values."""
+    known = list(values)
+    if not known:
+        return (0.0,) * len(shares)
+    return tuple(float(value) for value in np.quantile(known, shares))
 
 
 class Window:
@@ -25,19 +28,19 @@ class Window:
         self._lock = threading.Lock()
 
     def add(self, value: float) -> None:
-        """Keep one more number, and forget the oldest beyond `size`."""
+        """Append a number and drop the oldest beyond `size`."""
         with self._lock:
             self._values.append(value)
 
-    def p(self, *shares: float) -> tuple[float, ...]:
-        """Percentiles of the numbers kept, by nearest rank."""
+    def quantiles(self, *shares: float) -> tuple[float, ...]:
+        """Quantiles of the numbers in the window."""
         with self._lock:
             values = list(self._values)
-        return tuple(percentile(values, share) for share in shares)
+        return quantiles(values, *shares)
 
 
 class Rate:
-    """Events a second over the last seconds. Thread-safe."""
+    """Events per second over the last seconds. Thread-safe."""
 
     def __init__(self, seconds: float = 5.0) -> None:
         self._seconds = seconds
@@ -46,7 +49,7 @@ class Rate:
         self._lock = threading.Lock()
 
     def tick(self) -> None:
-        """Count one event, now."""
+        """Count one event at the current time."""
         with self._lock:
             now = time.monotonic()
             self._times.append(now)
@@ -54,7 +57,7 @@ class Rate:
 
     @property
     def hz(self) -> float:
-        """Events a second; a meter that is younger than its window is measured over its age."""
+        """Events per second; a meter younger than its window is averaged over its age."""
         with self._lock:
             now = time.monotonic()
             self._forget(now)

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 from fcn_edge_runtime.errors import UsageError
 
-__all__ = ["LABEL_INFO_SECONDS", "Topics"]
-
-# Consumers throw masks away until they know what the ids mean.
-LABEL_INFO_SECONDS = 5.0
+__all__ = ["Topics", "full_name"]
 
 
 @dataclass(frozen=True)

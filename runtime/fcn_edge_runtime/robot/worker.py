@@ -170,7 +170,7 @@ class Worker(Generic[T]):
         counts = self.mailbox.counts
         with self._lock:
             own = dict(self._counts)
-        latency, age = self._latency.p(0.5, 0.95), self._age.p(0.5, 0.95)
+        latency, age = self._latency.quantiles(0.5, 0.95), self._age.quantiles(0.5, 0.95)
         return WorkerStatus(
             received=counts.put,
             dropped=counts.dropped,

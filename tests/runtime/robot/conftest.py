@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -30,6 +31,16 @@ def pipeline(model):
 
     with open_model(str(model), "cpu", 1) as segmenter:
         yield Pipeline(segmenter)
+
+
+@pytest.fixture
+def no_rosbags(tmp_path):
+    """The environment of a process that cannot import rosbags."""
+    folder = tmp_path / "without"
+    folder.mkdir()
+    (folder / "rosbags.py").write_text("raise ModuleNotFoundError('No module named rosbags', name='rosbags')")
+    search = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": search}
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fcn_edge_runtime.robot.definitions import ros2_typestore
+from fcn_edge_runtime.robot.bag.definitions import ros2_typestore
 from fcn_edge_runtime.robot.messages import Header, Image, Stamp
 
 HEADER = Header(Stamp(1_700_000_000, 123_456_789), "camera_optical_frame")

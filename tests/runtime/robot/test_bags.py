@@ -14,8 +14,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.robot.bag.definitions import ros2_typestore
 from fcn_edge_runtime.robot.bag.reader import open_bag
-from fcn_edge_runtime.robot.definitions import ros2_typestore
 from fcn_edge_runtime.robot.messages import IMAGE, Header, Stamp
 from tests.runtime.robot.make_corridor_bag import (
     FRAME_ID,

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.robot import cdr
-from fcn_edge_runtime.robot.dds.discovery import DISTROS, encode_participant_info
-from fcn_edge_runtime.robot.definitions import ros2_typestore
+from fcn_edge_runtime.robot.bag.definitions import ros2_typestore
+from fcn_edge_runtime.robot.dds.discovery import DISTROS, TYPE_HASHES, encode_participant_info
 from fcn_edge_runtime.robot.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
@@ -155,8 +157,34 @@ def test_other_encapsulations_are_refused_by_their_bytes():
 
 def test_hashes_of_the_types_are_those_of_ros2():
     store = ros2_typestore()
-    assert store.hash_rihs01(IMAGE) == (
-        "RIHS01_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47"
+    assert {kind: store.hash_rihs01(kind) for kind in CODECS} == TYPE_HASHES
+    # As ROS 2 Jazzy ships it, so that rosbags and we cannot be wrong together.
+    assert TYPE_HASHES[IMAGE].endswith("_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47")
+
+
+def test_robots_without_rosbags_encode_the_same_bytes(no_rosbags):
+    """Everything that the bridge and the ROS 2 node import, but for cyclonedds and rclpy themselves."""
+    code = (
+        "import ast, importlib, pathlib, sys\n"
+        "from fcn_edge_runtime.robot import cdr, messages as m\n"
+        "import fcn_edge_runtime.robot.dds.bridge\n"
+        "for path in pathlib.Path(sys.argv[1]).glob('*.py'):\n"
+        "    for node in ast.walk(ast.parse(path.read_text())):\n"
+        "        if isinstance(node, ast.ImportFrom) and node.module.startswith('fcn_edge_runtime'):\n"
+        "            importlib.import_module(node.module)\n"
+        "header = m.Header(m.Stamp(12, 34), 'camera')\n"
+        "image = m.Image(header, 480, 640, 'rgb8', 0, 1920, bytes(range(256)) * 3600)\n"
+        "sys.stdout.buffer.write(cdr.encode_image(image))\n"
     )
-    assert re.fullmatch("RIHS01_[0-9a-f]{64}", store.hash_rihs01(LABEL_INFO))
-    assert store.hash_rihs01(LABEL_INFO).startswith("RIHS01_3d37df4015cdf660cc851c51897f2acd")
+    node = Path(__file__).parents[3] / "runtime" / "ros2" / "fcn_edge_ros" / "fcn_edge_ros"
+    done = subprocess.run([sys.executable, "-c", code, str(node)], capture_output=True, env=no_rosbags)
+    assert done.returncode == 0, done.stderr
+    image = Image(Header(Stamp(12, 34), "camera"), 480, 640, "rgb8", 0, 1920, bytes(range(256)) * 3600)
+    assert done.stdout == rosbags_cdr(image, IMAGE)
+
+
+def test_bags_say_what_to_install_where_rosbags_is_missing(no_rosbags):
+    command = [sys.executable, "-m", "fcn_edge", "robot", "bag", "run.mcap"]
+    done = subprocess.run(command, capture_output=True, text=True, env=no_rosbags)
+    assert done.returncode == 1
+    assert "pip install fcn-edge[robot]" in done.stderr

@@ -215,6 +215,23 @@ def test_bad_images_are_refused_by_count_and_the_bridge_lives_on(node, bridge):
     assert refused >= 1, out  # a newer one may have replaced one or the other
 
 
+def test_the_bridge_segments_where_rosbags_is_not_installed(node, bridge, no_rosbags):
+    writer = node.writer("/camera/image_raw", IMAGE)
+    masks = node.reader("/segmentation/mask", IMAGE)
+    node.announce()
+    running = bridge(env=no_rosbags)
+    wait_for(lambda: writer.listeners and masks.publishers, "discovery")
+    message = encoded(corridor_frames(1, (240, 320)))[0]
+
+    def answered():
+        writer.write(with_stamp(message, time.time_ns()))
+        return masks.take(timeout=1)
+
+    wait_for(answered, "a mask")
+    _, err = running.end()
+    assert running.process.returncode == 0, err
+
+
 def test_compressed_images_cross_the_wire(node, bridge, fast_model):
     from fcn_edge_runtime.segmenter import Segmenter
 
@@ -270,8 +287,8 @@ def test_the_bridge_announces_itself_as_a_node_with_its_topics(node, bridge):
     from cyclonedds.sub import DataReader
     from cyclonedds.topic import Topic
 
+    from fcn_edge_runtime.robot.bag.definitions import ros2_typestore
     from fcn_edge_runtime.robot.dds.types import participant_info_type
-    from fcn_edge_runtime.robot.definitions import ros2_typestore
 
     qos = Qos(Policy.Reliability.Reliable(10**9), Policy.Durability.TransientLocal, Policy.History.KeepAll)
     bridge("--node-name", "front_bridge")

@@ -59,15 +59,24 @@ def test_gray_and_alpha_and_depth_fit_models_of_three_channels_uint8():
     np.testing.assert_array_equal(read_frame(image_of(DEEP, "mono16"), spec), np.repeat(eight, 3, 2))
 
 
-def test_models_of_other_inputs_get_what_the_picture_reader_would_give(tmp_path):
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_message_and_a_file_of_the_same_pixels_become_equal(tmp_path, channels, dtype):
     from fcn_edge_runtime.imaging.reading import read_image
 
-    Pillow.fromarray(RGB).save(tmp_path / "a.png")
-    for spec in (InputSpec.default(1), InputSpec.default(3, "uint16"), InputSpec.default(3, "float32")):
-        read = read_frame(image_of(RGB, "rgb8"), spec)
+    spec = InputSpec.default(channels, dtype)
+    for encoding, array in (("mono8", GRAY), ("rgb8", RGB), ("rgba8", ALPHA), ("mono16", DEEP)):
+        Pillow.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(tmp_path / "a.png")
+        message = image_of(array, encoding)
+        if channels == 4 and encoding != "rgba8":
+            for read in (lambda m=message: read_frame(m, spec), lambda: read_image(tmp_path / "a.png", spec)):
+                with pytest.raises(InputError, match=f"has {array.shape[2]} channel"):
+                    read()
+            continue
         expected = read_image(tmp_path / "a.png", spec)
-        assert read.dtype == expected.dtype
-        np.testing.assert_array_equal(read, expected)
+        got = read_frame(message, spec)
+        assert (got.dtype, got.shape) == (expected.dtype, (5, 7, channels))
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_jpeg_and_png_messages_are_decoded_whatever_their_format_says():

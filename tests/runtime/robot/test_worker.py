@@ -13,7 +13,7 @@ from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.robot.diagnostics import OK, WARN, diagnose
 from fcn_edge_runtime.robot.mailbox import Latest
 from fcn_edge_runtime.robot.messages import Header, Stamp
-from fcn_edge_runtime.robot.stats import percentile
+from fcn_edge_runtime.robot.stats import Window
 from fcn_edge_runtime.robot.worker import Limits, Worker
 from tests.runtime.robot.messages import image_of
 
@@ -152,17 +152,19 @@ def test_diagnostics_warn_after_two_silent_seconds_and_name_topic_and_qos(pipeli
     assert "3 images refused: the step is wrong" in diagnose(refused, None, publishers=1, **context).message
 
 
-def test_percentiles_are_values_that_were_seen():
-    values = [float(v) for v in range(1, 101)]
-    assert [percentile(values, s) for s in (0.5, 0.95, 1.0)] == [50.0, 95.0, 100.0]
-    assert percentile([], 0.5) == 0.0
+def test_latencies_are_quantiles_of_the_last_frames_alone():
+    window = Window(size=100)
+    assert window.quantiles(0.5, 0.95) == (0.0, 0.0)
+    for value in (*[1e9] * 50, *range(100)):
+        window.add(value)
+    assert window.quantiles(0.5, 1.0) == (49.5, 99.0)
 
 
 def test_importing_the_robot_modules_loads_numpy_alone():
     code = (
         "import sys, pkgutil, importlib, fcn_edge_runtime.robot as r\n"
-        "for m in pkgutil.iter_modules(r.__path__):\n"
-        "    if m.name != 'dds_types': importlib.import_module(f'{r.__name__}.{m.name}')\n"
+        "for m in pkgutil.walk_packages(r.__path__, r.__name__ + '.'):\n"
+        "    if not m.name.endswith('.dds.types'): importlib.import_module(m.name)\n"
         "heavy = {'rosbags', 'cyclonedds', 'cv2', 'PIL', 'torch', 'onnx', 'onnxruntime', 'rclpy', 'click'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fcn_edge_runtime.errors import FcnEdgeError, InputError
+from fcn_edge_runtime.robot.bag.definitions import import_rosbags, ros2_typestore
 from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
-from fcn_edge_runtime.robot.definitions import import_rosbags, ros2_typestore
 from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE, Buffer, CompressedImage, Image
 
 __all__ = ["Bag", "Record", "Topic", "decode_frame", "open_bag"]

@@ -9,11 +9,12 @@ from typing import Any
 
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.progress import SILENT, Progress
-from fcn_edge_runtime.robot.bag.outputs import BagOutputs
+from fcn_edge_runtime.robot.bag.outputs import bag_publisher
 from fcn_edge_runtime.robot.bag.reader import Bag, Record, Topic, decode_frame
 from fcn_edge_runtime.robot.bag.writer import BagWriter, bag_writer, storage_for
 from fcn_edge_runtime.robot.pipeline import Pipeline
-from fcn_edge_runtime.robot.stats import percentile
+from fcn_edge_runtime.robot.publisher import FramePublisher
+from fcn_edge_runtime.robot.stats import quantiles
 from fcn_edge_runtime.robot.topics import Topics
 
 __all__ = ["BagOptions", "BagSummary", "segment_bag"]
@@ -105,7 +106,7 @@ def segment_bag(
     progress = progress or SILENT
     progress.start("segment", topic.messages, "messages")
     with bag_writer(out, storage) as writer:
-        run = _Run(pipeline, BagOutputs(writer, topics, pipeline, overlay=options.overlay))
+        run = _Run(pipeline, bag_publisher(writer, topics, pipeline, overlay=options.overlay))
         inputs = {id(other): _add_input(bag, writer, other) for other in kept}
         start, stop = _span(bag, options)
         number = copied = 0
@@ -128,34 +129,35 @@ def segment_bag(
 class _Run:
     """What accumulates while a bag is written."""
 
-    def __init__(self, pipeline: Pipeline, outputs: BagOutputs) -> None:
-        self.pipeline, self.outputs = pipeline, outputs
+    def __init__(self, pipeline: Pipeline, publisher: FramePublisher) -> None:
+        self.pipeline, self.publisher = pipeline, publisher
         self.times: list[float] = []
         self.errors: dict[str, int] = {}
         self.counts = [0] * (len(pipeline.segmenter.card.classes) + 1)
 
     def segment(self, record: Record) -> None:
-        confidence, overlay = self.outputs.wanted
+        confidence, overlay = self.publisher.wanted()
         try:
             frame = self.pipeline(decode_frame(record), confidence=confidence, overlay=overlay)
         except InputError as error:
             self.errors[str(error)] = self.errors.get(str(error), 0) + 1
             return
-        self.outputs.write(frame, record.time)
+        self.publisher.record(frame, record.time)
         self.times.append(frame.timings.total)
         self.counts = [old + new for old, new in zip(self.counts, frame.counts, strict=True)]
 
     def summary(self, copied: int, not_copied: dict[str, str], seconds: float) -> BagSummary:
         names = [*(c.name for c in self.pipeline.segmenter.card.classes), "unlabeled"]
         total = sum(self.counts)
+        p50, p95 = quantiles(self.times, 0.5, 0.95)
         return BagSummary(
             frames=len(self.times),
             failed=sum(self.errors.values()),
             errors=self.errors,
             copied=copied,
             not_copied=not_copied,
-            p50_ms=percentile(self.times, 0.5),
-            p95_ms=percentile(self.times, 0.95),
+            p50_ms=p50,
+            p95_ms=p95,
             shares={name: count / total for name, count in zip(names, self.counts, strict=True)},
             seconds=seconds,
         )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from fcn_edge_runtime._files import part_of, require_writable
 from fcn_edge_runtime.errors import ArtifactError, UsageError
-from fcn_edge_runtime.robot.definitions import import_rosbags, ros2_typestore
+from fcn_edge_runtime.robot.bag.definitions import import_rosbags, ros2_typestore
 from fcn_edge_runtime.robot.messages import Buffer
 
 __all__ = ["STORAGES", "BagWriter", "bag_writer", "storage_for"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,12 +14,12 @@ import numpy as np
 
 from fcn_edge_runtime._files import part_of, require_writable
 from fcn_edge_runtime.errors import ArtifactError, UsageError
-from fcn_edge_runtime.robot.bag.outputs import BagOutputs
-from fcn_edge_runtime.robot.bag.writer import bag_writer, storage_for
+from fcn_edge_runtime.robot.bag.outputs import bag_publisher
+from fcn_edge_runtime.robot.bag.writer import BagWriter, bag_writer, storage_for
 from fcn_edge_runtime.robot.camera.source import import_opencv
 from fcn_edge_runtime.robot.cdr import encode_image
 from fcn_edge_runtime.robot.dds.node import DdsNode
-from fcn_edge_runtime.robot.dds.outputs import DdsOutputs
+from fcn_edge_runtime.robot.dds.outputs import dds_publisher
 from fcn_edge_runtime.robot.frames import as_array
 from fcn_edge_runtime.robot.messages import IMAGE, Image
 from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
@@ -126,39 +127,38 @@ class VideoSink:
 class BagSink:
     """Writes images and all that is made of them into a bag. Made by `record_bag`."""
 
-    def __init__(self, outputs: BagOutputs, writer: Any) -> None:
-        self._outputs, self._writer = outputs, writer
+    def __init__(self, writer: BagWriter, topics: Topics, pipeline: Pipeline) -> None:
+        self._writer, self._publisher = writer, bag_publisher(writer, topics, pipeline)
         self._image = writer.add_topic(IMAGE_TOPIC, IMAGE)
 
     def wanted(self) -> tuple[bool, bool]:
         """Everything."""
-        return self._outputs.wanted
+        return self._publisher.wanted()
 
     def put(self, image: Image, frame: SegmentedFrame) -> int:
         """Write one frame, recorded at its stamp."""
         moment = image.header.stamp.nanoseconds
         self._writer.write(self._image, moment, encode_image(image))
-        self._outputs.write(frame, moment)
-        return 0
+        return self._publisher.record(frame, moment)
 
 
 class WireSink:
     """Publishes images and all that is made of them on the ROS 2 wire."""
 
     def __init__(self, node: DdsNode, topics: Topics, pipeline: Pipeline) -> None:
-        self._outputs = DdsOutputs(node, topics, pipeline)
+        self._publisher = dds_publisher(node, topics, pipeline)
         self._image = node.writer(IMAGE_TOPIC, IMAGE)
         node.announce()
 
     def wanted(self) -> tuple[bool, bool]:
         """What somebody reads right now."""
-        self._outputs.keep_label_info()
-        return self._outputs.wanted()
+        self._publisher.keep_label_info(time.monotonic_ns())
+        return self._publisher.wanted()
 
     def put(self, image: Image, frame: SegmentedFrame) -> int:
         """Publish one frame."""
         unsent = 0 if not self._image.listeners else int(not self._image.write(encode_image(image)))
-        return unsent + self._outputs.publish(frame)
+        return unsent + self._publisher.publish(frame)
 
 
 @contextlib.contextmanager
@@ -192,7 +192,7 @@ def record_video(out: Path, rate: float) -> Iterator[VideoSink]:
 def record_bag(out: Path, pipeline: Pipeline, topics: Topics) -> Iterator[BagSink]:
     """Record into a bag; see `bag_writer` for `out` and the errors."""
     with bag_writer(out, storage_for(out, None)) as writer:
-        yield BagSink(BagOutputs(writer, topics, pipeline), writer)
+        yield BagSink(writer, topics, pipeline)
 
 
 def _require_free(out: Path) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
 from fcn_edge_runtime.robot.dds.node import DdsNode
-from fcn_edge_runtime.robot.dds.outputs import DdsOutputs
+from fcn_edge_runtime.robot.dds.outputs import dds_publisher
+from fcn_edge_runtime.robot.dds.watchdog import Watchdog
 from fcn_edge_runtime.robot.diagnostics import Diagnostic, diagnose
 from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE
 from fcn_edge_runtime.robot.pipeline import Pipeline
 from fcn_edge_runtime.robot.topics import Topics, full_name
-from fcn_edge_runtime.robot.watchdog import Watchdog
 from fcn_edge_runtime.robot.worker import Limits, Worker, WorkerStatus
 
 __all__ = ["Bridge", "BridgeOptions", "run_bridge"]
@@ -53,12 +54,12 @@ class Bridge:
         self.topic = full_name(options.image_topic)
         self.topics = Topics.below(options.prefix)
         self.qos = f"{'reliable' if options.reliable else 'best effort'}, depth 1"
-        self._outputs = DdsOutputs(node, self.topics, pipeline)
+        self._publisher = dds_publisher(node, self.topics, pipeline)
         kind = COMPRESSED_IMAGE if options.compressed else IMAGE
         self._reader = node.reader(self.topic, kind, reliable=options.reliable)
         decode = decode_compressed_image if options.compressed else decode_image
         self.worker: Worker[bytes] = Worker(
-            pipeline, decode, self._outputs.wanted, self._outputs.publish, options.limits
+            pipeline, decode, self._publisher.wanted, self._publisher.publish, options.limits
         )
         self._watchdog = Watchdog()
         self._before: WorkerStatus | None = None
@@ -103,7 +104,7 @@ class Bridge:
                 data = self._reader.take(timeout=0.1)
                 if data is not None:
                     self.worker.put(data)
-                self._outputs.keep_label_info()
+                self._publisher.keep_label_info(time.monotonic_ns())
                 if self.worker.stuck < _STUCK_SECONDS:
                     self._watchdog.beat()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that called `run`

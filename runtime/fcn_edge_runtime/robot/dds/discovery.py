@@ -9,8 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fcn_edge_runtime.robot.cdr import CdrWriter
+from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE, LABEL_INFO
 
-__all__ = ["DISTROS", "Distro", "encode_participant_info"]
+__all__ = ["DISTROS", "TYPE_HASHES", "Distro", "encode_participant_info"]
+
+# REP 2011. As constants they spare the bridge an installed rosbags; a test compares them with rosbags' own.
+TYPE_HASHES = {
+    IMAGE: "RIHS01_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47",
+    COMPRESSED_IMAGE: "RIHS01_15640771531571185e2efc8a100baf923961a4d15d5569652e6cb6691e8e371a",
+    LABEL_INFO: "RIHS01_3d37df4015cdf660cc851c51897f2acd957e1ca6205ba0a99aebffb9406b0783",
+}
 
 
 @dataclass(frozen=True)

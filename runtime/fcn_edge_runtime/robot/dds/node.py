@@ -13,9 +13,8 @@ from typing import Any
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
-from fcn_edge_runtime.robot.dds.discovery import Distro, encode_participant_info
+from fcn_edge_runtime.robot.dds.discovery import TYPE_HASHES, Distro, encode_participant_info
 from fcn_edge_runtime.robot.dds.transport import Transport
-from fcn_edge_runtime.robot.definitions import ros2_typestore
 
 __all__ = ["DdsNode", "DdsReader", "DdsWriter", "import_cyclonedds", "open_node"]
 
@@ -96,7 +95,6 @@ class DdsNode:
 
         self.distro, self.name, self.namespace = distro, name, namespace
         self.kinds = WIRE_TYPES
-        self._store = ros2_typestore()
         self._domain = Domain(transport.domain, transport.xml())
         self.participant = DomainParticipant(transport.domain, Qos(Policy.Userdata(b"enclave=/;")))
         self._readers: list[DdsReader] = []
@@ -170,7 +168,7 @@ class DdsNode:
                 Policy.DurabilityService(0, Policy.History.KeepLast(depth), _ENDLESS, _ENDLESS, _ENDLESS)
             )
         if hash_of and self.distro.type_hashes:
-            policies.append(Policy.Userdata(f"typehash={self._store.hash_rihs01(hash_of)};".encode()))
+            policies.append(Policy.Userdata(f"typehash={TYPE_HASHES[hash_of]};".encode()))
         return Qos(*policies)
 
 

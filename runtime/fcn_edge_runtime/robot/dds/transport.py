@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.robot.socket_buffer import WANTED_BUFFER, receive_buffer_limit
 
-__all__ = ["WANTED_BUFFER", "Transport", "receive_buffer_limit"]
+__all__ = ["Transport"]
 
-WANTED_BUFFER = 4 << 20
-_RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 # Vendors eProsima and Eclipse: their type objects may differ from ours where names and fields agree.
 _MATCH_BY_NAME = "1.15,1.16"
 _MAX_DOMAIN = 232
@@ -100,11 +98,3 @@ class Transport:
         )
         theirs = os.environ.get("CYCLONEDDS_URI", "")
         return f"{ours},{theirs}" if theirs else ours
-
-
-def receive_buffer_limit() -> int | None:
-    """The largest socket receive buffer of this kernel, net.core.rmem_max; None where it is not told."""
-    try:
-        return int(_RMEM_MAX.read_text())
-    except (OSError, ValueError):
-        return None

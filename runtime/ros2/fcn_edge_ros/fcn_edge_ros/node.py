@@ -25,7 +25,7 @@ from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
 from fcn_edge_runtime.robot.diagnostics import ERROR, Diagnostic, diagnose
 from fcn_edge_runtime.robot.model import open_model
 from fcn_edge_runtime.robot.pipeline import Pipeline
-from fcn_edge_runtime.robot.topics import LABEL_INFO_SECONDS
+from fcn_edge_runtime.robot.publisher import LABEL_INFO_SECONDS
 from fcn_edge_runtime.robot.worker import Worker, WorkerStatus
 
 __all__ = ["SegmenterNode", "WorkerFailedError"]
@@ -143,8 +143,8 @@ class SegmenterNode(LifecycleNode):
         worker = self._worker = Worker(
             pipeline,
             decode,
-            outputs.wanted,
-            outputs.publish,
+            outputs.frames.wanted,
+            outputs.frames.publish,
             given.limits(),
             now=lambda: self.get_clock().now().nanoseconds,
         )
@@ -163,10 +163,10 @@ class SegmenterNode(LifecycleNode):
         )
         self._running = [
             (self.destroy_subscription, subscription),
-            (self.destroy_timer, self.create_timer(LABEL_INFO_SECONDS, outputs.label_info)),
+            (self.destroy_timer, self.create_timer(LABEL_INFO_SECONDS, outputs.frames.publish_label_info)),
             (self.destroy_timer, self.create_timer(DIAGNOSTICS_SECONDS, self._diagnose)),
             # Publishers are enabled only once this transition is over, so the first one comes a moment later.
-            (self.destroy_timer, self._once(0.05, outputs.label_info)),
+            (self.destroy_timer, self._once(0.05, outputs.frames.publish_label_info)),
         ]
         if given.scales_camera:
             camera = self.create_subscription(

@@ -1,22 +1,24 @@
-"""The topics that the node publishes. Messages go out as the bytes of fcn_edge_runtime's codec.
+"""The topics that the node publishes.
 
-rclpy publishes serialized messages as they are: no `data` field of a million Python integers is ever made.
+Frames go out as CDR that fcn_edge_runtime encoded: rclpy publishes serialized messages as they are, so that
+no `data` field of a million Python integers is ever made.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 
 from fcn_edge_ros.parameters import Parameters
-from fcn_edge_runtime.robot.cdr import encode_image, encode_label_info
 from fcn_edge_runtime.robot.diagnostics import Diagnostic
-from fcn_edge_runtime.robot.messages import Header
-from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
+from fcn_edge_runtime.robot.pipeline import Pipeline
+from fcn_edge_runtime.robot.publisher import FramePublisher, FrameSinks
 from fcn_edge_runtime.robot.shrink import scaled_intrinsics
 
 __all__ = ["Outputs", "profile"]
@@ -32,46 +34,50 @@ def profile(reliability: str, depth: int, *, latched: bool = False) -> QoSProfil
     )
 
 
+@dataclass(frozen=True)
+class _RosTopic:
+    """One publisher of rclpy. Its messages are wanted while it has a subscriber."""
+
+    publisher: LifecyclePublisher
+
+    @property
+    def wanted(self) -> bool:
+        return self.publisher.get_subscription_count() > 0
+
+    def write(self, data: bytes, moment: int) -> bool:
+        """Publish one message. rclpy does not report whether it reached anyone."""
+        del moment
+        self.publisher.publish(data)
+        return True
+
+
 class Outputs:
-    """The publishers, made when the node is configured. They stay silent until it is active."""
+    """The publishers, made when the node is configured. They stay silent until it is active.
+
+    Attributes:
+        frames: publishes segmented frames and LabelInfo.
+    """
 
     def __init__(self, node: LifecycleNode, pipeline: Pipeline, parameters: Parameters) -> None:
-        self._node, self._pipeline, self._parameters = node, pipeline, parameters
+        self._node, self._parameters = node, parameters
+        self._publishers: list[LifecyclePublisher] = []
         qos = profile(parameters.output_reliability, parameters.output_depth)
-        self._mask = self._publisher(Image, "segmentation/mask", qos)
         with_confidence = parameters.publish_confidence and pipeline.has_confidence
-        self._confidence = self._publisher(Image, "segmentation/confidence", qos) if with_confidence else None
-        self._overlay = self._publisher(Image, "segmentation/overlay", qos)
-        self._info = self._publisher(
-            LabelInfo, "segmentation/label_info", profile("reliable", 1, latched=True)
+        sinks = FrameSinks(
+            mask=_RosTopic(self._publisher(Image, "segmentation/mask", qos)),
+            confidence=(
+                _RosTopic(self._publisher(Image, "segmentation/confidence", qos)) if with_confidence else None
+            ),
+            overlay=_RosTopic(self._publisher(Image, "segmentation/overlay", qos)),
+            label_info=_RosTopic(
+                self._publisher(LabelInfo, "segmentation/label_info", profile("reliable", 1, latched=True))
+            ),
         )
+        self.frames = FramePublisher(pipeline, sinks)
         self._camera = (
             self._publisher(CameraInfo, "segmentation/camera_info", qos) if parameters.scales_camera else None
         )
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._header = Header()
-
-    def wanted(self) -> tuple[bool, bool]:
-        """Whether somebody listens to confidence, and to overlays."""
-        confidence = self._confidence is not None and self._confidence.get_subscription_count() > 0
-        return confidence, self._overlay.get_subscription_count() > 0
-
-    def publish(self, frame: SegmentedFrame) -> int:
-        """Send the messages of a frame. Called by the worker's thread; nothing is ever left unsent."""
-        self._header = frame.mask.header
-        pairs = (
-            (self._mask, frame.mask),
-            (self._confidence, frame.confidence),
-            (self._overlay, frame.overlay),
-        )
-        for publisher, message in pairs:
-            if publisher is not None and message is not None:
-                publisher.publish(encode_image(message))
-        return 0
-
-    def label_info(self) -> None:
-        """Send the names of the classes."""
-        self._info.publish(encode_label_info(self._pipeline.label_info(self._header)))
 
     def camera_info(self, info: CameraInfo) -> None:
         """Send the camera's matrices for masks that are smaller than their images."""
@@ -97,12 +103,13 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take the publishers away, so that the node can be configured again."""
-        for publisher in (self._mask, self._confidence, self._overlay, self._info, self._camera):
-            if publisher is not None:
-                self._node.destroy_lifecycle_publisher(publisher)
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
         self._node.destroy_publisher(self._diagnostics)
 
-    def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> object:
-        return self._node.create_lifecycle_publisher(
+    def _publisher(self, kind: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
+        publisher = self._node.create_lifecycle_publisher(
             kind, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )
+        self._publishers.append(publisher)
+        return publisher
