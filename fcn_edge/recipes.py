@@ -41,7 +41,7 @@ class Recipe:
         summary: one line for the list.
         net: a network of the registry.
         options: its options.
-        source: of the weights: a path, or a URL.
+        weights: a path, or a URL; see `find_weights`.
         sha256: of a URL's file; None where the file's name holds it.
         card: name, description, license, classes and input, as in a card file.
         path: of the recipe.
@@ -51,25 +51,29 @@ class Recipe:
     summary: str
     net: str
     options: dict[str, Any]
-    source: str
+    weights: str
     sha256: str | None
     card: dict[str, Any]
     path: Path
 
     @property
-    def weights(self) -> str:
+    def has_weights(self) -> bool:
+        """Whether this installation has the weights' file, or they are on the web."""
+        return "://" in self.weights or Path(self.weights).is_file()
+
+    def find_weights(self) -> str:
         """The path or URL of the weights.
 
         Raises:
             CheckpointError: the file is not part of this installation.
         """
-        if "://" not in self.source and not Path(self.source).is_file():
-            file = Path(self.source).relative_to(self.path.parent)
+        if not self.has_weights:
+            file = Path(self.weights).relative_to(self.path.parent)
             raise CheckpointError(
                 f"the weights of {self.name} are too large for the wheel: take models/{file} from a clone "
                 "of the repository or from the sdist, and add --weights FILE"
             )
-        return self.source
+        return self.weights
 
 
 def recipes() -> tuple[Recipe, ...]:
@@ -109,7 +113,7 @@ def _read(path: Path) -> Recipe:
         summary=data["summary"],
         net=data["net"],
         options=dict(data.get("options", {})),
-        source=weights if "://" in weights else str(path.parent / weights),
+        weights=weights if "://" in weights else str(path.parent / weights),
         sha256=data.get("sha256"),
         card={
             "name": path.stem,

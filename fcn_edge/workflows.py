@@ -157,7 +157,7 @@ def _weights(request: Request, recipe: Recipe | None) -> tuple[str, str | None]:
             f"no weights are given for {request.net}: add --weights FILE or URL, --weights random[:SEED] for "
             "an untrained network, or --weights built for what your own callable loaded"
         )
-    return recipe.weights, recipe.sha256
+    return recipe.find_weights(), recipe.sha256
 
 
 def _built(plan: _Plan, progress: Progress | None) -> nn.Module:

@@ -73,7 +73,7 @@ def shared(name: str, folder: Path, names: Iterable[str], say: Say) -> Shared:
         raise UsageError(f"there is no recipe {name}: expected a name that `fcn-edge nets` lists as a recipe")
     folder.mkdir(parents=True, exist_ok=True)
     spec = resolve(recipe.net, num_classes=len(recipe.card["classes"]), options=recipe.options)
-    net = build_with_weights(spec, parse_weights(recipe.weights, recipe.sha256)).eval()
+    net = build_with_weights(spec, parse_weights(recipe.find_weights(), recipe.sha256)).eval()
     torch.save(net.state_dict(), folder / "net.pth")
     made = Shared(recipe, net, folder, frozenset(names))
     for head, parent, child in OURS:

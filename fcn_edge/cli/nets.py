@@ -33,7 +33,13 @@ def command(*, as_json: bool) -> None:
         found = {
             "networks": [asdict(entry) for entry in nets],
             "recipes": [
-                {"name": r.name, "summary": r.summary, "net": r.net, "weights": r.weights} for r in known
+                {
+                    "name": r.name,
+                    "summary": r.summary,
+                    "net": r.net,
+                    "weights": r.weights if r.has_weights else None,
+                }
+                for r in known
             ],
         }
         click.echo(json.dumps(found, indent=2))
@@ -45,5 +51,6 @@ def command(*, as_json: bool) -> None:
     if known:
         click.echo("\nRecipes (weights, classes and input included):")
         for recipe in known:
-            click.echo(f"  {recipe.name:<31} {recipe.summary}")
+            missing = "" if recipe.has_weights else " (weights not installed: add --weights FILE)"
+            click.echo(f"  {recipe.name:<31} {recipe.summary}{missing}")
     click.echo("\nYour own: package.module:callable or path/to/file.py:callable, which returns an nn.Module.")

@@ -66,7 +66,7 @@ def test_weights_that_were_left_out_name_where_they_are(tmp_path, monkeypatch):
     (tmp_path / "big.toml").write_text((MODELS / "corridor-r18.toml").read_text())
     monkeypatch.setattr(fcn_edge.recipes, "FOLDERS", (tmp_path,))
     with pytest.raises(CheckpointError) as refused:
-        _ = find_recipe("big").weights
+        find_recipe("big").find_weights()
     assert str(refused.value) == (
         "the weights of big are too large for the wheel: "
         "take models/corridor/weights/corridor-r18.safetensors from a clone of the repository "

@@ -50,8 +50,12 @@ def test_what_only_export_and_extras_need_is_not_there(bare, tmp_path):
     assert bare.run("-c", code, cwd=tmp_path, program="python").stdout == "[]\n"
 
 
-def test_the_version_is_shown(bare, tmp_path):
-    assert done(bare, tmp_path, "--version").startswith("fcn-edge 0.")
+def test_command_line_and_package_have_one_version(bare, tmp_path):
+    version = done(bare, tmp_path, "--version").split()[-1]
+    assert version.startswith("0.")
+    assert bare.run(
+        "-c", "import fcn_edge; print(fcn_edge.__version__)", cwd=tmp_path, program="python"
+    ).stdout == (f"{version}\n")
 
 
 def test_run_writes_labels_overlays_and_numbers(bare, work):
@@ -102,7 +106,10 @@ def test_tune_writes_a_profile_that_run_takes(bare, work):
 def test_nets_lists_networks_and_recipes(bare, tmp_path):
     listed = shown(bare, tmp_path, "nets")
     assert "fcn_resnet50" in {net["name"] for net in listed["networks"]}
-    assert "corridor" in {recipe["name"] for recipe in listed["recipes"]}
+    weights = {recipe["name"]: recipe["weights"] for recipe in listed["recipes"]}
+    assert Path(weights["corridor"]).is_file()
+    assert weights["corridor-r18"] is None
+    assert "(weights not installed: add --weights FILE)" in done(bare, tmp_path, "nets")
 
 
 def test_robot_doctor_reports_what_is_missing(bare, tmp_path):

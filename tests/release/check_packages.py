@@ -102,8 +102,8 @@ def test_an_installed_wheel_segments_an_image(installed, tmp_path):
 def test_an_installed_wheel_reports_where_large_weights_are(installed, tmp_path):
     code = """
 from fcn_edge.recipes import find_recipe
-print(find_recipe("corridor").weights)
-find_recipe("corridor-r18").weights
+print(find_recipe("corridor").find_weights())
+find_recipe("corridor-r18").find_weights()
 """
     done = installed.run("-c", code, cwd=tmp_path, program="python")
     assert Path(done.stdout.strip()).is_file()
