@@ -14,8 +14,7 @@ from fcn_edge.quantizing import half_file, quantize_file
 from fcn_edge.workflows import Request, export_network
 from fcn_edge_export import ExportOptions
 from fcn_edge_export.artifact import OutputFile
-from fcn_edge_export.lowering.fp16 import HalfResult
-from fcn_edge_export.lowering.quantize import QuantizeResult
+from fcn_edge_export.lowering.lower import AGREEMENT, LoweringResult
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.progress import Progress
 
@@ -53,7 +52,7 @@ def export_lowered(
     labels: Path | None = None,
     options: ExportOptions,
     progress: Progress | None = None,
-) -> QuantizeResult | HalfResult:
+) -> LoweringResult:
     """Export a network and lower its precision; see `export_network` for `options`.
 
     Raises:
@@ -84,7 +83,7 @@ def export_lowered(
             labels=labels,
             target=None,
             method="entropy",
-            agreement=0.99,
+            agreement=AGREEMENT,
             allow_slower=False,
             progress=progress,
         )

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fcn_edge_export.lowering.fp16 import HalfResult, convert_to_fp16
-from fcn_edge_export.lowering.quantize import QuantizeResult, quantize
+from fcn_edge_export.lowering.fp16 import convert_to_fp16
+from fcn_edge_export.lowering.lower import LoweringResult
+from fcn_edge_export.lowering.quantize import quantize
 from fcn_edge_runtime.evaluation.evaluate import find_pairs, read_labels
 from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.imaging.reading import read_image
@@ -33,7 +34,7 @@ def quantize_file(
     agreement: float,
     allow_slower: bool,
     progress: Progress | None = None,
-) -> QuantizeResult:
+) -> LoweringResult:
     """Quantize a model with frames out of folders, files and patterns.
 
     Raises:
@@ -62,7 +63,7 @@ def half_file(
     labels: Path | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> HalfResult:
+) -> LoweringResult:
     """Put a model into half precision, judged on a device, on frames out of folders, files and patterns.
 
     Raises:

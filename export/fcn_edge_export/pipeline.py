@@ -165,15 +165,17 @@ def export(
     with stages.stage("verify", unit="inputs") as did:
         # At another working size no stage before the graft gives what the file gives.
         earlier = {} if working else {"trace": traced, "simplify": network}
-        vouched = certify(reference, model, card, cases, options.devices, earlier, stages.progress)
-        card = vouched.card
-        did.text = verdict_text(vouched.verdicts)
+        certified = certify(reference, model, card, cases, options.devices, earlier, stages.progress)
+        card = certified.card
+        did.text = verdict_text(certified.verdicts)
 
-    with stages.stage("write") as did, target.draft(assemble(model, card, vouched.golden)) as draft:
-        digest, size = check_draft(draft.path, vouched, cases)
-        target.publish(draft, verification_report(digest, card, vouched.verdicts, stages.done))
+    with stages.stage("write") as did, target.draft(assemble(model, card, certified.golden)) as draft:
+        digest, size = check_draft(draft.path, certified, cases)
+        target.publish(draft, verification_report(digest, card, certified.verdicts, stages.done))
         did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
-    return ExportResult(target.path, target.report, digest, size, card, tuple(stages.done), vouched.verdicts)
+    return ExportResult(
+        target.path, target.report, digest, size, card, tuple(stages.done), certified.verdicts
+    )
 
 
 def _drafted(card: Card) -> Card:

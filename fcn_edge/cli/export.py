@@ -14,8 +14,7 @@ from fcn_edge.cli.options import OutputPath, examples, json_option, printable, q
 
 if TYPE_CHECKING:
     from fcn_edge_export import ExportResult
-    from fcn_edge_export.lowering.fp16 import HalfResult
-    from fcn_edge_export.lowering.quantize import QuantizeResult
+    from fcn_edge_export.lowering.lower import LoweringResult
 
 __all__ = ["command"]
 
@@ -129,7 +128,7 @@ def command(
         working_size=working_size,
         allow_unsimplified=allow_unsimplified,
     )
-    result: ExportResult | HalfResult | QuantizeResult
+    result: ExportResult | LoweringResult
     with progress_on_stderr(quiet=quiet) as progress:
         if precision == "fp32":
             result = export_network(request, output, options=options, progress=progress)

@@ -52,7 +52,7 @@ __all__ = ["command"]
     default=0.99,
     show_default=True,
     metavar="SHARE",
-    help="Share of the labels that must be the float model's. Layers are given back to float until it holds.",
+    help="Share of the labels that must be the float model's. Layers are kept in float until it holds.",
 )
 @click.option(
     "--images", multiple=True, metavar="DIR", help="Judge on these pictures, none calibrated on; repeatable."
@@ -108,12 +108,12 @@ def command(
     if as_json:
         click.echo(json.dumps({**asdict(result), "path": str(result.path), "report": str(result.report)}))
         return
-    for layer in result.given_back:
+    for layer in result.kept_in_float:
         share = f"damage {layer.damage:.2g}, {100 * layer.share:.1f} % of the work"
         click.echo(f"in float  {printable(layer.name)}  {share}")
     for name in result.float_convolutions:
-        click.echo(f"in float  {printable(name)}  left so by onnxruntime")
-    speed = "speed unmeasured" if result.pace is None else f"{1 / result.pace.ratio:.2f} times as fast"
+        click.echo(f"in float  {printable(name)}  kept so by onnxruntime")
+    speed = "speed unmeasured" if result.speed is None else f"{1 / result.speed.ratio:.2f} times as fast"
     click.echo(
         f"{result.path}  {result.bytes / 1e6:.1f} MB  {100 * result.agreement:.3f} % of the labels alike, "
         f"{speed}  sha256 {result.digest}"

@@ -55,7 +55,7 @@ def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool)
     stand for nearly the same color.
 
     Args:
-        model: typed, see `layers.typed`; it is not changed.
+        model: typed, see `body.typed`; it is not changed.
         body: of this model.
         spec: the card's input formula.
         signed: whether activations are to be int8 without a zero point.

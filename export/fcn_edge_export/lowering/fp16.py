@@ -1,20 +1,19 @@
 """A verified float file in half precision, for GPUs. On a CPU it is slower than its parent.
 
-    image --normalize (float32)--> [ body: float16 ] --classifier--> scores (float32) --upsample--> ArgMax
+    image --normalize (float32)--> [ body: float16 ] --classifier--> logits (float32) --upsample--> ArgMax
 
-The conversion is onnxruntime's own, of the body alone: scores upsampled with 11 bits tie and band, and ids
-are integers before and after. Importing and running it loads no torch.
+The body alone is converted, by onnxruntime's own converter: logits upsampled with 11 bits tie and band.
+Importing and running this module loads no torch.
 
-On a CPU onnxruntime computes such a file in float32 with weights rounded to float16: a gate there judges the
-weights alone. Judge it on the GPU that is to run it where there is one; elsewhere the file's self-test, which
-runs when it is opened on a provider it was not judged on, has the last word.
+On a CPU onnxruntime computes such a file in float32 with weights rounded to float16, so a gate on a CPU
+verifies the weights alone. Run it on the GPU that the file is for. On a provider where it was not verified,
+the file's self-test runs when the file is opened.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,51 +21,26 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.graph.graft import strip
 from fcn_edge_export.graph.names import LOGITS_LOW, TRACED_INPUT
 from fcn_edge_export.lowering.body import OURS, head_of, typed
 from fcn_edge_export.lowering.calibration import Frames
-from fcn_edge_export.lowering.lower import judged, open_parent, write_child
+from fcn_edge_export.lowering.lower import (
+    AGREEMENT,
+    LoweringResult,
+    checked_output,
+    gate_child,
+    open_parent,
+    write_child,
+)
 from fcn_edge_export.verification.cases import frame_cases
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
 from fcn_edge_runtime.model.card import Card
-from fcn_edge_runtime.progress import Progress, Stage, Stages
+from fcn_edge_runtime.progress import Progress, Stages
 
-__all__ = ["HalfResult", "body_in_fp16", "convert_to_fp16"]
+__all__ = ["body_in_fp16", "convert_to_fp16"]
 
 Array = npt.NDArray[Any]
-
-AGREEMENT = 0.99
-
-
-@dataclass(frozen=True)
-class HalfResult:
-    """What halving made.
-
-    Attributes:
-        path: the fp16 file.
-        report: its verification report, JSON.
-        digest: SHA-256 of the file.
-        bytes: its size.
-        parent: SHA-256 of the float file.
-        card: the card in the file.
-        agreement: share of the frames' labels that are the parent's.
-        worst_frame: the frame with the lowest agreement, and that.
-        mean_iou: of (parent, file) where labels were given.
-        stages: every stage with its time.
-    """
-
-    path: Path
-    report: Path
-    digest: str
-    bytes: int
-    parent: str
-    card: Card
-    agreement: float
-    worst_frame: tuple[str, float]
-    mean_iou: tuple[float, float] | None
-    stages: tuple[Stage, ...] = field(repr=False)
 
 
 def convert_to_fp16(
@@ -78,32 +52,28 @@ def convert_to_fp16(
     labels: Callable[[Card], Mapping[str, Callable[[], Array]]] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> HalfResult:
-    """Turn a verified float file into a half precision one that decides alike, or into an error.
+) -> LoweringResult:
+    """Convert the body of a verified float file to float16 and verify the result against its parent.
 
     Args:
         path: the float file.
         output: the file to write, ending in .onnx. `NAME.verification.json` is written beside it.
-        images: given the file's card, the frames to judge on: name -> what reads it, (H, W, C) in the card's
-            dtype.
+        images: given the file's card, the frames to verify on: name -> what reads it, (H, W, C) in the
+            card's dtype.
         agreement: share of the frames' labels that must be the parent's, above 0 to 1.
         labels: their true labels (H, W) by the frames' names; mean IoU may fall by half a point.
-        device: where it is judged: "cpu", "cuda", ...; a CPU judges the rounded weights alone.
+        device: where it is verified: "cpu", "cuda", ...; a CPU verifies the rounded weights alone.
         progress: receives the stages as they run.
 
     Raises:
         VerificationError: it does not agree. Nothing is written.
         UsageError: an option out of range, or a parent that is not a verified fp32 file.
         InputError: there are no frames, or one cannot be segmented.
-        ModelError: the file is not ours, or was changed.
+        ModelError: the parent was not written by fcn-edge, or was changed.
         ProviderError: the device does not start.
         ArtifactError: the conversion failed, or the file cannot be written. Nothing is written.
     """
-    if not 0 < agreement <= 1:
-        raise UsageError(f"got the agreement {agreement}, expected a share above 0 to 1")
-    place = OutputFile.at(output)
-    if place.path.exists() and place.path.samefile(path):
-        raise UsageError(f"{path} is the parent: write the fp16 file beside it, under another name")
+    place = checked_output(path, output, "fp16", agreement)
     stages = Stages(progress)
     with stages.stage("open") as did:
         parent = open_parent(Path(path))
@@ -114,46 +84,30 @@ def convert_to_fp16(
             )
         frames = tuple(frame_cases(images(parent.card), parent.card))
         if not frames:
-            raise InputError("got no frames to judge on, expected some of what the model will see")
-        did.text = f"{parent.card.name}, {len(frames)} frames to judge on"
+            raise InputError("got no frames to verify on, expected some of what the model will see")
+        did.text = f"{parent.card.name}, {len(frames)} frames to verify on"
     with stages.stage("fp16") as did:
         model = body_in_fp16(parent.model)
-        did.text = f"body in float16, scores and all behind them in float32; {len(model.graph.node)} nodes"
-    with stages.stage("gate", unit="inputs") as did:
-        child = judged(
-            parent,
-            model,
-            frames,
-            precision="fp16",
-            least=agreement,
-            notes={"speed": "unmeasured"},
-            truth=labels(parent.card) if labels is not None else None,
-            device=device,
-            progress=stages.progress,
-        )
-        did.text = child.gate.text
-    with stages.stage("write") as did:
-        digest, size = write_child(place, child, stages.done, {})
-        did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
-    return HalfResult(
-        place.path,
-        place.report,
-        digest,
-        size,
-        parent.digest,
-        child.vouched.card,
-        child.gate.agreement,
-        child.gate.worst_frame,
-        child.gate.mean_iou,
-        tuple(stages.done),
+        did.text = f"body in float16, logits and what follows in float32; {len(model.graph.node)} nodes"
+    child = gate_child(
+        stages,
+        parent,
+        model,
+        frames,
+        precision="fp16",
+        least=agreement,
+        notes={"speed": "unmeasured"},
+        truth=labels(parent.card) if labels is not None else None,
+        device=device,
     )
+    return write_child(stages, place, parent, child, {})
 
 
 def body_in_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its body in float16, from the normalized image to the classifiers. It is not changed.
+    """A copy of the model with its body, from the normalized image to the classifiers, in float16.
 
     Raises:
-        ArtifactError: the model has no tensor of scores, or onnxruntime's converter gave up.
+        ArtifactError: the model has no tensor of logits, or onnxruntime's converter failed.
     """
     whole = typed(model)
     head, classifiers = head_of(whole)

@@ -1,11 +1,11 @@
-"""The gate of files of lower precision: held against their float parent, which PyTorch vouched for.
+"""The gate of files of lower precision: compared with their float parent, itself verified against PyTorch.
 
     run, shape, finite   on every input
     head                 labels == argmax(the file's own logits), on every input
-    agreement            share of the frames' pixels that get the parent's label: at least as much as asked
+    agreement            share of the frames' pixels that get the parent's label: at least `least`
     accuracy             where labels are given: mean IoU at most half a point below the parent's
 
-Frames are what the model is for; the self-test's patterns are not, so on these agreement is only recorded.
+Frames are what the model is for. The self-test's patterns are not, so on these agreement is only recorded.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fcn_edge_export.graph.names import LABELS, LOGITS
-from fcn_edge_export.verification.case_result import BrokenRule, broken_head, run_case, size_text
+from fcn_edge_export.verification.case_result import BrokenRule, broken_head, run_case
 from fcn_edge_export.verification.cases import Case
 from fcn_edge_export.verification.measure import Measurement, Outputs
 from fcn_edge_export.verification.verdict import Verdict
+from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import InputError, VerificationError
 from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
 from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.session.session import Session
 
-__all__ = ["MOST_LOST", "Gate", "judge", "logits_of"]
+__all__ = ["MOST_LOST", "Gate", "logits_of", "run_gate"]
 
 Array = npt.NDArray[Any]
 
@@ -39,12 +40,12 @@ class Gate:
     """What the gate measured.
 
     Attributes:
-        verdict: each input's result, in the form that fp32 files have, too; the reference is the parent.
+        verdict: each input's result, as for fp32 files; the reference is the parent.
         agreement: share of all frames' pixels that get the parent's label.
-        worst_frame: the frame with the lowest agreement, and that.
+        worst_frame: the frame with the lowest agreement, and that agreement.
         parent_iou: mean IoU of the parent where labels were given.
         iou: the same of the file.
-        most_lost: what of the mean IoU may be lost.
+        most_lost: how much of the mean IoU may be lost.
         least: what the agreement must be.
     """
 
@@ -58,7 +59,7 @@ class Gate:
 
     @property
     def agrees(self) -> bool:
-        """Whether the frames' labels are the parent's, as far as asked, and no accuracy is lost."""
+        """Whether enough of the frames' labels are the parent's, and the accuracy is kept."""
         lost = 0.0 if self.iou is None or self.parent_iou is None else self.parent_iou - self.iou
         return self.agreement >= self.least and lost <= self.most_lost
 
@@ -110,7 +111,7 @@ def logits_of(session: Session) -> Callable[[Array], npt.NDArray[np.float32]]:
     return lambda image: np.asarray(session.run(image, [LOGITS])[LOGITS])
 
 
-def judge(
+def run_gate(
     parent: Session,
     probe: Session,
     patterns: Sequence[Case],
@@ -121,11 +122,11 @@ def judge(
     truth: Mapping[str, Callable[[], Array]] | None = None,
     progress: Progress | None = None,
 ) -> Gate:
-    """Hold a probe against its parent's probe.
+    """Compare a probe with its parent's probe.
 
     Args:
         parent: session of the float file with `logits` among its outputs.
-        probe: the same of the file to judge.
+        probe: the same of the file to verify.
         patterns: inputs at which the rules must hold, but not the agreement.
         frames: inputs at which the agreement is counted, too.
         least: share of the frames' pixels that must get the parent's label, 0..1.

@@ -1,13 +1,16 @@
-"""From a verified float file to one of lower precision: the parent opened, the child judged and written.
+"""From a verified float file to one of lower precision: the stages that int8 and fp16 share.
 
-What int8 and fp16 share. The child's reference is its parent, whose verdict PyTorch gave; the parent's
-digest goes onto the child's card.
+    checked_output -> open_parent -> (its own stages) -> gate_child -> write_child
+
+The reference of a lowered file, the child, is its float parent, which was verified against PyTorch. The
+parent's digest goes onto the child's card.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,9 @@ import onnx
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import LABELS, LOGITS
-from fcn_edge_export.lowering.gate import Gate, judge, logits_of
+from fcn_edge_export.lowering.gate import Gate, logits_of, run_gate
+from fcn_edge_export.lowering.sensitivity import LayerDamage
+from fcn_edge_export.speed import Speed
 from fcn_edge_export.verification.cases import Case, default_sizes, pattern_cases
 from fcn_edge_export.verification.certify import Certified, check_draft
 from fcn_edge_export.verification.golden_vectors import SEEDS, TAU, golden_vectors
@@ -28,17 +33,67 @@ from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import Card, VerificationInfo
 from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, raise_to
-from fcn_edge_runtime.progress import Progress, Stage
+from fcn_edge_runtime.progress import Stage, Stages
 from fcn_edge_runtime.session.session import Session, SessionOptions, exact_integers, open_session
 
-__all__ = ["Child", "Parent", "judged", "open_parent", "write_child"]
+__all__ = [
+    "AGREEMENT",
+    "Child",
+    "LoweringResult",
+    "Parent",
+    "checked_output",
+    "gate_child",
+    "open_parent",
+    "write_child",
+]
 
 Array = npt.NDArray[Any]
+
+AGREEMENT = 0.99  # share of the frames' labels that must be the parent's, unless another is given
+
+
+@dataclass(frozen=True)
+class LoweringResult:
+    """What a lowering made.
+
+    Attributes:
+        path: the file of lower precision.
+        report: its verification report, JSON.
+        digest: SHA-256 of the file.
+        bytes: its size.
+        parent: SHA-256 of the float file.
+        card: the card in the file.
+        agreement: share of the held-out frames' labels that are the parent's, 0..1.
+        worst_frame: the frame with the lowest agreement, and that agreement.
+        mean_iou: of (parent, file) where labels were given.
+        stages: every stage with its time.
+        target: int8: the machine it is for.
+        kept_in_float: int8: layers kept in float for the agreement, and the damage of integers in them.
+        float_convolutions: int8: what onnxruntime computes in float besides these and the classifier.
+        speed: int8: the speed on this machine; None where the target is another one.
+        warnings: int8: (name, words) of everything doubtful.
+    """
+
+    path: Path
+    report: Path
+    digest: str
+    bytes: int
+    parent: str
+    card: Card
+    agreement: float
+    worst_frame: tuple[str, float]
+    mean_iou: tuple[float, float] | None
+    stages: tuple[Stage, ...] = field(repr=False)
+    target: str | None = None
+    kept_in_float: tuple[LayerDamage, ...] = ()
+    float_convolutions: tuple[str, ...] = ()
+    speed: Speed | None = None
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Parent:
-    """A float file that PyTorch vouched for.
+    """A float file that was verified against PyTorch.
 
     Attributes:
         model: its graph.
@@ -60,24 +115,41 @@ class Child:
     Attributes:
         model: its graph.
         gate: what the gate measured.
-        engines: the largest difference of a score between onnxruntime's fused and its plain operators, as a
-            share of the amplitude: what another engine may make of the same file.
-        vouched: card, self-test and verdict.
+        engines: the largest difference of a logit between onnxruntime's fused and its plain operators, as a
+            share of the amplitude: how far another engine may be off with the same file.
+        certified: card, self-test and verdict.
         cases: the inputs of the verdict.
     """
 
     model: onnx.ModelProto
     gate: Gate
     engines: float
-    vouched: Certified
+    certified: Certified
     cases: tuple[Case, ...]
+
+
+def checked_output(
+    parent: str | os.PathLike[str], output: str | os.PathLike[str], precision: str, agreement: float
+) -> OutputFile:
+    """Where the lowered file goes, checked before the work starts.
+
+    Raises:
+        UsageError: it would overwrite its parent, or the agreement is not a share above 0.
+        ArtifactError: nothing can be written there.
+    """
+    if not 0 < agreement <= 1:
+        raise UsageError(f"got the agreement {agreement}, expected a share above 0 to 1")
+    place = OutputFile.at(output)
+    if place.path.exists() and place.path.samefile(parent):
+        raise UsageError(f"{parent} is the parent: write the {precision} file beside it, under another name")
+    return place
 
 
 def open_parent(path: Path) -> Parent:
     """Open the float file, as the runtime does: sealed, by the contract, with a passed verdict.
 
     Raises:
-        ModelError: it is not ours, or was changed.
+        ModelError: it was not written by fcn-edge, or was changed.
         UsageError: it is itself of lower precision.
     """
     model, card, digest = opened(path, sealed=True)
@@ -89,7 +161,8 @@ def open_parent(path: Path) -> Parent:
     return Parent(model, card, digest, with_logits_output(model))
 
 
-def judged(
+def gate_child(
+    stages: Stages,
     parent: Parent,
     model: onnx.ModelProto,
     frames: Sequence[Case],
@@ -99,11 +172,11 @@ def judged(
     notes: Mapping[str, str],
     truth: Mapping[str, Callable[[], Array]] | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
 ) -> Child:
-    """Judge a child on patterns and frames, and make the card and self-test that go into its file.
+    """The stage "gate": compare a child with its parent on patterns and frames, and make card and self-test.
 
     Args:
+        stages: where the stage is listed.
         parent: the float file.
         model: the child's graph.
         frames: inputs on which it must agree.
@@ -111,91 +184,106 @@ def judged(
         least: share of the frames' labels that must be the parent's, 0..1.
         notes: for the card.
         truth: labels of frames, by name.
-        device: where it is judged; the parent runs on the CPU.
-        progress: receives how many inputs are done.
+        device: where the child runs; the parent runs on the CPU.
 
     Raises:
         VerificationError: it did not pass the gate.
     """
-    card = parent.card
-    reference = open_session(parent.probe, "cpu")
-    probe_bytes = with_logits_output(model)
-    half = precision == "fp16"
-    as_the_file = SessionOptions(config=exact_integers(), tf32=half)
-    probe = open_session(probe_bytes, device, options=as_the_file)
-    sizes = default_sizes(card.geometry.smallest_size, card.geometry.size_multiple)
-    patterns = tuple(pattern_cases(sizes, card.input))
-    gate = judge(
-        reference,
-        probe,
-        patterns,
-        frames,
-        least=least,
-        classes=len(card.classes),
-        truth=truth,
-        progress=progress,
-    )
-    gate.require()
-    plain = open_session(probe_bytes, device, options=SessionOptions(optimization="none", tf32=half))
-    error, engines = _doubt(reference, probe, plain, card)
-    tau = min(1.0, max(error, engines, TAU.get(precision, 0.0)))
-    info = VerificationInfo(
-        verdict="passed",
-        reference=f"parent:{parent.digest}",
-        sizes=tuple(result.size for result in gate.verdict.results),
-        providers=(gate.verdict.provider,),
-        tolerance=f"labels = argmax; agreement with the parent on {len(frames)} frames >= {100 * least:g} %",
-        blind=gate.verdict.blind,
-    )
-    own = replace(
-        card,
-        precision=precision,
-        verification=info,
-        notes={**card.notes, **notes},
-        produced_by={**card.produced_by, f"{precision}-by": _own_version(), **_engine_version()},
-    )
-    golden = golden_vectors(logits_of(reference), probe, own, tau)
-    vouched = Certified(own, golden, (gate.verdict,), (device,))
-    return Child(model, gate, engines, vouched, (*patterns, *frames))
+    with stages.stage("gate", unit="inputs") as did:
+        card = parent.card
+        reference = open_session(parent.probe, "cpu")
+        probe_bytes = with_logits_output(model)
+        half = precision == "fp16"
+        as_the_file = SessionOptions(config=exact_integers(), tf32=half)
+        probe = open_session(probe_bytes, device, options=as_the_file)
+        sizes = default_sizes(card.geometry.smallest_size, card.geometry.size_multiple)
+        patterns = tuple(pattern_cases(sizes, card.input))
+        gate = run_gate(
+            reference,
+            probe,
+            patterns,
+            frames,
+            least=least,
+            classes=len(card.classes),
+            truth=truth,
+            progress=stages.progress,
+        )
+        gate.require()
+        plain = open_session(probe_bytes, device, options=SessionOptions(optimization="none", tf32=half))
+        error, engines = _relative_errors(reference, probe, plain, card)
+        tau = min(1.0, max(error, engines, TAU.get(precision, 0.0)))
+        info = VerificationInfo(
+            verdict="passed",
+            reference=f"parent:{parent.digest}",
+            sizes=tuple(result.size for result in gate.verdict.results),
+            providers=(gate.verdict.provider,),
+            tolerance="labels = argmax; agreement with the parent on "
+            f"{len(frames)} frames >= {100 * least:g} %",
+            blind=gate.verdict.blind,
+        )
+        own = replace(
+            card,
+            precision=precision,
+            verification=info,
+            notes={**card.notes, **notes},
+            produced_by={**card.produced_by, f"{precision}-by": _own_version(), **_engine_version()},
+        )
+        golden = golden_vectors(logits_of(reference), probe, own, tau)
+        certified = Certified(own, golden, (gate.verdict,), (device,))
+        did.text = gate.text
+    return Child(model, gate, engines, certified, (*patterns, *frames))
 
 
 def write_child(
-    target: OutputFile, child: Child, stages: Sequence[Stage], measured: Mapping[str, Any]
-) -> tuple[str, int]:
-    """Write the file and its report, both whole or not at all.
+    stages: Stages, place: OutputFile, parent: Parent, child: Child, measured: Mapping[str, Any]
+) -> LoweringResult:
+    """The stage "write": the file and its report, both whole or not at all.
 
     Args:
-        target: where to.
+        stages: for the report and the result.
+        place: where to.
+        parent: the float file.
         child: what passed.
-        stages: for the report.
         measured: further findings, for the report alone.
-
-    Returns:
-        The file's SHA-256 and its size in bytes.
 
     Raises:
         VerificationError: the written file does not do what its probe did.
     """
-    card, gate = child.vouched.card, child.gate
-    with target.draft(assemble(child.model, card, child.vouched.golden)) as draft:
-        digest, size = check_draft(draft.path, child.vouched, child.cases)
+    card, gate = child.certified.card, child.gate
+    with (
+        stages.stage("write") as did,
+        place.draft(assemble(child.model, card, child.certified.golden)) as draft,
+    ):
+        digest, size = check_draft(draft.path, child.certified, child.cases)
         report = {
-            **verification_report(digest, card, child.vouched.verdicts, stages),
+            **verification_report(digest, card, child.certified.verdicts, stages.done),
             "rules": {"text": card.verification.tolerance, "most_iou_lost": gate.most_lost},
             "reference": card.verification.reference,
             "agreement": gate.agreement,
             "worst_frame": list(gate.worst_frame),
             "mean_iou": {"parent": gate.parent_iou, "file": gate.iou},
             "difference_between_engines": child.engines,
-            "tau": child.vouched.golden.tau,
+            "tau": child.certified.golden.tau,
             **measured,
         }
-        target.publish(draft, report)
-    return digest, size
+        place.publish(draft, report)
+        did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
+    return LoweringResult(
+        path=place.path,
+        report=place.report,
+        digest=digest,
+        bytes=size,
+        parent=parent.digest,
+        card=card,
+        agreement=gate.agreement,
+        worst_frame=gate.worst_frame,
+        mean_iou=gate.mean_iou,
+        stages=tuple(stages.done),
+    )
 
 
-def _doubt(reference: Session, probe: Session, plain: Session, card: Card) -> tuple[float, float]:
-    """(E, difference between engines) / A, the largest over all images the self-test may choose from."""
+def _relative_errors(reference: Session, probe: Session, plain: Session, card: Card) -> tuple[float, float]:
+    """(E, difference between engines) / A: the largest over all images the self-test may be made of."""
     error = engines = 0.0
     for size in raise_to(GOLDEN_SIZES, card.geometry.smallest_size):
         for seed in SEEDS:
@@ -215,5 +303,5 @@ def _own_version() -> str:
 
 
 def _engine_version() -> dict[str, str]:
-    """Onnxruntime as it is here, which may be another than the one the parent was exported with."""
+    """The version of onnxruntime on this machine, which may not be the one the parent was exported with."""
     return {k: v for k, v in produced_by().items() if k.startswith("onnxruntime")}

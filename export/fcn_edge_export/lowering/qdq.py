@@ -77,16 +77,16 @@ def with_qdq(
     model: onnx.ModelProto,
     body: Body,
     ranges: Mapping[str, Range],
-    machine: IntegerTarget,
+    target: IntegerTarget,
     keep_float: AbstractSet[str],
 ) -> onnx.ModelProto:
     """The model with its body in integers, all but the nodes named in `keep_float`.
 
     Args:
-        model: typed, see `layers.typed`; it is not changed.
+        model: typed, see `body.typed`; it is not changed.
         body: of this model.
         ranges: of every tensor of the body.
-        machine: what it is for.
+        target: what it is for.
         keep_float: names of nodes that stay as they are.
 
     Raises:
@@ -105,14 +105,14 @@ def with_qdq(
             quantizer = QDQQuantizer(
                 _marked(copy),
                 per_channel=True,
-                reduce_range=machine.seven_bits,
+                reduce_range=target.seven_bits,
                 weight_qType=QuantType.QInt8,
-                activation_qType=QuantType.QInt8 if machine.signed else QuantType.QUInt8,
+                activation_qType=QuantType.QInt8 if target.signed else QuantType.QUInt8,
                 tensors_range=TensorsData(CalibrationMethod.MinMax, spans),
                 nodes_to_quantize=wanted,
                 nodes_to_exclude=[],
                 op_types_to_quantize=list(INTEGER_OPS),
-                extra_options={"ActivationSymmetric": machine.signed, "WeightSymmetric": True},
+                extra_options={"ActivationSymmetric": target.signed, "WeightSymmetric": True},
             )
             quantizer.quantize_model()
         except Exception as error:

@@ -1,7 +1,7 @@
-"""Layers ranked by the damage that integers do in them, for the price of giving them back to float.
+"""Layers ranked by the damage that integers do in them, relative to the cost of keeping them in float.
 
-The damage of a layer is the mean squared error of the scores where it alone is computed in integers; its
-price is its share of the work. Given back is first what mends most for its price.
+The damage of a layer is the mean squared error of the logits where it alone is computed in integers. Its cost
+is its share of the work. The layer with the most damage for its cost is kept in float first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fcn_edge_export.lowering.body import Body, constants_of
 from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
-__all__ = ["LayerDamage", "rank_layers", "scores_of_frames", "shares_of"]
+__all__ = ["LayerDamage", "logits_of_frames", "rank_layers", "shares_of"]
 
 Array = npt.NDArray[Any]
 
@@ -30,12 +30,12 @@ ADDITION = 16  # multiplications that take about as long as moving one number to
 
 @dataclass(frozen=True)
 class LayerDamage:
-    """What integers do to one convolution or addition.
+    """The damage of integers in one convolution or addition.
 
     Attributes:
         name: of its node.
-        damage: mean squared error of the scores, as a share of their variance, with it alone in integers.
-        share: of the body's work, 0..1: what giving it back costs.
+        damage: mean squared error of the logits, as a share of their variance, with it alone in integers.
+        share: of the body's work, 0..1: what keeping it in float costs.
     """
 
     name: str
@@ -47,22 +47,22 @@ def rank_layers(
     body: Body,
     shares: dict[str, float],
     expected: Sequence[Array],
-    scores_with: Callable[[str], Sequence[Array]],
+    logits_with: Callable[[str], Sequence[Array]],
     progress: Progress | None = None,
 ) -> tuple[LayerDamage, ...]:
-    """The body's convolutions and additions, first the one that mends most for its price.
+    """The body's convolutions and additions, first the one with the most damage for its cost.
 
     Args:
         body: of the model.
         shares: of the work, by name, see `shares_of`.
-        expected: the parent's scores of some frames.
-        scores_with: the scores of the same frames with the named layer alone in integers.
+        expected: the parent's logits of some frames.
+        logits_with: the logits of the same frames with the named layer alone in integers.
         progress: receives how many layers are done.
     """
-    variance = float(np.mean([np.var(scores) for scores in expected])) or 1.0
+    variance = float(np.mean([np.var(logits) for logits in expected])) or 1.0
     found = []
     for name in tracked((*body.convolutions, *body.additions), progress):
-        got = scores_with(name)
+        got = logits_with(name)
         error = np.mean([np.mean(np.square(a - b)) for a, b in zip(got, expected, strict=True)])
         found.append(LayerDamage(name, float(error) / variance, shares[name]))
     return tuple(sorted(found, key=lambda layer: -layer.damage / max(layer.share, 1e-6)))
@@ -89,7 +89,7 @@ def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, flo
     return {name: value / total for name, value in work.items()}
 
 
-def scores_of_frames(model: bytes, images: Sequence[Array]) -> list[Array]:
-    """The scores (N, K, H, W) that a probe gives for each image."""
+def logits_of_frames(model: bytes, images: Sequence[Array]) -> list[Array]:
+    """The logits (N, K, H, W) that a probe gives for each image."""
     session = open_session(model, "cpu", options=SessionOptions(config=exact_integers()))
     return [session.run(image, [LOGITS])[LOGITS] for image in images]

@@ -21,7 +21,7 @@ from fcn_edge_export.verification.measure import Measurement, Outputs, measure, 
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.session.session import Session
 
-__all__ = ["BrokenRule", "CaseResult", "CaseRun", "Rules", "broken_head", "run_case", "size_text"]
+__all__ = ["BrokenRule", "CaseResult", "CaseRun", "Rules", "broken_head", "run_case"]
 
 Array = npt.NDArray[Any]
 
@@ -117,8 +117,3 @@ def broken_head(got: Outputs) -> Iterator[BrokenRule]:
     if wrong.any():
         words = f"{int(wrong.sum())} labels are not the argmax of the file's own logits"
         yield BrokenRule("head", words, worst_pixel(wrong))
-
-
-def size_text(size: Sequence[int]) -> str:
-    """A size as it is written in messages, such as 1x67x45."""
-    return "x".join(map(str, size))

@@ -117,7 +117,7 @@ def certify(
     return Certified(replace(card, verification=info), golden, tuple(verdicts), tuple(devices))
 
 
-def check_draft(path: Path, vouched: Certified, cases: Sequence[Case]) -> tuple[str, int]:
+def check_draft(path: Path, certified: Certified, cases: Sequence[Case]) -> tuple[str, int]:
     """Open the written file as its users will, and hold it against its probe and its own self-test.
 
     Returns:
@@ -127,7 +127,7 @@ def check_draft(path: Path, vouched: Certified, cases: Sequence[Case]) -> tuple[
         VerificationError: it does not do what its probe did.
     """
     with ModelFile.open(path) as file:
-        for device, verdict in zip(vouched.devices, vouched.verdicts, strict=True):
+        for device, verdict in zip(certified.devices, certified.verdicts, strict=True):
             session = open_session(file, device)
             check_shipped(session, verdict, cases)
             require_passed(run_selftest(session, file.card, file.golden))

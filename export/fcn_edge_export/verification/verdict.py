@@ -29,7 +29,6 @@ from fcn_edge_export.verification.case_result import (
     CaseResult,
     broken_head,
     run_case,
-    size_text,
 )
 from fcn_edge_export.verification.cases import Case
 from fcn_edge_export.verification.head_rule import ROUNDINGS
@@ -41,6 +40,7 @@ from fcn_edge_export.verification.measure import (
     margins,
     worst_pixel,
 )
+from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import FcnEdgeError, InputError, VerificationError
 from fcn_edge_runtime.session.session import Session
 

@@ -99,21 +99,21 @@ def verify(
         scores = LogitsNetwork(net, upsample=found.reduction > 1).eval()
         reference = Reference(scores, card.input, card.geometry.size_multiple, working_size_of(card))
         cases = all_cases(card, options.sizes, frames_of(images, card) if images is not None else {})
-        vouched = certify(reference, model, card, cases, options.devices, {}, stages.progress)
-        did.text = verdict_text(vouched.verdicts)
+        certified = certify(reference, model, card, cases, options.devices, {}, stages.progress)
+        did.text = verdict_text(certified.verdicts)
 
     with stages.stage("write") as did:
         if options.reseal:
             by = {**card.produced_by, "resealed-by": produced_by()["fcn-edge"]}
-            card = replace(vouched.card, produced_by=by)
-            with target.draft(assemble(model, card, vouched.golden)) as draft:
-                digest, _ = check_draft(draft.path, vouched, cases)
-                target.publish(draft, verification_report(digest, card, vouched.verdicts, stages.done))
+            card = replace(certified.card, produced_by=by)
+            with target.draft(assemble(model, card, certified.golden)) as draft:
+                digest, _ = check_draft(draft.path, certified, cases)
+                target.publish(draft, verification_report(digest, card, certified.verdicts, stages.done))
         else:
-            found_digest, _ = check_draft(target.path, vouched, cases)
+            found_digest, _ = check_draft(target.path, certified, cases)
             if found_digest != digest:
                 raise ModelError(f"{target.path} was changed while it was verified: verify it again")
-            target.publish_report(verification_report(digest, card, vouched.verdicts, stages.done))
+            target.publish_report(verification_report(digest, card, certified.verdicts, stages.done))
         did.text = f"{target.report.name}" + (", and the file sealed anew" if options.reseal else "")
     return VerifyResult(
         path=target.path,
@@ -123,7 +123,7 @@ def verify(
         same_weights=same_weights,
         resealed=options.reseal,
         stages=tuple(stages.done),
-        verdicts=vouched.verdicts,
+        verdicts=certified.verdicts,
     )
 
 

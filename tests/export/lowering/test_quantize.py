@@ -83,18 +83,18 @@ def test_the_report_lists_what_was_measured(made):
     report = json.loads(made.report.read_text())
     assert report["model_sha256"] == made.digest
     assert report["agreement"] == made.agreement
-    assert report["given_back"] == []
-    assert {"tau", "difference_between_engines", "pace", "worst_frame"} <= set(report)
+    assert report["kept_in_float"] == []
+    assert {"tau", "difference_between_engines", "speed", "worst_frame"} <= set(report)
 
 
 def test_a_layer_that_eight_bits_ruin_is_given_back_to_float_and_listed(tmp_path):
     parent = write_parent(tmp_path / "outlier.onnx", outlier=4000.0)
     made = attempt(parent, tmp_path)
-    assert {layer.name for layer in made.given_back} == {"first", "second"}
+    assert {layer.name for layer in made.kept_in_float} == {"first", "second"}
     # Between integers onnxruntime would put them back into eight bits by itself.
     computed = float_convolutions(onnx.load(made.path), onnx.load(parent), {"stem", "first", "second"})
     assert set(computed) == {"first", "second"}
-    assert all(layer.damage > 0.01 for layer in made.given_back)
+    assert all(layer.damage > 0.01 for layer in made.kept_in_float)
     assert made.agreement >= 0.99
 
 
@@ -123,12 +123,12 @@ def test_a_file_that_is_not_faster_is_refused_unless_that_is_allowed(parent, tmp
     with pytest.raises(VerificationError, match=r"takes 1.25 times as long.*--allow-slower"):
         quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20))
     assert list(tmp_path.iterdir()) == []
-    assert attempt(parent, tmp_path).pace == slow
+    assert attempt(parent, tmp_path).speed == slow
 
 
 def test_speed_is_unmeasured_where_the_target_is_another_machine(parent, tmp_path):
     made = attempt(parent, tmp_path, target="gpu")
-    assert made.pace is None
+    assert made.speed is None
     assert made.card.notes["speed"] == "unmeasured"
     zeros = [
         numpy_helper.to_array(i) for i in onnx.load(made.path).graph.initializer if "zero_point" in i.name
@@ -152,7 +152,7 @@ def test_weights_of_eight_bits_do_not_saturate_on_whatever_processor_this_is(tmp
     frame = np.full((1, 48, 64, 3), 255, np.uint8)  # so bright that two products do not fit 16 bits
     some = {**frames(20), "white.png": lambda: np.full((48, 64, 3), 255, np.uint8)}
     made = attempt(parent, tmp_path, calibration=lambda _: some, method="minmax", target=target)
-    assert made.given_back == ()
+    assert made.kept_in_float == ()
     with ModelFile.open(made.path) as small, ModelFile.open(parent) as whole:
         got, expected = (open_session(file, "cpu").run(frame)["logits"] for file in (small, whole))
     assert np.abs(got - expected).max() < 0.05 * np.abs(expected).max()
@@ -181,7 +181,7 @@ def test_bad_calibration_frames_are_refused(parent, tmp_path, calibration, messa
 
 
 def test_frames_that_were_calibrated_on_are_not_judged_on(parent, tmp_path):
-    with pytest.raises(InputError, match=r"again.png is to be judged on but is among"):
+    with pytest.raises(InputError, match=r"again.png is to be verified on but is among"):
         attempt(parent, tmp_path, images=lambda _: {"again.png": lambda: blocks(seed=3)})
 
 
