@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fcn_edge_export.pipeline import ExportResult, export
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
     from fcn_edge_runtime.benchmark.run import BenchmarkOptions, benchmark
-    from fcn_edge_runtime.benchmark.tune import tune
+    from fcn_edge_runtime.benchmark.tune import TuneOptions, tune
     from fcn_edge_runtime.errors import (
         ArtifactError,
         CheckpointError,
@@ -68,6 +68,7 @@ __all__ = [
     "Segmenter",
     "SelfTestReport",
     "SessionOptions",
+    "TuneOptions",
     "UsageError",
     "VerificationError",
     "VerifyOptions",
@@ -95,7 +96,7 @@ _HOMES = {
     "fcn_edge_export.pipeline": ("ExportResult", "export"),
     "fcn_edge_export.verification.verify_file": ("VerifyResult", "verify"),
     "fcn_edge_runtime.benchmark.run": ("BenchmarkOptions", "benchmark"),
-    "fcn_edge_runtime.benchmark.tune": ("tune",),
+    "fcn_edge_runtime.benchmark.tune": ("TuneOptions", "tune"),
     "fcn_edge_runtime.errors": (
         "ArtifactError",
         "CheckpointError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from fcn_edge.nets.weights.sources import RandomWeights, Weights, build_with_wei
 from fcn_edge.recipes import Recipe, find_recipe
 from fcn_edge_export import ExportOptions, ExportResult, VerifyOptions, VerifyResult, export, verify
 from fcn_edge_export.artifact import OutputFile
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime._files import require_writable
+from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.imaging.frames import frames_of
 from fcn_edge_runtime.model.card import Card, NetInfo
 from fcn_edge_runtime.progress import Progress
@@ -21,7 +23,7 @@ from fcn_edge_runtime.progress import Progress
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Request", "export_network", "verify_network"]
+__all__ = ["Request", "export_network", "require_profile_place", "verify_network"]
 
 
 @dataclass(frozen=True)
@@ -162,3 +164,17 @@ def _weights(request: Request, recipe: Recipe | None) -> tuple[str, str | None]:
 
 def _built(plan: _Plan, progress: Progress | None) -> nn.Module:
     return build_with_weights(plan.spec, plan.weights, progress=progress)
+
+
+def require_profile_place(out: Path, model: str) -> None:
+    """Find out before a search starts whether its profile can be written.
+
+    Raises:
+        ArtifactError: it cannot.
+        UsageError: it would overwrite the model.
+    """
+    if out.is_dir():
+        raise ArtifactError(f"{out} is a folder, expected the name of a file")
+    if os.path.realpath(out) == os.path.realpath(model):
+        raise UsageError(f"the profile {out} would overwrite the model: choose another name with -o")
+    require_writable(out.parent)

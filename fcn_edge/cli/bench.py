@@ -101,7 +101,7 @@ def command(
         from fcn_edge.reports.bench_plots import require_plot
 
         require_plot(plot)
-    options = BenchmarkOptions(size, images, rate, threads, device, profiles, seconds, sweep)
+    options = BenchmarkOptions(size, images or None, rate, threads, device, profiles, seconds, sweep)
     with progress_on_stderr(quiet=quiet) as progress:
         report = benchmark(models, options, progress)
     if report.machine.busy:

@@ -69,7 +69,7 @@ def command(
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable, write_whole
-    from fcn_edge_runtime.evaluation.evaluate import evaluate, find_pairs
+    from fcn_edge_runtime.evaluation.evaluate import find_pairs, score_pairs
     from fcn_edge_runtime.segmenter import Segmenter
 
     pairs = find_pairs(images, labels)
@@ -77,7 +77,7 @@ def command(
         require_writable(out)
     with Segmenter(model, device, threads, outputs=("labels",), profile=profile) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
-            found = evaluate(segmenter, pairs, progress)
+            found = score_pairs(segmenter, pairs, progress)
         ran = segmenter.session.facts()
         if out is not None:
             from fcn_edge.reports.plots import write_confusion, write_worst

@@ -97,21 +97,14 @@ def command(
     --head auto` and `fcn-edge quantize` choose those.
     """
     from fcn_edge.cli.progress import progress_on_stderr
-    from fcn_edge.tuning import tune_file
+    from fcn_edge.workflows import require_profile_place
+    from fcn_edge_runtime.benchmark.tune import TuneOptions, tune
 
+    options = TuneOptions(size, device, budget, max_threads, prefer, fixed_size)
+    require_profile_place(out, model)
     with progress_on_stderr(quiet=quiet, width=27) as progress:
-        found = tune_file(
-            model,
-            out,
-            images=images,
-            size=size,
-            device=device,
-            budget=budget,
-            max_threads=max_threads,
-            prefer=prefer,
-            fixed_size=fixed_size,
-            progress=progress,
-        )
+        found = tune(model, images or None, options=options, progress=progress)
+    found.profile.save(out)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     if as_json:

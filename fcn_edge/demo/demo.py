@@ -12,7 +12,7 @@ from fcn_edge.workflows import Request, export_network
 from fcn_edge_export import ExportOptions, ExportResult
 from fcn_edge_runtime._files import write_whole
 from fcn_edge_runtime.errors import ArtifactError, UsageError
-from fcn_edge_runtime.evaluation.evaluate import Evaluation, evaluate, find_pairs, read_labels
+from fcn_edge_runtime.evaluation.evaluate import Evaluation, find_pairs, read_labels, score_pairs
 from fcn_edge_runtime.imaging.reading import read_image
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.progress import Progress, Stages
@@ -81,7 +81,7 @@ def run_demo(out: Path, progress: Progress | None = None) -> Demo:
         found, sheet = None, None
         if heldout.is_dir():
             pairs = find_pairs([str(heldout / "images")], heldout / "labels")
-            found = evaluate(segmenter, pairs, progress)
+            found = score_pairs(segmenter, pairs, progress)
             sheet = out / "sheet.png"
             _write_frames(sheet, segmenter, found)
         with stages.stage("photos") as did:

@@ -39,23 +39,22 @@ def _device(variant: str) -> str:
 
 
 def _tuned(materials: Materials, variant: str) -> Prepared:
-    from fcn_edge.tuning import tune_file
-    from fcn_edge_runtime import Segmenter
+    import fcn_edge
 
     path = _file(materials, variant)
     profile = materials.folder / f"profile-{_device(variant)}-{path.stem}.json"
-    found = tune_file(
-        str(path),
-        profile,
-        images=(str(materials.pictures),),
+    options = fcn_edge.TuneOptions(
         size=(materials.height, materials.width),
         device=_device(variant),
         budget=BUDGET,
         max_threads=materials.threads,
-        prefer="latency",
         fixed_size=True,  # as the other engines, whose networks are of the size of the run
     )
-    return _prepared(Segmenter(path, profile=profile), f"Segmenter with a profile: {found.profile.options}")
+    found = fcn_edge.tune(path, materials.pictures, options=options)
+    found.profile.save(profile)
+    return _prepared(
+        fcn_edge.Segmenter(path, profile=profile), f"Segmenter with a profile: {found.profile.options}"
+    )
 
 
 def _file(materials: Materials, variant: str) -> Path:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 
 import numpy as np
 
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
-from fcn_edge_runtime.imaging.finding import find_images
-from fcn_edge_runtime.imaging.reading import read_image
-from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
+from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.model.golden_input import pattern
 
 __all__ = ["MOST_FRAMES", "Size", "computed_frame", "frames_for", "resampled"]
@@ -22,14 +21,13 @@ _COMPUTED = 4
 _TILE = 512
 
 
-def frames_for(spec: InputSpec, size: Size | None, images: Sequence[str] = ()) -> list[np.ndarray]:
+def frames_for(card: Card, size: Size | None, images: FrameSource | None = None) -> list[np.ndarray]:
     """Frames (H, W, C) of the model's dtype.
 
     Args:
-        spec: the model's input.
-        size: (height, width); None keeps the pictures as they are.
-        images: files, folders and patterns, of which the first `MOST_FRAMES` are read; computed frames
-            if there are none.
+        card: the model's card.
+        size: (height, width); None keeps the images as they are.
+        images: what `frames_of` takes, of which the first `MOST_FRAMES` are read; None computes frames.
 
     Raises:
         InputError: there are no pictures, one cannot be read, or the size is beyond all images.
@@ -37,12 +35,15 @@ def frames_for(spec: InputSpec, size: Size | None, images: Sequence[str] = ()) -
     """
     if size is not None:
         check_pixels(size[0] * size[1], MAX_PIXELS, "a frame")
-    if images:
-        read = (read_image(job.source, spec) for job in find_images(images)[:MOST_FRAMES])
-        return [frame if size is None else resampled(frame, size) for frame in read]
+    if images is not None:
+        read = (call() for call in itertools.islice(frames_of(images, card).values(), MOST_FRAMES))
+        frames = [frame if size is None else resampled(frame, size) for frame in read]
+        if not frames:
+            raise InputError("got no images to measure on, expected at least one")
+        return frames
     if size is None:
         raise UsageError("got neither a size nor images, expected one of them")
-    return [computed_frame(spec, size, seed) for seed in range(1, _COMPUTED + 1)]
+    return [computed_frame(card.input, size, seed) for seed in range(1, _COMPUTED + 1)]
 
 
 def computed_frame(spec: InputSpec, size: Size, seed: int = 1) -> np.ndarray:

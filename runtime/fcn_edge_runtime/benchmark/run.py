@@ -27,6 +27,7 @@ from fcn_edge_runtime.benchmark.pacing import Block, Paced, paced, run_block
 from fcn_edge_runtime.benchmark.spinning import Spinning, compare_spinning
 from fcn_edge_runtime.benchmark.sweep import SIZES, SweepPoint, sweep
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.imaging.frames import FrameSource
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.progress import Progress, Stages
 from fcn_edge_runtime.segmenter import Segmenter
@@ -48,7 +49,8 @@ class BenchmarkOptions:
 
     Attributes:
         size: (height, width) of the frames; None: the pictures' own, or 480x640.
-        images: pictures to measure on: files, folders, patterns; computed ones if there are none.
+        images: what to measure on: a folder, paths, arrays, a mapping or a function, see `frames_of`; None
+            computes frames.
         rate: frames a second of a camera to keep up with; None times frame after frame.
         threads: on the CPU; None means all cores this process may use.
         device: as for `Segmenter`.
@@ -58,7 +60,7 @@ class BenchmarkOptions:
     """
 
     size: tuple[int, int] | None = None
-    images: tuple[str, ...] = ()
+    images: FrameSource | None = None
     rate: float | None = None
     threads: int | None = None
     device: str = "auto"
@@ -163,12 +165,16 @@ class _Timing:
     rounds: np.ndarray
 
 
-def benchmark(models: Sequence[str], options: BenchmarkOptions, progress: Progress | None = None) -> Report:
+def benchmark(
+    models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    options: BenchmarkOptions | None = None,
+    progress: Progress | None = None,
+) -> Report:
     """Measure models, one or several. Nothing is measured before all of them have segmented a frame.
 
     Args:
-        models: paths of the files.
-        options: what to measure on.
+        models: path of a file, or several.
+        options: what to measure on; None means the defaults.
         progress: receives the phases as stages, each with the share of it that is done.
 
     Raises:
@@ -176,15 +182,18 @@ def benchmark(models: Sequence[str], options: BenchmarkOptions, progress: Progre
         InputError: there are no pictures, or a frame is too small or too large.
         UsageError: no model, or an option out of range.
     """
-    if not models:
+    options = options or BenchmarkOptions()
+    given = [models] if isinstance(models, (str, os.PathLike)) else models
+    paths = [os.fspath(path) for path in given]
+    if not paths:
         raise UsageError("got no model, expected at least one")
     machine, stages = this_machine(), Stages(progress)
     profiles = {path: Profile.load(path) for path in options.profiles}
-    size = options.size or (None if options.images else DEFAULT_SIZE)
+    size = options.size or (DEFAULT_SIZE if options.images is None else None)
     with contextlib.ExitStack() as stack:
         opened = [
             _open(stack, name, path, size, options, profiles)
-            for name, path in zip(_names(models), models, strict=True)
+            for name, path in zip(_names(paths), paths, strict=True)
         ]
         _check_profiles(profiles, opened)
         timings = _frames(opened, options, stages)
@@ -214,7 +223,7 @@ def _open(
             path, options.device, options.threads, outputs=("labels",), profile=profiles[own] if own else None
         )
     )
-    frames = frames_for(segmenter.card.input, size, options.images)
+    frames = frames_for(segmenter.card, size, options.images)
     segmenter(frames[0])
     return _Opened(name, path, segmenter, frames, own if segmenter.profile else "")
 
@@ -340,7 +349,7 @@ def _spinning(one: _Opened, options: BenchmarkOptions, progress: Progress) -> Sp
 
 
 def _sized(one: _Opened, options: BenchmarkOptions) -> Callable[[tuple[int, int]], np.ndarray]:
-    if options.images:
+    if options.images is not None:
         return lambda size: resampled(one.frames[0], size)
     return lambda size: computed_frame(one.segmenter.card.input, size)
 
@@ -349,7 +358,7 @@ def _described(frames: Sequence[np.ndarray], options: BenchmarkOptions) -> str:
     sizes = sorted({frame.shape[:2] for frame in frames})
     shown = ", ".join(f"{height}x{width}" for height, width in sizes[:3])
     shown += ", ..." if len(sizes) > 3 else ""
-    kind = ("" if options.images else "computed ") + ("picture" if len(frames) == 1 else "pictures")
+    kind = ("computed " if options.images is None else "") + ("picture" if len(frames) == 1 else "pictures")
     pace = "" if options.rate is None else f", {options.rate:g} a second"
     return f"{len(frames)} {kind} of {shown}{pace}"
 

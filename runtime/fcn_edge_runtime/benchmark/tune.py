@@ -1,401 +1,49 @@
-"""The search for session options that pay for one model on this machine.
-
-One thing is changed at a time, starting from what a session is without a profile: the device, the head,
-bfloat16 in OpenVINO, on request one size of frames alone, threads with and without spinning, the optimization
-of the graph, the memory arena, the memory pattern. Each change is timed against the best so far, frame by
-frame side by side, and is taken only where it pays beyond the noise: at least 2 % by the median, and better
-in so many rounds that tossed coins would do it less than once in a hundred times. What was taken is timed
-against the start once more, in fresh rounds, and dropped if it does not hold. Another device, bfloat16 and
-known shapes may change labels, and few; another head only ties. Whatever is tried has to pass the self-test.
-
-A sparse head and precision are in the file and no options of a session: `fcn-edge export --head auto` and
-`fcn-edge quantize` choose those.
-"""
+"""tune(): the session options that pay for a model on this machine, as a profile."""
 
 from __future__ import annotations
 
-import itertools
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+import os
 
-import numpy as np
-import numpy.typing as npt
-
-from fcn_edge_runtime.benchmark.machine import this_machine
-from fcn_edge_runtime.doctor import try_provider
-from fcn_edge_runtime.errors import FcnEdgeError, UsageError
+from fcn_edge_runtime.benchmark.frames import frames_for
+from fcn_edge_runtime.benchmark.search import Tuned, TuneOptions, search
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.imaging.frames import FrameSource
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.progress import SILENT, Progress
-from fcn_edge_runtime.selftest import MOST_FLIPS, require_trusted
-from fcn_edge_runtime.session.devices import cores, import_onnxruntime, short_name
-from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
-from fcn_edge_runtime.session.session import HEADS, OPTIMIZATIONS, Session, open_session
-from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
+from fcn_edge_runtime.progress import Progress
 
-__all__ = ["PREFERENCES", "Trial", "Tuned", "tune"]
+__all__ = ["TuneOptions", "Tuned", "tune"]
 
-Array = npt.NDArray[Any]
-Times = npt.NDArray[np.float64]
-
-PREFERENCES = ("latency", "cpu")
-FEWEST, MOST = 7, 401  # rounds of a comparison
-SECONDS = 8.0  # of a comparison, at most
-LEAST_GAIN = 0.02
-CHANCE = 0.01
-# Another head breaks ties otherwise: those of scores that are equal but for rounding.
-MOST_TIES = 1e-4
-_UNTRIED = "not tried, the budget is over"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One change, tried against the best so far.
-
-    Attributes:
-        change: in words.
-        options: all of them, with the change.
-        taken: whether it is part of what follows.
-        why: why it was taken or not, or was not timed.
-        wall: wall time of a frame in units of the best so far; None if it was not timed.
-        cpu: processor time of a frame, all threads together, in units of the same.
-        milliseconds: wall time of a frame, median.
-        cpu_milliseconds: processor time of a frame, median.
-    """
-
-    change: str
-    options: ProfileOptions
-    taken: bool
-    why: str
-    wall: Ratio | None = None
-    cpu: Ratio | None = None
-    milliseconds: float | None = None
-    cpu_milliseconds: float | None = None
-
-    def __str__(self) -> str:
-        if self.wall is None or self.cpu is None:
-            return f"{self.change}: {self.why}"
-        return (
-            f"{self.change}: {_ratio(self.wall)} of the time, {_ratio(self.cpu)} of the processor time: "
-            f"{self.why}"
-        )
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What the search found.
-
-    Attributes:
-        profile: to be saved.
-        start: the options it started from: those of a session without a profile.
-        trials: everything that was tried, in this order.
-        total: the profile's options against the start, in fresh rounds; None if nothing was taken.
-        milliseconds: wall time of a frame at the start, median.
-        cpu_milliseconds: processor time of a frame at the start, median.
-        sizes: (height, width) of the frames.
-        warnings: what makes the result doubtful.
-    """
-
-    profile: Profile
-    start: ProfileOptions
-    trials: tuple[Trial, ...]
-    total: Trial | None
-    milliseconds: float
-    cpu_milliseconds: float
-    sizes: tuple[tuple[int, int], ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def untried(self) -> int:
-        """How many changes the budget left no time for."""
-        return sum(trial.why == _UNTRIED for trial in self.trials)
-
-
-@dataclass(frozen=True)
-class _Running:
-    """An open session, the options it was made with, and the labels it gives."""
-
-    options: ProfileOptions
-    session: Session
-    labels: list[Array] = field(repr=False)
+DEFAULT_SIZE = (480, 640)
 
 
 def tune(
-    model: ModelFile,
-    frames: Sequence[Array],
+    path: str | os.PathLike[str],
+    images: FrameSource | None = None,
     *,
-    device: str = "auto",
-    budget: float = 60.0,
-    max_threads: int | None = None,
-    prefer: str = "latency",
-    fixed_size: bool = False,
+    options: TuneOptions | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Search for options that pay.
+    """Find the session options that pay for a model on this machine. `.profile` of the result can be saved.
 
     Args:
-        model: the model, open.
-        frames: (H, W, C) each, as the model takes them; all of them are run by turns.
-        device: "auto" tries every provider that starts; any other is used or refused, and no other is tried.
-        budget: seconds for all of it, give or take a comparison. What does not fit is listed as not tried.
-        max_threads: threads at most; None means the cores that this process may use.
-        prefer: what is to be lowered: "latency", the time until the labels are there, or "cpu", the processor
-            time that all threads take together, which leaves more to others.
-        fixed_size: try a session that takes frames of this size alone, too; a profile with it refuses others.
+        path: the model.
+        images: frames to time: a folder, paths, arrays, a mapping or a function, see `frames_of`; the
+            first 16 are used. None computes some.
+        options: how to search; None means the defaults.
         progress: receives each trial as a stage.
 
     Raises:
-        UsageError: no such device or preference, no frames, or a budget too small for one comparison.
+        UsageError: no such device, a size below the smallest that the network takes, or a budget too small
+            for one comparison.
+        InputError: an image cannot be read, or there are none.
         ProviderError, ModelError: the model cannot be run on the device.
         VerificationError: the self-test fails with the options of a session without a profile.
     """
-    if prefer not in PREFERENCES:
-        raise UsageError(f"got the preference {prefer!r}, expected one of {', '.join(PREFERENCES)}")
-    if not frames:
-        raise UsageError("got no frames, expected at least one to time")
-    sizes = tuple(dict.fromkeys((frame.shape[0], frame.shape[1]) for frame in frames))
-    if fixed_size and len(sizes) > 1:
-        shown = ", ".join(f"{height}x{width}" for height, width in sizes[:3])
-        raise UsageError(
-            f"got frames of {len(sizes)} sizes ({shown}), expected one for a fixed size: give --size"
-        )
-    warnings = _busy_warnings()
-    search = _Search(model, frames, budget, prefer, progress or SILENT)
-    threads = cores() if max_threads is None else min(cores(), max_threads)
-    chosen = open_session(model, device, threads=threads).device
-    start = best = search.opened(ProfileOptions(chosen, threads))
-    search.look(start)
-
-    others = _other_devices(chosen) if device.strip().lower() == "auto" else ()
-    knobs: tuple[Callable[[ProfileOptions], Iterator[tuple[str, ProfileOptions]]], ...] = (
-        lambda now: ((f"device {name}", replace(now, device=name)) for name in others),
-        _heads,
-        _bfloat16,
-        lambda now: (
-            ("frames of {}x{} alone".format(*size), replace(now, size=size))
-            for size in (sizes if fixed_size else ())
-        ),
-        lambda now: _threads(now, threads if max_threads is None else max_threads),
-        _optimizations,
-        _memory,
-    )
-    search.planned = sum(len(list(knob(start.options))) for knob in knobs)
-    for knob in knobs:
-        for change, options in list(knob(best.options)):
-            best = search.tried(change, options, best)
-    total = None
-    if best is not start:
-        total = search.total(best, start)
-        best = best if total.taken else start
-    notes = (*map(str, search.trials), *([] if total is None else [str(total)]))
-    return Tuned(
-        Profile(
-            _plain(model.card.name),
-            model.digest,
-            Host.here(),
-            best.options,
-            tuple(_plain(note) for note in notes),
-        ),
-        start.options,
-        tuple(search.trials),
-        total,
-        search.milliseconds,
-        search.cpu_milliseconds,
-        sizes,
-        warnings,
-    )
-
-
-class _Search:
-    """The trials so far, and the time that is left for further ones."""
-
-    def __init__(
-        self, model: ModelFile, frames: Sequence[Array], budget: float, prefer: str, progress: Progress
-    ) -> None:
-        self.model, self.frames, self.prefer, self.progress = model, frames, prefer, progress
-        self.budget, self.begun = budget, time.perf_counter()
-        self.trials: list[Trial] = []
-        self.planned = 1
-        self.milliseconds = self.cpu_milliseconds = 0.0
-
-    def opened(self, options: ProfileOptions) -> _Running:
-        """A session that passed the self-test, and its labels, which are all of one run's memory, too."""
-        session = options.open(self.model)
-        require_trusted(session, self.model)
-        return _Running(options, session, [_labels(session, frame) for frame in self.frames])
-
-    def look(self, start: _Running) -> None:
-        """Time the start alone: how long a comparison will take.
-
-        Raises:
-            UsageError: longer than the budget.
-        """
-        self.progress.start("start", 1.0)
-        alone = interleaved(
-            [_by_turns(start, self.frames)], seconds=1.0, fewest=3, most=9, progress=self.progress
-        )
-        self.milliseconds = 1000 * float(np.median(alone.seconds))
-        self.progress.finish(f"{self.milliseconds:.1f} ms a frame")
-        self.cpu_milliseconds = 1000 * float(np.median(alone.cpu_seconds))
-        if self._shortest > self.budget:
-            raise UsageError(
-                f"a frame takes {self.milliseconds:.0f} ms, so that a comparison needs "
-                f"{self._shortest:.0f} s, and the budget is {self.budget:g} s: give more with --budget, or "
-                "smaller frames"
-            )
-
-    def tried(self, change: str, options: ProfileOptions, best: _Running) -> _Running:
-        """Try a change against the best so far; returns what is best now."""
-        left = self.budget - (time.perf_counter() - self.begun) - self._shortest  # that is for the last one
-        trial, running = Trial(change, options, False, _UNTRIED), best
-        if left >= self._shortest:
-            share = left / max(self.planned - len(self.trials), 1)
-            self.progress.start(change, 1.0)
-            trial, running = self._timed(change, options, best, min(SECONDS, share))
-            self.progress.finish(trial.why)
-        self.trials.append(trial)
-        return running
-
-    def _timed(
-        self, change: str, options: ProfileOptions, best: _Running, seconds: float
-    ) -> tuple[Trial, _Running]:
-        try:
-            candidate = self.opened(options)
-        except FcnEdgeError as error:
-            return Trial(change, options, False, f"not taken, {error}"), best
-        differing = np.mean([np.mean(a != b) for a, b in zip(candidate.labels, best.labels, strict=True)])
-        if differing > _allowed(options, best.options):
-            why = f"not taken, {100 * differing:.2g} % of the labels differ"
-            return Trial(change, options, False, why), best
-        trial = self.compared(change, candidate, best, seconds)
-        return trial, candidate if trial.taken else best
-
-    def total(self, best: _Running, start: _Running) -> Trial:
-        """Time all changes that were taken against the start, in fresh rounds."""
-        change = "all of it against the start"
-        self.progress.start(change, 1.0)
-        trial = self.compared(change, best, start, SECONDS)
-        self.progress.finish(trial.why)
-        return trial
-
-    def compared(self, change: str, own: _Running, other: _Running, seconds: float) -> Trial:
-        """Time one session against another, side by side, and judge by what is preferred."""
-        turns = interleaved(
-            [_by_turns(own, self.frames), _by_turns(other, self.frames)],
-            seconds=seconds,
-            fewest=FEWEST,
-            most=MOST,
-            progress=self.progress,
-        )
-        wall, cpu = turns.seconds, turns.cpu_seconds
-        judged = wall if self.prefer == "latency" else cpu
-        taken, why = _verdict(judged[:, 0], judged[:, 1])
-        return Trial(
-            change,
-            own.options,
-            taken,
-            why,
-            ratio_of(wall[:, 0], wall[:, 1]),
-            ratio_of(cpu[:, 0], cpu[:, 1]),
-            1000 * float(np.median(wall[:, 0])),
-            1000 * float(np.median(cpu[:, 0])),
-        )
-
-    @property
-    def _shortest(self) -> float:
-        """Seconds of the shortest comparison: two sessions, the fewest rounds and one to warm up."""
-        return 2 * (FEWEST + 1) * self.milliseconds / 1000
-
-
-def _allowed(own: ProfileOptions, other: ProfileOptions) -> float:
-    """The share of labels that may differ between two sets of options."""
-    if (own.device, own.bf16, own.size) != (other.device, other.bf16, other.size):
-        return MOST_FLIPS
-    return 0.0 if own.head == other.head else MOST_TIES
-
-
-def _verdict(own: Times, other: Times) -> tuple[bool, str]:
-    """Whether it pays: by at least so much, and not by chance (a sign test, one-sided)."""
-    ratio = float(np.median(own / other))
-    rounds, wins = len(own), int((own < other).sum())
-    chance = sum(math.comb(rounds, k) for k in range(wins, rounds + 1)) / 2**rounds
-    if ratio > 1 - LEAST_GAIN:
-        return False, "not taken, it does not pay"
-    if chance >= CHANCE:
-        return False, f"not taken, within the noise (better in {wins} of {rounds} rounds)"
-    return True, "taken"
-
-
-def _other_devices(device: str) -> tuple[str, ...]:
-    """Those of the installed onnxruntime that start, each tried in a process of its own."""
-    # Azure's provider only calls remote services, and is in every ordinary wheel.
-    return tuple(
-        name
-        for provider in import_onnxruntime().get_available_providers()
-        if (name := short_name(provider)) not in (device, "azure") and try_provider(provider).starts
-    )
-
-
-def _heads(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
-    for head in HEADS:
-        if head != now.head:
-            yield f"head in {head}", replace(now, head=head)
-
-
-def _bfloat16(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
-    if now.device == "openvino" and not now.bf16:
-        yield "bfloat16", replace(now, bf16=True)
-
-
-def _threads(now: ProfileOptions, most: int) -> Iterator[tuple[str, ProfileOptions]]:
-    """Powers of two and the most allowed, each with threads that sleep and with threads that spin."""
-    if now.device != "cpu":
-        return
-    numbers = sorted({2**power for power in range(most.bit_length()) if 2**power < most} | {most})
-    for number, spinning in itertools.product(reversed(numbers), (False, True)):
-        options = replace(now, threads=number, spinning=spinning)
-        if options != now and not (number == 1 and spinning):
-            plural = "thread" if number == 1 else "threads"
-            yield f"{number} {plural}{', spinning' if spinning else ''}", options
-
-
-def _optimizations(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
-    for level in OPTIMIZATIONS:
-        if level not in (now.optimization, "none"):
-            yield f"optimization {level}", replace(now, optimization=level)
-
-
-def _memory(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
-    if now.device == "cpu":
-        yield "no memory arena", replace(now, cpu_arena=False)
-        yield "memory pattern", replace(now, mem_pattern=True)
-
-
-def _labels(session: Session, frame: Array) -> Array:
-    return session.run(frame[None], ["labels"])["labels"]
-
-
-def _by_turns(running: _Running, frames: Sequence[Array]) -> Callable[[], object]:
-    """A function that segments the next frame each time: in a comparison both are at the same frame."""
-    source = itertools.cycle(frames)
-    return lambda: _labels(running.session, next(source))
-
-
-def _busy_warnings() -> tuple[str, ...]:
-    machine = this_machine()
-    if not machine.busy:
-        return ()
-    words = f"other programs keep this machine busy (load {machine.load:.1f} on {machine.cores} cores)"
-    return (f"{words}: what pays beside them may not pay without them",)
-
-
-def _ratio(ratio: Ratio) -> str:
-    low, high = ratio.spread
-    return f"{ratio.median:.2f} ({low:.2f}-{high:.2f})"
-
-
-def _plain(text: str) -> str:
-    """Text as a profile may hold it."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:300]
+    options = options or TuneOptions()
+    with ModelFile.open(path) as model:
+        smallest, size = model.card.geometry.smallest_size, options.size
+        if size is None and images is None:
+            size = (max(DEFAULT_SIZE[0], smallest), max(DEFAULT_SIZE[1], smallest))
+        if size is not None and min(size) < smallest:
+            raise UsageError(f"got the size {size[0]}x{size[1]}, expected at least {smallest} each way")
+        return search(model, frames_for(model.card, size, images), options, progress)

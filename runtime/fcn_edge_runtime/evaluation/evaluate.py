@@ -6,6 +6,7 @@ gray ones of 8 or 16 bits. 255 (or 65535) is unlabeled and not counted.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["Evaluation", "ImageScore", "Pair", "evaluate", "find_pairs", "read_labels"]
+__all__ = ["Evaluation", "ImageScore", "Pair", "evaluate", "find_pairs", "read_labels", "score_pairs"]
 
 ENDINGS = (".labels.png", ".png")
 
@@ -136,7 +137,34 @@ def read_labels(path: Path, card: Card) -> np.ndarray:
     return ids
 
 
-def evaluate(segmenter: Segmenter, pairs: Sequence[Pair], progress: Progress | None = None) -> Evaluation:
+def evaluate(
+    model: Segmenter | str | os.PathLike[str],
+    images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    labels: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a model on images whose labels are known.
+
+    Args:
+        model: a model's path, or an open segmenter.
+        images: a folder, a file, a glob pattern, or a list of these.
+        labels: the folder of their labels: PNGs of class ids, named like the images.
+        progress: receives how many images are done, as one stage.
+
+    Raises:
+        InputError: there are no images, one has no labels, one of both cannot be read, or their sizes differ.
+        ModelError, ProviderError, VerificationError: the model or the device, as for `Segmenter`.
+    """
+    listed = [images] if isinstance(images, (str, os.PathLike)) else images
+    pairs = find_pairs([os.fspath(entry) for entry in listed], Path(labels))
+    if isinstance(model, Segmenter):
+        return score_pairs(model, pairs, progress)
+    with Segmenter(model, outputs=("labels",)) as segmenter:
+        return score_pairs(segmenter, pairs, progress)
+
+
+def score_pairs(segmenter: Segmenter, pairs: Sequence[Pair], progress: Progress | None = None) -> Evaluation:
     """Score every image, and all of them together.
 
     Args:

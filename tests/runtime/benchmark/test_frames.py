@@ -5,9 +5,10 @@ from PIL import Image
 
 from fcn_edge_runtime.benchmark.frames import MOST_FRAMES, computed_frame, frames_for, resampled
 from fcn_edge_runtime.errors import InputError, UsageError
-from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.model.card import Card, InputSpec
 
 RGB = InputSpec.default(3, "uint8")
+CARD = Card("net", (), RGB)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 1300), (1025, 5)])
@@ -20,21 +21,21 @@ def test_computed_frames_have_any_size_in_the_models_dtype(size, channels, dtype
 
 
 def test_computed_frames_differ_from_each_other():
-    frames = frames_for(RGB, (20, 30))
+    frames = frames_for(CARD, (20, 30))
     assert len(frames) > 1
     assert len({frame.tobytes() for frame in frames}) == len(frames)
 
 
 def test_pictures_keep_their_size_unless_another_is_asked_for(tmp_path, photo):
     Image.fromarray(photo).save(tmp_path / "a.png")
-    assert (frames_for(RGB, None, [str(tmp_path)])[0] == photo).all()
-    assert frames_for(RGB, (96, 32), [str(tmp_path)])[0].shape == (96, 32, 3)
+    assert (frames_for(CARD, None, [str(tmp_path)])[0] == photo).all()
+    assert frames_for(CARD, (96, 32), [str(tmp_path)])[0].shape == (96, 32, 3)
 
 
 def test_of_many_pictures_only_some_are_kept_in_memory(tmp_path, photo):
     for index in range(MOST_FRAMES + 3):
         Image.fromarray(photo).save(tmp_path / f"{index}.png")
-    assert len(frames_for(RGB, None, [str(tmp_path)])) == MOST_FRAMES
+    assert len(frames_for(CARD, None, [str(tmp_path)])) == MOST_FRAMES
 
 
 def test_a_frame_at_twice_the_size_repeats_each_pixel(photo):
@@ -44,11 +45,11 @@ def test_a_frame_at_twice_the_size_repeats_each_pixel(photo):
 
 def test_a_size_beyond_all_images_is_refused_before_memory_is_taken():
     with pytest.raises(InputError, match=r"10000000000 pixels, expected at most"):
-        frames_for(RGB, (100_000, 100_000))
+        frames_for(CARD, (100_000, 100_000))
 
 
 def test_no_pictures_and_no_size_are_errors(tmp_path):
     with pytest.raises(InputError, match="no pictures in"):
-        frames_for(RGB, None, [str(tmp_path)])
+        frames_for(CARD, None, [str(tmp_path)])
     with pytest.raises(UsageError, match="neither a size nor images"):
-        frames_for(RGB, None)
+        frames_for(CARD, None)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime import Segmenter, UsageError, VerificationError
-from fcn_edge_runtime.benchmark.tune import _verdict, tune
+from fcn_edge_runtime.benchmark.search import TuneOptions, _verdict, search
+from fcn_edge_runtime.benchmark.tune import tune
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.session.profile import Host, ProfileOptions
 from fcn_edge_runtime.session.session import SessionOptions, open_session
@@ -18,9 +19,8 @@ def tuned(model_path, photo):
     """A search on two frames of two sizes, and the progress it reported."""
     recorded = Recorded()
     with ModelFile.open(model_path("rgb")) as model:
-        found = tune(
-            model, [photo, photo[:31, :17]], device="cpu", budget=2, max_threads=3, progress=recorded
-        )
+        options = TuneOptions(device="cpu", budget=2, max_threads=3)
+        found = search(model, [photo, photo[:31, :17]], options, recorded)
     return found, recorded
 
 
@@ -100,7 +100,7 @@ def test_an_option_that_changes_labels_is_not_taken(model_path, photo):
         ]
         if (labels[0] == labels[1]).all():
             pytest.skip("this processor rounds alike at every level of optimization")
-        found = tune(model, [photo], device="cpu", budget=1)
+        found = search(model, [photo], TuneOptions(device="cpu", budget=1))
     trial = next(trial for trial in found.trials if trial.change == "optimization basic")
     assert not trial.taken
     assert trial.why.endswith("% of the labels differ")
@@ -112,7 +112,7 @@ def test_a_model_that_fails_its_self_test_is_not_tuned(model_path, photo):
         ModelFile.open(model_path("plain_wrong")) as model,
         pytest.raises(VerificationError, match="self-test failed"),
     ):
-        tune(model, [photo], device="cpu")
+        search(model, [photo], TuneOptions(device="cpu"))
 
 
 def test_what_does_not_fit_the_budget_is_listed_as_not_tried(model_path):
@@ -122,7 +122,7 @@ def test_what_does_not_fit_the_budget_is_listed_as_not_tried(model_path):
         while found is None:  # the smallest that holds one comparison holds but few of them, on any machine
             budget *= 2
             with contextlib.suppress(UsageError):
-                found = tune(model, [tiny], device="cpu", budget=budget, max_threads=2)
+                found = search(model, [tiny], TuneOptions(device="cpu", budget=budget, max_threads=2))
     untried = [trial for trial in found.trials if trial.why == "not tried, the budget is over"]
     assert len(untried) == found.untried >= 1
     assert not any(trial.taken for trial in untried)
@@ -131,7 +131,7 @@ def test_what_does_not_fit_the_budget_is_listed_as_not_tried(model_path):
 
 def test_threads_never_exceed_what_is_allowed(model_path, photo):
     with ModelFile.open(model_path("plain")) as model:
-        found = tune(model, [photo], device="cpu", budget=0.5, max_threads=1)
+        found = search(model, [photo], TuneOptions(device="cpu", budget=0.5, max_threads=1))
     assert found.start == ProfileOptions("cpu", 1)
     assert {trial.options.threads for trial in found.trials} == {1}
 
@@ -148,12 +148,12 @@ def test_threads_never_exceed_what_is_allowed(model_path, photo):
 def test_what_cannot_be_tuned_is_wrong_usage(model_path, photo, options, expected):
     frames = options.pop("frames", [photo])
     with ModelFile.open(model_path("plain")) as model, pytest.raises(UsageError, match=expected):
-        tune(model, frames, **{"device": "cpu", **options})
+        search(model, frames, TuneOptions(**{"device": "cpu", **options}))
 
 
 def test_processor_time_can_be_preferred(model_path, photo):
     with ModelFile.open(model_path("plain")) as model:
-        found = tune(model, [photo], device="cpu", budget=1, prefer="cpu")
+        found = search(model, [photo], TuneOptions(device="cpu", budget=1, prefer="cpu"))
     for trial in found.trials:
         if trial.taken:
             assert trial.cpu.median < 1
@@ -161,12 +161,23 @@ def test_processor_time_can_be_preferred(model_path, photo):
 
 def test_a_session_of_one_size_is_tried_on_request_alone(model_path, photo):
     with ModelFile.open(model_path("rgb")) as model:
-        usual = tune(model, [photo], device="cpu", budget=0.5)
-        asked = tune(model, [photo, photo[::-1]], device="cpu", budget=3, max_threads=1, fixed_size=True)
+        usual = search(model, [photo], TuneOptions(device="cpu", budget=0.5))
+        asked = search(
+            model, [photo, photo[::-1]], TuneOptions(device="cpu", budget=3, max_threads=1, fixed_size=True)
+        )
         with pytest.raises(UsageError, match=r"frames of 2 sizes \(48x64, 31x17\), expected one"):
-            tune(model, [photo, photo[:31, :17]], device="cpu", fixed_size=True)
+            search(model, [photo, photo[:31, :17]], TuneOptions(device="cpu", fixed_size=True))
     assert all(trial.options.size is None for trial in usual.trials)
     trial = next(trial for trial in asked.trials if trial.change == "frames of 48x64 alone")
     assert trial.options.size == (48, 64)
     assert trial.wall is not None
     assert (asked.profile.options.size is not None) <= trial.taken
+
+
+def test_a_path_and_images_are_all_that_is_needed(model_path, photo, tmp_path):
+    found = tune(model_path("rgb"), [photo], options=TuneOptions(device="cpu", budget=0.5, max_threads=1))
+    assert found.sizes == (photo.shape[:2],)
+    found.profile.save(tmp_path / "p.json")
+    assert (tmp_path / "p.json").is_file()
+    computed = tune(model_path("rgb"), options=TuneOptions(size=(20, 30), device="cpu", budget=0.5))
+    assert computed.sizes == ((20, 30),)
