@@ -8,6 +8,7 @@
 #   make security-page  write the table of SECURITY.md from the markers on the tests
 #   make package-check  build the wheel and the sdist, install the wheel in a bare environment, run it
 #   make release-check  package-check, and version, changelog and kept artifacts of a release
+#   make docs           build the documentation site: build/site/index.html
 #   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
 #   make clean          remove all that these targets made
 
@@ -28,7 +29,7 @@ NET ?= corridor
 ARGS ?=
 
 .PHONY: help demo test test-all check test-oldest format security-page package-check release-check \
-	bench-engines clean
+	docs bench-engines clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -66,6 +67,15 @@ release-check: package-check
 
 security-page: $(VENV)/.ready
 	$(BIN)/python -m tests.security_page
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+# Strict: a link or an anchor that leads nowhere, or a page that loads from another host, ends it.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file docs/mkdocs/mkdocs.yml
+	@echo 'build/site/index.html'
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix-only --quiet .
