@@ -27,7 +27,7 @@ class NetSpec:
 
     Attributes:
         name: a registry name, `package.module:callable` or `file.py:callable` (no folders, so that a card
-            does not depend on where the file lay).
+            does not depend on where the file was).
         options: every keyword argument the callable will get; for a network of the registry, defaults too.
     """
 
@@ -61,7 +61,7 @@ def resolve(
         spec: a registry name, `package.module:callable` or `path/to/file.py:callable`.
         num_classes: channels of the logits; None is the network's default (21).
         in_channels: channels of the image; None is the network's default (3). Both are for networks of the
-            registry; a callable of the user's is called with `options` only.
+            registry; a user's own callable gets only `options`.
         options: keyword arguments; text values are parsed to the types that the callable's signature names.
 
     Raises:
@@ -100,14 +100,14 @@ def build(
 
     Returns:
         A module that maps [N, in_channels, H, W] to logits [N, num_classes, H, W], in training mode as every
-        new module is. A callable of the user's may return what it likes.
+        new module is. A user's own callable may return any shape.
 
     Raises:
         UsageError: no such network, file or callable; an unknown option; a callable that raises, or that
             returns no `nn.Module`.
     """
     if is_import_spec(spec) and (num_classes is not None or in_channels is not None):
-        raise UsageError(f"{spec} is called with its own options only: give num_classes=... as it names them")
+        raise UsageError(f"{spec} gets only its own options: give num_classes=... under the name it uses")
     return resolve(spec, num_classes, in_channels, options).build()
 
 

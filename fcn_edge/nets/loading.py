@@ -52,7 +52,7 @@ class CallableName:
 
 
 def is_import_spec(spec: str) -> bool:
-    """Whether `spec` names a module or a file of the user's, and no network of the registry."""
+    """Whether `spec` names a user's module or file, not a network of the registry."""
     return ":" in spec or spec.endswith(".py") or "/" in spec
 
 
@@ -65,7 +65,7 @@ def load_target(spec: str) -> CallableName:
     place, colon, attribute = spec.rpartition(":")
     if not colon or not attribute or not place:
         raise UsageError(
-            f"{spec} names no callable: write {(place or spec).rstrip(':')}:NAME, e.g. mynet.py:build"
+            f"{spec} does not name a callable: write {(place or spec).rstrip(':')}:NAME, e.g. mynet.py:build"
         )
     if place.endswith(".py") or "/" in place or "\\" in place:
         path = Path(place).expanduser().resolve()
@@ -84,7 +84,7 @@ def _import_file(path: Path, name: str) -> ModuleType:
     for sibling in _siblings:
         sys.modules.pop(sibling, None)
     _siblings.clear()
-    # A name of its own: a file called `random.py` must not become everybody's `random`.
+    # Under its own name: a file called `random.py` must not replace the library's `random`.
     module_name = f"_fcn_edge_net_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
@@ -126,16 +126,16 @@ def _callable_of(module: ModuleType, attribute: str, name: str) -> Callable[...,
     # A class that has them is fine, because calling a class builds one.
     if not isinstance(found, type) and hasattr(found, "state_dict") and hasattr(found, "forward"):
         raise UsageError(
-            f"{name} is a network already, expected a callable that returns one: def build(): return ..."
+            f"{name} is already a network, expected a callable that returns one: def build(): return ..."
         )
     if not callable(found):
-        raise UsageError(f"{name} is a {type(found).__name__}, expected a callable that returns a network")
+        raise UsageError(f"{name} has type {type(found).__name__}, expected a callable returning a network")
     return found  # type: ignore[no-any-return] # callable() does not narrow Any to a signature
 
 
 @contextlib.contextmanager
 def _importable(folder: Path | None, *, first: bool) -> Iterator[None]:
-    """Lets `folder` be imported from, and remembers what was."""
+    """Makes `folder` importable, and records what was imported from it."""
     if folder is None or (not first and str(folder) in sys.path):
         yield
         return
@@ -145,7 +145,7 @@ def _importable(folder: Path | None, *, first: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        # The code that ran may have changed the path itself, so the position is not to be relied on.
+        # The code that ran may have changed sys.path, so the position may differ.
         with contextlib.suppress(ValueError):
             sys.path.remove(str(folder))
         if first:
@@ -159,7 +159,7 @@ def _lies_in(module: ModuleType, folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _named(name: str, folder: Path | None, verb: str) -> Iterator[None]:
-    """Turns whatever the user's code raises into one line that names it."""
+    """Turns any exception of the user's code into one line that names it."""
     try:
         yield
     except FcnEdgeError:

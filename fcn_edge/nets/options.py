@@ -55,7 +55,7 @@ def fit_options(target: Callable[..., object], options: Mapping[str, object], na
     try:
         parameters = inspect.signature(target).parameters
     except (TypeError, ValueError):
-        # Some callables written in C have no signature; they judge their arguments themselves.
+        # Some callables written in C have no signature; they check their arguments themselves.
         return {key: _guess(value) if isinstance(value, str) else value for key, value in options.items()}
     takes = {key: each for key, each in parameters.items() if each.kind in _KEYWORDS}
     takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
@@ -87,7 +87,7 @@ def _hints(target: Callable[..., object]) -> dict[str, Any]:
     annotated = target.__init__ if inspect.isclass(target) else target
     try:
         return typing.get_type_hints(annotated)
-    except Exception:  # noqa: BLE001 - the user's annotations are code of theirs; unreadable ones count as none
+    except Exception:  # noqa: BLE001 - annotations are the user's code; unreadable ones are ignored
         return {}
 
 
@@ -99,7 +99,7 @@ def _kind_of_default(parameter: inspect.Parameter | None) -> Any:
 
 def _parse(text: str, kind: Any, what: str) -> object:
     kinds = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    # A number before a word: "1" is an int for `int | bool`. str takes anything, so it is asked last.
+    # A number before a word: "1" is an int for `int | bool`. str accepts anything, so it is tried last.
     for each in sorted(kinds, key=lambda each: _ASK_LAST.get(each, 0)):
         with contextlib.suppress(ValueError):
             return _reader(each, what)(text)
@@ -107,13 +107,13 @@ def _parse(text: str, kind: Any, what: str) -> object:
 
 
 def _reader(kind: Any, what: str) -> Callable[[str], object]:
-    """What reads one kind of value; it raises ValueError where the text is none."""
+    """What reads one kind of value; it raises ValueError if the text is not one."""
     if typing.get_origin(kind) is typing.Literal:
         choices = {str(choice): choice for choice in typing.get_args(kind)}
         return lambda text: _choose(text, choices)
     if kind not in _READERS:
         raise UsageError(
-            f"{what} takes {kind}, which text cannot give: an int, float, bool or str can be set"
+            f"{what} takes {kind}, which cannot be given as text: only int, float, bool and str can be set"
         )
     return _READERS[kind]
 

@@ -18,8 +18,8 @@ class Entry:
         name: what the user types.
         target: `module:callable`, which returns the `nn.Module`.
         summary: one line.
-        output_stride: input pixels per score, each way, before the last upsampling, at the default options.
-        parameters: trainable numbers, at 21 classes and 3 channels.
+        output_stride: input pixels per logit in each direction, before the last upsampling, by default.
+        parameters: number of trainable parameters, at 21 classes and 3 channels.
         source: the paper.
     """
 
@@ -62,11 +62,11 @@ def find(name: str) -> Entry:
     """The entry of that name.
 
     Raises:
-        UsageError: there is none; names the closest ones.
+        UsageError: no such network; the message names the closest ones.
     """
     by_name = {entry.name: entry for entry in _ENTRIES}
     if name in by_name:
         return by_name[name]
     close = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
     known = f"the closest are {', '.join(close)}" if close else f"there are {', '.join(by_name)}"
-    raise UsageError(f"no network is called {name!r}; {known}; your own: module:callable or file.py:callable")
+    raise UsageError(f"there is no network {name!r}; {known}; your own: module:callable or file.py:callable")

@@ -2,6 +2,6 @@
 
 import torch
 
-# These nets and images are small: a second thread gains little, and where the cores are busy with other work
-# it waits by spinning and makes every test several times slower.
+# These nets and images are small: a second thread gains little, and on busy cores it waits by spinning,
+# which makes every test several times slower.
 torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Weights files as the world writes them load; any other is refused in a line, and none of them runs."""
+"""Weights files of common training tools load; others are refused in one line, and none runs code."""
 
 import argparse
 import io
@@ -71,7 +71,7 @@ def from_reference(name, seed=0):
     ],
     ids=["plain", "lightning", "torchvision", "pytorch-fcn", "nested", "parallel", "compiled", "all of it"],
 )
-def test_a_checkpoint_loads_whatever_training_wrapped_around_it(tmp_path, wrap):
+def test_a_checkpoint_loads_with_any_wrapper_of_training(tmp_path, wrap):
     net = tiny(1)
 
     load_weights(net, saved(wrap(tiny(0).state_dict()), tmp_path))
@@ -99,7 +99,7 @@ def test_streams_of_torch_before_1_6_load(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_weights_stored_in_another_float_type_load_into_float32(tmp_path, dtype, suffix):
+def test_weights_of_another_float_type_load_into_float32(tmp_path, dtype, suffix):
     state = {key: value.to(dtype) for key, value in tiny(0).state_dict().items()}
     path = tmp_path / f"w{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
@@ -111,7 +111,7 @@ def test_weights_stored_in_another_float_type_load_into_float32(tmp_path, dtype,
     assert all(torch.equal(value, state[key].float()) for key, value in net.state_dict().items())
 
 
-def test_jetson_inferences_checkpoint_loads_as_it_is(tmp_path):
+def test_a_checkpoint_of_jetson_inference_loads_unchanged(tmp_path):
     # What its train.py writes, arguments of the command line included.
     state = from_reference("fcn_resnet18")
     content = {
@@ -135,7 +135,7 @@ def test_jetson_inferences_checkpoint_loads_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["fcn_resnet50", "lraspp_mobilenet_v3_large"])
-def test_torchvisions_official_names_load_as_they_are(tmp_path, name):
+def test_names_of_torchvision_load_unchanged(tmp_path, name):
     state = from_reference(name)
     net = build(name)
 
@@ -189,14 +189,14 @@ def test_reading_gives_the_tensors_by_name(tmp_path):
 # --- what does not fit ------------------------------------------------------------------------------------
 
 
-def test_other_classes_are_called_so(tmp_path):
+def test_a_wrong_number_of_classes_is_reported_as_such(tmp_path):
     said = refusal(saved(tiny(0).state_dict(), tmp_path), tiny(num_classes=5))
 
     assert "got 21 classes, expected 5" in said
 
 
 @pytest.mark.parametrize("name", ["fcn_resnet18", "fcn8s_vgg16", "lraspp_mobilenet_v3_large"])
-def test_other_classes_are_called_so_for_every_kind_of_head(tmp_path, name):
+def test_a_wrong_number_of_classes_is_found_in_every_head(tmp_path, name):
     small = {"fc_channels": 8} if name == "fcn8s_vgg16" else {}
     path = saved(build(name, num_classes=21, **small).state_dict(), tmp_path)
 
@@ -204,7 +204,7 @@ def test_other_classes_are_called_so_for_every_kind_of_head(tmp_path, name):
 
 
 @pytest.mark.security("other keys and shapes", "counted and named")
-def test_missing_extra_and_wrong_shapes_are_counted_and_the_first_ones_named(tmp_path):
+def test_missing_extra_and_wrong_shapes_are_counted_and_named(tmp_path):
     state = tiny(0, in_channels=1).state_dict()
     del state["conv2.bias"]
     state |= {f"neck.{n}.weight": torch.zeros(1) for n in range(5)}
@@ -225,7 +225,7 @@ def test_a_wider_network_is_not_mistaken_for_other_classes(tmp_path):
 
 @pytest.mark.security("NaN and infinite weights", "named")
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_no_numbers_are_named(tmp_path, value):
+def test_nan_and_infinite_weights_are_named(tmp_path, value):
     state = tiny(0).state_dict()
     state["conv2.weight"][3, 1] = value
 
@@ -239,13 +239,13 @@ def test_numbers_too_large_for_float32_are_named(tmp_path):
     assert "NaN or Inf (conv1.bias)" in refusal(saved(state, tmp_path))
 
 
-def test_integers_in_the_place_of_floats_are_refused(tmp_path):
+def test_integers_in_place_of_floats_are_refused(tmp_path):
     state = {key: value.to(torch.int8) for key, value in tiny(0).state_dict().items()}
 
     assert "conv1.weight: int8" in refusal(saved(state, tmp_path))
 
 
-def test_a_network_that_did_not_load_is_as_it_was(tmp_path):
+def test_after_a_failed_load_the_network_is_unchanged(tmp_path):
     state = tiny(0).state_dict()
     state["conv2.bias"] = torch.full_like(state["conv2.bias"], float("nan"))
     net = tiny(1)
@@ -259,7 +259,7 @@ def test_a_network_that_did_not_load_is_as_it_was(tmp_path):
 
 
 class Canary:
-    """Sings where it is unpickled as code."""
+    """Leaves a trace if it is unpickled as code."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -270,7 +270,7 @@ class Canary:
 
 @pytest.mark.security("a pickle that runs code", "refused by name, did not run")
 @pytest.mark.parametrize("zipped", [True, False], ids=["archive", "stream"])
-def test_a_pickle_that_would_run_code_is_refused_by_name_and_does_not_run(tmp_path, zipped):
+def test_a_pickle_that_would_run_code_is_refused_and_named(tmp_path, zipped):
     content = {"model": tiny(0).state_dict(), "extra": Canary(tmp_path / "sang")}
 
     said = refusal(saved(content, tmp_path, _use_new_zipfile_serialization=zipped))
@@ -281,7 +281,7 @@ def test_a_pickle_that_would_run_code_is_refused_by_name_and_does_not_run(tmp_pa
 
 
 @pytest.mark.security("code behind an allowed name", "refused, did not run")
-def test_a_namespace_does_not_open_the_door_to_other_code(tmp_path):
+def test_a_namespace_does_not_let_other_code_in(tmp_path):
     content = {"model": tiny(0).state_dict(), "args": argparse.Namespace(x=Canary(tmp_path / "sang"))}
 
     assert "mkdir" in refusal(saved(content, tmp_path))
@@ -289,7 +289,7 @@ def test_a_namespace_does_not_open_the_door_to_other_code(tmp_path):
 
 
 @pytest.mark.security("a whole pickled network", "refused, its class named")
-def test_a_whole_pickled_network_is_refused_by_the_name_of_its_class(tmp_path):
+def test_a_pickled_network_is_refused_and_its_class_named(tmp_path):
     said = refusal(saved(tiny(0), tmp_path))
 
     assert "fcn_edge.nets.zoo.fcn_tiny.FCNTiny" in said
@@ -305,7 +305,7 @@ def test_torchscript_is_refused_as_a_program(tmp_path):
 
 
 @pytest.mark.security("`.pt2`, also renamed", "refused as a program")
-def test_exported_programs_are_refused_whatever_their_name(tmp_path):
+def test_exported_programs_are_refused_under_any_name(tmp_path):
     program = torch.export.export(tiny(0), (torch.rand(1, 3, 4, 4),))
     torch.export.save(program, tmp_path / "w.pt2")
     (tmp_path / "renamed.pth").write_bytes((tmp_path / "w.pt2").read_bytes())
@@ -315,7 +315,7 @@ def test_exported_programs_are_refused_whatever_their_name(tmp_path):
 
 
 @pytest.mark.security("a zip bomb", "refused before it is unpacked")
-def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("w/data.pkl", b"\x80\x02}.")
         archive.writestr("w/data/0", bytes(32 << 20))
@@ -327,7 +327,7 @@ def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
 
 
 @pytest.mark.security("an archive or a tensor longer than the file", "refused")
-def test_an_archive_that_declares_more_than_it_holds_is_refused(tmp_path):
+def test_an_archive_longer_than_its_file_is_refused(tmp_path):
     path = saved(tiny(0).state_dict(), tmp_path)
     raw = bytearray(path.read_bytes())
     entry = raw.find(b"PK\x01\x02")
@@ -337,7 +337,7 @@ def test_an_archive_that_declares_more_than_it_holds_is_refused(tmp_path):
     assert "declares 2,147,4" in refusal(path)
 
 
-def test_a_tensor_that_claims_to_be_longer_than_the_file_is_refused(tmp_path):
+def test_a_tensor_longer_than_its_file_is_refused(tmp_path):
     buffer = io.BytesIO()
     torch.save({"w": torch.zeros(1000)}, buffer)
     with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(tmp_path / "lie.pth", "w") as target:
@@ -346,13 +346,13 @@ def test_a_tensor_that_claims_to_be_longer_than_the_file_is_refused(tmp_path):
             content = source.read(member)
             target.writestr(member.filename, content.replace(b"M\xe8\x03", b"J\x00\x00\x00\x7f"))
 
-    assert "cut short or damaged" in refusal(tmp_path / "lie.pth")
+    assert "truncated or damaged" in refusal(tmp_path / "lie.pth")
 
 
 @pytest.mark.security("a truncated checkpoint", "refused")
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
 @pytest.mark.parametrize("kind", ["archive", "stream", "safetensors"])
-def test_a_file_that_was_cut_short_is_refused(tmp_path, kind, share):
+def test_a_truncated_file_is_refused(tmp_path, kind, share):
     path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth")
     state = build("fcn_tiny", width=64).state_dict()
     if kind == "safetensors":
@@ -391,18 +391,18 @@ def test_a_safetensors_entry_beyond_the_file_is_refused(tmp_path):
         ("w.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
         ("w.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
         ("w.pth", b"\x80\x04\x95\x10\x00\x00\x00", "a pickle that torch.save did not write"),
-        ("w.pth", b"just some text", "of no format known here"),
+        ("w.pth", b"just some text", "of an unknown format"),
         ("w.safetensors", b"PK\x03\x04 and so on", "named .safetensors but holds a torch.save archive"),
         ("w.safetensors", b"\x01", "named .safetensors but holds something else"),
     ],
 )
-def test_a_foreign_file_is_told_for_what_it_is(tmp_path, name, content, said):
+def test_a_file_of_another_kind_is_refused_and_its_kind_named(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
 
     assert said in refusal(tmp_path / name)
 
 
-def test_a_zip_file_that_is_no_checkpoint_is_refused(tmp_path):
+def test_a_zip_file_without_a_checkpoint_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "w.pth", "w") as archive:
         archive.writestr("readme.txt", "hello")
 
@@ -426,11 +426,11 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         ({"conv1.weight": torch.zeros(2, dtype=torch.complex64)}, "not a dense tensor"),
     ],
 )
-def test_a_file_without_a_state_dict_says_what_it_holds(tmp_path, content, said):
+def test_a_file_without_a_state_dict_lists_what_it_holds(tmp_path, content, said):
     assert said in refusal(saved(content, tmp_path))
 
 
-# --- what would eat the machine ---------------------------------------------------------------------------
+# --- what would exhaust the machine -------------------------------------------------------------------------
 
 
 def with_safetensors_header(path, header, body=bytes(8)):
@@ -451,7 +451,7 @@ def with_pickle(path, pickled, good, *more):
 
 
 @pytest.mark.security("headers and pickles that declare oversized tensors", "refused, memory measured")
-def test_files_that_declare_giants_are_refused_before_memory_moves(tmp_path):
+def test_oversized_declarations_cost_no_memory(tmp_path):
     good = saved(tiny(0).state_dict(), tmp_path, "good.pth")
     many = {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)}
     stream = saved({"w": torch.zeros(1000)}, tmp_path, "stream", _use_new_zipfile_serialization=False)
@@ -482,14 +482,14 @@ def test_files_that_declare_giants_are_refused_before_memory_moves(tmp_path):
             "lists three million deep": b"\x80\x02" + b"(" * 3_000_000 + b"l" * 3_000_000 + b".",
         }.items()
     ]
-    (tmp_path / "stream that claims.pth").write_bytes(
+    (tmp_path / "stream that declares.pth").write_bytes(
         stream.read_bytes().replace(b"M\xe8\x03", b"J\x00\x00\x00\x7f")
     )
     (tmp_path / "stream of zeros.pth").write_bytes(
         stream.read_bytes().replace(b"\x80\x02}q\x00X\x01", zeros + b"\x80\x02}q\x00X\x01", 1)
     )
 
-    hostile += [tmp_path / "stream that claims.pth", tmp_path / "stream of zeros.pth"]
+    hostile += [tmp_path / "stream that declares.pth", tmp_path / "stream of zeros.pth"]
     messages = assert_refused("weights", hostile, good, "CheckpointError")
 
     assert "builtins.bytearray" in messages["2 GB of zeros by name.pth"]
@@ -497,7 +497,7 @@ def test_files_that_declare_giants_are_refused_before_memory_moves(tmp_path):
 
 
 @pytest.mark.security("archive members outside their folder", "refused, nothing written")
-def test_an_archive_whose_members_point_outside_writes_nothing_anywhere(tmp_path):
+def test_archive_members_outside_their_folder_are_not_written(tmp_path):
     good = saved(tiny(0).state_dict(), tmp_path, "good.pth")
     (tmp_path / "in").mkdir()
     outside = [("../../escaped", b"x"), (f"{tmp_path}/escaped", b"x"), ("good/../../escaped", b"x")]
@@ -514,11 +514,11 @@ def test_an_archive_with_two_files_of_one_name_is_refused(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate"):
         path = with_pickle(tmp_path / "w.pth", None, good, ("good/data.pkl", b"\x80\x02}."))
 
-    assert "two files of one name" in refusal(path)
+    assert "two files with one name" in refusal(path)
 
 
 @pytest.mark.security("a flipped bit in an archive", "refused")
-def test_a_flipped_bit_in_an_archives_tensors_is_noticed(tmp_path):
+def test_a_flipped_bit_in_an_archive_is_detected(tmp_path):
     path = saved(tiny(0).state_dict(), tmp_path)
     raw = bytearray(path.read_bytes())
     weights = tiny(0).state_dict()["conv2.weight"].numpy().tobytes()
@@ -529,10 +529,10 @@ def test_a_flipped_bit_in_an_archives_tensors_is_noticed(tmp_path):
 
 
 @pytest.mark.security("weights that cannot be read", "refused")
-def test_a_file_that_cannot_be_read_is_an_error_in_a_line(tmp_path):
+def test_an_unreadable_file_is_an_error_of_one_line(tmp_path):
     path = saved(tiny(0).state_dict(), tmp_path)
     path.chmod(0)
-    if os.access(path, os.R_OK):  # this user may read everything; a name that is too long none can
+    if os.access(path, os.R_OK):  # this user may read everything, but nobody can read a name that is too long
         path = tmp_path / ("x" * 300)
 
     with pytest.raises(CheckpointError, match="cannot be read"):

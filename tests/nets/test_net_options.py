@@ -53,7 +53,7 @@ def target(
         ("flag=true", True),
     ],
 )
-def test_a_value_gets_the_type_that_the_signature_names(setting, expected):
+def test_a_value_gets_the_type_of_the_signature(setting, expected):
     (found,) = fit_options(target, parse_settings([setting]), "net").values()
 
     assert found == expected
@@ -68,7 +68,7 @@ def test_a_value_gets_the_type_that_the_signature_names(setting, expected):
         ("deep=maybe", "expected bool"),
         ("limit=x", "expected int or none"),
         ("mode=cubic", "expected nearest or linear or 3"),
-        ("shape=1,2", "which text cannot give"),
+        ("shape=1,2", "which cannot be given as text"),
         ("depth=3", "net has no option 'depth'; its options: width=8, rate=0.1"),
     ],
 )
@@ -94,7 +94,7 @@ def test_settings_must_be_keys_and_values_each_given_once(settings, said):
     assert said in str(caught.value)
 
 
-def test_values_that_are_no_text_pass_as_they_are():
+def test_values_that_are_not_text_pass_unchanged():
     shape = (1, 2)
 
     assert fit_options(target, {"shape": shape}, "net")["shape"] is shape
@@ -105,5 +105,5 @@ def test_a_required_option_must_be_given():
         fit_options(lambda size: size, {}, "net")
 
 
-def test_a_callable_that_takes_anything_gets_a_guess():
+def test_without_a_signature_the_type_is_guessed():
     assert fit_options(lambda **options: options, {"a": "3", "b": "x"}, "net") == {"a": 3, "b": "x"}

@@ -1,4 +1,4 @@
-"""Naming a network: the registry, modules and files of the user's own, and what is said of mistakes."""
+"""Naming a network: the registry, a user's own modules and files, and the errors for mistakes."""
 
 import textwrap
 
@@ -57,39 +57,39 @@ def test_a_network_is_built_by_name_with_its_options():
     assert net.conv1.out_channels == 16
 
 
-def test_every_entry_says_what_it_is_on_one_line():
+def test_every_entry_has_a_summary_of_one_line():
     for entry in entries():
         assert entry.summary
         assert "\n" not in entry.summary
         assert entry.target.endswith(f":{entry.name}")
 
 
-def test_an_unknown_name_is_answered_with_the_closest_ones():
+def test_an_unknown_name_gets_the_closest_ones():
     assert "fcn_resnet50" in refusal("fcn_resnt50")
 
 
-def test_a_name_like_no_other_is_answered_with_all_of_them():
+def test_a_name_unlike_any_other_gets_all_of_them():
     said = refusal("zzz")
 
     assert all(entry.name in said for entry in entries())
 
 
-def test_an_unknown_option_is_answered_with_the_options_there_are():
+def test_an_unknown_option_gets_the_known_ones():
     assert "output_stride=8" in refusal("fcn_resnet50", output_strid=16)
 
 
-def test_a_file_of_the_users_own_builds_a_network(mynet):
+def test_a_users_file_builds_a_network(mynet):
     net = fcn_edge.build(f"{mynet}:build", width="12")
 
     assert isinstance(net, nn.Conv2d)
     assert net.out_channels == 12
 
 
-def test_a_class_of_the_users_own_is_called_too(mynet):
+def test_a_users_class_builds_a_network(mynet):
     assert len(fcn_edge.build(f"{mynet}:Net", depth="3").layers) == 3
 
 
-def test_a_module_of_the_users_own_builds_a_network():
+def test_a_users_module_builds_a_network():
     assert isinstance(fcn_edge.build("torch.nn:Identity"), nn.Identity)
 
 
@@ -100,7 +100,7 @@ def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
     assert isinstance(fcn_edge.build("herenet_of_this_test:build"), nn.Conv2d)
 
 
-def test_a_file_may_import_its_neighbors_when_loaded_and_when_called(tmp_path):
+def test_a_file_may_import_its_neighbors_at_any_time(tmp_path):
     (tmp_path / "layers.py").write_text("WIDTH = 5\n")
     (tmp_path / "late.py").write_text("CLASSES = 7\n")
     (tmp_path / "mine.py").write_text(
@@ -113,7 +113,7 @@ def test_a_file_may_import_its_neighbors_when_loaded_and_when_called(tmp_path):
     assert (net.in_channels, net.out_channels) == (5, 7)
 
 
-def test_two_folders_with_neighbors_of_one_name_are_kept_apart(tmp_path):
+def test_neighbors_of_one_name_in_two_folders_do_not_mix(tmp_path):
     for folder, width in (("a", 5), ("b", 6)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "layers.py").write_text(f"WIDTH = {width}\n")
@@ -140,7 +140,7 @@ def test_a_missing_file_is_named(tmp_path):
     assert "nowhere.py" in refusal(tmp_path / "nowhere.py:build")
 
 
-def test_a_spec_without_a_callable_says_how_to_write_one(mynet):
+def test_a_spec_without_a_callable_gets_an_example(mynet):
     assert "mynet.py:NAME" in refusal(mynet)
 
 
@@ -158,7 +158,7 @@ def test_a_module_that_lacks_a_library_names_the_library(tmp_path):
     assert "(needy.py, line 1)" in said
 
 
-def test_a_missing_callable_is_answered_with_those_there_are(mynet):
+def test_a_missing_callable_gets_the_known_ones(mynet):
     assert "build" in refusal(f"{mynet}:biuld").partition("it has")[2]
 
 
@@ -179,19 +179,19 @@ def test_a_syntax_error_names_file_and_line(tmp_path):
     assert "broken.py, line 1" in refusal(f"{tmp_path}/broken.py:build")
 
 
-def test_what_is_no_network_is_named(mynet):
+def test_a_result_that_is_not_a_network_is_named(mynet):
     assert "returned None, expected a torch.nn.Module" in refusal(f"{mynet}:nothing")
 
 
-def test_a_network_instead_of_a_callable_is_told_apart(mynet):
-    assert "is a network already" in refusal(f"{mynet}:net")
+def test_a_network_instead_of_a_callable_is_refused(mynet):
+    assert "is already a network" in refusal(f"{mynet}:net")
 
 
-def test_a_value_instead_of_a_callable_is_told_apart(mynet):
-    assert "is a int, expected a callable" in refusal(f"{mynet}:number")
+def test_a_value_instead_of_a_callable_is_refused(mynet):
+    assert "has type int, expected a callable" in refusal(f"{mynet}:number")
 
 
-def test_an_error_of_ours_raised_by_the_users_code_keeps_its_kind(tmp_path):
+def test_our_error_raised_by_the_users_code_keeps_its_class(tmp_path):
     (tmp_path / "ours.py").write_text(
         "from fcn_edge_runtime.errors import CheckpointError\n"
         "def build():\n    raise CheckpointError('my own weights are gone')\n"
@@ -203,11 +203,11 @@ def test_an_error_of_ours_raised_by_the_users_code_keeps_its_kind(tmp_path):
     assert type(caught.value).__name__ == "CheckpointError"
 
 
-def test_classes_for_a_callable_of_the_users_own_are_refused_in_python(mynet):
-    assert "own options only" in refusal(f"{mynet}:build", num_classes=5)
+def test_num_classes_for_a_users_callable_is_refused(mynet):
+    assert "only its own options" in refusal(f"{mynet}:build", num_classes=5)
 
 
-def test_a_spec_shows_what_the_card_needs_and_no_folder(mynet):
+def test_a_spec_holds_no_folder(mynet):
     own = resolve(f"{mynet}:build", num_classes=9, options={"width": "4"})
     ours = resolve("fcn_resnet50", num_classes=5)
 

@@ -26,7 +26,7 @@ def test_listing_and_parsing_load_nothing_heavy(code):
     assert not loaded_after(code) & HEAVY
 
 
-def test_the_package_offers_build_and_nothing_that_is_not_there():
+def test_the_package_offers_build_and_no_missing_names():
     code = (
         "import fcn_edge; assert 'build' in dir(fcn_edge); assert not hasattr(fcn_edge, 'x'); fcn_edge.build"
     )

@@ -1,4 +1,4 @@
-"""The networks: names and shapes of the originals, image size in and out, and outputs worth looking at."""
+"""The networks: names and shapes as in the originals, image size in and out, untrained outputs."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def reference(name):
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in REFERENCE.glob("*.txt")))
-def test_names_and_shapes_are_those_of_the_reference_implementation_without_its_auxiliary_head(name):
+def test_names_and_shapes_are_those_of_the_reference(name):
     expected = {key: shape for key, shape in reference(name).items() if not key.startswith("aux_classifier.")}
 
     found = {key: list(value.shape) for key, value in on_no_memory(name).state_dict().items()}
@@ -54,18 +54,18 @@ def test_the_listed_number_of_parameters_is_the_true_one(entry):
 
 
 @pytest.mark.parametrize(("name", "published"), [("fcn_resnet50", 35_322_218), ("fcn_resnet101", 54_314_346)])
-def test_with_the_auxiliary_head_added_the_size_is_what_torchvision_publishes(name, published):
+def test_with_the_auxiliary_head_the_size_is_torchvisions(name, published):
     auxiliary = 1024 * 256 * 9 + 2 * 256 + 256 * 21 + 21
 
     assert count(on_no_memory(name)) + auxiliary == published
 
 
-def test_lraspp_has_the_size_that_torchvision_publishes():
+def test_lraspp_has_the_size_of_torchvisions():
     assert count(on_no_memory("lraspp_mobilenet_v3_large")) == 3_221_538
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_logits_have_the_images_size_at_odd_even_and_tiny_sizes(name):
+def test_logits_have_the_images_size_at_any_size(name):
     net = on_no_memory(name, num_classes=4)
 
     for height, width in [(1, 1), (1, 90), (7, 40), (33, 47), (64, 64), (97, 131), (224, 225), (720, 1280)]:
@@ -83,7 +83,7 @@ def test_images_may_have_any_number_of_channels(name, channels):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in {"fcn_resnet34", "fcn_resnet101"}])
-def test_untrained_networks_tell_pixels_apart_and_keep_their_signal_level(name):
+def test_untrained_networks_keep_their_signal_level(name):
     ramp = torch.linspace(-2, 2, 65)
     torch.manual_seed(0)
     image = torch.stack([ramp.expand(45, 65), ramp[:45, None].expand(45, 65), torch.randn(45, 65)])[None]
@@ -106,7 +106,7 @@ def test_output_stride_is_the_step_between_features(name, stride):
 
 
 @pytest.mark.parametrize(("block", "stride"), [(BasicBlock, 16), (Bottleneck, 8), (BasicBlock, 8)])
-def test_a_dilated_resnet_computes_on_the_coarse_grid_what_the_strided_one_does(block, stride):
+def test_a_dilated_resnet_equals_the_strided_one_on_its_grid(block, stride):
     torch.manual_seed(0)
     coarse = ResNet(block, (1, 1, 2, 2), in_channels=3, output_stride=32).eval()
     fine = ResNet(block, (1, 1, 2, 2), in_channels=3, output_stride=stride).eval()
@@ -121,14 +121,14 @@ def test_a_dilated_resnet_computes_on_the_coarse_grid_what_the_strided_one_does(
 
 
 @pytest.mark.parametrize("name", ["fcn_resnet50", "lraspp_mobilenet_v3_large"])
-def test_an_output_stride_that_cannot_be_is_refused(name):
+def test_an_invalid_output_stride_is_refused(name):
     with pytest.raises(UsageError, match="output_stride is 4, expected one of 8, 16, 32"):
         build(name, output_stride=4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("classes", [0, -1, True])
-def test_a_number_of_classes_that_cannot_be_is_refused(name, classes):
+def test_an_invalid_number_of_classes_is_refused(name, classes):
     with pytest.raises(UsageError, match=r"num_classes is .*, expected an integer of 1 or more"):
         on_no_memory(name, num_classes=classes)
 

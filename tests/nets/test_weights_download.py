@@ -1,4 +1,4 @@
-"""Weights by URL, from a real server on loopback: checked, cached, and nothing left where it fails."""
+"""Weights by URL, from a real server on loopback: checked, cached, and nothing left after a failure."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT in the way that the first part of the path names."""
+    """Serves CONTENT in the way named by the first part of the path."""
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -40,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif way != "unsized":
             self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
-        # A client that refuses the file hangs up in the middle.
+        # A client that refuses the file closes the connection early.
         with contextlib.suppress(ConnectionError):
             self.wfile.write(CONTENT[: len(CONTENT) // 2] if way == "cut" else CONTENT)
 
@@ -62,7 +62,7 @@ def server():
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("FCN_EDGE_CACHE", str(tmp_path / "cache"))
-    # A proxy of the machine the tests run on must not come between.
+    # Not through a proxy of the machine that runs the tests.
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return tmp_path / "cache"
 
@@ -82,7 +82,7 @@ def refusal(url, **options):
     return str(caught.value)
 
 
-def test_a_file_is_fetched_with_progress_and_lies_in_the_cache(url, cache):
+def test_a_file_is_fetched_with_progress_into_the_cache(url, cache):
     recorded = Recorded()
 
     path = fetch(parse_url(url("plain")), recorded)
@@ -96,7 +96,7 @@ def test_a_file_is_fetched_with_progress_and_lies_in_the_cache(url, cache):
     assert [file.name for file in cache.iterdir()] == [path.name]
 
 
-def test_the_second_time_nothing_is_asked_of_the_server(url, server):
+def test_the_second_time_the_server_gets_no_request(url, server):
     fetch(parse_url(url("plain")))
     before = len(server.asked)
 
@@ -112,7 +112,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(url):
 
 
 @pytest.mark.parametrize("way", ["unsized", "elsewhere"])
-def test_servers_may_redirect_and_need_not_say_the_size(url, way):
+def test_servers_may_redirect_and_omit_the_size(url, way):
     recorded = Recorded()
 
     path = fetch(parse_url(url(way)), recorded)
@@ -121,7 +121,7 @@ def test_servers_may_redirect_and_need_not_say_the_size(url, way):
     assert recorded.advances[-1] == (len(CONTENT), None if way == "unsized" else len(CONTENT))
 
 
-def test_the_hash_may_stand_in_the_fragment_or_be_given(url, cache):
+def test_the_hash_may_be_in_the_fragment_or_an_argument(url, cache):
     plain = url("plain", "net.pth")
 
     by_fragment = fetch(parse_url(f"{plain}#sha256={DIGEST.upper()}"))
@@ -140,14 +140,14 @@ def test_a_download_that_fails_leaves_no_file(url, cache, way):
 
 
 @pytest.mark.security("a download with another hash", "refused, no file left")
-def test_another_hash_is_refused_with_both_and_leaves_no_file(url, cache):
+def test_another_hash_is_refused_and_leaves_no_file(url, cache):
     said = refusal(url("plain", "net-00000000.pth"))
 
     assert f"has SHA-256 {DIGEST[:8]}, expected 00000000" in said
     assert list(cache.iterdir()) == []
 
 
-def test_a_file_that_was_there_survives_a_download_that_fails(url, cache):
+def test_a_failed_download_keeps_the_old_file(url, cache):
     cache.mkdir()
     (cache / "net-00000000.pth").write_bytes(b"older")
 
@@ -162,11 +162,11 @@ def test_a_file_over_the_size_limit_is_not_kept(url, cache):
 
 
 @pytest.mark.security("a redirect to `file:`", "not followed")
-def test_a_redirect_into_the_machine_is_not_followed(url):
+def test_a_redirect_to_a_local_file_is_not_followed(url):
     assert "could not be fetched" in refusal(url("inside"))
 
 
-def test_offline_the_message_says_where_to_place_the_file(cache):
+def test_offline_the_message_names_the_place_for_the_file(cache):
     said = refusal("http://127.0.0.1:9/net-0123abcd.pth")
 
     assert str(cache / "net-0123abcd.pth") in said
@@ -197,15 +197,15 @@ def test_without_the_variable_the_cache_is_in_the_home_folder(monkeypatch, tmp_p
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("ftp://host/net-0123abcd.pth", "by http or https alone"),
-        ("file:///etc/passwd", "by http or https alone"),
-        ("http:///net-0123abcd.pth", "by http or https alone"),
-        ("http://host:port/net-0123abcd.pth", "no URL"),
-        ("http://host/net.pth", "no SHA-256 to be checked against"),
-        ("http://host/net.pth#sha256=xyz", "no SHA-256 to be checked against"),
+        ("ftp://host/net-0123abcd.pth", "only over http or https"),
+        ("file:///etc/passwd", "only over http or https"),
+        ("http:///net-0123abcd.pth", "only over http or https"),
+        ("http://host:port/net-0123abcd.pth", "not a valid URL"),
+        ("http://host/net.pth", "no SHA-256 to check it against"),
+        ("http://host/net.pth#sha256=xyz", "no SHA-256 to check it against"),
     ],
 )
-def test_a_url_that_cannot_be_checked_is_refused_before_anything_is_asked(url, said):
+def test_a_url_that_cannot_be_checked_gets_no_request(url, said):
     with pytest.raises(UsageError) as caught:
         parse_url(url)
 
@@ -223,7 +223,7 @@ def test_passwords_and_keys_in_a_url_are_not_shown():
 @pytest.mark.parametrize(
     "name", ["..%2F..%2Fevil-0123abcd.pth", ".hidden-0123abcd.pth", "a%00b-0123abcd.pth"]
 )
-def test_no_name_leads_out_of_the_cache(name):
+def test_no_name_leaves_the_cache_folder(name):
     file_name = parse_url(f"http://host/{name}").file_name
 
     assert "/" not in file_name

@@ -1,4 +1,4 @@
-"""`--weights`: a file, a URL, random or built; and the one call that builds a network with them."""
+"""`--weights`: a file, a URL, random or built; and building a network with them."""
 
 import functools
 import hashlib
@@ -47,7 +47,7 @@ def equal(net, other):
         ("random.pth", FileWeights(Path("random.pth"))),
     ],
 )
-def test_sources_are_told_apart_by_their_spelling(text, expected):
+def test_sources_are_recognized_by_their_spelling(text, expected):
     assert parse_weights(text) == expected
 
 
@@ -59,19 +59,19 @@ def test_a_url_is_known_by_its_scheme():
 
 
 @pytest.mark.parametrize("text", ["", "random:", "random:x", "random:-1", "random:1e3", f"random:{2**63}"])
-def test_a_seed_that_is_no_number_is_refused(text):
+def test_an_invalid_seed_is_refused(text):
     with pytest.raises(UsageError):
         parse_weights(text)
 
 
-def test_a_seed_is_manual_seed_before_the_call_and_nothing_more(own):
+def test_a_seed_is_only_manual_seed_before_the_call(own):
     torch.manual_seed(3)
     expected = torch.nn.Conv2d(3, 4, 1)
 
     assert equal(build_with_weights(own, "random:3"), expected)
 
 
-def test_the_same_seed_gives_the_same_network_and_another_another():
+def test_the_seed_decides_the_weights():
     nets = [build_with_weights("fcn_tiny", f"random:{seed}") for seed in (1, 1, 2)]
 
     assert equal(nets[0], nets[1])
@@ -82,7 +82,7 @@ def test_networks_come_in_eval_mode():
     assert not build_with_weights("fcn_tiny", "random").training
 
 
-def test_built_keeps_what_the_users_callable_made(tmp_path):
+def test_built_keeps_the_weights_of_the_users_callable(tmp_path):
     (tmp_path / "own.py").write_text(
         "from torch import nn\n"
         "def build():\n    net = nn.Conv2d(3, 2, 1)\n    nn.init.constant_(net.weight, 0.5)\n    return net\n"
@@ -93,7 +93,7 @@ def test_built_keeps_what_the_users_callable_made(tmp_path):
     assert (net.weight == 0.5).all()
 
 
-def test_built_is_no_way_around_random_for_our_own_networks():
+def test_built_is_refused_for_networks_of_the_registry():
     with pytest.raises(UsageError, match=r"random\[:SEED\]"):
         build_with_weights("fcn_tiny", "built")
 
@@ -107,11 +107,11 @@ def test_a_file_is_loaded_into_the_network_of_these_options(tmp_path):
     assert equal(net, expected)
 
 
-def test_a_spec_that_was_resolved_before_is_taken_as_it_is(own):
+def test_a_resolved_spec_is_accepted(own):
     assert build_with_weights(resolve(own, options={"width": 6}), RandomWeights(0)).out_channels == 6
 
 
-def test_a_file_that_is_not_there_is_told_before_the_network_is_built(tmp_path):
+def test_a_missing_file_is_reported_before_building(tmp_path):
     (tmp_path / "own.py").write_text("def build():\n    raise RuntimeError('was called')\n")
 
     with pytest.raises(CheckpointError, match="no such file"):

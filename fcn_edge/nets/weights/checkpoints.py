@@ -1,8 +1,8 @@
 """Weights from a file, read as data: no code of the file ever runs.
 
 `.safetensors` holds nothing but tensors. `.pth` and `.pt` are pickles, which torch reads with
-`weights_only=True`: an interpreter that knows tensors and containers and refuses every other name. It is
-never tried again without.
+`weights_only=True`: an interpreter that knows tensors and containers and refuses every other name. Loading
+is never retried without it.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _LONGEST_REASON = 160
 def load_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
     """Load the weights at `path` into `net`, which keeps its own float type.
 
-    Prefixes `module.` and `_orig_mod.` are stripped and auxiliary heads dropped; the rest is strict. On an
-    error the network is as it was.
+    Prefixes `module.` and `_orig_mod.` are stripped and auxiliary heads dropped; the rest is strict. After an
+    error the network is unchanged.
 
     Raises:
         CheckpointError: the file cannot be read (see `read_state_dict`), or does not fit: names that are
@@ -62,12 +62,12 @@ def load_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     """The named tensors in a weights file, without the wrapping that training put around them.
 
-    Names are as they are stored. The tensors lie in the file's own pages (it is mapped, not read): leave the
-    file alone while they live, and clone what is to be kept.
+    Names are as they are stored. The tensors are memory-mapped from the file: do not change the file
+    while they are in use, and clone those to keep.
 
     Raises:
-        CheckpointError: the file is missing, cut short, foreign or a program; it names something that is not
-            data; or there is no state_dict in it.
+        CheckpointError: the file is missing, truncated, of another format or a program; it names something
+            that is not data; or it has no state_dict.
     """
     path = Path(path)
     kind = identify(path)
@@ -90,23 +90,23 @@ def _read_safetensors(path: Path) -> Any:
 def _read_torch(path: Path, kind: Kind) -> Any:
     try:
         # Namespace is how the training scripts of torchvision and jetson-inference keep their arguments
-        # beside the weights. It is a bag of attributes: making one runs nothing.
+        # beside the weights. It only holds attributes: creating one runs no code.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Mapping an archive costs no memory, and a tensor that claims more than the file is refused.
+            # Mapping an archive costs no memory, and a tensor that is longer than the file is refused.
             mapped = kind is Kind.TORCH_ZIP
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
-        # A pickle is a program for a small machine, so a damaged one can fail in any way there is.
+        # A pickle is a program for a small virtual machine, so a damaged one can fail in any way.
         named = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"function (<[^>]*>)", str(error))
         if named:
             raise CheckpointError(
-                f"weights {path.name}: holds {named[1]}, which is no tensor, so it was not loaded; "
-                "if you trust the file, save its tensors alone: torch.save(net.state_dict(), 'weights.pth')"
+                f"weights {path.name}: holds {named[1]}, which is not a tensor, so it was not loaded; "
+                "if you trust the file, save only its tensors: torch.save(net.state_dict(), 'weights.pth')"
             ) from error
         raise CheckpointError(
             f"weights {path.name}: not readable as a {kind.value} ({_short(error)}); "
-            "it is cut short or damaged: copy or download it again"
+            "it is truncated or damaged: copy or download it again"
         ) from error
 
 

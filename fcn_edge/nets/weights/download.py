@@ -31,13 +31,13 @@ _FULL_HASH = 64
 
 @dataclass(frozen=True)
 class WeightsUrl:
-    """A file on the web and what it must hash to.
+    """A file on the web and its expected hash.
 
     Attributes:
         url: what is requested, without fragment.
         sha256: lower-case hex digits that the file's SHA-256 begins with: all 64, or at least the 8 that
             torchvision puts in names.
-        file_name: what the file is called in the cache.
+        file_name: the file's name in the cache.
     """
 
     url: str
@@ -46,7 +46,7 @@ class WeightsUrl:
 
     @property
     def shown(self) -> str:
-        """The address without what may be secret: user, password and query."""
+        """The address without its secrets: user, password and query."""
         parts = urllib.parse.urlsplit(self.url)
         return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
@@ -61,10 +61,10 @@ def parse_url(url: str, sha256: str | None = None) -> WeightsUrl:
         parts = urllib.parse.urlsplit(url)
         _ = parts.port  # raises where it is no number
     except ValueError as error:
-        raise UsageError(f"{url!r} is no URL: {error}") from error
+        raise UsageError(f"{url!r} is not a valid URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(
-            f"weights are fetched by http or https alone, got {parts.scheme}://{parts.hostname or ''}"
+            f"weights are fetched only over http or https, got {parts.scheme}://{parts.hostname or ''}"
         )
     name = (
         re.sub(r"[^\w.-]", "_", urllib.parse.unquote(parts.path.rpartition("/")[2])).lstrip(".") or "weights"
@@ -74,7 +74,7 @@ def parse_url(url: str, sha256: str | None = None) -> WeightsUrl:
     wanted = (sha256 or fragment or (in_name[1] if in_name else "")).lower()
     if not re.fullmatch(r"[0-9a-f]{8,64}", wanted):
         raise UsageError(
-            f"{name} has no SHA-256 to be checked against: add #sha256=HEX to the URL, "
+            f"{name} has no SHA-256 to check it against: add #sha256=HEX to the URL, "
             "from `sha256sum` of a copy you trust"
         )
     if f"-{wanted[:8]}" not in name:
@@ -93,12 +93,12 @@ def fetch(source: WeightsUrl, progress: Progress | None = None, largest: int = _
 
     Args:
         source: what to fetch.
-        progress: receives the download, in bytes, as one stage; nothing where the file is in the cache.
+        progress: receives the download, in bytes, as one stage; nothing if the file is in the cache.
         largest: in bytes; a longer file is refused.
 
     Raises:
-        CheckpointError: no connection, a server's refusal, a download cut short, too long, or with another
-            hash. No file is left behind, and one that was there stays.
+        CheckpointError: no connection, a server's refusal, a download truncated, too long, or with another
+            hash. No new file is left, and an existing one stays.
     """
     path = cache_folder() / source.file_name
     if path.is_file() and _hash(path).startswith(source.sha256):
@@ -124,7 +124,7 @@ def _fetch_into(
     progress: Progress,
     largest: int,
 ) -> None:
-    """Download into the part, and rename it to `path` if it is what was asked for."""
+    """Download into the part, and rename it to `path` if its hash is right."""
     try:
         with part.open("wb") as file:
             _download(source, file.write, progress, largest)
@@ -198,7 +198,7 @@ def _hash(path: Path) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
-        return f"the server says {error.code} {error.reason}"
+        return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return str(getattr(error.reason, "strerror", None) or error.reason)
     if isinstance(error, TimeoutError):

@@ -19,7 +19,7 @@ __all__ = ["fit_state"]
 _PARALLEL = "module."
 _COMPILED = "_orig_mod."
 _AUXILIARY = "aux_classifier."
-# How often a batch norm was trained. Files of torch before 0.4.1 lack it, and no output depends on it.
+# The number of steps of a batch norm. Files of torch before 0.4.1 lack it, and no output depends on it.
 _COUNTER = "num_batches_tracked"
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 _SHOWN = 3

@@ -1,7 +1,7 @@
-"""What kind of weights file this is, told from its bytes before anything is loaded.
+"""What kind of weights file this is, detected from its bytes before anything is loaded.
 
-Programs (TorchScript, `.pt2`), foreign files and archives that declare more than they hold are refused here,
-while nothing but a few bytes and a table of contents has been read.
+Programs (TorchScript, `.pt2`), files of other formats and archives that declare more than they hold are
+refused after reading only a few bytes and a table of contents.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ __all__ = ["Kind", "identify"]
 _LARGEST_HEADER = 4 << 20
 # Steps of the pickle that places the tensors: some 25 a tensor, and a few hundred bytes of memory each.
 _MOST_STEPS = 400_000
-# What a pickle may name to torch and no state_dict needs: it makes zeros of any length out of a number.
+# Allowed by torch in a pickle, but not needed by any state_dict: it makes zeros of any length from a number.
 _MAKERS = frozenset({"builtins bytearray", "__builtin__ bytearray"})
 # torch.save's own first pickle, protocol 2: the number 0x1950a86a20f9469cfc6c.
 _LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _FOREIGN = (
-    (b"<", "a web page: the download went to a log-in or an error page"),
-    (b"version https://git-lfs", "a Git LFS pointer and no weights: run `git lfs pull`"),
+    (b"<", "a web page: the download got a login or an error page"),
+    (b"version https://git-lfs", "a Git LFS pointer, not weights: run `git lfs pull`"),
     (b"\x89HDF", "HDF5 (Keras): convert it to safetensors"),
     (b"\x1f\x8b", "gzip: unpack it first"),
     (
@@ -45,7 +45,7 @@ _SAVE_INSTEAD = "torch.save(net.state_dict(), 'weights.pth')"
 
 
 class Kind(Enum):
-    """The three formats that hold tensors and no program."""
+    """The three formats that hold only tensors."""
 
     SAFETENSORS = "safetensors"
     TORCH_ZIP = "torch.save archive"
@@ -56,8 +56,8 @@ def identify(path: Path) -> Kind:
     """The kind of the file at `path`.
 
     Raises:
-        CheckpointError: the file is missing, empty, cut short, foreign, a program, or an archive whose
-            declared sizes cannot be.
+        CheckpointError: the file is missing, empty, truncated, of another format, a program, or an archive
+            with impossible sizes.
     """
     try:
         size = _size_of_file(path)
@@ -84,12 +84,12 @@ def identify(path: Path) -> Kind:
             # Magic number, version and system come before the content.
             _check_pickles(file, 4, path.name)
         return Kind.TORCH_LEGACY
-    reason = next((reason for start, reason in _FOREIGN if head.startswith(start)), "of no format known here")
+    reason = next((reason for start, reason in _FOREIGN if head.startswith(start)), "of an unknown format")
     raise CheckpointError(f"weights {path.name}: expected PyTorch or safetensors, got {reason}")
 
 
 def _size_of_file(path: Path) -> int:
-    if not path.is_file():  # a pipe or a device would be waited for
+    if not path.is_file():  # reading a pipe or a device would block
         found = "it is a folder" if path.is_dir() else "there is no such file"
         raise CheckpointError(f"weights {path}: {found}; expected a .safetensors, .pth or .pt file")
     return path.stat().st_size
@@ -105,12 +105,12 @@ def _check_safetensors(path: Path, head: bytes, size: int) -> None:
     if head[8:9] != b"{":
         held = "a torch.save archive" if head.startswith((b"PK", b"\x80")) else "something else"
         raise CheckpointError(
-            f"weights {path.name}: named .safetensors but holds {held}; give it its true name"
+            f"weights {path.name}: named .safetensors but holds {held}; give it the suffix of its format"
         )
     if declared > min(size - 8, _LARGEST_HEADER):
         raise CheckpointError(
             f"weights {path.name}: declares a header of {declared:,} bytes in a file of {size:,}, "
-            f"expected at most {_LARGEST_HEADER:,}; it is cut short or damaged: copy or download it again"
+            f"expected at most {_LARGEST_HEADER:,}; it is truncated or damaged: copy or download it again"
         )
 
 
@@ -119,11 +119,11 @@ def _check_zip(path: Path, size: int) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeDecodeError) as error:
-        # The table of contents is at the end, so a file that was cut short has none.
+        # The table of contents is at the end, so a truncated file has none.
         raise CheckpointError(
-            f"weights {path.name}: the archive is cut short or damaged ({error}); copy or download it again"
+            f"weights {path.name}: the archive is truncated or damaged ({error}); copy or download it again"
         ) from error
-    # The first folder is named after the file that was saved, so it says nothing.
+    # The first folder has the name of the file that was saved, so it is ignored.
     inside = {str(PurePosixPath(*PurePosixPath(member.filename).parts[1:])) for member in members}
     flat = {member.filename for member in members}
     if "constants.pkl" in inside or any(re.match(r"code/", name) for name in inside):
@@ -138,7 +138,7 @@ def _check_zip(path: Path, size: int) -> None:
         raise CheckpointError(
             f"weights {path.name}: a zip file that torch.save did not write; expected {_SAVE_INSTEAD}"
         )
-    # torch.save never compresses. What does is either foreign or made to grow without bound when read.
+    # torch.save never compresses. A compressed archive comes from another program, or is a zip bomb.
     packed = [member for member in members if member.compress_type != zipfile.ZIP_STORED]
     packed += [member for member in members if member.file_size != member.compress_size]
     if packed:
@@ -155,13 +155,13 @@ def _check_zip(path: Path, size: int) -> None:
         )
     if len(flat) != len(members):
         raise CheckpointError(
-            f"weights {path.name}: two files of one name in the archive; expected {_SAVE_INSTEAD}"
+            f"weights {path.name}: two files with one name in the archive; expected {_SAVE_INSTEAD}"
         )
     _check_members(path, members)
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    """Compare members with their CRC-32, which torch does not where it maps a file, and read the pickle."""
+    """Compare members with their CRC-32, which torch does not do for mapped files, and check the pickle."""
     with zipfile.ZipFile(path) as archive:
         try:
             damaged = archive.testzip()
@@ -177,11 +177,11 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_pickles(stream: IO[bytes], count: int, name: str) -> None:
-    """Refuse pickles that make memory out of nothing, by reading their steps without taking any."""
+    """Refuse pickles that allocate memory without data, by reading their steps without running any."""
     for number, (operation, argument) in enumerate(_steps(stream, count)):
         if operation == "GLOBAL" and argument in _MAKERS:
             raise CheckpointError(
-                f"weights {name}: names {argument.replace(' ', '.')}, which is no tensor, so it was not "
+                f"weights {name}: names {argument.replace(' ', '.')}, which is not a tensor, so it was not "
                 f"loaded; expected {_SAVE_INSTEAD}"
             )
         if number >= _MOST_STEPS:
@@ -192,7 +192,7 @@ def _check_pickles(stream: IO[bytes], count: int, name: str) -> None:
 
 
 def _steps(stream: IO[bytes], count: int) -> Iterator[tuple[str, Any]]:
-    """Operations and arguments of pickles on end. Where it is no pickle they end, and torch will say so."""
+    """Operations and arguments of consecutive pickles. They end at what is not a pickle; torch reports it."""
     with contextlib.suppress(Exception):  # damage raises whatever it leads to
         for _ in range(count):
             for operation, argument, _ in pickletools.genops(stream):

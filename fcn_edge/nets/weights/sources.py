@@ -1,4 +1,4 @@
-"""Where a network's weights come from, and the one call that builds a network with them."""
+"""Where a network's weights come from, and building a network with them."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def parse_weights(text: str, sha256: str | None = None) -> Weights:
 
     Args:
         text: as typed.
-        sha256: what a URL's file must hash to, if its name or fragment does not say.
+        sha256: the hash of a URL's file, if its name or fragment does not hold it.
 
     Raises:
-        UsageError: a seed that is no number, or a URL that cannot be checked (see `download.parse_url`).
+        UsageError: an invalid seed, or a URL that cannot be checked (see `download.parse_url`).
     """
     if not text.strip():
         raise UsageError("no weights given, expected FILE, URL, random[:SEED] or built")
@@ -100,7 +100,7 @@ def build_with_weights(
     """A network with its weights, in eval mode.
 
     Args:
-        spec: what `building.resolve` takes, or what it returned; then the next three stay None.
+        spec: what `building.resolve` takes, or what it returned; then leave the next three None.
         weights: what `parse_weights` takes, or what it returned.
         num_classes: channels of the logits, for networks of the registry.
         in_channels: channels of the image, for networks of the registry.
@@ -130,7 +130,7 @@ def build_with_weights(
     if isinstance(weights, FileWeights):
         path = weights.path
     if path is not None:
-        identify(path)  # a wrong file is told before seconds are spent on building
+        identify(path)  # a wrong file is reported before seconds are spent on building
     if isinstance(weights, RandomWeights):
         torch.manual_seed(weights.seed)
     net = spec.build()

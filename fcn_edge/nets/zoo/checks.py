@@ -1,4 +1,4 @@
-"""Checks of the options that the networks share, so that each refuses them in the same words."""
+"""Checks of the options that the networks share, with the same messages for all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def at_least_one(**values: int) -> None:
     """Refuse any keyword whose value is not an integer of 1 or more.
 
     Raises:
-        UsageError: names the keyword and what it got.
+        UsageError: the message names the keyword and its value.
     """
     for name, value in values.items():
-        # bool is an int to Python, but `num_classes=True` is a slip.
+        # bool is an int to Python, but `num_classes=True` is a mistake.
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UsageError(f"{name} is {value!r}, expected an integer of 1 or more")
 
@@ -23,7 +23,7 @@ def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
     """Refuse a value that is not among those allowed.
 
     Raises:
-        UsageError: lists what is allowed.
+        UsageError: the message lists the allowed values.
     """
     if value not in allowed:
         raise UsageError(f"{name} is {value!r}, expected one of {', '.join(map(str, allowed))}")

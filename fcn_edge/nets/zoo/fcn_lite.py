@@ -1,10 +1,10 @@
-"""A small residual FCN for a robot's own processor: learns in minutes, runs in milliseconds.
+"""A small residual FCN for a robot's CPU: trains in minutes, runs in milliseconds.
 
 Everything in it survives int8: plain convolutions, batch norm, ReLU and additions, no gates and no smooth
-activations. After three strided steps it stays at one eighth of the image and widens its view by dilation
-instead (Yu and Koltun, arXiv 1511.07122), in bottlenecks (He et al., arXiv 1512.03385), where the 3x3
-convolution sees half of the channels. The dilations grow and start again, so that no pixel is skipped for
-good (Wang et al., arXiv 1702.08502).
+activations. After three strided steps it stays at one eighth of the image and widens its receptive field by
+dilation instead (Yu and Koltun, arXiv 1511.07122), in bottlenecks (He et al., arXiv 1512.03385), where the
+3x3 convolution sees half of the channels. The dilations grow and start again, so that no pixel is always
+skipped (Wang et al., arXiv 1702.08502).
 """
 
 from __future__ import annotations
@@ -70,20 +70,20 @@ class FCNLite(nn.Module):
         self.context = nn.Sequential(*blocks)
         self.classifier = nn.Conv2d(4 * width, num_classes, 1)
         kaiming_(self)
-        for block in blocks:  # each block starts as the identity, which lets a deep stack learn at once
+        for block in blocks:  # each block starts as the identity, so that a deep stack learns from the start
             nn.init.zeros_(block.expand.get_parameter("1.weight"))
 
     def forward(self, image: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> logits [N, num_classes, H, W], any H and W of 1 or more."""
         features = self.down2(self.down1(F.relu(self.stem(image))))
-        scores = self.classifier(self.context(features))
-        return resize_to(scores, image)
+        logits = self.classifier(self.context(features))
+        return resize_to(logits, image)
 
 
 def fcn_lite(num_classes: int = 21, in_channels: int = 3, *, width: int = 32) -> FCNLite:
-    """A small residual network, output stride 8: 0.9 million numbers at the default width.
+    """A small residual network, output stride 8: 0.9 million parameters at the default width.
 
-    A 320x240 frame costs 1.2 thousand million multiplications, a twelfth of FCN-ResNet18 at the same stride.
+    A 320x240 frame costs 1.2 billion multiplications, a twelfth of FCN-ResNet18 at the same stride.
 
     Args:
         num_classes: channels of the logits.

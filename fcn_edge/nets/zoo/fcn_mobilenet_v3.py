@@ -1,4 +1,4 @@
-"""The FCN head on MobileNet v3 large: torchvision's parts, in the order of its other FCNs."""
+"""The FCN head on MobileNet v3 large: torchvision's parts, assembled as in its other FCNs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Residual FCNs, torchvision's way: a ResNet backbone, one small head, bilinear upsampling.
+"""Residual FCNs as in torchvision: a ResNet backbone, one small head, bilinear upsampling.
 
 Keys are torchvision's (`backbone.*`, `classifier.{0,1,4}.*`). The 18- and 34-layer networks are those of
-jetson-inference (output stride 32). Source of the idea: Long, Shelhamer and Darrell, arXiv 1411.4038.
+jetson-inference (output stride 32). Source: Long, Shelhamer and Darrell, arXiv 1411.4038.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The smallest FCN there is: two convolutions. It teaches, and it makes tests fast."""
+"""The smallest FCN: two convolutions, for teaching and for fast tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FCNTiny", "fcn_tiny"]
 
 
 class FCNTiny(nn.Module):
-    """image -> 3x3 convolution, ReLU -> 1x1 convolution -> logits. Nothing is down-sampled."""
+    """image -> 3x3 convolution, ReLU -> 1x1 convolution -> logits. No downsampling."""
 
     def __init__(self, num_classes: int, in_channels: int, width: int) -> None:
         super().__init__()

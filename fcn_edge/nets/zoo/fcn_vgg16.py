@@ -1,7 +1,7 @@
 """The first FCNs: VGG-16 made convolutional (Long, Shelhamer and Darrell, arXiv 1411.4038).
 
 Keys and numerics are pytorch-fcn's, so its converted Caffe weights load as they are. They were trained on BGR
-images from 0 to 255 minus a mean; that belongs on the model's card, not in here.
+images from 0 to 255 minus a mean; that belongs on the model's card, not here.
 
     image -> conv1 .. conv5, each with a pool -> fc6 -> fc7 -> score_fr -> 2x (+ pool4) -> 2x (+ pool3) -> 8x
 
@@ -25,7 +25,7 @@ _PADDING = 100
 
 
 class _VGG16(nn.Module):
-    """VGG-16 up to its class scores: `pool` runs one stage, `score` everything after the fifth."""
+    """VGG-16 up to its class logits: `pool` runs one stage, `score` everything after the fifth."""
 
     def __init__(self, num_classes: int, in_channels: int, fc_channels: int) -> None:
         super().__init__()
@@ -48,17 +48,17 @@ class _VGG16(nn.Module):
         return F.max_pool2d(x, 2, ceil_mode=True)
 
     def score(self, pool5: Tensor) -> Tensor:
-        """[N, 512, h, w] -> class scores [N, num_classes, h - 6, w - 6]."""
+        """[N, 512, h, w] -> class logits [N, num_classes, h - 6, w - 6]."""
         x = self.drop(F.relu(self.fc6(pool5)))
         x = self.drop(F.relu(self.fc7(x)))
-        scores: Tensor = self.score_fr(x)
-        return scores
+        logits: Tensor = self.score_fr(x)
+        return logits
 
     def initialize(self) -> None:
         """He's weights for the convolutions, bilinear interpolation for the upsampling layers.
 
-        The paper starts score layers at 0, on top of trained features. Here they are drawn as the others are,
-        so that an untrained network tells pixels apart.
+        The paper starts score layers at 0, on top of trained features. Here they are drawn like the others,
+        so that an untrained network's labels differ between pixels.
         """
         kaiming_(self)
         for module in self.modules():
@@ -68,7 +68,7 @@ class _VGG16(nn.Module):
 
 
 class FCN32s(_VGG16):
-    """Scores at 1/32 of the image, enlarged in one step."""
+    """Logits at 1/32 of the image, upsampled in one step."""
 
     def __init__(self, num_classes: int, in_channels: int, fc_channels: int) -> None:
         super().__init__(num_classes, in_channels, fc_channels)
@@ -84,7 +84,7 @@ class FCN32s(_VGG16):
 
 
 class FCN16s(_VGG16):
-    """Scores at 1/32, joined with scores of pool4 at 1/16."""
+    """Logits at 1/32, added to logits of pool4 at 1/16."""
 
     def __init__(self, num_classes: int, in_channels: int, fc_channels: int) -> None:
         super().__init__(num_classes, in_channels, fc_channels)
@@ -102,7 +102,7 @@ class FCN16s(_VGG16):
 
 
 class FCN8s(_VGG16):
-    """Scores at 1/32, joined with scores of pool4 at 1/16 and of pool3 at 1/8."""
+    """Logits at 1/32, added to logits of pool4 at 1/16 and of pool3 at 1/8."""
 
     def __init__(self, num_classes: int, in_channels: int, fc_channels: int, *, at_once: bool) -> None:
         super().__init__(num_classes, in_channels, fc_channels)
@@ -111,7 +111,7 @@ class FCN8s(_VGG16):
         self.upscore2 = _upsample(num_classes, 2)
         self.upscore_pool4 = _upsample(num_classes, 2)
         self.upscore8 = _upsample(num_classes, 8)
-        # Trained in one go rather than stage by stage, the skips are scaled down to keep the gradients level.
+        # Trained in one go rather than stage by stage, the skips are scaled down to balance the gradients.
         self.scale_pool3, self.scale_pool4 = (0.0001, 0.01) if at_once else (1.0, 1.0)
         self.initialize()
 
@@ -127,7 +127,7 @@ class FCN8s(_VGG16):
 
 
 def _scaled(x: Tensor, factor: float) -> Tensor:
-    # The usual factor 1 must leave no node in the graph.
+    # The usual factor 1 must not add a node to the graph.
     return x if factor == 1.0 else x * factor
 
 
@@ -136,7 +136,7 @@ def _upsample(num_classes: int, factor: int) -> nn.ConvTranspose2d:
 
 
 def _bilinear(layer: nn.ConvTranspose2d) -> Tensor:
-    """Weights [C, C, k, k] with which an even kernel k at stride k / 2 interpolates each class by itself."""
+    """Weights [C, C, k, k] with which an even kernel k at stride k / 2 interpolates each class separately."""
     size = layer.kernel_size[0]
     factor = size // 2
     ramp = 1 - (torch.arange(size) - (factor - 0.5)).abs() / factor

@@ -1,4 +1,4 @@
-"""What the networks put on top of a backbone: torchvision's FCN head, and the way back to image size."""
+"""What the networks put on top of a backbone: torchvision's FCN head, and upsampling to the image's size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["BackboneFCN", "fcn_head", "resize_to"]
 
 
 def fcn_head(in_channels: int, num_classes: int) -> nn.Sequential:
-    """Features [N, in_channels, h, w] -> scores [N, num_classes, h, w], through a quarter of the channels."""
+    """Features [N, in_channels, h, w] -> logits [N, num_classes, h, w], through a quarter of the channels."""
     between = in_channels // 4
     head = nn.Sequential(
         nn.Conv2d(in_channels, between, 3, padding=1, bias=False),
@@ -24,9 +24,9 @@ def fcn_head(in_channels: int, num_classes: int) -> nn.Sequential:
     return head
 
 
-def resize_to(scores: Tensor, image: Tensor) -> Tensor:
-    """Scores [N, C, h, w] -> [N, C, H, W] of the image: bilinear, half-pixel centers, as torchvision."""
-    return F.interpolate(scores, size=image.shape[-2:], mode="bilinear", align_corners=False)
+def resize_to(logits: Tensor, image: Tensor) -> Tensor:
+    """Logits [N, C, h, w] -> [N, C, H, W] of the image: bilinear, half-pixel centers, as torchvision."""
+    return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class BackboneFCN(nn.Module):
@@ -40,5 +40,5 @@ class BackboneFCN(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> logits [N, num_classes, H, W]."""
         features = self.backbone(image)
-        scores = self.classifier(features)
-        return resize_to(scores, image)
+        logits = self.classifier(features)
+        return resize_to(logits, image)

@@ -1,4 +1,4 @@
-"""Weights a network starts from: signals keep their size through depth, in eval mode too."""
+"""Initial weights that keep the signal's scale through depth, in eval mode too."""
 
 from __future__ import annotations
 

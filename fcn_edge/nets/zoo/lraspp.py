@@ -16,7 +16,7 @@ _BETWEEN = 128
 
 
 class LRASPPHead(nn.Module):
-    """Coarse features, gated by what the whole image shows, are enlarged and scored beside fine ones."""
+    """Coarse features, gated by the whole image's mean, are upsampled and classified with fine ones."""
 
     def __init__(self, low_channels: int, high_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -35,15 +35,15 @@ class LRASPPHead(nn.Module):
         kaiming_(self)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """[N, low_channels, h, w], [N, high_channels, h', w'] -> scores [N, num_classes, h, w]."""
+        """[N, low_channels, h, w], [N, high_channels, h', w'] -> logits [N, num_classes, h, w]."""
         context = self.cbr(high) * self.scale(high)
         context = F.interpolate(context, size=low.shape[-2:], mode="bilinear", align_corners=False)
-        scores: Tensor = self.low_classifier(low) + self.high_classifier(context)
-        return scores
+        logits: Tensor = self.low_classifier(low) + self.high_classifier(context)
+        return logits
 
 
 class LRASPP(nn.Module):
-    """MobileNet v3, the LR-ASPP head, upsampling from stride 8. One value sees the whole image (the gate)."""
+    """MobileNet v3, the LR-ASPP head, upsampling from stride 8. The gate sees the whole image."""
 
     def __init__(self, num_classes: int, in_channels: int, output_stride: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def lraspp_mobilenet_v3_large(
     Args:
         num_classes: channels of the logits.
         in_channels: channels of the image.
-        output_stride: of the backbone's last features: 8, 16 or 32; scores are at stride 8 in any case.
+        output_stride: of the backbone's last features: 8, 16 or 32; logits are always at stride 8.
 
     Raises:
         UsageError: an option out of range.

@@ -102,7 +102,7 @@ def _dilated(output_stride: int) -> list[_Row]:
 
 
 class _InvertedResidual(nn.Module):
-    """Expand by 1x1, filter each channel by itself, weigh the channels, project by 1x1."""
+    """Expand by 1x1, filter each channel separately, weight the channels, project by 1x1."""
 
     def __init__(self, inputs: int, row: _Row) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class _InvertedResidual(nn.Module):
 
 
 class _SqueezeExcitation(nn.Module):
-    """Each channel times a weight from 0 to 1 that the means of all channels decide."""
+    """Each channel times a weight from 0 to 1, computed from the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class _SqueezeExcitation(nn.Module):
 
 
 def _multiple_of_8(channels: int) -> int:
-    """The nearest multiple of 8, or the next one where the nearest takes away more than a tenth."""
+    """The nearest multiple of 8, or the next one if the nearest is more than a tenth smaller."""
     nearest = max(8, (channels + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * channels else nearest
 
