@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from fcn_edge.nets.building import build
     from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
+    from fcn_edge_export.lowering.lower import LoweringResult
     from fcn_edge_export.lowering.quantize import quantize
     from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
     from fcn_edge_export.pipeline import ExportResult, export
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
-    from fcn_edge_runtime.benchmark.run import BenchmarkOptions, benchmark
-    from fcn_edge_runtime.benchmark.tune import TuneOptions, tune
+    from fcn_edge_runtime.benchmark.run import BenchmarkOptions, BenchmarkReport, benchmark
+    from fcn_edge_runtime.benchmark.tune import Tuned, TuneOptions, tune
     from fcn_edge_runtime.errors import (
         ArtifactError,
         CheckpointError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
-    from fcn_edge_runtime.evaluation.evaluate import evaluate
+    from fcn_edge_runtime.evaluation.evaluate import Evaluation, evaluate
     from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
     from fcn_edge_runtime.segmentation import Segmentation
     from fcn_edge_runtime.segmenter import Segmenter
@@ -50,15 +51,18 @@ __all__ = [
     "VOC",
     "ArtifactError",
     "BenchmarkOptions",
+    "BenchmarkReport",
     "Card",
     "CheckpointError",
     "ClassInfo",
+    "Evaluation",
     "ExportOptions",
     "ExportResult",
     "FcnEdgeError",
     "Fp16Options",
     "InputError",
     "InputSpec",
+    "LoweringResult",
     "ModelError",
     "Profile",
     "ProfileError",
@@ -69,6 +73,7 @@ __all__ = [
     "SelfTestReport",
     "SessionOptions",
     "TuneOptions",
+    "Tuned",
     "UsageError",
     "VerificationError",
     "VerifyOptions",
@@ -91,12 +96,13 @@ _HOMES = {
     "fcn_edge.nets.building": ("build",),
     "fcn_edge_export.classes": ("CITYSCAPES", "VOC", "classes_from_names", "numbered_classes"),
     "fcn_edge_export.lowering.fp16": ("convert_to_fp16",),
+    "fcn_edge_export.lowering.lower": ("LoweringResult",),
     "fcn_edge_export.lowering.quantize": ("quantize",),
     "fcn_edge_export.options": ("ExportOptions", "Fp16Options", "QuantizeOptions", "VerifyOptions"),
     "fcn_edge_export.pipeline": ("ExportResult", "export"),
     "fcn_edge_export.verification.verify_file": ("VerifyResult", "verify"),
-    "fcn_edge_runtime.benchmark.run": ("BenchmarkOptions", "benchmark"),
-    "fcn_edge_runtime.benchmark.tune": ("TuneOptions", "tune"),
+    "fcn_edge_runtime.benchmark.run": ("BenchmarkOptions", "BenchmarkReport", "benchmark"),
+    "fcn_edge_runtime.benchmark.tune": ("TuneOptions", "Tuned", "tune"),
     "fcn_edge_runtime.errors": (
         "ArtifactError",
         "CheckpointError",
@@ -108,7 +114,7 @@ _HOMES = {
         "UsageError",
         "VerificationError",
     ),
-    "fcn_edge_runtime.evaluation.evaluate": ("evaluate",),
+    "fcn_edge_runtime.evaluation.evaluate": ("Evaluation", "evaluate"),
     "fcn_edge_runtime.model.card": ("Card", "ClassInfo", "InputSpec"),
     "fcn_edge_runtime.segmentation": ("Segmentation",),
     "fcn_edge_runtime.segmenter": ("Segmenter",),

@@ -1,8 +1,9 @@
-"""From what a user types to an export: network or recipe, weights, card, frames, then `fcn_edge_export`."""
+"""What the commands do, as functions: from a network or recipe, weights and a card to `fcn_edge_export`."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,18 @@ from fcn_edge.card_file import card_from, description_from, read_classes, read_d
 from fcn_edge.nets import NetSpec, resolve
 from fcn_edge.nets.weights.sources import RandomWeights, Weights, build_with_weights, parse_weights
 from fcn_edge.recipes import Recipe, find_recipe
-from fcn_edge_export import ExportOptions, ExportResult, VerifyOptions, VerifyResult, export, verify
+from fcn_edge_export import (
+    ExportOptions,
+    ExportResult,
+    Fp16Options,
+    LoweringResult,
+    VerifyOptions,
+    VerifyResult,
+    convert_to_fp16,
+    export,
+    quantize,
+    verify,
+)
 from fcn_edge_export.artifact import OutputFile
 from fcn_edge_runtime._files import require_writable
 from fcn_edge_runtime.errors import ArtifactError, UsageError
@@ -23,7 +35,14 @@ from fcn_edge_runtime.progress import Progress
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Request", "export_network", "require_profile_place", "verify_network"]
+__all__ = [
+    "Precision",
+    "Request",
+    "export_lowered",
+    "export_network",
+    "require_profile_place",
+    "verify_network",
+]
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,40 @@ class Request:
     settings: Mapping[str, Any] = field(default_factory=dict)
     card: Path | None = None
     images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What an exported network is lowered to, and on which frames.
+
+    Attributes:
+        name: fp32 (not at all), fp16 or int8.
+        calibration: folders or files of frames to calibrate int8 on.
+        labels: the folder of the true labels of the request's images.
+    """
+
+    name: str = "fp32"
+    calibration: tuple[str, ...] = ()
+    labels: Path | None = None
+
+    def check(self, images: Sequence[str]) -> None:
+        """Do nothing where the options fit each other.
+
+        Raises:
+            UsageError: they do not: what is missing, or has no use.
+        """
+        if self.name == "int8" and not self.calibration:
+            raise UsageError("--precision int8 needs pictures to calibrate on: give --calibration DIR")
+        if self.name == "fp16" and not images:
+            raise UsageError("--precision fp16 needs pictures to verify on: give --images DIR")
+        if self.name != "int8" and self.calibration:
+            raise UsageError(
+                f"--calibration is given for {self.name}, which needs none: add --precision int8"
+            )
+        if self.labels is not None and (self.name == "fp32" or not images):
+            raise UsageError(
+                "--labels compares int8 and fp16 with true labels of --images: give --precision and --images"
+            )
 
 
 @dataclass(frozen=True)
@@ -84,6 +137,49 @@ def export_network(
         options=replace(options, trained=not isinstance(plan.weights, RandomWeights)),
         progress=progress,
     )
+
+
+def export_lowered(
+    request: Request,
+    output: Path,
+    *,
+    precision: Precision,
+    options: ExportOptions,
+    progress: Progress | None = None,
+) -> LoweringResult:
+    """Export a network in one go to int8 or fp16: the float file is verified in a temporary folder.
+
+    The float parent is not kept. Its digest is on the card, and exporting again without `--precision` gives
+    the same bytes.
+
+    Raises:
+        UsageError: options that do not fit each other.
+        VerificationError: the float file, or the lowered one, does not decide like its reference.
+        InputError, CheckpointError, ArtifactError, ProviderError: as the steps say.
+    """
+    precision.check(request.images)
+    OutputFile.at(output)  # before the work starts
+    with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
+        parent = Path(folder, output.name)
+        export_network(request, parent, options=options, progress=progress)
+        if precision.name == "fp16":
+            device = next((device for device in options.devices if device != "cpu"), "cpu")
+            return convert_to_fp16(
+                parent,
+                output,
+                request.images,
+                labels=precision.labels,
+                options=Fp16Options(device=device),
+                progress=progress,
+            )
+        return quantize(
+            parent,
+            output,
+            precision.calibration,
+            images=request.images or None,
+            labels=precision.labels,
+            progress=progress,
+        )
 
 
 def verify_network(

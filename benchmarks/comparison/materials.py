@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.comparison.contract import Materials
-from fcn_edge.quantizing import quantize_file
 from fcn_edge.recipes import Recipe, find_recipe
 from fcn_edge.workflows import Request, export_network
-from fcn_edge_export import ExportOptions
+from fcn_edge_export import ExportOptions, QuantizeOptions, quantize
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 
 if TYPE_CHECKING:
@@ -166,17 +165,8 @@ def _quantize(parent: Path, path: Path, pictures: Path, agreement: float) -> Non
     It is also written where it is not faster: the table says how fast it is.
     """
     path.unlink(missing_ok=True)
-    quantize_file(
-        parent,
-        path,
-        (str(pictures),),
-        images=(),
-        labels=None,
-        target=None,
-        method="entropy",
-        agreement=agreement,
-        allow_slower=True,
-    )
+    options = QuantizeOptions(agreement=agreement, allow_slower=True)
+    quantize(parent, path, pictures, options=options)
 
 
 def _resized(paths: Sequence[Path], count: int, height: int, width: int) -> npt.NDArray[np.uint8]:

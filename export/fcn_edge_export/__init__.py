@@ -10,6 +10,7 @@ from fcn_edge_runtime._lazy import lazy_face
 if TYPE_CHECKING:
     from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
+    from fcn_edge_export.lowering.lower import LoweringResult
     from fcn_edge_export.lowering.quantize import quantize
     from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
     from fcn_edge_export.pipeline import ExportResult, export
@@ -21,6 +22,7 @@ __all__ = [
     "ExportOptions",
     "ExportResult",
     "Fp16Options",
+    "LoweringResult",
     "QuantizeOptions",
     "VerifyOptions",
     "VerifyResult",
@@ -38,6 +40,7 @@ _HOMES = {
     "ExportOptions": "options",
     "ExportResult": "pipeline",
     "Fp16Options": "options",
+    "LoweringResult": "lowering.lower",
     "QuantizeOptions": "options",
     "VerifyOptions": "options",
     "VerifyResult": "verification.verify_file",

@@ -114,12 +114,12 @@ def command(
     require_export()
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.nets import parse_settings
-    from fcn_edge.precision import check_precision, export_lowered
-    from fcn_edge.workflows import Request, export_network
+    from fcn_edge.workflows import Precision, Request, export_lowered, export_network
     from fcn_edge_export import ExportOptions
 
     request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
-    check_precision(precision, calibration, images, labels)
+    lowered = Precision(precision, calibration, labels)
+    lowered.check(images)
     options = ExportOptions(
         outputs=tuple(name.strip() for name in outputs.split(",")),
         sizes=sizes,
@@ -133,15 +133,7 @@ def command(
         if precision == "fp32":
             result = export_network(request, output, options=options, progress=progress)
         else:
-            result = export_lowered(
-                request,
-                output,
-                precision=precision,
-                calibration=calibration,
-                labels=labels,
-                options=options,
-                progress=progress,
-            )
+            result = export_lowered(request, output, precision=lowered, options=options, progress=progress)
     for name, words in getattr(result, "warnings", ()):
         click.echo(f"warning: {name}: {printable(words)}", err=True)
     if as_json:

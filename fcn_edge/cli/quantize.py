@@ -88,19 +88,17 @@ def command(
     here. Exits with 3 if not.
     """
     from fcn_edge.cli.progress import progress_on_stderr
-    from fcn_edge.quantizing import quantize_file
+    from fcn_edge_export import QuantizeOptions, quantize
 
+    options = QuantizeOptions(target, method, agreement, allow_slower)
     with progress_on_stderr(quiet=quiet) as progress:
-        result = quantize_file(
+        result = quantize(
             model,
             output,
             calibration,
-            images=images,
+            images=images or None,
             labels=labels,
-            target=target,
-            method=method,
-            agreement=agreement,
-            allow_slower=allow_slower,
+            options=options,
             progress=progress,
         )
     for name, words in result.warnings:

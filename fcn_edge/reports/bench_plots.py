@@ -9,7 +9,7 @@ from typing import Any
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable, write_whole
-from fcn_edge_runtime.benchmark.run import ModelReport, Report
+from fcn_edge_runtime.benchmark.run import BenchmarkReport, ModelReport
 from fcn_edge_runtime.benchmark.sweep import SweepPoint
 from fcn_edge_runtime.errors import UsageError
 
@@ -32,7 +32,7 @@ def require_plot(path: Path) -> None:
     require_writable(path.parent)
 
 
-def write_plot(path: Path, report: Report) -> None:
+def write_plot(path: Path, report: BenchmarkReport) -> None:
     """The report as a PNG: percentiles, costs, stages, and, where sizes were measured, time and memory.
 
     Raises:
@@ -61,7 +61,7 @@ def write_plot(path: Path, report: Report) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def _percentiles(axes: Any, report: Report, colors: dict[str, str]) -> None:
+def _percentiles(axes: Any, report: BenchmarkReport, colors: dict[str, str]) -> None:
     """Bars from the median to the slowest frame; below each model's name how it compares."""
     count = len(report.models)
     for index, model in enumerate(report.models):
@@ -81,7 +81,7 @@ def _percentiles(axes: Any, report: Report, colors: dict[str, str]) -> None:
     _write_legend(axes)
 
 
-def _legend(model: ModelReport, report: Report) -> str:
+def _legend(model: ModelReport, report: BenchmarkReport) -> str:
     text = f"{model.name}: {model.frames_per_second:.3g} a second"
     found = next((c.ratio for c in report.comparisons if c.name == model.name), None)
     if found is not None:
@@ -98,7 +98,7 @@ def _write_legend(axes: Any, columns: int = 1) -> None:
         text.set_parse_math(False)  # names of files may hold a $
 
 
-def _stages(axes: Any, report: Report) -> None:
+def _stages(axes: Any, report: BenchmarkReport) -> None:
     """A bar a model: milliseconds of each stage, as onnxruntime's profiler has it."""
     names = [model.name for model in report.models]
     left = [0.0] * len(names)

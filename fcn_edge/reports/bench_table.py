@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fcn_edge_runtime.benchmark.run import ModelReport, Report
+from fcn_edge_runtime.benchmark.run import BenchmarkReport, ModelReport
 from fcn_edge_runtime.benchmark.sweep import SweepPoint
 from fcn_edge_runtime.timing import Ratio
 
@@ -49,7 +49,7 @@ _STAGES: tuple[Row, ...] = (
 )
 
 
-def lines(report: Report) -> Iterator[str]:
+def lines(report: BenchmarkReport) -> Iterator[str]:
     """The report for a terminal: machine, figures, ratios, operators, sizes."""
     machine, models = report.machine, report.models
     yield f"{machine.cpu}, {machine.cores} cores, {machine.system}"

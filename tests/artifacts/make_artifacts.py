@@ -26,7 +26,7 @@ from fcn_edge_export import export
 from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.lowering.quantize import quantize
-from fcn_edge_export.options import ExportOptions
+from fcn_edge_export.options import ExportOptions, QuantizeOptions
 from fcn_edge_export.verification.measure import amplitude, margins
 from fcn_edge_runtime import Card, Segmenter
 from fcn_edge_runtime.model.card import InputSpec
@@ -90,7 +90,7 @@ def _exported(net: nn.Module, spec: InputSpec, *outputs: str) -> Callable[[Path]
 def _int8(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         parent = write_parent(Path(folder) / "parent.onnx", ("labels", "confidence"))
-        quantize(parent, path, lambda _: frames(12), allow_slower=True)
+        quantize(parent, path, lambda _: frames(12), options=QuantizeOptions(allow_slower=True))
 
 
 def kinds() -> dict[str, Callable[[Path], object]]:

@@ -23,7 +23,7 @@ if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
 
 RUNTIME = ("onnxruntime", "PIL.Image", "fcn_edge_runtime.segmenter", "fcn_edge_runtime.batch")
-EXPORT = (*RUNTIME, "onnx", "fcn_edge.quantizing")
+EXPORT = (*RUNTIME, "onnx", "fcn_edge_export.lowering.quantize")
 
 
 @dataclass(frozen=True)

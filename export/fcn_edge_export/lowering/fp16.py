@@ -13,7 +13,6 @@ the file's self-test runs when the file is opened.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,18 @@ from onnx import TensorProto, helper
 from fcn_edge_export.graph.graft import strip
 from fcn_edge_export.graph.names import LOGITS_LOW, TRACED_INPUT
 from fcn_edge_export.lowering.body import OURS, head_of, typed
-from fcn_edge_export.lowering.calibration import Frames
 from fcn_edge_export.lowering.lower import (
-    AGREEMENT,
     LoweringResult,
     checked_output,
     gate_child,
     open_parent,
     write_child,
 )
+from fcn_edge_export.options import Fp16Options
 from fcn_edge_export.verification.cases import frame_cases
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
-from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.evaluation.labels import LabelSource, labels_of
+from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.progress import Progress, Stages
 
 __all__ = ["body_in_fp16", "convert_to_fp16"]
@@ -46,11 +45,10 @@ Array = npt.NDArray[Any]
 def convert_to_fp16(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    images: Callable[[Card], Frames],
+    images: FrameSource,
     *,
-    agreement: float = AGREEMENT,
-    labels: Callable[[Card], Mapping[str, Callable[[], Array]]] | None = None,
-    device: str = "cpu",
+    labels: LabelSource | None = None,
+    options: Fp16Options | None = None,
     progress: Progress | None = None,
 ) -> LoweringResult:
     """Convert the body of a verified float file to float16 and verify the result against its parent.
@@ -58,11 +56,11 @@ def convert_to_fp16(
     Args:
         path: the float file.
         output: the file to write, ending in .onnx. `NAME.verification.json` is written beside it.
-        images: given the file's card, the frames to verify on: name -> what reads it, (H, W, C) in the
-            card's dtype.
-        agreement: share of the frames' labels that must be the parent's, above 0 to 1.
-        labels: their true labels (H, W) by the frames' names; mean IoU may fall by half a point.
-        device: where it is verified: "cpu", "cuda", ...; a CPU verifies the rounded weights alone.
+        images: frames to verify on: a folder, paths, arrays, a mapping or a function that takes the card, see
+            `fcn_edge_runtime.imaging.frames.frames_of`.
+        labels: their true labels: a folder, arrays, a mapping or a function, see
+            `fcn_edge_runtime.evaluation.labels.labels_of`; mean IoU may fall by half a point.
+        options: agreement and device; None means the defaults.
         progress: receives the stages as they run.
 
     Raises:
@@ -73,7 +71,8 @@ def convert_to_fp16(
         ProviderError: the device does not start.
         ArtifactError: the conversion failed, or the file cannot be written. Nothing is written.
     """
-    place = checked_output(path, output, "fp16", agreement)
+    options = options or Fp16Options()
+    place = checked_output(path, output, "fp16")
     stages = Stages(progress)
     with stages.stage("open") as did:
         parent = open_parent(Path(path))
@@ -82,7 +81,9 @@ def convert_to_fp16(
                 f"{path} has the sparse head, which is for CPUs, and fp16 is for GPUs: "
                 "export it with the dense head first"
             )
-        frames = tuple(frame_cases(images(parent.card), parent.card))
+        given = frames_of(images, parent.card)
+        truth = None if labels is None else labels_of(labels, images, list(given), parent.card)
+        frames = tuple(frame_cases(given, parent.card))
         if not frames:
             raise InputError("got no frames to verify on, expected some of what the model will see")
         did.text = f"{parent.card.name}, {len(frames)} frames to verify on"
@@ -95,10 +96,10 @@ def convert_to_fp16(
         model,
         frames,
         precision="fp16",
-        least=agreement,
+        least=options.agreement,
         notes={"speed": "unmeasured"},
-        truth=labels(parent.card) if labels is not None else None,
-        device=device,
+        truth=truth,
+        device=options.device,
     )
     return write_child(stages, place, parent, child, {})
 

@@ -37,7 +37,6 @@ from fcn_edge_runtime.progress import Stage, Stages
 from fcn_edge_runtime.session.session import Session, SessionOptions, exact_integers, open_session
 
 __all__ = [
-    "AGREEMENT",
     "Child",
     "LoweringResult",
     "Parent",
@@ -48,8 +47,6 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
-
-AGREEMENT = 0.99  # share of the frames' labels that must be the parent's, unless another is given
 
 
 @dataclass(frozen=True)
@@ -129,16 +126,14 @@ class Child:
 
 
 def checked_output(
-    parent: str | os.PathLike[str], output: str | os.PathLike[str], precision: str, agreement: float
+    parent: str | os.PathLike[str], output: str | os.PathLike[str], precision: str
 ) -> OutputFile:
     """Where the lowered file goes, checked before the work starts.
 
     Raises:
-        UsageError: it would overwrite its parent, or the agreement is not a share above 0.
+        UsageError: it would overwrite its parent.
         ArtifactError: nothing can be written there.
     """
-    if not 0 < agreement <= 1:
-        raise UsageError(f"got the agreement {agreement}, expected a share above 0 to 1")
     place = OutputFile.at(output)
     if place.path.exists() and place.path.samefile(parent):
         raise UsageError(f"{parent} is the parent: write the {precision} file beside it, under another name")

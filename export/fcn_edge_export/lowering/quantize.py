@@ -21,11 +21,10 @@ import onnx
 from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import TRACED_INPUT
 from fcn_edge_export.lowering.body import Body, body_of, typed
-from fcn_edge_export.lowering.calibration import Frames, FrameSet, inspect_frames
+from fcn_edge_export.lowering.calibration import FrameSet, inspect_frames
 from fcn_edge_export.lowering.fold_normalization import FoldedModel, folded
 from fcn_edge_export.lowering.gate import Gate, run_gate
 from fcn_edge_export.lowering.lower import (
-    AGREEMENT,
     Child,
     LoweringResult,
     Parent,
@@ -38,10 +37,12 @@ from fcn_edge_export.lowering.optimized_graph import float_convolutions
 from fcn_edge_export.lowering.qdq import IntegerTarget, target_named, this_target, with_qdq
 from fcn_edge_export.lowering.ranges import Range, activation_ranges
 from fcn_edge_export.lowering.sensitivity import LayerDamage, logits_of_frames, rank_layers, shares_of
+from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_export.speed import Speed, compare_speed
 from fcn_edge_export.verification.cases import Case
 from fcn_edge_runtime.errors import UsageError, VerificationError
-from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.evaluation.labels import LabelSource, labels_of
+from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.progress import Progress, Stages, tracked
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
@@ -55,14 +56,11 @@ RANKED_ON = 4  # calibrated frames that the damage of a layer is measured on
 def quantize(
     path: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    calibration: Callable[[Card], Frames],
+    calibration: FrameSource,
     *,
-    target: str | None = None,
-    method: str = "entropy",
-    agreement: float = AGREEMENT,
-    images: Callable[[Card], Frames] | None = None,
-    labels: Callable[[Card], Mapping[str, Callable[[], Array]]] | None = None,
-    allow_slower: bool = False,
+    images: FrameSource | None = None,
+    labels: LabelSource | None = None,
+    options: QuantizeOptions | None = None,
     progress: Progress | None = None,
 ) -> LoweringResult:
     """Convert a verified float file to int8, and verify that it agrees with its parent and is faster.
@@ -70,14 +68,12 @@ def quantize(
     Args:
         path: the float file.
         output: the int8 file to write, ending in .onnx. `NAME.verification.json` is written beside it.
-        calibration: given the file's card, the frames to calibrate on: name -> what reads it, (H, W, C) in
-            the card's dtype.
-        target: x86-vnni, x86, arm64 or gpu; None is this machine. Speed is measured only for this one.
-        method: how ranges are chosen: minmax, percentile or entropy.
-        agreement: share of the held-out frames' labels that must be the parent's, above 0 to 1.
+        calibration: frames to calibrate on: a folder, paths, arrays, a mapping or a function that takes the
+            card, see `fcn_edge_runtime.imaging.frames.frames_of`.
         images: frames to verify on; None holds out every 4th calibration frame for that.
-        labels: their true labels (H, W) by the frames' names; mean IoU may fall by half a point.
-        allow_slower: write the file even if it is not faster on this machine.
+        labels: the true labels of `images`: a folder, arrays, a mapping or a function, see
+            `fcn_edge_runtime.evaluation.labels.labels_of`; mean IoU may fall by half a point.
+        options: target, method, agreement; None means the defaults.
         progress: receives the stages as they run.
 
     Raises:
@@ -87,10 +83,11 @@ def quantize(
         ModelError: the parent was not written by fcn-edge, or was changed.
         ArtifactError: a stage failed, or the file cannot be written. Nothing is written.
     """
-    place = checked_output(path, output, "int8", agreement)
+    options = options or QuantizeOptions()
+    place = checked_output(path, output, "int8")
     if labels is not None and images is None:
         raise UsageError("labels are given without images: give the folder of the frames they belong to")
-    integer_target = target_named(target)
+    integer_target = target_named(options.target)
     stages = Stages(progress)
 
     with stages.stage("open") as did:
@@ -103,18 +100,20 @@ def quantize(
         did.text = f"{card.name}, {len(body.convolutions)} convolutions for integers, classifier in float"
 
     with stages.stage("frames", unit="frames") as did:
-        given = None if images is None else images(card)
-        frames = inspect_frames(calibration(card), given, card, stages.progress)
-        truth = labels(card) if labels is not None else None
+        given = None if images is None else frames_of(images, card)
+        frames = inspect_frames(frames_of(calibration, card, "calibration"), given, card, stages.progress)
+        truth = None
+        if labels is not None and images is not None and given is not None:
+            truth = labels_of(labels, images, list(given), card)
         did.text = f"{len(frames.calibrated)} to calibrate on, {len(frames.held_out)} others held out"
 
     with stages.stage("calibrate", unit="frames") as did:
-        ranges = _ranges(entry, body, frames, method, stages.progress)
-        did.text = f"{method} of {len(ranges)} tensors over {len(frames.calibrated)} frames"
+        ranges = _ranges(entry, body, frames, options.method, stages.progress)
+        did.text = f"{options.method} of {len(ranges)} tensors over {len(frames.calibrated)} frames"
 
     with stages.stage("integers", unit="layers") as did:
         search = _FloatSearch(
-            parent, model, body, ranges, integer_target, frames, agreement, truth, stages.progress
+            parent, model, body, ranges, integer_target, frames, options.agreement, truth, stages.progress
         )
         kept = search.kept_in_float()
         names = frozenset(layer.name for layer in kept)
@@ -129,11 +128,11 @@ def quantize(
         int8,
         frames.held_out,
         precision="int8",
-        least=agreement,
+        least=options.agreement,
         notes={
             "calibration": frames.digest,
             "calibration_frames": str(len(frames.calibrated)),
-            "calibration_method": method,
+            "calibration_method": options.method,
             "target": integer_target.name,
             "speed": "judged" if measurable else "unmeasured",
         },
@@ -143,7 +142,7 @@ def quantize(
     speed = None
     if measurable:
         with stages.stage("speed", 1.0) as did:
-            speed = _measured_speed(parent, child, frames, stages.progress, allow_slower=allow_slower)
+            speed = _measured_speed(parent, child, frames, stages.progress, allow_slower=options.allow_slower)
             did.text = (
                 f"{1 / speed.ratio:.2f} times as fast as the parent at {speed.size[0]}x{speed.size[1]} "
                 f"({speed.parent_milliseconds:.1f} -> {speed.milliseconds:.1f} ms)"

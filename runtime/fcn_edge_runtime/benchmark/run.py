@@ -35,7 +35,7 @@ from fcn_edge_runtime.session.profile import Profile
 from fcn_edge_runtime.session.session import SessionOptions
 from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
-__all__ = ["DEFAULT_SIZE", "BenchmarkOptions", "Comparison", "ModelReport", "Report", "benchmark"]
+__all__ = ["DEFAULT_SIZE", "BenchmarkOptions", "BenchmarkReport", "Comparison", "ModelReport", "benchmark"]
 
 DEFAULT_SIZE = (480, 640)
 OVERHEAD_SIZE = (240, 320)
@@ -121,7 +121,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchmarkReport:
     """The whole benchmark."""
 
     machine: Machine
@@ -169,7 +169,7 @@ def benchmark(
     models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     options: BenchmarkOptions | None = None,
     progress: Progress | None = None,
-) -> Report:
+) -> BenchmarkReport:
     """Measure models, one or several. Nothing is measured before all of them have segmented a frame.
 
     Args:
@@ -204,7 +204,7 @@ def benchmark(
         Comparison(one.name, opened[0].name, ratio_of(timing.rounds, timings[0].rounds))
         for one, timing in zip(opened[1:], timings[1:], strict=True)
     )
-    return Report(machine, _described(opened[0].frames, options), reports, comparisons)
+    return BenchmarkReport(machine, _described(opened[0].frames, options), reports, comparisons)
 
 
 def _open(

@@ -16,7 +16,7 @@ from fcn_edge_export.graph.nodes import Nodes
 from fcn_edge_export.graph.sparse_head import sparse_labels
 from fcn_edge_export.lowering.gate import logits_of
 from fcn_edge_export.lowering.quantize import quantize
-from fcn_edge_export.options import ExportOptions
+from fcn_edge_export.options import ExportOptions, QuantizeOptions
 from fcn_edge_export.verification.cases import Case
 from fcn_edge_export.verification.head_rule import wrong_labels
 from fcn_edge_export.verification.verdict import compare
@@ -161,7 +161,9 @@ def test_auto_measures_both_on_the_given_frames():
 
 def test_a_file_with_a_sparse_head_can_be_quantized(tmp_path):
     parent = write_parent(tmp_path / "sparse.onnx", sparse=True)
-    made = quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), allow_slower=True)
+    made = quantize(
+        parent, tmp_path / "int8.onnx", lambda _: frames(20), options=QuantizeOptions(allow_slower=True)
+    )
     assert made.agreement >= 0.99
     assert made.float_convolutions == ()
 

@@ -13,7 +13,7 @@ from PIL import Image
 from fcn_edge_export import export, verify
 from fcn_edge_export.graph.working_size import WorkingSize, working_size_of
 from fcn_edge_export.lowering.quantize import quantize
-from fcn_edge_export.options import ExportOptions
+from fcn_edge_export.options import ExportOptions, QuantizeOptions
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import UsageError, VerificationError
 from fcn_edge_runtime.model.card import Card, InputSpec
@@ -149,7 +149,12 @@ def test_a_file_with_a_working_size_can_be_quantized(tmp_path):
     net = networks.seeded(networks.Plain)
     parent = made(net, tmp_path, "0.5x")
     frames = {f"{i}": (lambda i=i: blocks(96, 128, seed=i)) for i in range(20)}
-    child = quantize(parent.path, tmp_path / "int8.onnx", lambda _: frames, allow_slower=True, agreement=0.9)
+    child = quantize(
+        parent.path,
+        tmp_path / "int8.onnx",
+        lambda _: frames,
+        options=QuantizeOptions(allow_slower=True, agreement=0.9),
+    )
     assert child.card.notes["working_size"] == "0.5x"
     assert child.float_convolutions == ()
 

@@ -12,6 +12,7 @@ from fcn_edge_export.graph.graft import graft, with_logits_output
 from fcn_edge_export.lowering.body import body_of, typed
 from fcn_edge_export.lowering.fold_normalization import folded
 from fcn_edge_export.lowering.quantize import quantize
+from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_runtime.model.card import Card, Geometry, InputSpec
 from fcn_edge_runtime.session.session import open_session
 from tests.export.parents import blocks, frames, network, write_parent
@@ -43,7 +44,9 @@ def ops_between_image_and(model, name):
 def test_nothing_is_computed_before_the_first_convolution_of_an_int8_file(tmp_path):
     parent = write_parent(tmp_path / "parent.onnx")
     assert ops_between_image_and(onnx.load(parent), "stem") == ["Add", "Mul", "Cast", "Transpose"]
-    made = quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), allow_slower=True)
+    made = quantize(
+        parent, tmp_path / "int8.onnx", lambda _: frames(20), options=QuantizeOptions(allow_slower=True)
+    )
     assert ops_between_image_and(onnx.load(made.path), "stem") == ["DequantizeLinear", "Transpose"]
     assert made.agreement >= 0.99
 
@@ -52,13 +55,17 @@ def test_an_int8_file_is_valid_onnx(tmp_path):
     parent = write_parent(tmp_path / "parent.onnx")
     for target in ("x86", "x86-vnni", "gpu"):
         path = tmp_path / f"{target}.onnx"
-        quantize(parent, path, lambda _: frames(20), target=target, allow_slower=True)
+        quantize(
+            parent, path, lambda _: frames(20), options=QuantizeOptions(target=target, allow_slower=True)
+        )
         onnx.checker.check_model(onnx.load(path), full_check=True)
 
 
 def test_no_size_is_read_off_a_float_copy_of_the_image(tmp_path):
     parent = write_parent(tmp_path / "parent.onnx")
-    made = quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), allow_slower=True)
+    made = quantize(
+        parent, tmp_path / "int8.onnx", lambda _: frames(20), options=QuantizeOptions(allow_slower=True)
+    )
     nodes = onnx.load(made.path).graph.node
     read = [node.input[0] for node in nodes if node.op_type == "Shape"]
     assert "fcn_edge/planes" in read

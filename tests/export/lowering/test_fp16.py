@@ -4,6 +4,7 @@ import pytest
 from onnx import TensorProto
 
 from fcn_edge_export.lowering.fp16 import convert_to_fp16
+from fcn_edge_export.options import Fp16Options
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
@@ -62,7 +63,7 @@ def test_misuse_is_refused(parent, made, tmp_path):
     with pytest.raises(UsageError, match="expected an fp32 model"):
         convert_to_fp16(made.path, tmp_path / "fp16.onnx", lambda _: frames(3))
     with pytest.raises(UsageError, match="above 0 to 1"):
-        convert_to_fp16(parent, tmp_path / "fp16.onnx", lambda _: frames(3), agreement=2)
+        convert_to_fp16(parent, tmp_path / "fp16.onnx", lambda _: frames(3), options=Fp16Options(agreement=2))
     with pytest.raises(UsageError, match="is the parent"):
         convert_to_fp16(parent, parent, lambda _: frames(3))
     sparse = write_parent(tmp_path / "sparse.onnx", sparse=True)

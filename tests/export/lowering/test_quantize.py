@@ -13,6 +13,7 @@ from PIL import Image
 from fcn_edge_export.lowering import quantize as module
 from fcn_edge_export.lowering.optimized_graph import float_convolutions
 from fcn_edge_export.lowering.quantize import quantize
+from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_export.speed import Speed
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import InputError, UsageError, VerificationError
@@ -30,12 +31,14 @@ def parent(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(parent, tmp_path_factory):
     path = tmp_path_factory.mktemp("int8") / "int8.onnx"
-    return quantize(parent, path, lambda _: frames(20), allow_slower=True)
+    return quantize(parent, path, lambda _: frames(20), options=QuantizeOptions(allow_slower=True))
 
 
 def attempt(parent, folder, **options):
-    options.setdefault("calibration", lambda _: frames(20))
-    return quantize(parent, folder / "int8.onnx", allow_slower=True, **options)
+    sources = {name: options.pop(name) for name in ("calibration", "images", "labels") if name in options}
+    sources.setdefault("calibration", lambda _: frames(20))
+    chosen = QuantizeOptions(allow_slower=True, **options)
+    return quantize(parent, folder / "int8.onnx", **sources, options=chosen)
 
 
 def test_an_int8_file_decides_like_its_parent_on_frames_nobody_calibrated_on(parent, made):

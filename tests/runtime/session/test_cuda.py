@@ -127,8 +127,11 @@ def test_many_threads_may_share_one_segmenter_on_cuda(exported):
 
 def test_half_precision_agrees_with_its_parent_on_the_gpu_it_is_for(corridor):
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
+    from fcn_edge_export.options import Fp16Options
 
-    made = convert_to_fp16(corridor, corridor.with_name("fp16.onnx"), photographs, device="cuda")
+    made = convert_to_fp16(
+        corridor, corridor.with_name("fp16.onnx"), photographs, options=Fp16Options(device="cuda")
+    )
     assert made.agreement > 0.995
     assert made.card.verification.providers == ("CUDAExecutionProvider",)
     with warnings.catch_warnings():
@@ -140,8 +143,11 @@ def test_half_precision_agrees_with_its_parent_on_the_gpu_it_is_for(corridor):
 
 def test_half_precision_says_nothing_on_stderr_and_float_neither(corridor, capfd):
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
+    from fcn_edge_export.options import Fp16Options
 
-    made = convert_to_fp16(corridor, corridor.with_name("fp16-quiet.onnx"), photographs, device="cuda")
+    made = convert_to_fp16(
+        corridor, corridor.with_name("fp16-quiet.onnx"), photographs, options=Fp16Options(device="cuda")
+    )
     for path in (made.path, corridor):
         with Segmenter(path, "cuda") as segmenter:
             segmenter(random_image(240, 320))
