@@ -24,8 +24,8 @@ class Segmentation:
     Attributes:
         labels: (H, W) uint8, or uint16 above 255 classes: the class of each pixel.
         card: the model's card: names and colors of the classes.
-        provider: what ran it, by onnxruntime's name.
-        milliseconds: time of the network, without reading the image.
+        provider: the execution provider that ran it, by onnxruntime's name.
+        milliseconds: the time of the network, without reading the image.
         confidence: (H, W) float32: the winner's probability; None if the file does not compute it.
         probabilities: (classes, H, W) float32, or None.
         logits: (classes, H, W) float32, or None.
@@ -47,21 +47,21 @@ class Segmentation:
     def overlay(self, image: np.ndarray, alpha: float = 0.5) -> np.ndarray:
         """The image with the colors of its classes laid over it: (H, W, 3) uint8 RGB.
 
-        Where a class is drawn in black, as backgrounds are, and where nothing is labeled, the image stays
-        as it is.
+        The image stays unchanged where the color of a class is black, as it is for backgrounds, and where
+        pixels are unlabeled.
 
         Args:
             image: the image that was segmented, of the same height and width (and batch).
             alpha: 0 shows only the image, 1 only the colors.
 
         Raises:
-            InputError: another size than that of the labels, or alpha outside of 0 to 1.
+            InputError: the image and the labels differ in size, or alpha is not in 0 to 1.
         """
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha is {alpha}, expected 0 to 1")
         picture = self._picture(image)
         colors = color_table(self.card)
-        # 256ths and integers: the same picture on every machine, and no float copy of it.
+        # Integers in units of 1/256: the same result on every machine, and no float copy.
         weights = np.full(len(colors), round(alpha * 256), np.int32)
         weights[(colors == 0).all(axis=1)] = 0
         weights[self.card.unlabeled] = 0
@@ -73,7 +73,7 @@ class Segmentation:
         """Connected regions with class, box, centroid, area and mask, the largest first. Needs SciPy.
 
         Args:
-            min_area: smaller ones are left out, in pixels.
+            min_area: in pixels; smaller regions are left out.
 
         Raises:
             InputError: this is a batch, or SciPy is not installed.
@@ -83,31 +83,33 @@ class Segmentation:
         return regions(self.labels, self.card, min_area)
 
     def cutout(self, image: np.ndarray, *classes: str) -> np.ndarray:
-        """The named classes on nothing: (H, W, 4) uint8 RGBA, transparent elsewhere.
+        """The pixels of the named classes as (H, W, 4) uint8 RGBA, transparent elsewhere.
 
         Args:
             image: the image that was segmented.
-            classes: their names, in any case.
+            classes: their names; case is ignored.
 
         Raises:
             UsageError: the model has no class of that name.
-            InputError: another size than that of the labels.
+            InputError: the image and the labels differ in size.
         """
         from fcn_edge_runtime.imaging.effects import class_mask, cutout
 
         if self.labels.ndim != 2:
-            raise InputError(f"got a batch of {len(self.labels)} images, expected one: take each by itself")
+            raise InputError(
+                f"got a batch of {len(self.labels)} images, expected one: segment each separately"
+            )
         return cutout(self._picture(image), class_mask(self.labels, self.card, classes))
 
     def areas(self) -> tuple[Area, ...]:
-        """Pixels and share of every class, in order of ids, and of the unlabeled last.
+        """Pixels and share of every class, in order of ids; unlabeled pixels last.
 
-        A batch is counted as a whole. The pixels add up to all pixels, and the shares to 1.
+        A batch is counted as a whole. Pixels add up to all pixels, and shares to 1.
         """
         return areas_of(self.labels, self.card)
 
     def _picture(self, image: np.ndarray) -> np.ndarray:
-        """The image as (..., 3) uint8 RGB, checked to be of the labels' size."""
+        """The image as (..., 3) uint8 RGB, verified to have the labels' size."""
         picture = as_picture(image, self.card.input, self.labels.ndim)
         if picture.shape[:-1] != self.labels.shape:
             raise InputError(
@@ -118,18 +120,18 @@ class Segmentation:
 
 
 def as_picture(image: np.ndarray, spec: InputSpec, rank: int = 2) -> np.ndarray:
-    """An image as the model takes it, made fit to look at: (H, W, 3) uint8 RGB.
+    """A model's input converted for display: (H, W, 3) uint8 RGB.
 
-    One channel becomes gray, more than three show their first three. uint16 is scaled to 0..255; floats are
+    One channel is shown as gray, more than three by their first three. uint16 is scaled to 0..255; floats are
     scaled so that pixel * scale = 1 is white, and clipped.
 
     Args:
         image: (H, W, C), or (N, H, W, C) with `rank` 3; a missing channel axis is added.
         spec: the model's input.
-        rank: dimensions of the labels that belong to the image.
+        rank: number of dimensions of the image's labels.
 
     Raises:
-        InputError: the array has another rank, or a dtype of no image.
+        InputError: the array has another rank or dtype than an image.
     """
     if image.ndim == rank:
         image = image[..., None]

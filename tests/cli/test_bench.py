@@ -70,7 +70,7 @@ def test_a_model_runs_with_the_profile_that_is_its_own(fcn_edge, model_path, tmp
         (["GOOD", "--size", "0x5"], 2, "expected HEIGHTxWIDTH"),
         (["GOOD", "--size", "10x10"], 1, "expected at least 40 each way"),
         (["GOOD", "--size", "90000x90000"], 1, "expected at most"),
-        (["GOOD", "--images", "empty"], 1, "no pictures in empty"),
+        (["GOOD", "--images", "empty"], 1, "no images in empty"),
         (["GOOD", "--images", "nowhere"], 1, "there is no image or folder nowhere"),
         (["GOOD", "--rate", "0"], 2, "'--rate'"),
         (["GOOD", "--seconds", "-1"], 2, "'--seconds'"),

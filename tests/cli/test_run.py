@@ -39,7 +39,7 @@ def test_a_bad_image_does_not_stop_the_others_and_is_listed_with_exit_code_1(fcn
     assert done.returncode == 1
     first, last = done.stderr.splitlines()
     assert first.startswith("failed: ")
-    assert "bad.png is no picture of a known format" in first
+    assert "bad.png is not an image of a known format" in first
     assert last == "error: 1 of 2 images failed"
 
 

@@ -75,7 +75,7 @@ def test_our_own_results_in_a_folder_are_not_taken_for_pictures(photos, segmente
 
 def test_nothing_found_is_an_error_that_says_what_was_looked_for(tmp_path):
     for inputs in ([str(tmp_path)], [str(tmp_path / "*.png")], []):
-        with pytest.raises(InputError, match=r"no pictures in .* expected names ending in \.png"):
+        with pytest.raises(InputError, match=r"no images in .* expected names ending in \.png"):
             find_images(inputs)
     with pytest.raises(InputError, match="there is no image or folder"):
         find_images([str(tmp_path / "none.png")])

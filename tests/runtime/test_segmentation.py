@@ -21,7 +21,7 @@ def result_of(labels, spec=None):
     return Segmentation(labels, card, "CPUExecutionProvider", 1.0)
 
 
-def test_areas_add_up_and_count_the_unlabeled():
+def test_areas_add_up_and_include_unlabeled_pixels():
     areas = result_of(LABELS).areas()
     assert [(a.id, a.name, a.pixels) for a in areas] == [
         (0, "background", 1),
@@ -41,7 +41,7 @@ def test_colors_are_those_of_the_classes():
     assert result_of(np.stack([LABELS] * 4)).colored().shape == (4, 2, 3, 3)
 
 
-def test_an_overlay_mixes_image_and_color_and_leaves_black_classes_and_the_unlabeled_alone():
+def test_overlays_keep_black_classes_and_unlabeled_pixels():
     image = np.full((2, 3, 3), 200, np.uint8)
     mixed = result_of(LABELS).overlay(image)
     assert mixed[0, 0].tolist() == [200, 200, 200]
@@ -71,7 +71,7 @@ def test_an_overlay_on_another_image_is_refused():
         (5, "float32", np.full((2, 3, 5), 2.0, np.float32), [255, 255, 255]),
     ],
 )
-def test_every_kind_of_image_can_be_looked_at(channels, dtype, image, expected):
+def test_every_kind_of_image_can_be_displayed(channels, dtype, image, expected):
     picture = as_picture(image, InputSpec.default(channels, dtype))
     assert picture.shape == (2, 3, 3)
     assert picture.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""`fcn-edge robot bag`: a recorded bag in, a bag with masks, overlays and class names out."""
+"""`fcn-edge robot bag`: segments a recorded bag into a bag with masks, overlays and class names."""
 
 from __future__ import annotations
 
@@ -45,17 +45,19 @@ __all__ = ["command"]
     "--out",
     type=OutputPath(),
     metavar="OUT",
-    help="Where the new bag goes: a name ending in .mcap or .db3 is one file, any other a rosbag2 folder.",
+    help="The new bag: one file if the name ends in .mcap or .db3, else a rosbag2 folder.",
 )
 @click.option(
     "--storage", type=click.Choice(["mcap", "sqlite3"]), help="Storage of the new bag.  [default: mcap]"
 )
-@click.option("--keep-input", is_flag=True, help="Copy the messages of the old bag into the new one.")
+@click.option("--keep-input", is_flag=True, help="Also copy the messages of the old bag into the new one.")
 @click.option("--no-overlay", is_flag=True, help="Write no overlays.")
-@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take every N-th frame.")
-@click.option("--start", type=click.FloatRange(0), default=0.0, help="Seconds into the bag.")
 @click.option(
-    "--duration", type=click.FloatRange(0, min_open=True), help="Seconds from there.  [default: all]"
+    "--every", type=click.IntRange(1), default=1, show_default=True, help="Segment every N-th frame."
+)
+@click.option("--start", type=click.FloatRange(0), default=0.0, help="Seconds from the start of the bag.")
+@click.option(
+    "--duration", type=click.FloatRange(0, min_open=True), help="Seconds from there.  [default: to the end]"
 )
 @shrink_option
 @overlay_alpha_option
@@ -72,8 +74,8 @@ def command(
     """Segment one image topic of a recorded BAG and write a rosbag2.
 
     BAG is a rosbag2 (folder, .mcap or .db3) or a ROS 1 bag. Masks, confidence (if the model has it), overlays
-    and class names are recorded at the time of their frame, with its header. The new bag takes its name once
-    it is whole. Without --image-topic the image topics are listed.
+    and class names are recorded at the time of their frame, with its header. The new bag gets its name once
+    it is complete. Without --image-topic the image topics are listed.
     """
     from fcn_edge_runtime.robot.bag.reader import open_bag
 
@@ -100,7 +102,7 @@ def command(
 def _segment(
     bag: Bag, image_topic: str, out: Path, given: dict[str, Any], *, quiet: bool
 ) -> tuple[BagSummary, dict[str, str]]:
-    """What was done, and where the model ran."""
+    """The summary, and where the model ran."""
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable
     from fcn_edge_runtime.robot.bag.segment import BagOptions, segment_bag
@@ -108,7 +110,7 @@ def _segment(
     from fcn_edge_runtime.robot.model import open_model
     from fcn_edge_runtime.robot.pipeline import Pipeline, PipelineOptions
 
-    # Names and places are checked before a model is loaded.
+    # Names and paths are checked before a model is loaded.
     bag.image_topic(image_topic)
     storage_for(out, given["storage"])
     require_writable(out.parent)
@@ -140,7 +142,7 @@ def _list(bag: Bag, *, as_json: bool) -> None:
     else:
         for row in rows:
             click.echo(f"{printable(str(row['topic'])):<40} {row['type']:<32} {row['messages']} messages")
-        click.echo("name one with --image-topic")
+        click.echo("choose one with --image-topic")
 
 
 def _show(summary: BagSummary, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""`fcn-edge robot bridge`: a part of a ROS 2 graph on a machine without ROS."""
+"""`fcn-edge robot bridge`: joins a ROS 2 graph on a machine without ROS."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ REPORT_SECONDS = 5.0
 )
 @model_option
 @click.option("--image-topic", required=True, metavar="TOPIC", help="The images, such as /camera/image_raw.")
-@click.option("--compressed", is_flag=True, help="The topic holds CompressedImage (JPEG or PNG).")
+@click.option("--compressed", is_flag=True, help="The topic has CompressedImage (JPEG or PNG).")
 @click.option(
     "--input-reliability",
     type=click.Choice(["best_effort", "reliable"]),
     default="best_effort",
     show_default=True,
-    help="best_effort matches every publisher; reliable only reliable ones.",
+    help="best_effort matches every publisher, reliable only reliable ones.",
 )
 @click.option("--domain", type=int, metavar="N", help="The ROS domain.  [default: ROS_DOMAIN_ID, else 0]")
 @click.option(
@@ -50,20 +50,32 @@ REPORT_SECONDS = 5.0
     type=click.Choice(["humble", "jazzy", "kilted", "lyrical"]),
     default="jazzy",
     show_default=True,
-    help="The ROS 2 of the graph: how nodes are announced differs.",
+    help="The ROS 2 distribution of the graph: nodes are announced differently.",
 )
-@click.option("--interface", metavar="NAME", help="Network interface; lo stays on this machine.")
+@click.option("--interface", metavar="NAME", help="Network interface; lo: this machine only.")
 @click.option(
-    "--peer", "peers", multiple=True, metavar="ADDRESS", help="Look for others here; may be repeated."
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Contact this address directly; may be repeated.",
 )
 @click.option("--node-name", default="fcn_edge_bridge", show_default=True, metavar="NAME")
 @prefix_option
 @shrink_option
 @overlay_alpha_option
 @click.option(
-    "--max-frame-age", type=click.FloatRange(0), default=0.0, help="Drop frames older than this, in seconds."
+    "--max-frame-age",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Drop frames older than this, in seconds.  [default: no limit]",
 )
-@click.option("--max-rate", type=click.FloatRange(0), default=0.0, help="Frames a second at most.")
+@click.option(
+    "--max-rate",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Limit the rate, in frames per second.  [default: no limit]",
+)
 @device_option
 @threads_option
 @profile_option
@@ -72,9 +84,9 @@ def command(*, quiet: bool, **given: Any) -> None:
     """Segment the images of a ROS 2 graph, without ROS on this machine.
 
     Subscribes to TOPIC and publishes mask, confidence (if the model has it), overlay and label_info below
-    --prefix, each with the header of its image. It speaks the ROS 2 wire and is no ROS node: it has no
-    parameters and no services. It shows up in `ros2 node list` and `ros2 topic info`. Ctrl-C or SIGTERM ends
-    it.
+    --prefix, each with the header of its image. It talks to ROS 2 over DDS and is not a full ROS node: it has
+    no parameters and no services. It shows up in `ros2 node list` and `ros2 topic info`. Ctrl-C or SIGTERM
+    ends it.
     """
     from fcn_edge_runtime.robot.dds.bridge import Bridge, BridgeOptions, run_bridge
     from fcn_edge_runtime.robot.dds.discovery import DISTROS
@@ -84,7 +96,7 @@ def command(*, quiet: bool, **given: Any) -> None:
     from fcn_edge_runtime.robot.pipeline import Pipeline, PipelineOptions
     from fcn_edge_runtime.robot.worker import Limits
 
-    import_cyclonedds()  # said before a model is loaded
+    import_cyclonedds()  # reported before a model is loaded
     transport = Transport.from_environment(given["domain"], given["interface"], given["peers"])
     options = BridgeOptions(
         image_topic=given["image_topic"],

@@ -1,4 +1,4 @@
-"""`fcn-edge robot camera`: a camera, a stream or a video file, segmented as it comes."""
+"""`fcn-edge robot camera`: segments a camera, a stream or a video file."""
 
 from __future__ import annotations
 
@@ -38,18 +38,25 @@ DEFAULT_RATE = 30.0
 @click.option(
     "--record",
     metavar="PATH",
-    help="Ending in .mp4, .mkv or .avi: an overlay video. Any other: a bag, one file for .mcap and .db3.",
+    help="An overlay video (.mp4, .mkv, .avi), or a bag (.mcap, .db3, or a folder).",
 )
-@click.option("--publish", is_flag=True, help="Publish images and masks on the ROS 2 wire.")
+@click.option(
+    "--publish", is_flag=True, help="Publish images and masks to a ROS 2 graph, without ROS on this machine."
+)
 @click.option(
     "--pace",
     type=click.Choice(["fast", "source"]),
     default="fast",
     show_default=True,
-    help="Files: every frame as fast as possible, or at the file's rate with the newest frame winning.",
+    help="For files: every frame, as fast as possible; or the newest frame, at the file's rate.",
 )
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="End after N frames.")
-@click.option("--max-rate", type=click.FloatRange(0), default=0.0, help="Frames a second at most.")
+@click.option(
+    "--max-rate",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Limit the rate, in frames per second.  [default: no limit]",
+)
 @click.option("--domain", type=int, metavar="N", help="With --publish: the ROS domain.")
 @click.option("--interface", metavar="NAME", help="With --publish: the network interface.")
 @click.option(
@@ -69,8 +76,8 @@ DEFAULT_RATE = 30.0
 def command(*, source: str, quiet: bool, **given: Any) -> None:
     """Segment a camera, a stream or a video file.
 
-    From a camera or a stream the newest frame is always taken, and those it replaces are counted as dropped.
-    Ctrl-C ends after the frame at hand, with everything written.
+    From a camera or a stream the newest frame is always taken, and the frames that it replaces are counted as
+    dropped. Ctrl-C ends after the current frame, with everything written.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime.robot.camera.run import run_camera
@@ -88,7 +95,7 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
         )
         pipeline = Pipeline(segmenter, shown)
         sinks += _recorder(stack, opened, pipeline, given)
-        sinks += _wire(stack, pipeline, given)
+        sinks += _dds(stack, pipeline, given)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         if not quiet:
@@ -138,8 +145,8 @@ def _recorder(
     return [stack.enter_context(record_bag(out, pipeline, Topics.below(given["prefix"])))]
 
 
-def _wire(stack: contextlib.ExitStack, pipeline: Pipeline, given: dict[str, Any]) -> list[Sink]:
-    from fcn_edge_runtime.robot.camera.sinks import WireSink
+def _dds(stack: contextlib.ExitStack, pipeline: Pipeline, given: dict[str, Any]) -> list[Sink]:
+    from fcn_edge_runtime.robot.camera.sinks import DdsSink
     from fcn_edge_runtime.robot.dds.discovery import DISTROS
     from fcn_edge_runtime.robot.dds.node import open_node
     from fcn_edge_runtime.robot.dds.transport import Transport
@@ -149,4 +156,4 @@ def _wire(stack: contextlib.ExitStack, pipeline: Pipeline, given: dict[str, Any]
         return []
     transport = Transport.from_environment(given["domain"], given["interface"])
     node = stack.enter_context(open_node(transport, DISTROS[given["distro"]], "fcn_edge_camera"))
-    return [WireSink(node, Topics.below(given["prefix"]), pipeline)]
+    return [DdsSink(node, Topics.below(given["prefix"]), pipeline)]

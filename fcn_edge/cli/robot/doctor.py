@@ -1,4 +1,4 @@
-"""`fcn-edge robot doctor`: what robots need of this machine, and what it has."""
+"""`fcn-edge robot doctor`: checks whether this machine is ready for robots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["command"]
 @click.command(name="doctor", epilog=examples("fcn-edge robot doctor"))
 @json_option
 def command(*, as_json: bool) -> None:
-    """Show packages, kernel buffers and DDS settings, and what to do about those that do not fit."""
+    """Check packages, kernel buffers and DDS settings, and show what to do about problems."""
     from fcn_edge_runtime.robot.doctor import robot_checks
 
     checks = robot_checks()
@@ -25,7 +25,7 @@ def command(*, as_json: bool) -> None:
         mark = {True: "ok", False: "--", None: "  "}[check.ok]
         click.echo(f"{mark:<3} {check.name:<30}{check.found}" + (f": {check.mend}" if check.mend else ""))
     click.echo(
-        "\nThe bridge speaks the ROS 2 wire and is no ROS node: no parameters, no services. Hints for DDS:\n"
+        "\nThe bridge talks to ROS 2 over DDS but is not a ROS node: no parameters, no services. For DDS:\n"
         "  same --domain on both sides (ROS_DOMAIN_ID), and no firewall for UDP 7400 to 7400 + 250 * domain\n"
         "  where multicast is blocked (Wi-Fi, containers): --peer ADDRESS here, and peers on the other side\n"
         "  several network cards: --interface NAME; only this machine: --interface lo"

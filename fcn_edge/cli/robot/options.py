@@ -1,4 +1,4 @@
-"""Options that the robot commands share, each declared once."""
+"""Options shared by the robot commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ prefix_option = click.option(
     default="/segmentation",
     show_default=True,
     metavar="NAME",
-    help="Topics are written below this name: NAME/mask, NAME/confidence, NAME/overlay, NAME/label_info.",
+    help="Topics are named below it: NAME/mask, NAME/confidence, NAME/overlay, NAME/label_info.",
 )
 
 shrink_option = click.option(
@@ -24,7 +24,7 @@ shrink_option = click.option(
     default=1,
     show_default=True,
     metavar="N",
-    help="Let the network see the image N times smaller each way; masks keep the source's size.",
+    help="Segment the image N times smaller in each direction; masks keep the source's size.",
 )
 
 overlay_alpha_option = click.option(
@@ -37,7 +37,7 @@ overlay_alpha_option = click.option(
 
 
 def required(value: str | None, what: str) -> str:
-    """The value, or UsageError saying which option is missing."""
+    """The value; raises UsageError if the option is missing."""
     if value is None:
         raise UsageError(f"{what} is missing")
     return value

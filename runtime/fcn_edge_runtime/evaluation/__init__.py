@@ -1,1 +1,1 @@
-"""How well a model does on labeled images."""
+"""Evaluation of a model on labeled images."""

@@ -1,7 +1,7 @@
-"""A model against images whose labels are known: every image scored, all of them together, the worst kept.
+"""Evaluates a model on labeled images: metrics per image and over all images.
 
-Labels are PNGs that hold class ids: palette pictures (as `fcn-edge run` and most data sets write them) or
-gray ones of 8 or 16 bits. 255 (or 65535) is unlabeled and not counted.
+Labels are PNGs of class ids: with a palette (as `fcn-edge run` and most data sets write them), or gray with 8
+or 16 bits. 255 (or 65535) is unlabeled and not counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ENDINGS = (".labels.png", ".png")
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and the labels that belong to it."""
+    """An image file and its label file."""
 
     image: Path
     labels: Path
@@ -38,7 +38,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One image's own scores, and the time of its network."""
+    """The metrics of one image, and the time of the network."""
 
     pair: Pair
     scores: Scores
@@ -47,14 +47,14 @@ class ImageScore:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        card: of the model.
-        provider: what ran it.
+        card: the model's card.
+        provider: the execution provider that ran it.
         matrix: the confusion matrix over all images, see `metrics.confusion_matrix`.
-        scores: over all images together.
-        images: each image's own, in the order of the images.
+        scores: metrics over all images.
+        images: metrics per image, in the order of the images.
     """
 
     card: Card
@@ -68,7 +68,7 @@ class Evaluation:
         return tuple(sorted(self.images, key=lambda i: i.scores.mean_iou)[:count])
 
     def to_dict(self) -> dict[str, Any]:
-        """The findings as plain JSON values."""
+        """The result as plain JSON values."""
         named = zip(self.card.classes, self.scores.iou, strict=True)
         return {
             "model": self.card.name,
@@ -116,17 +116,17 @@ def read_labels(path: Path, card: Card) -> np.ndarray:
     """Class ids (H, W) of a palette or gray PNG.
 
     Raises:
-        InputError: it is no such picture, or holds an id that the model has no class for.
+        InputError: it is not such a PNG, or holds an id without a class in the model.
     """
     module = import_pillow()
     try:
         with module.open(path, formats=("PNG",)) as picture:
             mode = picture.mode
             ids = np.asarray(picture)
-    except Exception as error:  # noqa: BLE001 (Pillow's decoders raise whatever they like on damaged files)
+    except Exception as error:  # noqa: BLE001 (decoders raise errors of any class on damaged files)
         raise InputError(f"{path} cannot be read as labels: {error}") from None
     if mode not in ("P", "L", "I;16", "I") or ids.ndim != 2:
-        raise InputError(f"{path} is a picture of mode {mode}, expected class ids: a palette or gray PNG")
+        raise InputError(f"{path} is an image of mode {mode}, expected class ids: a palette or gray PNG")
     top = 255 if mode in ("P", "L") else 65535
     foreign = ids[(ids >= len(card.classes)) & (ids != top)]
     if foreign.size:
@@ -144,7 +144,7 @@ def evaluate(
     *,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score a model on images whose labels are known.
+    """Evaluate a model on labeled images.
 
     Args:
         model: a model's path, or an open segmenter.
@@ -153,7 +153,7 @@ def evaluate(
         progress: receives how many images are done, as one stage.
 
     Raises:
-        InputError: there are no images, one has no labels, one of both cannot be read, or their sizes differ.
+        InputError: there are no images, one has no labels, one of them cannot be read, or their sizes differ.
         ModelError, ProviderError, VerificationError: the model or the device, as for `Segmenter`.
     """
     listed = [images] if isinstance(images, (str, os.PathLike)) else images
@@ -165,15 +165,15 @@ def evaluate(
 
 
 def score_pairs(segmenter: Segmenter, pairs: Sequence[Pair], progress: Progress | None = None) -> Evaluation:
-    """Score every image, and all of them together.
+    """Compute metrics per image and over all images.
 
     Args:
         segmenter: the open model.
-        pairs: as `find_pairs` gives them.
+        pairs: as `find_pairs` returns them.
         progress: receives how many images are done, as one stage.
 
     Raises:
-        InputError: a picture or its labels cannot be read, or they differ in size.
+        InputError: an image or its labels cannot be read, or they differ in size.
     """
     card, count = segmenter.card, len(segmenter.card.classes)
     total = np.zeros((count, count + 1), np.int64)

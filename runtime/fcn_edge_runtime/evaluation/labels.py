@@ -1,4 +1,4 @@
-"""True labels out of what a caller has: a folder of PNGs, paths, arrays, or a function that gives them."""
+"""True labels from a folder of PNGs, paths, arrays, or a function that returns them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ LabelSource: TypeAlias = (
 
 
 def labels_of(given: LabelSource, images: FrameSource, names: Sequence[str], card: Card) -> dict[str, Read]:
-    """True labels (H, W) by the names of their frames, each with the function that reads them.
+    """True labels (H, W) by frame name, each as a function that reads them.
 
     Args:
         given: a folder with a PNG of class ids for each image file, of the same stem; a list of arrays in the
             order of the frames; a mapping from the frames' names to paths, arrays or functions without
             arguments; or a function that takes the model's card and returns any of these.
-        images: what the frames were made of, see `frames_of`.
+        images: the source of the frames, see `frames_of`.
         names: the frames' names.
         card: the model's card.
 
@@ -47,7 +47,7 @@ def labels_of(given: LabelSource, images: FrameSource, names: Sequence[str], car
         listed = [images] if isinstance(images, (str, os.PathLike)) else images
         if not isinstance(listed, Sequence) or not all(isinstance(i, (str, os.PathLike)) for i in listed):
             raise InputError(
-                f"labels is the folder {os.fspath(given)}, which belongs to image files: give images as a "
+                f"labels is the folder {os.fspath(given)}, which needs image files: give images as a "
                 "folder or paths, too, or labels as arrays"
             )
         pairs = find_pairs([os.fspath(i) for i in listed if isinstance(i, (str, os.PathLike))], Path(given))

@@ -1,8 +1,8 @@
-"""How well labels agree with the truth: confusion matrix, IoU per class, mean IoU, pixel accuracy.
+"""Metrics of segmentation: confusion matrix, IoU per class, mean IoU, pixel accuracy.
 
 IoU of a class = true positives / (true positives + false positives + false negatives), counted over all
-pixels of all images together, as PASCAL VOC and Cityscapes do. The libraries that compute this without torch
-take it image by image or bring a machine-learning stack along, so it is the one bincount below.
+pixels of all images together, as PASCAL VOC and Cityscapes do. Libraries that compute this without torch work
+image by image or bring a machine-learning stack with them; here it is one bincount.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["Scores", "confusion_matrix", "scores_of"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a labeling.
+    """Metrics of predicted labels.
 
     Attributes:
-        iou: per class; None for a class that occurs on neither side.
-        pixel_accuracy: share of the labeled pixels that are right.
-        pixels: how many were labeled, and so counted.
+        iou: per class; None for a class that occurs neither in truth nor in prediction.
+        pixel_accuracy: share of labeled pixels that are correct.
+        pixels: the number of labeled pixels.
     """
 
     iou: tuple[float | None, ...]
@@ -34,15 +34,15 @@ class Scores:
 
     @property
     def mean_iou(self) -> float:
-        """Mean over the classes that occur; NaN if none does."""
+        """Mean IoU over the classes that occur; NaN if none does."""
         present = [value for value in self.iou if value is not None]
         return sum(present) / len(present) if present else math.nan
 
 
 def confusion_matrix(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Counts (classes, classes + 1) int64: rows are the truth, columns what was said, the last "no class".
+    """Counts (classes, classes + 1) int64: rows are the truth, columns the prediction, the last "unlabeled".
 
-    Pixels whose truth is no class (255 and 65535 mean unlabeled) are left out.
+    Pixels whose truth is not a class (255 and 65535 mean unlabeled) are left out.
 
     Raises:
         InputError: the two differ in size.
@@ -52,15 +52,15 @@ def confusion_matrix(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.
             f"the truth has shape {truth.shape}, the labels {labels.shape}: expected equal sizes"
         )
     known = truth < classes
-    said = np.minimum(labels[known].astype(np.int64), classes)
+    predicted = np.minimum(labels[known].astype(np.int64), classes)
     counts: np.ndarray = np.bincount(
-        truth[known].astype(np.int64) * (classes + 1) + said, minlength=classes * (classes + 1)
+        truth[known].astype(np.int64) * (classes + 1) + predicted, minlength=classes * (classes + 1)
     ).reshape(classes, classes + 1)
     return counts
 
 
 def scores_of(matrix: np.ndarray) -> Scores:
-    """Scores from a confusion matrix, or from the sum of several."""
+    """Metrics from a confusion matrix, or from the sum of several."""
     square: Any = matrix[:, : len(matrix)]
     right = np.diag(square)
     union = matrix.sum(axis=1) + square.sum(axis=0) - right

@@ -16,14 +16,14 @@ UNLABELED_COLOR = (224, 224, 192)
 
 @dataclass(frozen=True)
 class Area:
-    """How much of an image one class covers.
+    """The part of an image that one class covers.
 
     Attributes:
         id: the value in `labels`.
         name: the class, or "unlabeled".
         color: red, green, blue.
-        pixels: how many pixels have it.
-        share: the same as a part of all pixels, 0 to 1.
+        pixels: the number of its pixels.
+        share: their share of all pixels, 0 to 1.
     """
 
     id: int
@@ -34,7 +34,7 @@ class Area:
 
 
 def areas_of(labels: np.ndarray, card: Card) -> tuple[Area, ...]:
-    """Pixels and share of every class, in order of ids, and of the unlabeled last.
+    """Pixels and share of every class, in order of ids; unlabeled pixels last.
 
     Args:
         labels: of any shape, uint8 or uint16. The pixels add up to its size, and the shares to 1.

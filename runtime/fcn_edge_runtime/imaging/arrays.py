@@ -1,4 +1,4 @@
-"""From the array a caller has to the batch the model takes: converted exactly, or refused with the mend."""
+"""From a caller's array to the batch that the model takes: converted exactly, or refused with a hint."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ MAX_PIXELS = 100_000_000
 
 
 def as_batch(image: Any, card: Card, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, bool]:
-    """Check an image or a batch and lay it out for onnxruntime. The caller's array is never changed.
+    """Validate an image or a batch and lay it out for onnxruntime. The caller's array is never changed.
 
-    Views of any stride, Fortran order and the other byte order hold the same values and are copied into
-    plain order; a plain array is passed on as it is. Nothing is rounded, clipped or cast.
+    Views of any stride, Fortran order and the other byte order are copied into native C order, which keeps
+    the values; an array in native C order is used without a copy. Nothing is rounded, clipped or cast.
 
     Args:
-        image: (H, W, C) or (N, H, W, C) of the card's dtype; for one channel (H, W) will do.
+        image: (H, W, C) or (N, H, W, C) of the card's dtype; for one channel also (H, W).
         card: the model's card.
         max_pixels: refuse batches with more pixels, N * H * W, than this.
 
     Returns:
-        The batch (N, H, W, C), C-contiguous, and whether it is a single image that the caller gave.
+        The batch (N, H, W, C), C-contiguous, and whether the caller gave a single image.
 
     Raises:
-        InputError: anything else; got, expected, and what to do about it.
+        InputError: anything else; the message says what was got, what was expected and what to do.
     """
     spec = card.input
     if not isinstance(image, np.ndarray):
@@ -37,23 +37,23 @@ def as_batch(image: Any, card: Card, max_pixels: int = MAX_PIXELS) -> tuple[np.n
             f"the image is a {type(image).__module__}.{type(image).__name__}, expected a numpy array "
             f"{_expected(spec)}: convert it with np.asarray"
         )
-    # Only other types are asked, since numpy loads its masked arrays when they are first named.
+    # Only for other types, because naming numpy.ma imports it.
     if type(image) is not np.ndarray and isinstance(image, np.ma.MaskedArray):
-        raise InputError("the image is a masked array, expected a plain one: choose values with .filled(...)")
+        raise InputError("the image is a masked array, expected a plain one: fill it with .filled(...)")
     # Rank before dtype: a wrong shape explains more than a wrong number format.
     single = image.ndim == 3 or (image.ndim == 2 and spec.channels == 1)
     if not single and image.ndim != 4:
-        mend = _rank_mend(image, spec)
-        raise InputError(f"the image has shape {image.shape}, expected {_expected(spec)}{mend}")
+        hint = _rank_hint(image, spec)
+        raise InputError(f"the image has shape {image.shape}, expected {_expected(spec)}{hint}")
     if image.ndim == 2:
         image = image[:, :, None]
     if image.shape[-1] != spec.channels:
         raise InputError(
-            f"the image has shape {image.shape}, expected {_expected(spec)}{_channel_mend(image, spec)}"
+            f"the image has shape {image.shape}, expected {_expected(spec)}{_channel_hint(image, spec)}"
         )
     if image.dtype.newbyteorder("=") != np.dtype(spec.dtype):
         raise InputError(
-            f"the image's dtype is {image.dtype}, expected {spec.dtype}{_dtype_mend(image, spec)}"
+            f"the image's dtype is {image.dtype}, expected {spec.dtype}{_dtype_hint(image, spec)}"
         )
     _check_size(image, card, max_pixels)
     batch = np.ascontiguousarray(image[None] if single else image, dtype=np.dtype(spec.dtype))
@@ -71,7 +71,7 @@ def check_pixels(pixels: int, max_pixels: int, what: str = "the image") -> None:
     if pixels > max_pixels:
         raise InputError(
             f"{what} has {pixels} pixels, expected at most {max_pixels}: make it smaller, cut it into tiles, "
-            "or raise max_pixels if the memory is there"
+            "or raise max_pixels if memory allows"
         )
 
 
@@ -83,7 +83,7 @@ def _check_size(image: np.ndarray, card: Card, max_pixels: int) -> None:
     if min(height, width) < smallest:
         raise InputError(
             f"the image is {height} high and {width} wide, expected at least {smallest} each way, "
-            "the smallest this network takes: enlarge or pad it"
+            "the smallest size of this network: enlarge or pad it"
         )
     check_pixels(image.size // image.shape[-1], max_pixels)
 
@@ -93,7 +93,7 @@ def _expected(spec: InputSpec) -> str:
     return f"(H, W, {spec.channels}) or (N, H, W, {spec.channels}) {spec.dtype}{order}"
 
 
-def _rank_mend(image: np.ndarray, spec: InputSpec) -> str:
+def _rank_hint(image: np.ndarray, spec: InputSpec) -> str:
     if image.ndim == 2:
         if spec.channels == 3:
             return ": for a gray image repeat it, np.repeat(image[:, :, None], 3, axis=2)"
@@ -101,7 +101,7 @@ def _rank_mend(image: np.ndarray, spec: InputSpec) -> str:
     return ""
 
 
-def _channel_mend(image: np.ndarray, spec: InputSpec) -> str:
+def _channel_hint(image: np.ndarray, spec: InputSpec) -> str:
     channels = image.shape[-1]
     if image.shape[-3] == spec.channels:
         return ": the channels come first here, move them with np.moveaxis(image, -3, -1)"
@@ -114,7 +114,7 @@ def _channel_mend(image: np.ndarray, spec: InputSpec) -> str:
     return ""
 
 
-def _dtype_mend(image: np.ndarray, spec: InputSpec) -> str:
+def _dtype_hint(image: np.ndarray, spec: InputSpec) -> str:
     if spec.dtype == "float32":
         if image.dtype.kind == "f":
             return ": convert it with image.astype(np.float32)"

@@ -1,8 +1,8 @@
-"""Changing parts of a picture by class: its background blurred, replaced or gray, a class tinted or cut out.
+"""Changes parts of an image by class: blurs, replaces or grays the background, tints or cuts out a class.
 
-Every effect takes a picture (H, W, 3) uint8 RGB and a mask (H, W) bool of what is to be kept or colored,
-and gives a new picture. Inside and outside of the mask pixels are exact; they mix only near its edge, over
-`feather` pixels.
+Every effect takes an image (H, W, 3) uint8 RGB and a mask (H, W) bool of the pixels to keep or color, and
+returns a new image. Inside and outside of the mask pixels are exact; they mix only within `feather` pixels of
+its edge.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ EFFECTS = ("blur-background", "replace-background", "gray-background", "tint")
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """One effect with its settings, for any number of pictures.
+    """One effect with its settings, for any number of images.
 
     Attributes:
-        name: out of `EFFECTS`.
+        name: one of `EFFECTS`.
         classes: names of the classes that are kept, or tinted.
-        background: of replace-background: a color, or a picture (H, W, 3) uint8 RGB, scaled to cover.
-        color: of a tint; None takes the first class's own.
+        background: for replace-background: a color, or an image (H, W, 3) uint8 RGB, scaled to cover.
+        color: of a tint; None takes the color of the first class.
         radius: of the blur, in pixels.
         feather: softness of the edge, in pixels.
     """
@@ -52,10 +52,10 @@ class Effect:
     feather: float = 1
 
     def check(self, card: Card) -> None:
-        """Find out before the first picture whether the effect fits a model.
+        """Check before the first image that the effect fits a model.
 
         Raises:
-            UsageError: an unknown effect, or the model has no such class.
+            UsageError: the effect is unknown, or the model has no such class.
         """
         if self.name not in EFFECTS:
             raise UsageError(f"there is no effect {self.name!r}: expected one of {', '.join(EFFECTS)}")
@@ -65,7 +65,7 @@ class Effect:
         class_mask(np.zeros((1, 1), np.uint8), card, self.classes)
 
     def __call__(self, picture: np.ndarray, labels: np.ndarray, card: Card) -> np.ndarray:
-        """The picture (H, W, 3) uint8 RGB changed where its labels (H, W) say so."""
+        """The image (H, W, 3) uint8 RGB, changed according to its labels (H, W)."""
         mask = class_mask(labels, card, self.classes)
         if self.name == "blur-background":
             return blur_background(picture, mask, self.radius, self.feather)
@@ -82,7 +82,7 @@ def class_mask(labels: np.ndarray, card: Card, names: Sequence[str]) -> np.ndarr
     """Where labels (H, W) are one of the named classes: (H, W) bool.
 
     Raises:
-        UsageError: the card has no class of that name; the message lists those it has.
+        UsageError: the card has no class of that name; the message lists its classes.
     """
     mask = np.zeros(labels.shape, bool)
     for name in names:
@@ -99,7 +99,7 @@ def blur_background(
 ) -> np.ndarray:
     """Everything outside of the mask blurred by a Gaussian of `radius` pixels.
 
-    The masked things are taken out before blurring, so that they leave no halo around themselves.
+    Masked pixels are excluded from the blur, so that no halo surrounds them.
     """
     if not 0 < radius <= 1000:
         raise InputError(f"the radius is {radius}, expected more than 0 and at most 1000 pixels")
@@ -116,7 +116,7 @@ def blur_background(
 def replace_background(
     picture: np.ndarray, mask: np.ndarray, background: np.ndarray | tuple[int, int, int], feather: float = 0
 ) -> np.ndarray:
-    """Everything outside of the mask replaced by a color, or by a picture that is scaled to cover."""
+    """Everything outside of the mask replaced by a color, or by an image that is scaled to cover."""
     if isinstance(background, tuple):
         other = np.broadcast_to(np.array(background, np.uint8), picture.shape)
     else:
@@ -137,7 +137,7 @@ def tint(
     strength: float = 0.5,
     feather: float = 0,
 ) -> np.ndarray:
-    """The masked things mixed with a color; 0 changes nothing, 1 paints over."""
+    """Masked pixels mixed with a color; strength 0 changes nothing, 1 replaces them."""
     if not 0 <= strength <= 1:
         raise InputError(f"the strength is {strength}, expected 0 to 1")
     mixed = picture + (np.array(color, np.float32) - picture) * np.float32(strength)
@@ -145,14 +145,14 @@ def tint(
 
 
 def cutout(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The masked things on nothing: (H, W, 4) uint8 RGBA, transparent black elsewhere."""
+    """Masked pixels as (H, W, 4) uint8 RGBA, transparent black elsewhere."""
     alpha = mask.astype(np.uint8) * np.uint8(255)
     return np.dstack([picture * mask[..., None], alpha])
 
 
 def _mixed(inside: np.ndarray, outside: np.ndarray, mask: np.ndarray, feather: float) -> np.ndarray:
     if mask.shape != inside.shape[:2]:
-        raise InputError(f"the picture is {inside.shape[:2]}, the labels {mask.shape}: expected equal sizes")
+        raise InputError(f"the image is {inside.shape[:2]}, the labels {mask.shape}: expected equal sizes")
     if not 0 <= feather <= 100:
         raise InputError(f"feather is {feather}, expected 0 to 100 pixels")
     if feather == 0:
@@ -163,7 +163,7 @@ def _mixed(inside: np.ndarray, outside: np.ndarray, mask: np.ndarray, feather: f
 
 
 def _blurred(plane: np.ndarray, radius: float) -> np.ndarray:
-    """A plane of floats, blurred by Pillow's Gaussian, which works on bytes: scaled there and back."""
+    """A plane of floats, blurred by Pillow's Gaussian, which takes bytes: scaled to bytes and back."""
     module = import_pillow()
     from PIL import ImageFilter
 
@@ -174,7 +174,7 @@ def _blurred(plane: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _covering(background: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A picture scaled until it covers height x width, and cut at its middle."""
+    """An image scaled to cover height x width and cropped at its center."""
     module = import_pillow()
     scale = max(height / background.shape[0], width / background.shape[1])
     size = (max(width, round(background.shape[1] * scale)), max(height, round(background.shape[0] * scale)))

@@ -1,6 +1,6 @@
-"""Frames out of what a caller has: a folder, paths, patterns, arrays, or a function that gives them.
+"""Frames from a folder, paths, patterns, arrays, or a function that returns them.
 
-Frames are read when they are needed and not kept, so a long recording costs no memory.
+Frames are read when they are needed and not kept, so that a long recording needs no memory.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ FrameSource: TypeAlias = (
 
 
 def frames_of(given: FrameSource, card: Card, what: str = "images") -> dict[str, Read]:
-    """Frames by name, each with the function that reads it as (H, W, C) of the card's dtype.
+    """Frames by name, each as a function that reads it as (H, W, C) of the card's dtype.
 
     Args:
         given: a folder, file or glob pattern; a list of those, or of arrays; an array, of one frame
             (H, W, C) or of several (N, H, W, C); a mapping from names to paths, arrays or functions without
             arguments; or a function that takes the model's card and returns any of these.
-        card: the model's card, which says how image files are read.
-        what: what messages call the frames.
+        card: the model's card, which determines how image files are read.
+        what: the name of the frames in messages.
 
     Raises:
-        InputError: something else, or no image files where paths were given. An image file that cannot be
-            read is found when it is read.
+        InputError: something else, or paths without image files. An unreadable image file raises when it is
+            read.
     """
     if callable(given):
         given = given(card)

@@ -1,20 +1,18 @@
-"""Picture files in, as the model takes them. Decoding is Pillow's, imported when it is used.
+"""Reads image files as arrays that a model takes. Pillow decodes them; it is imported when it is used.
 
-The rules, all of them:
+The complete rules:
 
-- PNG, JPEG, BMP, TIFF and WebP are read, and `.npy` arrays; one picture a file: animations and documents of
-  many pages are refused, and of a camera's MPO the first picture is taken.
-- The limit on pixels is checked before anything is decoded.
-- EXIF orientation is applied, so that the labels match what a person sees.
-- Three channels: gray is repeated, palettes are looked up, CMYK is converted by Pillow's formula, an alpha
-  channel is dropped and the colors stay as stored, 1 bit becomes 0 and 255.
-- One channel: colors become luma, (299 R + 587 G + 114 B) / 1000.
-- Two and four channels: pictures that store just these (gray + alpha; RGBA), band by band.
-- 16-bit gray spans 0..65535: for uint8 it is divided by 257 and rounded. Colors of 16 bits a channel are
-  read as their upper 8 bits, so they are refused where the model takes more.
-- uint16 gets 8-bit values times 257. float32 gets values so that value * scale runs from 0 to 1. Float
-  pictures are only taken as they are, by float32 models of one channel.
-- `.npy` arrays hold (H, W, C), or (H, W) for one channel, in the model's dtype. All other bands go this way.
+- PNG, JPEG, BMP, TIFF and WebP are read, and `.npy` arrays. A file holds one image: animations and multi-page
+  files are refused; the first image of a camera's MPO is read.
+- The limit on pixels is checked before decoding.
+- EXIF orientation is applied, so that labels match what a person sees.
+- 1 bit becomes 0 and 255, palettes are looked up, CMYK and YCbCr become RGB by Pillow's formula.
+- Channels and bit depths are then converted by the rules of `conversion.py`: gray and RGB, with or without
+  alpha, fit models of one and three channels; models of two and four channels take gray + alpha and RGBA.
+- 16-bit gray is read with all bits. Pillow reads only the upper 8 bits of 16-bit colors, so that these are
+  refused where the model takes more than 8.
+- Float images are read unchanged, by float32 models of one channel only.
+- `.npy` arrays are (H, W, C), or (H, W) for one channel, in the model's dtype: the way for any other data.
 """
 
 from __future__ import annotations
@@ -51,19 +49,19 @@ def import_pillow() -> Any:
 
 
 def read_image(path: str | os.PathLike[str], spec: InputSpec, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read one picture as the model takes it, by the rules of this module.
+    """Read one image as the model takes it, by the rules of this module.
 
     Args:
-        path: a picture or a `.npy` file.
+        path: an image or `.npy` file.
         spec: the model's input, `card.input`.
-        max_pixels: refuse larger pictures, before they are decoded.
+        max_pixels: refuse larger images, before they are decoded.
 
     Returns:
-        (H, W, C) of the model's dtype; a `.npy` array as it is, for the segmenter to judge.
+        (H, W, C) of the model's dtype; a `.npy` array unchanged, which the segmenter validates.
 
     Raises:
-        InputError: it is missing, no picture of these formats, damaged, too large, or of a kind that has no
-            exact way into this model.
+        InputError: it is missing, damaged, too large, has another format, or has pixels that cannot be
+            converted exactly for this model.
     """
     name = os.fspath(path)
     _require_file(name)
@@ -74,9 +72,9 @@ def read_image(path: str | os.PathLike[str], spec: InputSpec, max_pixels: int = 
 
 
 def _require_file(name: str) -> None:
-    """A pipe or a device would be waited for, or read, without end."""
+    """Refuse pipes and devices, which could block forever or have no end."""
     try:
-        mode = os.stat(name).st_mode  # noqa: PTH116 - a str may hold what Path refuses
+        mode = os.stat(name).st_mode  # noqa: PTH116 - a str may hold characters that Path refuses
     except FileNotFoundError:
         raise InputError(f"there is no image {name}") from None
     except (OSError, ValueError) as error:
@@ -87,10 +85,10 @@ def _require_file(name: str) -> None:
 
 def _read_array(name: str, spec: InputSpec, max_pixels: int) -> np.ndarray:
     try:
-        # Mapped, so that a header that declares more than the file holds is found before memory is taken.
+        # Mapped, so that a header that declares more than the file holds is found before memory is allocated.
         mapped = np.load(name, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # noqa: BLE001 - a damaged header raises whatever it leads to
-        raise InputError(f"{name} is no array that can be read ({_reason(error)})") from None
+    except Exception as error:  # noqa: BLE001 - damaged headers raise errors of any class
+        raise InputError(f"{name} is not a readable array ({_reason(error)})") from None
     if not isinstance(mapped, np.ndarray) or mapped.ndim not in {2, 3}:
         raise InputError(
             f"{name} has shape {getattr(mapped, 'shape', None)}, expected (H, W, {spec.channels})"
@@ -101,44 +99,47 @@ def _read_array(name: str, spec: InputSpec, max_pixels: int) -> np.ndarray:
 
 
 def _decoded(name: str, max_pixels: int) -> Any:
-    """The picture, decoded and turned upright."""
+    """The image, decoded and with its EXIF orientation applied."""
     image_module = import_pillow()
     from PIL import ImageOps
 
     try:
-        with warnings.catch_warnings(record=True) as said, image_module.open(name, formats=FORMATS) as image:
-            # Our own limit holds; Pillow only warns at its first one.
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            image_module.open(name, formats=FORMATS) as image,
+        ):
+            # Our own limit applies; Pillow only warns at its first one.
             check_pixels(image.width * image.height, max_pixels, name)
-            _require_one_picture(image, name)
-            deep = _is_deep(image)  # asked before decoding, which forgets it
+            _require_one_image(image, name)
+            deep = _is_deep(image)  # checked before decoding, which discards it
             image.load()
             picture = _Picture(ImageOps.exif_transpose(image), image.format or "", deep)
     except InputError:
         raise
     except image_module.UnidentifiedImageError:
         raise InputError(
-            f"{name} is no picture of a known format, expected {', '.join(FORMATS)}: convert it"
+            f"{name} is not an image of a known format, expected {', '.join(FORMATS)}: convert it"
         ) from None
-    except Exception as error:  # noqa: BLE001 - decoders of damaged files raise whatever they lead to
-        raise InputError(f"{name} is damaged or cut short ({_reason(error)})") from None
-    doubts = [w.message for w in said if w.category is UserWarning]
-    # Pillow goes on without the tags of a TIFF that it cannot read, and these say what the pixels mean.
-    if picture.kind == "TIFF" and doubts:
-        raise InputError(f"{name} is damaged or cut short ({doubts[0]})")
+    except Exception as error:  # noqa: BLE001 - decoders raise errors of any class on damaged files
+        raise InputError(f"{name} is damaged or truncated ({_reason(error)})") from None
+    complaints = [w.message for w in caught if w.category is UserWarning]
+    # Pillow skips TIFF tags that it cannot read, but they define the meaning of the pixels.
+    if picture.kind == "TIFF" and complaints:
+        raise InputError(f"{name} is damaged or truncated ({complaints[0]})")
     return picture
 
 
 class _Picture:
-    """A decoded picture, and what only its file told: the format, and whether colors had 16 bits."""
+    """A decoded image with facts that only its file has: the format, and whether colors had 16 bits."""
 
-    def __init__(self, image: Any, kind: str, deep: bool) -> None:  # noqa: FBT001 - a fact, not a switch
+    def __init__(self, image: Any, kind: str, deep: bool) -> None:  # noqa: FBT001 - a fact, not an option
         self.image, self.kind, self.deep = image, kind, deep
 
 
-def _require_one_picture(image: Any, name: str) -> None:
+def _require_one_image(image: Any, name: str) -> None:
     if image.format == "TIFF":
         try:
-            image.seek(1)  # counting them all would follow a chain of any length
+            image.seek(1)  # counting all pages would follow a chain of any length
         except EOFError:
             several = False
         else:
@@ -147,11 +148,11 @@ def _require_one_picture(image: Any, name: str) -> None:
     else:
         several = image.format != "MPO" and getattr(image, "is_animated", False)
     if several:
-        raise InputError(f"{name} holds several pictures, expected one: save each in a file of its own")
+        raise InputError(f"{name} holds several images, expected one: save each in its own file")
 
 
 def _is_deep(image: Any) -> bool:
-    """Whether the file stores colors of 16 bits a channel, which Pillow reads as their upper 8."""
+    """Whether the file has 16-bit colors, of which Pillow reads the upper 8 bits."""
     return image.mode not in _SIXTEEN_BIT and any(
         ";16" in str(tile[3]) for tile in getattr(image, "tile", ())
     )
@@ -162,17 +163,17 @@ def _converted(picture: _Picture, spec: InputSpec, name: str) -> np.ndarray:
     mode = image.mode
     if mode == "F" and spec.dtype == "float32" and spec.channels == 1:
         return np.asarray(image, np.float32)[:, :, None]
-    if mode in _SIXTEEN_BIT or (mode == "I" and picture.kind == "PNG"):  # Pillow before 11.3 says "I"
+    if mode in _SIXTEEN_BIT or (mode == "I" and picture.kind == "PNG"):  # Pillow before 11.3 opens it as "I"
         planes = _sixteen_bits(np.asarray(image), name)
     elif mode not in _EIGHT_BIT:
         raise InputError(
-            f"{name} stores pixels of Pillow's mode {mode!r}, which has no exact way into a model of "
+            f"{name} has pixels of Pillow's mode {mode!r}, which cannot be converted exactly for a model of "
             f"{spec.channels} channels {spec.dtype}: save the array as .npy"
         )
     elif picture.deep and spec.dtype != "uint8":
         raise InputError(
-            f"{name} stores colors of 16 bits, of which only 8 can be read here, and the model takes "
-            f"{spec.dtype}: save the array as .npy"
+            f"{name} has colors of 16 bits, of which only 8 can be read, and the model takes {spec.dtype}: "
+            "save the array as .npy"
         )
     else:
         planes = np.asarray(image if mode in _AS_STORED else image.convert("L" if mode == "1" else "RGB"))

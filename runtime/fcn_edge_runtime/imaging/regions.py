@@ -1,4 +1,4 @@
-"""Connected regions of a class: the things in a picture, with box, centroid and area. Found by SciPy."""
+"""Connected regions of a class with box, centroid and area, found by SciPy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Region", "regions"]
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Pixels of one class that touch, sides or corners.
+    """Pixels of one class that are connected by sides or corners.
 
     Attributes:
         kind: the class.
@@ -34,12 +34,12 @@ class Region:
 
 
 def regions(labels: np.ndarray, card: Card, min_area: int = 1) -> tuple[Region, ...]:
-    """Connected regions of every class of one image, the largest first; unlabeled pixels are none.
+    """Connected regions of every class of one image, the largest first; unlabeled pixels form none.
 
     Args:
         labels: (H, W).
         card: names the classes.
-        min_area: smaller ones are left out, in pixels.
+        min_area: in pixels; smaller regions are left out.
 
     Raises:
         InputError: `labels` is a batch, or SciPy is not installed.
@@ -52,7 +52,7 @@ def regions(labels: np.ndarray, card: Card, min_area: int = 1) -> tuple[Region, 
         here = labels == kind.id
         if not here.any():
             continue
-        # One pass over the class for the numbering, then each region is looked at in its own box alone.
+        # One pass numbers the regions of the class; then each region is processed in its own box only.
         numbered, _ = ndimage.label(here, structure=np.ones((3, 3), bool))
         for number, box in enumerate(ndimage.find_objects(numbered), start=1):
             mask = numbered[box] == number

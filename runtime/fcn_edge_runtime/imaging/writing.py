@@ -1,4 +1,4 @@
-"""Results as PNG: labels with a palette, confidence, and an overlay with its legend. Encoded by Pillow."""
+"""Encodes results as PNG with Pillow: labels with a palette, confidence, an overlay with its legend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fcn_edge_runtime.model.card import Card
 
 __all__ = ["confidence_png", "labels_png", "legend", "overlay_png", "picture_png"]
 
-# In pixels, for a picture 800 wide.
+# In pixels, for an image 800 wide.
 _TEXT = 11
 _LINE = 22
 _MARGIN = 6
@@ -27,8 +27,8 @@ def labels_png(labels: np.ndarray, card: Card) -> bytes:
     """Labels as a PNG whose values are the ids.
 
     Args:
-        labels: (H, W) uint8, written with the classes' colors as palette so that a viewer shows them;
-            or uint16, written as 16-bit gray, which has no palette.
+        labels: (H, W) uint8, written with the classes' colors as palette, which a viewer shows; or uint16,
+            written as 16-bit gray, which has no palette.
         card: the model's card.
     """
     image_module = import_pillow()
@@ -40,7 +40,7 @@ def labels_png(labels: np.ndarray, card: Card) -> bytes:
 
 
 def confidence_png(confidence: np.ndarray) -> bytes:
-    """Confidence (H, W) float32 as 8-bit gray: 255 is certain."""
+    """Confidence (H, W) float32 as 8-bit gray; 255 is 1."""
     return _png(import_pillow().fromarray(np.clip(np.rint(confidence * 255), 0, 255).astype(np.uint8)))
 
 
@@ -57,11 +57,11 @@ def overlay_png(overlay: np.ndarray, areas: Sequence[Area]) -> bytes:
 
 
 def legend(areas: Sequence[Area], width: int) -> np.ndarray:
-    """Names, colors and shares of the classes that are there, the largest first.
+    """Names, colors and shares of the classes that occur, the largest first.
 
     Args:
-        areas: as `Segmentation.areas` gives them.
-        width: of the strip, in pixels; entries are laid out in as many columns as fit.
+        areas: as `Segmentation.areas` returns them.
+        width: of the strip, in pixels; entries fill as many columns as fit.
 
     Returns:
         (height, width, 3) uint8 RGB; the height follows from the number of entries.
@@ -72,11 +72,11 @@ def legend(areas: Sequence[Area], width: int) -> np.ndarray:
     if width < 1:
         raise InputError(f"the legend is {width} wide, expected at least 1 pixel")
     present = sorted((area for area in areas if area.pixels), key=lambda area: -area.pixels)
-    unit = max(1.0, width / 800)  # text of a size that can be read when the whole picture is on a screen
+    unit = max(1.0, width / 800)  # text that is readable when the whole image fits a screen
     line, margin = round(_LINE * unit), round(_MARGIN * unit)
     font = _font(round(_TEXT * unit))
     texts = [f"{area.name} {_percent(area.share)}" for area in present]
-    # Control characters would break the line, and Pillow's own font knows little beyond Latin-1.
+    # Control characters would break the line, and Pillow's font has few characters beyond Latin-1.
     texts = ["".join(c if c.isprintable() and ord(c) < 256 else "?" for c in text) for text in texts]
     longest = max((font.getlength(text) for text in texts), default=0)
     cell = int(longest) + line + 2 * margin
@@ -108,6 +108,6 @@ def _percent(share: float) -> str:
 
 def _png(image: Any) -> bytes:
     stream = io.BytesIO()
-    # Level 1 takes a third of the time of the default and gives files a tenth larger.
+    # Level 1 takes a third of the default's time; files are a tenth larger.
     image.save(stream, format="PNG", compress_level=1)
     return stream.getvalue()

@@ -1,9 +1,9 @@
-"""The bytes of our messages: CDR as rosbag2 stores it and DDS sends it (OMG DDSI-RTPS 10.2, plain CDR).
+"""Messages encoded as CDR, as rosbag2 stores them and DDS sends them (OMG DDSI-RTPS 10.2, plain CDR).
 
-Four bytes of encapsulation, of which the second names byte order; then the fields in order, each aligned to
-its own size counted from after these four bytes. Strings are a uint32 length with the final NUL counted,
-sequences a uint32 count. Nothing here holds 8-byte fields, so XCDR1 and final XCDR2 have the same body, and
-both are read.
+Four bytes of encapsulation, of which the second gives the byte order; then the fields in order, each aligned
+to its own size, counted from the end of these four bytes. Strings start with a uint32 length that includes
+the final NUL, sequences with a uint32 count. None of our messages has 8-byte fields, so that XCDR1 and final
+XCDR2 have the same body; both are read.
 
 Decoding copies no pixels: `data` is a memoryview of the bytes given. Encoding copies them once.
 
@@ -51,42 +51,42 @@ _MAX_CLASSES = 65536
 
 
 class CdrWriter:
-    """Appends fields, in little endian, each aligned as it must be."""
+    """Appends fields in little endian, each with its alignment."""
 
     def __init__(self) -> None:
         self.parts: list[Buffer] = [_LITTLE]
         self._size = 0
 
     def pack(self, kind: str, *values: float) -> None:
-        """Fields of one struct format letter, aligned to their size."""
+        """Append numbers of one struct format letter, aligned to their size."""
         width = struct.calcsize(f"<{kind}")
         self._pad(width)
         self._add(struct.pack(f"<{len(values)}{kind}", *values))
 
     def text(self, text: str) -> None:
-        """A string."""
+        """Append a string."""
         data = text.encode("utf-8", "surrogateescape")
         self.pack("I", len(data) + 1)
         self._add(data + b"\0")
 
     def octets(self, data: Buffer) -> None:
-        """A sequence of uint8."""
+        """Append a sequence of uint8."""
         view = memoryview(data).cast("B")
         self.pack("I", len(view))
         self._add(view)
 
     def raw(self, data: bytes) -> None:
-        """An array of uint8: no count before it."""
+        """Append an array of uint8, which has no count in front."""
         self._add(data)
 
     def header(self, header: Header) -> None:
-        """std_msgs/Header."""
+        """Append a std_msgs/Header."""
         self.pack("i", header.stamp.sec)
         self.pack("I", header.stamp.nanosec)
         self.text(header.frame_id)
 
     def finish(self) -> bytes:
-        """The whole message, in one copy."""
+        """The whole message, joined in one copy."""
         return b"".join(self.parts)
 
     def _pad(self, width: int) -> None:
@@ -100,7 +100,7 @@ class CdrWriter:
 
 
 class CdrReader:
-    """Takes fields out of a message, in its byte order, and never reads beyond its end."""
+    """Reads fields of a message in its byte order, and never beyond its end."""
 
     def __init__(self, data: Buffer, what: str) -> None:
         self._view = memoryview(data).cast("B")
@@ -112,11 +112,11 @@ class CdrReader:
         self._order = _ORDERS[self._view[1]]
 
     def unpack(self, kind: str) -> int:
-        """One whole number of a struct format letter."""
+        """Read one integer of a struct format letter."""
         return int(self._field(kind))
 
     def unpack_float(self) -> float:
-        """One float32."""
+        """Read one float32."""
         return float(self._field("f"))
 
     def _field(self, kind: str) -> float:
@@ -127,21 +127,21 @@ class CdrReader:
         return value
 
     def text(self) -> str:
-        """A string."""
+        """Read a string."""
         size = self.unpack("I")
-        if size == 0:  # against the letter, but some writers send empty texts so
+        if size == 0:  # against the specification, but some writers encode empty strings this way
             return ""
         data = bytes(self._take(size))
         if data[-1] != 0:
-            raise InputError(f"a {self._what} message holds a text without its final NUL: it is damaged")
+            raise InputError(f"a {self._what} message holds a string without its final NUL: it is damaged")
         return data[:-1].decode("utf-8", "surrogateescape")
 
     def octets(self) -> memoryview:
-        """A sequence of uint8, where it lies."""
+        """Read a sequence of uint8 without copying it."""
         return self._take(self.unpack("I"))
 
     def count(self, most: int) -> int:
-        """The length of a sequence that may not be longer than `most`."""
+        """Read the length of a sequence of at most `most` entries."""
         count = self.unpack("I")
         if count > most:
             raise InputError(
@@ -150,14 +150,14 @@ class CdrReader:
         return count
 
     def header(self) -> Header:
-        """std_msgs/Header."""
+        """Read a std_msgs/Header."""
         return Header(Stamp(self.unpack("i"), self.unpack("I")), self.text())
 
     def _take(self, size: int) -> memoryview:
         end = self._at + size
         if end > len(self._view):
             raise InputError(
-                f"a {self._what} message ends after {len(self._view)} bytes, expected {end}: it was cut"
+                f"a {self._what} message ends after {len(self._view)} bytes, expected {end}: it is truncated"
             )
         part = self._view[self._at : end]
         self._at = end
@@ -177,7 +177,7 @@ def encode_image(image: Image) -> bytes:
 
 
 def decode_image(data: Buffer) -> Image:
-    """sensor_msgs/Image from CDR. Raises InputError if it is cut or no such message."""
+    """sensor_msgs/Image from CDR. Raises InputError if it is truncated or another message."""
     reader = CdrReader(data, "sensor_msgs/Image")
     return Image(
         header=reader.header(),
@@ -200,7 +200,7 @@ def encode_compressed_image(image: CompressedImage) -> bytes:
 
 
 def decode_compressed_image(data: Buffer) -> CompressedImage:
-    """sensor_msgs/CompressedImage from CDR. Raises InputError if it is cut or no such message."""
+    """sensor_msgs/CompressedImage from CDR. Raises InputError if it is truncated or another message."""
     reader = CdrReader(data, "sensor_msgs/CompressedImage")
     return CompressedImage(header=reader.header(), format=reader.text(), data=reader.octets())
 
@@ -218,7 +218,7 @@ def encode_label_info(info: LabelInfo) -> bytes:
 
 
 def decode_label_info(data: Buffer) -> LabelInfo:
-    """vision_msgs/LabelInfo from CDR. Raises InputError if it is cut or no such message."""
+    """vision_msgs/LabelInfo from CDR. Raises InputError if it is truncated or another message."""
     reader = CdrReader(data, "vision_msgs/LabelInfo")
     header = reader.header()
     count = reader.count(_MAX_CLASSES)

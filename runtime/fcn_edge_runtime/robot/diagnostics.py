@@ -1,4 +1,4 @@
-"""What a worker's status means to a person who watches the robot: a level, one line, and values."""
+"""A worker's status as a ROS diagnostic: a level, a one-line message, and key-value pairs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class Diagnostic:
 def diagnose(
     status: WorkerStatus, before: WorkerStatus | None, *, topic: str, qos: str, publishers: int, provider: str
 ) -> Diagnostic:
-    """Judge a status against the one before it.
+    """Compare a status with the previous one.
 
     Args:
-        status: now.
-        before: about a second ago; None the first time.
+        status: the current status.
+        before: the status about a second ago; None the first time.
         topic: the input's name.
         qos: the input's QoS, as text.
         publishers: how many publishers match it.
-        provider: what runs the model.
+        provider: the device that runs the model.
     """
     refused = status.refused - (before.refused if before else 0)
     if status.silence > SILENCE_SECONDS:
         why = (
-            "nobody publishes it, or not with a QoS that matches"
+            "it has no publisher, or none with a matching QoS"
             if publishers == 0
-            else f"publishers there: {publishers}, but no message: does their QoS match?"
+            else f"it has publishers ({publishers}), but no message arrived: check their QoS"
         )
         level, text = WARN, f"no image on {topic} ({qos}) for {status.silence:.0f} s: {why}"
     elif refused:

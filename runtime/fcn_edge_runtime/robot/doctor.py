@@ -1,4 +1,4 @@
-"""What this machine needs for robots, and what it has: packages, wheels, and the kernel's buffers."""
+"""Checks whether this machine is ready for robots: packages, wheels, and the kernel's buffers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _DDS_VARIABLES = (
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what.
-        ok: whether it is fine; None where it is only told.
+        name: what was checked.
+        ok: whether it is fine; None for information only.
         found: what was found.
         mend: what to do; empty if nothing.
     """
@@ -45,7 +45,7 @@ class Check:
 
 
 def robot_checks() -> tuple[Check, ...]:
-    """Look at this machine; nothing is started and nothing is changed."""
+    """Check this machine; nothing is started and nothing is changed."""
     checks = [
         _package("rosbags", "bags", "robot"),
         _package("pillow", "compressed images", "images"),
@@ -82,8 +82,8 @@ def _cyclonedds() -> Check:
     mend = (
         install_command("dds")
         if fits
-        else "no wheel of cyclonedds 11 fits here: build Cyclone DDS and its Python binding from source, "
-        "or use the ROS 2 node"
+        else "cyclonedds 11 has no wheel for this machine: build Cyclone DDS and its Python binding from "
+        "source, or use the ROS 2 node"
     )
     return Check("cyclonedds", ok=False, found=f"not installed ({where})", mend=mend)
 
@@ -101,23 +101,23 @@ def _loads(name: str, module: str, found: str) -> Check:
 
     try:
         import_module(module)
-    except Exception as error:  # noqa: BLE001 - whatever keeps a library from loading is the finding
+    except Exception as error:  # noqa: BLE001 - any reason that keeps a library from loading is the result
         reason = " ".join(str(error).split())[:200]
-        return Check(name, ok=False, found=f"{found} does not load ({reason})", mend="install it again")
+        return Check(name, ok=False, found=f"{found} does not load ({reason})", mend="reinstall it")
     return Check(name, ok=True, found=found)
 
 
 def _buffer() -> Check:
     limit = receive_buffer_limit()
     if limit is None:
-        return Check("net.core.rmem_max", None, "unknown on this system")
+        return Check("net.core.rmem_max", None, "not available on this system")
     if limit >= WANTED_BUFFER:
         return Check("net.core.rmem_max", ok=True, found=f"{limit} bytes")
     return Check(
         "net.core.rmem_max",
         ok=False,
         found=f"{limit} bytes, expected {WANTED_BUFFER}: large images will be lost",
-        mend=f"`sudo sysctl -w net.core.rmem_max={WANTED_BUFFER}`, and in /etc/sysctl.d to keep it",
+        mend=f"`sudo sysctl -w net.core.rmem_max={WANTED_BUFFER}`, and in /etc/sysctl.d to make it permanent",
     )
 
 
@@ -126,6 +126,6 @@ def _rclpy() -> Check:
 
     found = find_spec("rclpy") is not None
     text = (
-        "there: the node of runtime/ros2 can run in this interpreter" if found else "not in this interpreter"
+        "found: the node of runtime/ros2 can run in this interpreter" if found else "not in this interpreter"
     )
     return Check("rclpy", None, f"{text}, ROS_DISTRO is {os.environ.get('ROS_DISTRO', 'not set')}")

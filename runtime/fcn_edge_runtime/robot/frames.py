@@ -1,14 +1,12 @@
-"""From an image message to the array a model takes: what the encodings mean, and which are refused.
+"""From an image message to the array that a model takes: the meaning of the encodings that are supported.
 
 - rgb8, bgr8, rgba8, bgra8, mono8, mono16, 8UC1 and 8UC3 are read; 8UC1 is gray, and 8UC3 is blue, green, red,
-  as OpenCV and RViz have it. Any other encoding is refused by its name: Bayer, YUV and depth images hold no
-  colors that could be shown to a network as they are.
-- `step` may be longer than a row, padding is passed over. `is_bigendian` counts for mono16.
-- Three channels: gray is repeated, alpha is dropped. One channel: colors become luma, by Pillow's weights.
-  Four channels: rgba8 and bgra8. 16 bits become 8 by (v + 128) // 257, 8 become 16 by v * 257; float32 gets
-  values so that value * scale runs from 0 to 1: the rules of `images.py`.
-- JPEG and PNG are decoded by Pillow, found by their first bytes, whatever `format` says. EXIF is not applied:
-  the stamp belongs to the sensor's own rows and columns.
+  as in OpenCV and RViz. Any other encoding is refused with its name: Bayer, YUV and depth images do not hold
+  colors that a network could take as they are.
+- `step` may be longer than a row; padding is skipped. `is_bigendian` applies to mono16.
+- Channels and bit depths are converted by the rules of `imaging/conversion.py`.
+- JPEG and PNG are decoded by Pillow and recognized by their first bytes, not by `format`. EXIF orientation is
+  not applied: calibration and stamp refer to the sensor's own rows and columns.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ __all__ = ["ENCODINGS", "as_array", "image_message", "read_frame"]
 
 @dataclass(frozen=True)
 class _Encoding:
-    """Which stored channels are red, green, blue (or gray), in this order, and bytes a channel."""
+    """Indices of the stored channels in RGB(A) or gray order, and bytes per channel."""
 
     channels: int
     order: tuple[int, ...]
@@ -61,8 +59,8 @@ def read_frame(message: Image | CompressedImage, spec: InputSpec, max_pixels: in
         (H, W, C) of the model's dtype. It may share memory with the message.
 
     Raises:
-        InputError: an unknown encoding, sizes that contradict each other, cut data, or no exact way into this
-            model; one line with got, expected, and the mend.
+        InputError: an unknown encoding, inconsistent sizes, truncated data, or channels that do not fit the
+            model; the message says what was got, what was expected and what to do.
     """
     planes = as_array(message, max_pixels)
     return convert(planes, spec, remedy="images of this encoding cannot feed it")
@@ -80,7 +78,7 @@ def as_array(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> 
     if encoding is None:
         raise InputError(
             f"the image's encoding is {message.encoding!r}, expected one of {', '.join(ENCODINGS)}: "
-            "convert it before, with image_proc for instance"
+            "convert it first, with image_proc for instance"
         )
     height, width, step = message.height, message.width, message.step
     if height < 1 or width < 1:
@@ -90,24 +88,24 @@ def as_array(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> 
     if step < row:
         raise InputError(
             f"the image's step is {step}, expected at least {row} bytes for {width} pixels of "
-            f"{message.encoding}: mend the node that publishes it"
+            f"{message.encoding}: fix the node that publishes it"
         )
     flat = np.frombuffer(message.data, np.uint8)
     if flat.size != step * height:
         raise InputError(
             f"the image holds {flat.size} bytes, expected {step * height}, {height} rows of {step}: "
-            "the message was cut, or its step is wrong"
+            "the message is truncated, or its step is wrong"
         )
     rows = flat.reshape(height, step)[:, :row]
     if encoding.depth == 2:
-        # A step may be odd, so that rows cannot be viewed as 16 bits where they lie.
+        # A step may be odd, so that rows cannot be viewed as 16 bits without a copy.
         order = ">u2" if message.is_bigendian else "<u2"
         return np.ascontiguousarray(rows).view(order).astype(np.uint16)[:, :, None]
     planes = rows.reshape(height, width, encoding.channels)
     if encoding.order == tuple(range(encoding.channels)):
         return planes
     if encoding.channels == 3:
-        return planes[:, :, ::-1]  # a view: whoever needs it laid out plainly copies it once
+        return planes[:, :, ::-1]  # a view: a caller that needs C order copies it once
     swapped: np.ndarray = planes[:, :, list(encoding.order)]
     return swapped
 
@@ -118,7 +116,7 @@ def image_message(header: Header, array: np.ndarray, encoding: str) -> Image:
     Args:
         header: copied as it is.
         array: (H, W) or (H, W, C), uint8 or uint16, in the order of the encoding.
-        encoding: a name out of `ENCODINGS`.
+        encoding: one of `ENCODINGS`.
     """
     kind = ENCODINGS[encoding]
     data = np.ascontiguousarray(array, "<u2" if kind.depth == 2 else np.uint8)
@@ -141,14 +139,14 @@ def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
         with pillow.open(io.BytesIO(message.data), formats=("JPEG", "PNG")) as image:
             check_pixels(image.width * image.height, max_pixels)
             image.load()
-            if image.mode in {"I;16", "I;16B", "I"}:  # PNG of 16-bit gray; Pillow before 11.3 says "I"
+            if image.mode in {"I;16", "I;16B", "I"}:  # PNG of 16-bit gray; Pillow before 11.3 opens it as "I"
                 return np.asarray(image).astype(np.uint16)[:, :, None]
             if image.mode in {"L", "1"}:
                 return np.asarray(image.convert("L"))[:, :, None]
-            # Alpha is kept only where the picture has it, for models of four channels.
+            # Alpha is kept only where the image has it, for models of four channels.
             return np.asarray(image.convert("RGBA" if image.mode in {"RGBA", "LA", "PA"} else "RGB"))
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - decoders of damaged files raise whatever they lead to
+    except Exception as error:  # noqa: BLE001 - decoders raise errors of any class on damaged files
         reason = " ".join(str(error).split())[:120]
-        raise InputError(f"the compressed image is damaged or cut short ({reason})") from None
+        raise InputError(f"the compressed image is damaged or truncated ({reason})") from None

@@ -1,4 +1,4 @@
-"""Latest: a mailbox with one slot. Who is slow gets the newest message, never an old one."""
+"""Latest: a mailbox with one slot. A slow consumer gets the newest message, never an old one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MailboxCounts:
-    """What went through a mailbox: put == taken + dropped + waiting, where waiting is 0 or 1."""
+    """Messages that went through a mailbox: put == taken + dropped + waiting, where waiting is 0 or 1."""
 
     put: int
     taken: int
@@ -22,10 +22,10 @@ class MailboxCounts:
 
 
 class Latest(Generic[T]):
-    """One slot between a callback that must not wait and a worker that takes its time.
+    """One slot between a callback that must not block and a slower worker.
 
-    `put` never blocks and replaces what nobody took yet, which counts as dropped. Any number of threads may
-    put and take.
+    `put` never blocks and replaces a message that has not been taken, which counts as dropped. Any number of
+    threads may put and take.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Latest(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> bool:
-        """Leave the newest message; True if it replaced one that nobody took. Once closed, it is dropped."""
+        """Store the newest message; True if it replaced one that was not taken. A closed mailbox drops it."""
         with self._changed:
             self._put += 1
             if self._closed:
@@ -53,7 +53,7 @@ class Latest(Generic[T]):
         return None if aged is None else aged[0]
 
     def take_aged(self, timeout: float | None = None) -> tuple[T, float] | None:
-        """Like `take`, with the seconds that the message lay here."""
+        """Like `take`, with the seconds that the message waited."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
             if self._item is None:
@@ -63,7 +63,7 @@ class Latest(Generic[T]):
             return item, time.monotonic() - since
 
     def close(self) -> None:
-        """Wake whoever waits. What still lies in the slot can be taken; nothing new comes in."""
+        """Wake waiting threads. A stored message can still be taken; new ones are dropped."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -76,6 +76,6 @@ class Latest(Generic[T]):
 
     @property
     def counts(self) -> MailboxCounts:
-        """The counters, all of one moment."""
+        """A consistent snapshot of the counters."""
         with self._changed:
             return MailboxCounts(self._put, self._taken, self._dropped)

@@ -1,8 +1,8 @@
-"""The ROS messages that segmentation needs, as plain dataclasses that belong to no transport.
+"""The ROS messages that segmentation needs, as plain dataclasses independent of any transport.
 
 Fields are those of the interface definitions: builtin_interfaces/Time, std_msgs/Header, sensor_msgs/Image and
-CompressedImage, vision_msgs/VisionClass and LabelInfo. Text keeps bytes that are no UTF-8 as surrogates, so
-that a header goes out bit by bit as it came in.
+CompressedImage, vision_msgs/VisionClass and LabelInfo. Text keeps bytes that are not valid UTF-8 as
+surrogates, so that a header is published bit for bit as it was received.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stamp:
 
     @classmethod
     def of(cls, nanoseconds: int) -> Stamp:
-        """The stamp of a time in nanoseconds since the epoch."""
+        """The stamp for a time in nanoseconds since the epoch."""
         return cls(*divmod(nanoseconds, 1_000_000_000))
 
     @property
@@ -88,7 +88,7 @@ class VisionClass:
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """What the ids of a mask mean. `threshold`: the least confidence that is published, 0 for all."""
+    """The meaning of the ids in a mask. `threshold`: the lowest confidence that is published; 0 for all."""
 
     header: Header
     class_map: tuple[VisionClass, ...]

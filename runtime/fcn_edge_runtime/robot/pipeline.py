@@ -1,4 +1,4 @@
-"""Pipeline: an image message in, the messages of a segmented image out. Every transport uses this one."""
+"""Pipeline: an image message in, the messages of a segmented image out; the same for every transport."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class PipelineOptions:
 
     Attributes:
         mask_encoding: "auto" is mono8, and mono16 above 255 classes; "mono16" forces 16 bits.
-        mask_size: "source": the mask has the image's size. "model": the size that the network saw.
-        shrink: the network sees the image averaged over squares of this side: faster, coarser. 1 is as it is.
+        mask_size: "source": the mask has the image's size; "model": the size of the network's input.
+        shrink: the network gets the image averaged over squares of this side: faster, coarser. 1 leaves the
+            image as it is.
         overlay_alpha: 0 shows only the image in an overlay, 1 only the colors.
     """
 
@@ -53,7 +54,7 @@ class PipelineOptions:
 
 @dataclass(frozen=True)
 class Timings:
-    """Milliseconds of each stage: message to array, the network, arrays to messages."""
+    """Milliseconds per stage: message to array, the network, arrays to messages."""
 
     decode: float
     network: float
@@ -61,22 +62,22 @@ class Timings:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """The sum of the stages."""
         return self.decode + self.network + self.encode
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentedFrame:
-    """What one image message becomes. Every message carries the header of the image, bit by bit.
+    """The result for one image message. Every message carries the header of the image, bit for bit.
 
     Attributes:
-        mask: mono8 or mono16: the class id of each pixel, 255 or 65535 where there is none. `step` is the
+        mask: mono8 or mono16: the class id of each pixel, 255 or 65535 where unlabeled. `step` is the
             length of a row.
         confidence: mono8, 0 to 255; None if not wanted, or the model does not compute it.
         overlay: rgb8, of the mask's size; None if not wanted.
-        counts: pixels of each class in order of ids, and of the unlabeled last.
-        timings: milliseconds of each stage.
-        segmentation: labels and scores at the size that the network saw.
+        counts: pixels of each class in order of ids; unlabeled pixels last.
+        timings: milliseconds per stage.
+        segmentation: labels and confidence at the size of the network's input.
     """
 
     mask: Image
@@ -95,8 +96,8 @@ class Pipeline:
         options: how frames become masks.
 
     Raises:
-        ModelError: classes without names, or two of one name: consumers tell classes apart by name.
-        UsageError: mono8 was asked for, and the model has more classes than fit.
+        ModelError: a class has no name, or two share one: consumers identify classes by name.
+        UsageError: mono8 was requested, and the model has more classes than fit.
     """
 
     def __init__(self, segmenter: Segmenter, options: PipelineOptions | None = None) -> None:
@@ -108,18 +109,18 @@ class Pipeline:
         if self.options.mask_encoding == "mono8" and wide:
             raise UsageError(
                 f"the model has {len(card.classes)} classes, which do not fit into mono8: "
-                "take mask_encoding auto or mono16"
+                "use mask_encoding auto or mono16"
             )
         self.mask_encoding = "mono16" if wide or self.options.mask_encoding == "mono16" else "mono8"
         self._class_map = tuple(VisionClass(c.id, c.name) for c in card.classes)
 
     @property
     def has_confidence(self) -> bool:
-        """Whether the model computes confidence, and the segmenter was opened to."""
+        """Whether the segmenter computes confidence."""
         return "confidence" in self.segmenter.outputs
 
     def label_info(self, header: Header | None = None) -> LabelInfo:
-        """Ids and names of the classes. The unlabeled value is none of them."""
+        """Ids and names of the classes, without the unlabeled value."""
         return LabelInfo(header or Header(), self._class_map)
 
     def __call__(
@@ -129,11 +130,11 @@ class Pipeline:
 
         Args:
             message: the image.
-            confidence: make the confidence message too, if the model has it.
-            overlay: make the overlay too.
+            confidence: also make the confidence message, if the model has it.
+            overlay: also make the overlay.
 
         Raises:
-            InputError: the image cannot be segmented as it is. The pipeline works on.
+            InputError: the image cannot be segmented as it is. The pipeline stays usable.
             ModelError, ProviderError: as `Segmenter`.
         """
         start = time.perf_counter()
@@ -188,7 +189,7 @@ def _check_names(card: Card) -> None:
     for entry in card.classes:
         if not entry.name.strip():
             raise ModelError(
-                f"the model's class {entry.id} has no name, expected one: robots tell classes apart by name; "
+                f"the model's class {entry.id} has no name, expected one: robots identify classes by name; "
                 "export again with --classes"
             )
         if entry.name in names:

@@ -1,7 +1,7 @@
-"""Smaller images for the network, and their labels back at the size of the source: whole factors only.
+"""Shrinks images for the network and enlarges their labels to the source size, by integer factors.
 
-A whole factor keeps the geometry exact: a label covers a square of source pixels, and the camera's matrices
-scale by one number.
+An integer factor keeps the geometry exact: a label covers a square of source pixels, and the camera's
+matrices scale by one number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["grown", "scaled_intrinsics", "shrunk"]
 def shrunk(image: np.ndarray, factor: int) -> np.ndarray:
     """The means of squares of `factor` pixels: (ceil(H / factor), ceil(W / factor), C), the same dtype.
 
-    The last row and column of squares are filled up with the image's edge.
+    The last row and column of squares are padded with the image's edge.
     """
     if factor == 1:
         return image
@@ -30,7 +30,7 @@ def shrunk(image: np.ndarray, factor: int) -> np.ndarray:
     area = factor * factor
     if kind.kind == "f":
         return total / kind.type(area)
-    # Integers, rounded half up: the same picture on every machine.
+    # Integers, rounded half up: the same result on every machine.
     rounded: np.ndarray = ((total + kind.type(area // 2)) // kind.type(area)).astype(image.dtype)
     return rounded
 
@@ -51,7 +51,7 @@ def grown(plane: np.ndarray, factor: int, size: tuple[int, ...]) -> np.ndarray:
 def scaled_intrinsics(matrix: list[float], columns: int, factor: int) -> list[float]:
     """K (9 numbers, 3 columns) or P (12 numbers, 4 columns) of a camera, for an image shrunk by `factor`.
 
-    Pixel centers lie at whole numbers, so u' = (u + 1/2) / factor - 1/2: focal lengths, skew and baseline
+    Pixel centers are at integers, so u' = (u + 1/2) / factor - 1/2: focal lengths, skew and baseline
     terms are divided, and the principal point moves with the centers.
     """
     scaled = list(matrix)

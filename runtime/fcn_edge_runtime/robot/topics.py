@@ -1,4 +1,4 @@
-"""The four topics that every transport publishes, and their names."""
+"""Names of the four topics that every transport publishes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Topics", "full_name"]
 
 @dataclass(frozen=True)
 class Topics:
-    """Full names of the topics, below one prefix."""
+    """Full names of the topics."""
 
     mask: str
     confidence: str
@@ -23,17 +23,17 @@ class Topics:
         """The names below a prefix such as "/segmentation" or "front/segmentation".
 
         Raises:
-            UsageError: ROS 2 allows no such name.
+            UsageError: the prefix is not a valid ROS 2 name.
         """
         base = full_name(prefix)
         return cls(*(f"{base}/{name}" for name in ("mask", "confidence", "overlay", "label_info")))
 
 
 def full_name(name: str) -> str:
-    """A topic's name from the root, checked by the rules of ROS 2: /a/b_c, no part starting with a digit.
+    """An absolute topic name, validated by the rules of ROS 2: /a/b_c, no part starts with a digit.
 
     Raises:
-        UsageError: ROS 2 allows no such name.
+        UsageError: the name is not a valid ROS 2 name.
     """
     parts = name.strip("/").split("/")
     for part in parts:

@@ -1,7 +1,7 @@
-"""Worker: takes the newest message, segments it, publishes it, and keeps count. Knows no transport.
+"""Worker: takes the newest message, segments it, publishes it, and counts. Independent of the transport.
 
 A callback puts messages into the mailbox and returns at once; one thread runs the worker. A message that
-cannot be segmented is counted and the next one follows; a device that fails ends the worker.
+cannot be segmented is counted, and the worker goes on; a device that fails ends the worker.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Limits:
-    """Which frames are not worth segmenting. 0 means no limit.
+    """Limits above which frames are dropped. 0 means no limit.
 
     Attributes:
-        max_frame_age: seconds between a frame's stamp and now, above which it is dropped.
-        max_rate: frames a second at most.
+        max_frame_age: the largest age of a frame, from its stamp to now, in seconds.
+        max_rate: the highest rate, in frames per second.
     """
 
     max_frame_age: float = 0.0
@@ -43,22 +43,22 @@ class Limits:
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """What happened so far, and how fast it goes now.
+    """Counters since the start, and current rates and latencies.
 
     Attributes:
         received: messages put into the mailbox.
-        dropped: messages that a newer one replaced before they were taken.
+        dropped: messages replaced by a newer one before they were taken.
         segmented: frames published.
         refused: messages that could not be segmented.
-        stale: frames dropped for their age.
-        limited: frames dropped for the rate.
-        unsent: outputs that a reader kept from going out in time.
-        input_hz, output_hz: a second, over the last seconds.
-        latency_p50_ms, latency_p95_ms: from taking a message to having published it.
-        age_p50_ms, age_p95_ms: from a frame's stamp to having published it; only clocks that agree make sense
-        of it.
+        stale: frames dropped because of their age.
+        limited: frames dropped because of the rate limit.
+        unsent: outputs that could not be sent in time because a reader blocked.
+        input_hz, output_hz: events per second over the last seconds.
+        latency_p50_ms, latency_p95_ms: from taking a message to the end of publishing it.
+        age_p50_ms, age_p95_ms: from a frame's stamp to the end of publishing it; valid only if the clocks of
+            camera and worker agree.
         last_error: why the last refused message was refused; empty if none was.
-        silence: seconds since the last message came, or since the start.
+        silence: seconds since the last message arrived, or since the start.
     """
 
     received: int
@@ -83,10 +83,10 @@ class Worker(Generic[T]):
 
     Args:
         pipeline: the model.
-        decode: from what lies in the mailbox to an image message; raises InputError for what is none.
-        wanted: whether anybody wants confidence, and overlays, right now.
-        publish: sends the messages of a frame; gives how many could not be sent.
-        limits: which frames are passed over.
+        decode: from an item of the mailbox to an image message; raises InputError if it is not one.
+        wanted: whether confidence, and overlays, have a reader now.
+        publish: sends the messages of a frame; returns how many could not be sent.
+        limits: which frames are dropped.
         now: nanoseconds of the clock that stamps frames.
     """
 
@@ -111,13 +111,13 @@ class Worker(Generic[T]):
         self._next_frame = 0.0
 
     def put(self, item: T) -> None:
-        """Leave a message. Never waits; for callbacks."""
+        """Store a message. Never blocks; meant for callbacks."""
         self._last_input = time.monotonic()
         self._input.tick()
         self.mailbox.put(item)
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set or the mailbox is closed.
+        """Process messages until `stop` is set or the mailbox is closed.
 
         Raises:
             ModelError, ProviderError: the device failed.
@@ -131,7 +131,7 @@ class Worker(Generic[T]):
                 return
 
     def step(self, item: T) -> SegmentedFrame | None:
-        """Treat one message; None if it was refused or passed over."""
+        """Process one message; None if it was refused or dropped."""
         begin = time.monotonic()
         if self._limits.max_rate and begin < self._next_frame:
             self._count("limited")
@@ -149,7 +149,7 @@ class Worker(Generic[T]):
             self._count("refused")
             return None
         if self._limits.max_rate:
-            # A steady beat, which neither drifts with each frame's delay nor catches up after a pause.
+            # A fixed schedule: no drift from the delay of single frames, and no catching up after a pause.
             period = 1 / self._limits.max_rate
             late = begin - self._next_frame
             self._next_frame = self._next_frame + period if late < period else begin + period
@@ -162,11 +162,11 @@ class Worker(Generic[T]):
 
     @property
     def stuck(self) -> float:
-        """Seconds since the worker last asked for a message: how long the frame at hand takes already."""
+        """Seconds since the worker last asked for a message, that is, spent on the current frame."""
         return time.monotonic() - self._beat
 
     def status(self) -> WorkerStatus:
-        """What happened so far."""
+        """Counters, rates and latencies."""
         counts = self.mailbox.counts
         with self._lock:
             own = dict(self._counts)

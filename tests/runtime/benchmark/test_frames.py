@@ -49,7 +49,7 @@ def test_a_size_beyond_all_images_is_refused_before_memory_is_taken():
 
 
 def test_no_pictures_and_no_size_are_errors(tmp_path):
-    with pytest.raises(InputError, match="no pictures in"):
+    with pytest.raises(InputError, match="no images in"):
         frames_for(CARD, None, [str(tmp_path)])
     with pytest.raises(UsageError, match="neither a size nor images"):
         frames_for(CARD, None)

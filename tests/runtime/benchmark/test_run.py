@@ -69,7 +69,7 @@ def test_what_is_wrong_is_said_before_anything_is_measured(model_path, tmp_path)
         benchmark([good, str(tmp_path / "none.onnx")], BenchmarkOptions(**SHORT))
     with pytest.raises(InputError, match="expected at least 40 each way"):
         benchmark([good], BenchmarkOptions(**SHORT, size=(10, 10)))
-    with pytest.raises(InputError, match="no pictures"):
+    with pytest.raises(InputError, match="no images"):
         benchmark([good], BenchmarkOptions(**SHORT, images=(str(tmp_path),)))
     with pytest.raises(UsageError, match="got no model"):
         benchmark([], BenchmarkOptions(**SHORT))

@@ -25,7 +25,7 @@ def values(found):
     return {name: int(read()[0, 0]) for name, read in found.items()}
 
 
-def test_a_folder_of_pngs_belongs_to_images_of_the_same_stem(folders):
+def test_labels_in_a_folder_belong_to_images_of_the_same_stem(folders):
     images, labels = folders
     names = [str(images / f"{i}.png") for i in range(3)]
     assert values(labels_of(labels, images, names, CARD)) == dict(zip(names, (0, 1, 2), strict=True))
@@ -43,11 +43,11 @@ def test_arrays_come_in_the_order_of_the_frames(folders):
     }
 
 
-def test_labels_that_do_not_fit_their_images_are_an_input_error(folders):
+def test_labels_that_do_not_fit_are_an_input_error(folders):
     images, labels = folders
     with pytest.raises(InputError, match="got 1 labels for 2 images"):
         labels_of([np.zeros((4, 5), np.uint8)], images, ["a", "b"], CARD)
-    with pytest.raises(InputError, match="belongs to image files: give images as a folder or paths"):
+    with pytest.raises(InputError, match="needs image files: give images as a folder or paths"):
         labels_of(labels, [np.zeros((4, 5, 3), np.uint8)], ["frame 0"], CARD)
     with pytest.raises(InputError, match="labels is a int, expected a folder"):
         labels_of(3, images, ["a"], CARD)

@@ -1,10 +1,10 @@
-"""One small picture of every kind that a file can hold, and what the written rule makes of each.
+"""One small image of every kind that a file can hold, and the result of the written rules.
 
     python -m tests.runtime.imaging.make_pictures
 
-writes tests/runtime/imaging/pictures.json anew, to be read and committed.
+rewrites tests/runtime/imaging/pictures.json, for review.
 
-Only lossless kinds: what a JPEG decodes to is its decoder's business.
+Only lossless kinds: the pixels of a JPEG depend on its decoder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SPECS = {
 
 
 def pictures() -> dict[str, tuple[Image.Image, str]]:
-    """Name -> picture and file ending."""
+    """Image and suffix by name."""
     y, x = np.mgrid[:8, :16]
     red, green, blue = 16 * x, 32 * y, (x * y * 2) % 256
     colors = np.stack([red, green, blue], axis=-1).astype(np.uint8)
@@ -56,7 +56,7 @@ def pictures() -> dict[str, tuple[Image.Image, str]]:
 
 
 def outcome(path: Path, spec: InputSpec) -> str:
-    """Dtype, shape and SHA-256 of what a model gets; "refused" where it gets nothing."""
+    """Dtype, shape and SHA-256 of the model's input; "refused" if it is refused."""
     try:
         array = read_image(path, spec)
     except InputError:
@@ -65,7 +65,7 @@ def outcome(path: Path, spec: InputSpec) -> str:
 
 
 def outcomes(folder: Path) -> dict[str, dict[str, str]]:
-    """Picture -> input of a model -> outcome."""
+    """Outcomes by image and by input of a model."""
     found = {}
     for name, (image, ending) in pictures().items():
         path = folder / f"{name}.{ending}"

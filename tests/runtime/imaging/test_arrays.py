@@ -19,7 +19,7 @@ def segmenters(model_path):
 
 
 def refusal(segmenter, image, reference):
-    """The refusal's text; afterward the same segmenter must work on."""
+    """The text of the refusal; the segmenter must stay usable."""
     with pytest.raises(InputError) as caught:
         segmenter(image)
     assert segmenter(reference).labels.shape == reference.shape[:2]
@@ -28,7 +28,7 @@ def refusal(segmenter, image, reference):
 
 
 def layouts(image):
-    """The same values in every memory layout that numpy can give."""
+    """The same values in every memory layout of numpy."""
     big = np.zeros((2 * image.shape[0], 3 * image.shape[1], image.shape[2]), image.dtype)
     big[::2, ::3] = image
     flipped = np.ascontiguousarray(image[::-1, ::-1])
@@ -49,7 +49,7 @@ def layouts(image):
 @pytest.mark.security("other byte order, strides, Fortran order", "converted exactly")
 @pytest.mark.parametrize("layout", layouts(np.zeros((2, 2, 1), np.uint8)))
 @pytest.mark.parametrize(("kind", "scale"), [("rgb", 1), ("deep", 257), ("float", 1 / 255)])
-def test_every_memory_layout_gives_the_labels_of_the_plain_one(segmenters, photo, kind, scale, layout):
+def test_every_memory_layout_gives_the_same_labels(segmenters, photo, kind, scale, layout):
     segmenter = segmenters(kind)
     image = (photo.astype(float) * scale).astype(segmenter.card.input.dtype)
     expected = segmenter(image).labels
@@ -102,7 +102,7 @@ WRONG = {
     "wrong dtype, rank, channels, order, zero sizes", "refused with the fix; the segmenter works on"
 )
 @pytest.mark.parametrize("kind", WRONG)
-def test_an_array_that_does_not_fit_is_refused_with_got_expected_and_the_mend(segmenters, photo, kind):
+def test_an_invalid_array_is_refused_with_how_to_fix_it(segmenters, photo, kind):
     change, expected = WRONG[kind]
     assert expected in refusal(segmenters("rgb"), change(photo), photo)
 
@@ -118,7 +118,7 @@ def test_gray_models_take_images_without_a_channel_axis(segmenters, photo):
 
 @pytest.mark.security("NaN and Inf in an array", "refused")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_single_nan_or_infinity_in_a_float_image_is_refused(segmenters, photo, value):
+def test_a_single_nan_or_infinity_is_refused(segmenters, photo, value):
     segmenter = segmenters("float")
     good = (photo / 255).astype(np.float32)
     bad = good.copy()
@@ -126,7 +126,7 @@ def test_a_single_nan_or_infinity_in_a_float_image_is_refused(segmenters, photo,
     assert "holds 1 values that are NaN or infinite" in refusal(segmenter, bad, good)
 
 
-def test_numbers_that_overflow_in_the_network_are_not_called_labels(segmenters):
+def test_an_overflow_in_the_network_is_an_error(segmenters):
     from fcn_edge_runtime import ModelError
 
     huge = np.full((8, 8, 3), 3e38, np.float32)
@@ -135,7 +135,7 @@ def test_numbers_that_overflow_in_the_network_are_not_called_labels(segmenters):
         segmenters("float")(huge)
 
 
-def test_an_image_below_the_smallest_size_is_refused_and_one_of_just_that_size_is_not(segmenters, photo):
+def test_images_below_the_smallest_size_are_refused(segmenters, photo):
     segmenter = segmenters("large")
     assert "39 high and 64 wide, expected at least 40" in refusal(segmenter, photo[:39], photo)
     assert segmenter(photo[:40, :40]).labels.shape == (40, 40)
@@ -147,7 +147,7 @@ def test_the_limit_on_pixels_counts_the_whole_batch(model_path, photo):
         assert segmenter(np.stack([photo] * 2)).labels.shape == (2, 48, 64)
         message = refusal(segmenter, np.stack([photo] * 3), photo)
         assert "has 9216 pixels, expected at most 6144" in message
-        # A view that claims to be huge costs nothing to refuse.
+        # Refusing a huge broadcast view costs nothing.
         assert "pixels" in refusal(segmenter, np.broadcast_to(photo, (10**6, *photo.shape)), photo)
 
 

@@ -42,7 +42,7 @@ def test_an_unknown_class_is_refused_with_the_known_ones():
         class_mask(np.zeros((2, 2), np.uint8), CARD, ["cat"])
 
 
-def test_blurring_the_background_leaves_the_person_untouched(mask):
+def test_blurring_the_background_keeps_the_person_exact(mask):
     picture = np.random.default_rng(3).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     result = blur_background(picture, mask, radius=5)
     assert np.array_equal(result[mask], picture[mask])
@@ -63,14 +63,14 @@ def test_replacing_the_background_by_a_color_is_exact(picture, mask):
     assert (result[~mask] == (1, 2, 3)).all()
 
 
-def test_replacing_the_background_by_a_picture_of_any_size_covers_it(picture, mask):
+def test_a_new_background_of_any_size_covers_the_picture(picture, mask):
     other = np.full((7, 50, 3), 200, np.uint8)
     result = replace_background(picture, mask, other)
     assert result.shape == picture.shape
     assert (result[~mask] == 200).all()
 
 
-def test_a_gray_background_has_equal_channels_and_the_luma_of_the_standard(picture, mask):
+def test_a_gray_background_has_the_luma_of_bt601(picture, mask):
     result = gray_background(picture, mask)
     assert np.array_equal(result[mask], picture[mask])
     outside = result[~mask].astype(int)
@@ -80,7 +80,7 @@ def test_a_gray_background_has_equal_channels_and_the_luma_of_the_standard(pictu
     assert np.abs(outside[:, 0] - luma).max() <= 0.51
 
 
-def test_a_tint_colors_the_class_alone(picture, mask):
+def test_a_tint_colors_only_the_class(picture, mask):
     result = tint(picture, mask, (255, 0, 0), strength=0.5)
     assert np.array_equal(result[~mask], picture[~mask])
     expected = np.rint((picture[mask].astype(float) + np.array([255, 0, 0])) / 2)

@@ -44,7 +44,7 @@ def test_a_function_is_given_the_card(folder):
     assert values(lambda card: folder if card is CARD else []) == [0, 1, 2]
 
 
-def test_image_files_are_read_when_their_turn_comes(folder):
+def test_image_files_are_read_only_when_needed(folder):
     frames = frames_of(folder, CARD)
     (folder / "1.png").write_bytes(b"not a picture")
     first, second, _ = frames.values()
@@ -54,12 +54,12 @@ def test_image_files_are_read_when_their_turn_comes(folder):
 
 
 @pytest.mark.parametrize("given", [3, None, b"bytes", [3], {"a": 3}])
-def test_anything_else_is_an_input_error_that_names_it(given):
+def test_anything_else_is_an_input_error_with_its_name(given):
     with pytest.raises(InputError, match=r"calibration.* is a (int|NoneType|bytes), expected"):
         frames_of(given, CARD, "calibration")
 
 
 def test_no_images_where_paths_were_given_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="no pictures in"):
+    with pytest.raises(InputError, match="no images in"):
         frames_of(tmp_path, CARD)
     assert frames_of([], CARD) == {}

@@ -42,17 +42,17 @@ def save(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp"])
-def test_lossless_pictures_come_in_bit_for_bit(save, name):
+def test_lossless_images_are_read_bit_for_bit(save, name):
     options = {"lossless": True} if name.endswith("webp") else {}
     assert (read_image(save(COLORS, name, **options), RGB) == COLORS).all()
 
 
-def test_a_jpeg_comes_in_as_pillow_decodes_it(save, photo):
+def test_a_jpeg_is_read_as_pillow_decodes_it(save, photo):
     path = save(photo, "a.jpg", quality=90)
     assert (read_image(path, RGB) == np.asarray(Image.open(path))).all()
 
 
-def test_the_content_counts_not_the_name(save, tmp_path):
+def test_the_format_follows_the_content_and_not_the_name(save, tmp_path):
     path = save(COLORS)
     path = path.rename(tmp_path / "picture.jpg")
     assert (read_image(path, RGB) == COLORS).all()
@@ -64,7 +64,7 @@ def palette_picture():
     return image
 
 
-# Mode by mode: what is stored, and what an RGB model and a gray model get for the pixel at row 0, column 1.
+# Per mode: the stored image, and what an RGB and a gray model get for the pixel at row 0, column 1.
 RULES = {
     "1": (Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1"), [255, 255, 255], 255),
     "L": (Image.fromarray(np.array([[0, 77]], np.uint8)), [77, 77, 77], 77),
@@ -78,7 +78,7 @@ RULES = {
 
 @pytest.mark.parametrize("mode", RULES)
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_every_kind_of_picture_is_converted_by_the_written_rule(save, mode, name):
+def test_every_mode_is_converted_by_the_written_rule(save, mode, name):
     image, rgb, gray = RULES[mode]
     path = save(image, name)
     assert read_image(path, RGB)[0, 1].tolist() == rgb
@@ -112,12 +112,12 @@ def chunk(kind, data):
 
 
 def png(width, height, depth, color, rows, extra=b""):
-    """A PNG of any declared form, by hand."""
+    """A PNG with any declared header."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def test_colors_of_16_bits_give_their_upper_bytes_or_are_refused(tmp_path):
+def test_colors_of_16_bits_are_read_as_8_bits_or_refused(tmp_path):
     path = tmp_path / "deep.png"
     path.write_bytes(png(1, 1, 16, 2, zlib.compress(b"\0" + bytes([0x12, 0xFF, 0x34, 0xFF, 0x56, 0xFF]))))
     assert read_image(path, RGB)[0, 0].tolist() == [0x12, 0x34, 0x56]
@@ -125,7 +125,7 @@ def test_colors_of_16_bits_give_their_upper_bytes_or_are_refused(tmp_path):
     assert "16 bits" in refusal(path, FLOAT)
 
 
-def test_8_bit_pictures_fill_the_range_of_deeper_models(save):
+def test_8_bit_images_span_the_range_of_deeper_models(save):
     path = save(COLORS)
     assert (read_image(path, DEEP) == COLORS.astype(np.uint16) * 257).all()
     assert np.allclose(read_image(path, FLOAT), COLORS / 255, atol=1e-7)
@@ -133,16 +133,18 @@ def test_8_bit_pictures_fill_the_range_of_deeper_models(save):
     assert (read_image(path, scaled) == COLORS).all()
 
 
-def test_float_pictures_are_taken_as_they_are_or_refused(save):
+def test_float_images_are_read_unchanged_or_refused(save):
     values = np.array([[0.25, -3.5]], np.float32)
     path = save(Image.fromarray(values), "a.tif")
     assert (read_image(path, InputSpec.default(1, "float32"))[..., 0] == values).all()
     for spec in (RGB, GRAY, FLOAT):
-        assert "'F', which has no exact way" in refusal(path, spec)
+        assert "'F', which cannot be converted exactly" in refusal(path, spec)
 
 
 def test_32_bit_integers_are_refused(save):
-    assert "no exact way" in refusal(save(Image.fromarray(np.array([[70000]], np.int32)), "a.tif"))
+    assert "cannot be converted exactly" in refusal(
+        save(Image.fromarray(np.array([[70000]], np.int32)), "a.tif")
+    )
 
 
 def test_models_of_other_bands_take_arrays(save, tmp_path, photo):
@@ -161,7 +163,7 @@ def test_bad_arrays_are_refused(tmp_path, photo):
     path = tmp_path / "a.npy"
     for data in (b"", b"\x93NUMPY", b"rubbish", npy("(999999999, 999999999, 3)"), npy("(2, 2, 3)", "'|O'")):
         path.write_bytes(data)
-        assert "no array that can be read" in refusal(path)
+        assert "is not a readable array" in refusal(path)
     np.save(path, photo[0, 0])
     assert "shape (3,)" in refusal(path)
     np.savez(tmp_path / "b.npz", photo)
@@ -178,7 +180,7 @@ def npy(shape, dtype="'|u1'"):
 
 @pytest.mark.security("EXIF orientation, all eight", "the mask matches what a person sees")
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_as_a_person_sees_it(save, photo, orientation):
+def test_an_image_is_turned_by_its_exif_orientation(save, photo, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = save(photo, "a.png", exif=exif)
@@ -196,7 +198,7 @@ def test_a_picture_is_turned_as_a_person_sees_it(save, photo, orientation):
 
 
 @pytest.mark.security("more pixels than the limit", "refused before decoding")
-def test_the_limit_on_pixels_holds_before_anything_is_decoded(tmp_path):
+def test_the_limit_on_pixels_is_checked_before_decoding(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(png(30000, 30000, 8, 2, zlib.compress(b"\0" * 1000)))
     start = time.process_time()
@@ -207,15 +209,15 @@ def test_the_limit_on_pixels_holds_before_anything_is_decoded(tmp_path):
     assert "90250000 pixels, expected at most 1000" in refusal(path, max_pixels=1000)
 
 
-def test_a_picture_with_little_data_for_its_size_is_damaged(tmp_path):
+def test_too_little_data_for_the_declared_size_is_refused(tmp_path):
     path = tmp_path / "short.png"
     path.write_bytes(png(2000, 2000, 8, 2, zlib.compress(b"\0" * 1000)))
-    assert "damaged or cut short" in refusal(path)
+    assert "damaged or truncated" in refusal(path)
 
 
 @pytest.mark.security("truncated images", "refused")
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.webp"])
-def test_a_picture_cut_anywhere_is_refused_unless_all_its_pixels_are_there(save, photo, name):
+def test_an_image_truncated_anywhere_is_refused(save, photo, name):
     path = save(photo, name)
     whole, data = read_image(path, RGB), path.read_bytes()
     for length in range(0, len(data), max(1, len(data) // 40)):
@@ -229,10 +231,10 @@ def test_a_picture_cut_anywhere_is_refused_unless_all_its_pixels_are_there(save,
 
 @pytest.mark.security("damaged images", "refused or read")
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.webp"])
-def test_a_damaged_picture_is_refused_or_read_and_nothing_else(save, photo, name):
+def test_damaged_images_raise_no_foreign_error(save, photo, name):
     path = save(photo, name)
     data = path.read_bytes()
-    numbers = random.Random(11)  # noqa: S311 - a seed for repetition, no secret
+    numbers = random.Random(11)  # noqa: S311 - seeded for repetition, not a secret
     for _ in range(60):
         bad = bytearray(data)
         for _ in range(4):
@@ -241,7 +243,7 @@ def test_a_damaged_picture_is_refused_or_read_and_nothing_else(save, photo, name
         try:
             image = read_image(path, RGB)
         except InputError as error:
-            assert "\n" not in str(error)  # noqa: PT017 - most damage is found, some decodes
+            assert "\n" not in str(error)  # noqa: PT017 - most damage is detected, some decodes
         else:
             assert image.dtype == np.uint8
             assert image.shape[2] == 3
@@ -249,25 +251,25 @@ def test_a_damaged_picture_is_refused_or_read_and_nothing_else(save, photo, name
 
 @pytest.mark.security("animations, many pages", "refused")
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
-def test_animations_and_many_pages_are_refused(save, photo, name):
+def test_animations_and_multi_page_files_are_refused(save, photo, name):
     second = Image.fromarray(photo[::-1])
     path = save(photo, name, save_all=True, append_images=[second])
-    assert "several pictures" in refusal(path)
+    assert "several images" in refusal(path)
 
 
-def test_of_a_cameras_mpo_the_first_picture_is_taken(save, photo):
+def test_the_first_image_of_a_cameras_mpo_is_read(save, photo):
     second = Image.fromarray(photo[::-1])
     path = save(photo, "a.jpg", format="MPO", save_all=True, append_images=[second])
     assert np.abs(read_image(path, RGB).astype(int) - photo).mean() < 8
 
 
 @pytest.mark.security("image formats off the list", "refused")
-def test_other_formats_are_refused_by_name_of_those_that_are_read(save, photo):
+def test_other_formats_are_refused_with_the_supported_ones(save, photo):
     for name in ("a.gif", "a.ppm", "a.ico", "a.pdf"):
         assert "expected PNG, JPEG, BMP, TIFF, WEBP" in refusal(save(photo, name))
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path):
+def test_missing_files_folders_and_pipes_are_refused_at_once(tmp_path):
     assert "there is no image" in refusal(tmp_path / "none.png")
     assert "is a folder, pipe or device" in refusal(tmp_path)
     os.mkfifo(tmp_path / "pipe.png")
@@ -275,7 +277,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     assert "cannot be opened" in refusal("a\0b.png")
 
 
-def test_a_missing_pillow_is_named_with_its_extra(save, monkeypatch):
+def test_a_missing_pillow_is_reported_with_its_extra(save, monkeypatch):
     path = save(COLORS)
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert "pip install fcn-edge[images]" in refusal(path)
@@ -329,12 +331,12 @@ def test_an_overlay_is_saved_with_its_legend_below():
     "CMYK, palette, gray, alpha, 1, 16 and 32 bits, float", "converted by the written rule, or refused"
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_every_kind_of_picture_gives_what_the_golden_file_holds_for_every_kind_of_model(tmp_path):
+def test_every_kind_of_image_equals_the_golden_file(tmp_path):
     from tests.runtime.imaging.make_pictures import GOLDEN, outcomes
 
     golden = json.loads(GOLDEN.read_text())
     assert outcomes(tmp_path) == golden
-    # Nothing is refused by every model, but for what has no rule at all.
+    # Only images without any rule are refused for every model.
     refused = {name for name, kinds in golden.items() if set(kinds.values()) == {"refused"}}
     assert refused == {"32-bit integers"}
 
@@ -342,7 +344,7 @@ def test_every_kind_of_picture_gives_what_the_golden_file_holds_for_every_kind_o
 @pytest.mark.security(
     "images that declare oversized dimensions, compressed metadata", "refused, time and memory measured"
 )
-def test_pictures_that_declare_giants_are_refused_before_memory_moves(tmp_path, save):
+def test_oversized_images_are_refused_before_memory_grows(tmp_path, save):
     from tests.measured import assert_refused
 
     good = save(COLORS)

@@ -13,7 +13,7 @@ NAMES = ("floor", "box", "person")
 CARD = Card("c", tuple(ClassInfo(i, n, (i, i, i)) for i, n in enumerate(NAMES)), InputSpec.default())
 
 
-def test_two_things_of_one_class_are_two_objects_with_box_centroid_and_area():
+def test_regions_of_one_class_have_box_centroid_and_area():
     labels = np.zeros((10, 12), np.uint8)
     labels[1:3, 1:5] = 1
     labels[6:9, 7:9] = 1
@@ -26,7 +26,7 @@ def test_two_things_of_one_class_are_two_objects_with_box_centroid_and_area():
     assert boxes[0].mask.all()
 
 
-def test_pixels_that_touch_at_corners_belong_together():
+def test_pixels_that_touch_at_corners_are_connected():
     labels = np.zeros((4, 4), np.uint8)
     labels[0, 0] = labels[1, 1] = labels[2, 2] = 2
     people = [r for r in regions(labels, CARD) if r.kind.name == "person"]
@@ -34,7 +34,7 @@ def test_pixels_that_touch_at_corners_belong_together():
     assert people[0].mask.tolist() == np.eye(3, dtype=bool).tolist()
 
 
-def test_small_ones_are_left_out_and_the_largest_comes_first():
+def test_small_regions_are_dropped_and_the_largest_is_first():
     labels = np.full((8, 8), 255, np.uint8)
     labels[0, 0] = 1
     labels[2:4, 2:4] = 2
@@ -42,7 +42,7 @@ def test_small_ones_are_left_out_and_the_largest_comes_first():
     assert [(r.kind.name, r.area) for r in regions(labels, CARD, min_area=2)] == [("box", 24), ("person", 4)]
 
 
-def test_unlabeled_pixels_are_no_object():
+def test_unlabeled_pixels_are_not_a_region():
     assert regions(np.full((5, 5), 255, np.uint8), CARD) == ()
 
 

@@ -35,7 +35,7 @@ def pipeline(model):
 
 @pytest.fixture
 def no_rosbags(tmp_path):
-    """The environment of a process that cannot import rosbags."""
+    """Environment variables for a process that cannot import rosbags."""
     folder = tmp_path / "without"
     folder.mkdir()
     (folder / "rosbags.py").write_text("raise ModuleNotFoundError('No module named rosbags', name='rosbags')")
@@ -45,7 +45,7 @@ def no_rosbags(tmp_path):
 
 @pytest.fixture
 def robot(tmp_path):
-    """Run `fcn-edge robot ...` in a process of its own, in an empty folder."""
+    """Run `fcn-edge robot ...` in a separate process, in an empty folder."""
 
     def run(*arguments, **options):
         command = [sys.executable, "-m", "fcn_edge", "robot", *map(str, arguments)]

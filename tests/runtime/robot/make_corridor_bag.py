@@ -1,9 +1,9 @@
-"""Write a bag of rendered corridor frames, by rosbags' own serializer and none of our code.
+"""Write a bag of rendered corridor frames with the serializer of rosbags and none of our code.
 
     python tests/runtime/robot/make_corridor_bag.py corridor_run.mcap [--frames 60] [--ros1]
 
-/camera/image_raw holds rgb8 of 320x240 at 10 Hz, /camera/image_raw/compressed the same as JPEG, and
-/robot/note a String: a topic that is no image. The stamps are some milliseconds before the time of recording.
+/camera/image_raw has rgb8 of 320x240 at 10 Hz, /camera/image_raw/compressed the same as JPEG, and /robot/note
+a String: a topic without images. Stamps are some milliseconds before the time of recording.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FRAME_ID = "camera_optical_frame"
 
 
 def corridor_frames(count, size=(480, 640)):
-    """`count` frames (H, W, 3) uint8 RGB: the held-out renderings over and over, enlarged."""
+    """`count` frames (H, W, 3) uint8 RGB: the held-out renderings, repeated and enlarged."""
     files = sorted(HELDOUT.glob("*.png"))
     frames = [np.asarray(Pillow.open(path).convert("RGB")) for path in files[: min(count, 40)]]
     factor = size[0] // frames[0].shape[0]
@@ -42,7 +42,7 @@ def stamp_of(index):
 
 
 def messages(store, frames, *, ros1=False):
-    """Triples of topic, type and message, with the time of recording in front."""
+    """Tuples of time of recording, topic, type and message."""
     types = store.types
     time_type, header_type = types["builtin_interfaces/msg/Time"], types["std_msgs/msg/Header"]
     for index, frame in enumerate(frames):
@@ -63,7 +63,7 @@ def messages(store, frames, *, ros1=False):
 
 
 def write_bag(out, frames, storage=StoragePlugin.MCAP):
-    """A rosbag2: one file where `out` ends in .mcap or .db3, else a folder."""
+    """Write a rosbag2: one file if `out` ends in .mcap or .db3, else a folder."""
     out = Path(out)
     store = get_typestore(Stores.ROS2_HUMBLE)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def write_bag(out, frames, storage=StoragePlugin.MCAP):
 
 
 def write_ros1_bag(out, frames):
-    """A ROS 1 bag."""
+    """Write a ROS 1 bag."""
     store = get_typestore(Stores.ROS1_NOETIC)
     with Writer1(out) as writer:
         topics = {}

@@ -1,4 +1,4 @@
-"""Helpers that make our messages and those of rosbags."""
+"""Helpers that create our messages and those of rosbags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEADER = Header(Stamp(1_700_000_000, 123_456_789), "camera_optical_frame")
 
 
 def image_of(array, encoding="rgb8", padding=0, header=HEADER, *, big=False):
-    """An image message of an array, each row with some bytes of padding behind it."""
+    """An image message of an array, with `padding` bytes after each row."""
     height = array.shape[0]
     if array.dtype == np.uint16:
         array = array.astype(">u2" if big else "<u2")
@@ -26,7 +26,7 @@ def rosbags_header(store, header):
 
 
 def rosbags_cdr(message, kind):
-    """The bytes that rosbags makes of one of our messages."""
+    """One of our messages as CDR, encoded by rosbags."""
     store = ros2_typestore()
     header = rosbags_header(store, message.header)
     make = store.types[kind]

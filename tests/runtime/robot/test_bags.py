@@ -41,7 +41,7 @@ def bag(tmp_path_factory, frames):
 
 
 def contents(path):
-    """Every message by topic, as rosbags reads it: lists of (time of recording, message)."""
+    """Messages by topic, read by rosbags: lists of (time of recording, message)."""
     found = {}
     with AnyReader([path]) as reader:
         for connection, moment, raw in reader.messages():
@@ -51,7 +51,7 @@ def contents(path):
 
 
 def check_masks(found, frames, pipeline, indices):
-    """Times, headers, sizes and every id, against the segmenter itself."""
+    """Compare times, headers, sizes and every id with the segmenter."""
     masks = found["/segmentation/mask"]
     assert [moment for moment, _ in masks] == [stamp_of(i) + LATENCY for i in indices]
     for index, (_, mask) in zip(indices, masks, strict=True):
@@ -65,9 +65,7 @@ def run_bag(robot, source, model, out, *more, topic="/camera/image_raw"):
     return robot("bag", source, "--model", model, "--image-topic", topic, "-o", out, "--threads", 1, *more)
 
 
-def test_a_segmented_bag_holds_every_label_stamp_and_frame_id_as_rosbags_reads_it(
-    robot, bag, model, frames, pipeline, tmp_path
-):
+def test_rosbags_reads_every_label_stamp_and_frame_id(robot, bag, model, frames, pipeline, tmp_path):
     done = run_bag(robot, bag, model, "out.mcap")
     assert done.returncode == 0, done.stderr
     assert "5 frames" in done.stdout
@@ -85,7 +83,7 @@ def test_a_segmented_bag_holds_every_label_stamp_and_frame_id_as_rosbags_reads_i
     assert not list(tmp_path.glob(".*"))
 
 
-def test_mcap_ros2_support_reads_the_same_from_the_same_file(robot, bag, model, frames, pipeline, tmp_path):
+def test_mcap_ros2_support_reads_the_same_messages(robot, bag, model, frames, pipeline, tmp_path):
     assert run_bag(robot, bag, model, "out.mcap").returncode == 0
     masks, infos = [], []
     with (tmp_path / "out.mcap").open("rb") as stream:
@@ -107,7 +105,7 @@ def test_mcap_ros2_support_reads_the_same_from_the_same_file(robot, bag, model, 
         np.testing.assert_array_equal(data, pipeline.segmenter(frames[index]).labels)
 
 
-def test_sqlite3_in_a_folder_and_a_span_and_every_second_frame(robot, frames, model, pipeline, tmp_path):
+def test_a_span_and_every_second_frame_go_into_a_sqlite3_folder(robot, frames, model, pipeline, tmp_path):
     source = write_bag(tmp_path / "source", frames, StoragePlugin.SQLITE3)
     span = ("--storage", "sqlite3", "--every", 2, "--start", 0.05, "--duration", 0.4, "--no-overlay")
     done = run_bag(robot, source, model, "out", *span)
@@ -163,22 +161,22 @@ def test_without_a_topic_the_image_topics_are_listed(robot, bag):
 
 
 @pytest.mark.parametrize(
-    ("topic", "said"),
+    ("topic", "expected"),
     [
         ("/robot/note", "holds std_msgs/msg/String, expected sensor_msgs/msg/Image"),
         ("/nowhere", "there is no topic '/nowhere'"),
     ],
 )
-def test_a_topic_that_is_none_is_named_with_those_that_are(robot, bag, model, tmp_path, topic, said):
+def test_a_wrong_topic_is_refused_with_the_image_topics(robot, bag, model, tmp_path, topic, expected):
     done = run_bag(robot, bag, model, "out.mcap", topic=topic)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert expected in done.stderr
     assert "image topics there: /camera/image_raw" in done.stderr or "image topics in" in done.stderr
     assert not (tmp_path / "out.mcap").exists()
 
 
 @pytest.mark.parametrize("suffix", ["mcap", "db3", "bag"])
-def test_a_bag_cut_in_the_middle_is_refused_and_leaves_nothing(robot, frames, model, tmp_path, suffix):
+def test_a_truncated_bag_is_refused_and_leaves_no_output(robot, frames, model, tmp_path, suffix):
     whole = tmp_path / f"whole.{suffix}"
     if suffix == "bag":
         write_ros1_bag(whole, frames)
@@ -189,12 +187,12 @@ def test_a_bag_cut_in_the_middle_is_refused_and_leaves_nothing(robot, frames, mo
     cut.write_bytes(data[: len(data) // 2])
     done = run_bag(robot, cut, model, "out.mcap")
     assert done.returncode == 1, done.stdout
-    assert "is damaged, cut short or no bag" in done.stderr
+    assert "is damaged, truncated or not a bag" in done.stderr
     assert len(done.stderr.splitlines()) <= 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"cut.{suffix}", f"whole.{suffix}"]
 
 
-def test_what_is_no_bag_is_refused(robot, tmp_path):
+def test_files_that_are_not_bags_are_refused(robot, tmp_path):
     (tmp_path / "text.mcap").write_text("hello")
     (tmp_path / "photo.png").write_text("hello")
     (tmp_path / "empty").mkdir()
@@ -205,7 +203,7 @@ def test_what_is_no_bag_is_refused(robot, tmp_path):
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_place_that_is_taken_is_left_alone(robot, bag, model, tmp_path):
+def test_an_existing_output_is_not_overwritten(robot, bag, model, tmp_path):
     (tmp_path / "out.mcap").write_text("mine")
     done = run_bag(robot, bag, model, "out.mcap")
     assert done.returncode == 2
@@ -213,7 +211,7 @@ def test_a_place_that_is_taken_is_left_alone(robot, bag, model, tmp_path):
     assert (tmp_path / "out.mcap").read_text() == "mine"
 
 
-def test_bad_frames_are_counted_and_the_others_written(robot, model, frames, tmp_path):
+def test_bad_frames_are_counted_and_the_rest_is_written(robot, model, frames, tmp_path):
     store = ros2_typestore()
     types = store.types
     header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](1, 2), "c")
@@ -241,7 +239,7 @@ def test_bad_frames_are_counted_and_the_others_written(robot, model, frames, tmp
     assert "5 of 7 frames failed" in done.stderr
 
 
-def test_label_info_is_repeated_every_five_seconds_of_the_recording(robot, model, frames, tmp_path):
+def test_label_info_is_repeated_every_5_s_of_the_recording(robot, model, frames, tmp_path):
     store = ros2_typestore()
     with Writer(tmp_path / "in", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
         topic = writer.add_connection("/image", IMAGE, typestore=store)
@@ -270,7 +268,7 @@ def test_a_killed_run_leaves_no_bag_under_the_final_name(model, frames, tmp_path
     assert not (tmp_path / "out.mcap").exists()
 
 
-def test_reading_stops_with_an_error_where_a_chunk_is_damaged(frames, tmp_path):
+def test_reading_stops_with_an_error_at_a_damaged_chunk(frames, tmp_path):
     whole = write_bag(tmp_path / "a.mcap", frames)
     data = bytearray(whole.read_bytes())
     with open_bag(whole) as opened:

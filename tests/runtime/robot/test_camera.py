@@ -20,7 +20,7 @@ cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory, frames):
-    """Five corridor frames four times over, at 20 a second."""
+    """Five corridor frames, repeated four times, at 20 per second."""
     path = tmp_path_factory.mktemp("video") / "drive.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20.0, (320, 240))
     for _ in range(4):
@@ -39,7 +39,7 @@ def decoded(path):
     return found
 
 
-def test_a_file_gives_every_frame_with_the_stamps_of_its_rate(video):
+def test_stamps_of_a_video_file_follow_its_frame_rate(video):
     with open_source(str(video)) as source:
         assert (source.live, source.rate, source.frames) == (False, 20.0, 20)
         images = []
@@ -56,10 +56,10 @@ def test_a_file_can_be_read_at_its_own_rate(video):
     with open_source(str(video)) as source:
         grab(source, lambda _: arrivals.append(time.monotonic()), threading.Event())
     assert len(arrivals) == 20
-    assert arrivals[-1] - arrivals[0] > 0.5  # read as fast as possible it takes a few milliseconds
+    assert arrivals[-1] - arrivals[0] > 0.5  # as fast as possible it takes a few milliseconds
 
 
-def test_grabbing_stops_when_told(video):
+def test_grabbing_stops_on_request(video):
     stop = threading.Event()
     with open_source(str(video)) as source:
         thread = threading.Thread(target=grab, args=(source, lambda _: None, stop))
@@ -70,9 +70,9 @@ def test_grabbing_stops_when_told(video):
 
 
 @pytest.mark.parametrize("name", ["missing.mp4", "text.mp4", "97", "/dev/video97"])
-def test_sources_that_are_none_are_refused_in_one_line(tmp_path, monkeypatch, name):
+def test_invalid_sources_are_refused_in_one_line(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(InputError, match=r"there is no video file|cannot be opened"), open_source(name):
         pass
 
@@ -104,7 +104,7 @@ def test_a_recorded_video_shows_the_overlays(robot, video, model, pipeline, tmp_
     assert len(shown) == 3
     rgb = decoded(video)[0][:, :, ::-1]
     overlay = pipeline.segmenter(rgb).overlay(rgb)
-    # The codec loses a little; another picture would differ by far more.
+    # The codec is lossy; another image would differ far more.
     assert np.abs(shown[0][:, :, ::-1].astype(int) - overlay).mean() < 12
     assert not list(tmp_path.glob(".*"))
 
@@ -128,14 +128,14 @@ def test_ctrl_c_ends_with_everything_written(video, model, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_show_without_a_display_says_so(robot, video, model):
+def test_show_without_a_display_is_refused(robot, video, model):
     env = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
     done = robot("camera", video, "--model", model, "--show", env=env)
     assert done.returncode == 2
     assert "--show needs a display, and there is none" in done.stderr
 
 
-def test_a_record_that_is_there_is_left_alone(robot, video, model, tmp_path):
+def test_an_existing_record_is_not_overwritten(robot, video, model, tmp_path):
     for name in ("mine.mcap", "mine.mp4"):
         (tmp_path / name).write_text("mine")
         done = robot("camera", video, "--model", model, "--record", name)

@@ -30,7 +30,7 @@ CODECS = {
     LABEL_INFO: (cdr.encode_label_info, cdr.decode_label_info),
 }
 FRAME_IDS = ("", "a", "ab", "abc", "camera_optical_frame", "käfig/Kamera")
-# Frame ids and widths of every length modulo 4 lead through every alignment.
+# Frame ids and widths of every length modulo 4 cover every alignment.
 HEADERS = [Header(Stamp(-1 - i, 999_999_999 - i), text) for i, text in enumerate(FRAME_IDS)]
 IMAGES = [
     Image(header, 2, width, encoding, width % 2, 3 * width, bytes(range(6 * width)))
@@ -59,7 +59,7 @@ def test_bytes_equal_those_of_rosbags_in_both_directions():
 
 
 def test_bytes_equal_those_of_stock_cyclonedds():
-    pytest.importorskip("cyclonedds", reason="there is no wheel of cyclonedds here")
+    pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
     from cyclonedds.idl import make_idl_struct, types
 
     time = make_idl_struct("Time", "T", {"sec": types.int32, "nanosec": types.uint32})
@@ -127,14 +127,14 @@ def test_big_endian_messages_are_read():
     assert cdr.decode_image(big) == IMAGES[7]
 
 
-def test_bytes_of_a_frame_id_that_are_no_utf8_come_out_as_they_went_in():
+def test_a_frame_id_that_is_not_utf8_survives_a_round_trip():
     data = bytearray(cdr.encode_image(dataclasses.replace(IMAGES[0], header=Header(Stamp(1, 2), "abc"))))
     data[data.index(b"abc")] = 0xFF
     assert cdr.encode_image(cdr.decode_image(bytes(data))) == bytes(data)
 
 
 @pytest.mark.parametrize("kind", CODECS)
-def test_messages_cut_anywhere_are_refused_in_one_line(kind):
+def test_messages_truncated_anywhere_are_refused_in_one_line(kind):
     encode, decode = CODECS[kind]
     whole = encode(next(m for k, m in reversed(MESSAGES) if k == kind))
     for length in range(len(whole)):
@@ -142,7 +142,7 @@ def test_messages_cut_anywhere_are_refused_in_one_line(kind):
             decode(whole[:length])
 
 
-def test_lengths_that_lie_are_refused_before_memory_is_taken():
+def test_wrong_lengths_are_refused_before_memory_is_allocated():
     data = bytearray(cdr.encode_label_info(INFOS[0]))
     at = len(data) - 8
     data[at : at + 4] = b"\xff\xff\xff\xff"
@@ -150,7 +150,7 @@ def test_lengths_that_lie_are_refused_before_memory_is_taken():
         cdr.decode_label_info(bytes(data))
 
 
-def test_other_encapsulations_are_refused_by_their_bytes():
+def test_other_encapsulations_are_refused_with_their_bytes():
     with pytest.raises(InputError, match="starts with 00 03 00 00, expected plain CDR"):
         cdr.decode_image(b"\x00\x03\x00\x00" + bytes(40))
 
@@ -158,12 +158,12 @@ def test_other_encapsulations_are_refused_by_their_bytes():
 def test_hashes_of_the_types_are_those_of_ros2():
     store = ros2_typestore()
     assert {kind: store.hash_rihs01(kind) for kind in CODECS} == TYPE_HASHES
-    # As ROS 2 Jazzy ships it, so that rosbags and we cannot be wrong together.
+    # As published by ROS 2 Jazzy: rosbags and this module could share an error.
     assert TYPE_HASHES[IMAGE].endswith("_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47")
 
 
 def test_robots_without_rosbags_encode_the_same_bytes(no_rosbags):
-    """Everything that the bridge and the ROS 2 node import, but for cyclonedds and rclpy themselves."""
+    """Imports all modules of the bridge and the ROS 2 node, except cyclonedds and rclpy."""
     code = (
         "import ast, importlib, pathlib, sys\n"
         "from fcn_edge_runtime.robot import cdr, messages as m\n"

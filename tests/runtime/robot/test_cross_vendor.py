@@ -1,7 +1,7 @@
-"""The bridge against other DDS implementations, both ways: small peers built from tests/runtime/robot/peers.
+"""The bridge with other DDS implementations, in both directions; their programs are in peers/.
 
 They need Debian's packages cyclonedds-dev and cyclonedds-tools (0.10.2), libfastrtps-dev and libfastcdr-dev
-(2.9.1), and a C and a C++ compiler. What is missing is skipped, and said so.
+(2.9.1), and a C and a C++ compiler. Tests without their packages are skipped with the reason.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("cyclonedds", reason="there is no wheel of cyclonedds here")
+pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 pytestmark = pytest.mark.slow
 
 PEERS = Path(__file__).parent / "peers"
 DOMAIN = 50 + os.getpid() % 50
 FRAMES = 20
-# Cyclone 0.10 takes its settings from here; those of 11 come from the bridge itself.
+# Settings of Cyclone 0.10; the bridge configures Cyclone 11 itself.
 LOOPBACK = (
     '<CycloneDDS><Domain Id="any"><General><Interfaces><NetworkInterface name="lo"/></Interfaces>'
     "<AllowMulticast>false</AllowMulticast></General><Discovery><ParticipantIndex>auto</ParticipantIndex>"
@@ -64,7 +64,7 @@ def fast_peer(tmp_path_factory):
 
 
 def exchange(peer, model, frame, tmp_path, domain):
-    """Run the bridge and the peer beside each other; gives the lines that the peer printed."""
+    """Run the bridge and the peer concurrently; returns the lines that the peer printed."""
     height, width = frame.shape[:2]
     (tmp_path / "frame.rgb").write_bytes(frame.tobytes())
     command = [sys.executable, "-m", "fcn_edge", "robot", "bridge", "--model", model, "--threads", 1]
@@ -107,15 +107,15 @@ def check(lines, model, frame, frame_id):
             total = int((labels.reshape(-1) * weights).sum(dtype=np.uint64) % 2**32)
             assert [int(number) for number in numbers] == [width, height, width, total]
     print(f"{len(masks)} of {FRAMES} frames came back, every one exact")
-    assert len(masks) >= FRAMES // 4  # a busy machine drops older frames for newer ones
+    assert len(masks) >= FRAMES // 4  # a busy machine drops older frames
     assert "info 0=class 0,1=class 1,2=class 2," in lines
 
 
-def test_cyclone_0_10_sends_images_and_gets_exact_masks_and_names(cyclone_peer, model_path, frames, tmp_path):
+def test_cyclone_dds_0_10_gets_exact_masks_and_names(cyclone_peer, model_path, frames, tmp_path):
     model = model_path("plain")
     check(exchange(cyclone_peer, model, frames[0], tmp_path, DOMAIN), model, frames[0], "cyclone_camera")
 
 
-def test_fast_dds_sends_images_and_gets_exact_masks_and_names(fast_peer, model_path, frames, tmp_path):
+def test_fast_dds_gets_exact_masks_and_names(fast_peer, model_path, frames, tmp_path):
     model = model_path("plain")
     check(exchange(fast_peer, model, frames[0], tmp_path, DOMAIN + 50), model, frames[0], "fast_camera")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-pytest.importorskip("cyclonedds", reason="there is no wheel of cyclonedds here")
+pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
 from fcn_edge_runtime.robot.cdr import decode_image, decode_label_info
 from fcn_edge_runtime.robot.dds.discovery import DISTROS
@@ -33,7 +33,7 @@ from tests.runtime.robot.make_corridor_bag import corridor_frames
 from tests.runtime.robot.messages import image_of, rosbags_cdr
 
 RATE = 30
-# Test processes that run beside each other must not hear each other.
+# Concurrent test processes must not receive each other's messages.
 DOMAIN = 100 + os.getpid() % 100
 
 
@@ -49,7 +49,7 @@ def node():
 
 
 class Bridge:
-    """`fcn-edge robot bridge` in a process of its own."""
+    """`fcn-edge robot bridge` in a separate process."""
 
     def __init__(self, model, *more, env=None):
         command = [sys.executable, "-m", "fcn_edge", "robot", "bridge", "--model", model, "--threads", 1]
@@ -96,18 +96,18 @@ def wait_for(condition, what, seconds=60):
 
 
 def encoded(frames):
-    """Each frame as bytes made by rosbags, without a stamp yet."""
+    """Each frame as CDR encoded by rosbags, without a stamp."""
     return [rosbags_cdr(image_of(f, header=Header(Stamp(), "camera")), IMAGE) for f in frames]
 
 
 def with_stamp(data, nanoseconds):
-    """The same bytes with another stamp, which lies right behind the encapsulation."""
+    """The same bytes with another stamp, which follows the encapsulation."""
     seconds, rest = divmod(nanoseconds, 10**9)
     return data[:4] + seconds.to_bytes(4, "little") + rest.to_bytes(4, "little") + data[12:]
 
 
 def publish(writer, messages, count, each=None):
-    """Publish at 30 Hz, stamped now; gives which frame has which stamp."""
+    """Publish at 30 Hz, stamped now; returns the frame index by stamp."""
     stamps, start = {}, time.monotonic()
     for index in range(count):
         delay = start + index / RATE - time.monotonic()
@@ -121,9 +121,7 @@ def publish(writer, messages, count, each=None):
     return stamps
 
 
-def test_two_processes_at_30_hz_every_label_is_exact_and_late_readers_learn_the_names(
-    node, bridge, fast_model
-):
+def test_labels_are_exact_at_30_hz_and_late_readers_get_names(node, bridge, fast_model):
     from fcn_edge_runtime.segmenter import Segmenter
 
     frames = corridor_frames(4, (480, 640))
@@ -146,14 +144,14 @@ def test_two_processes_at_30_hz_every_label_is_exact_and_late_readers_learn_the_
         expected = [segmenter(frame).labels for frame in frames]
     for mask in got:
         assert (mask.encoding, mask.step, mask.header.frame_id) == ("mono8", 640, "camera")
-        which = stamps[mask.header.stamp.nanoseconds]  # a stamp that was sent, to the nanosecond
+        which = stamps[mask.header.stamp.nanoseconds]  # exact to the nanosecond
         np.testing.assert_array_equal(as_array(mask)[:, :, 0], expected[which])
     assert len(got) >= 5
-    # LabelInfo was written long ago: a reader that comes now gets it at once.
+    # LabelInfo was written long ago: a late reader gets it at once.
     late = node.reader("/segmentation/label_info", LABEL_INFO, reliable=True, latched=True)
     info = decode_label_info(late.take(timeout=4.5))
     assert [(c.class_id, c.class_name) for c in info.class_map] == [(i, f"class {i}") for i in range(3)]
-    # And one that only hears what is said from now on gets it within five seconds.
+    # A volatile reader gets the next one within five seconds.
     volatile = node.reader("/segmentation/label_info", LABEL_INFO, reliable=True)
     assert volatile.take(timeout=10) is not None
     out, err = running.end()
@@ -184,7 +182,7 @@ def test_a_slow_consumer_sees_the_newest_frames(node, bridge):
     assert sorted(ages)[len(ages) // 2] < 2 * pause * 1e9
 
 
-def test_bad_images_are_refused_by_count_and_the_bridge_lives_on(node, bridge):
+def test_the_bridge_counts_bad_images_and_goes_on(node, bridge):
     frames = corridor_frames(1, (240, 320))
     good = encoded(frames)[0]
     bad = [
@@ -212,7 +210,7 @@ def test_bad_images_are_refused_by_count_and_the_bridge_lives_on(node, bridge):
     assert running.process.returncode == 0, err
     assert "Traceback" not in err
     refused = int(out.split(" refused")[0].split()[-1])
-    assert refused >= 1, out  # a newer one may have replaced one or the other
+    assert refused >= 1, out  # newer messages may have replaced some of them
 
 
 def test_the_bridge_segments_where_rosbags_is_not_installed(node, bridge, no_rosbags):
@@ -232,7 +230,7 @@ def test_the_bridge_segments_where_rosbags_is_not_installed(node, bridge, no_ros
     assert running.process.returncode == 0, err
 
 
-def test_compressed_images_cross_the_wire(node, bridge, fast_model):
+def test_the_bridge_segments_compressed_images(node, bridge, fast_model):
     from fcn_edge_runtime.segmenter import Segmenter
 
     frame = corridor_frames(1, (240, 320))[0]
@@ -280,7 +278,7 @@ def test_a_camera_publishes_its_images_and_masks(node, fast_model, tmp_path):
     assert "frames in" in out
 
 
-def test_the_bridge_announces_itself_as_a_node_with_its_topics(node, bridge):
+def test_the_bridge_announces_itself_as_a_node(node, bridge):
     from cyclonedds.core import InstanceState as State
     from cyclonedds.core import ReadCondition, SampleState, ViewState, WaitSet
     from cyclonedds.qos import Policy, Qos
@@ -309,11 +307,11 @@ def test_the_bridge_announces_itself_as_a_node_with_its_topics(node, bridge):
     wait_for(seen, "the announcement")
     entry = found["front_bridge"]
     assert entry.node_namespace == "/"
-    # The camera; mask, overlay and label_info, for this model has no confidence.
+    # Reader: the camera. Writers: mask, overlay and label_info; this model has no confidence.
     assert (len(entry.reader_gid_seq), len(entry.writer_gid_seq)) == (1, 3)
 
 
-def test_systemd_hears_that_the_bridge_is_ready_and_alive(bridge, tmp_path):
+def test_systemd_is_notified_that_the_bridge_is_ready_and_alive(bridge, tmp_path):
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(path))
@@ -329,28 +327,28 @@ def test_systemd_hears_that_the_bridge_is_ready_and_alive(bridge, tmp_path):
     assert running.process.returncode == 0
 
 
-def test_without_images_the_bridge_says_which_topic_is_silent(bridge):
+def test_without_images_the_bridge_reports_the_silent_topic(bridge):
     running = bridge()
     lines = iter(running.process.stderr.readline, "")
     warning = next(line for line in lines if line.startswith("warning: "))
     assert "no image on /camera/image_raw (best effort, depth 1) for" in warning
-    assert "nobody publishes it" in warning
+    assert "it has no publisher" in warning
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "expected"),
     [
         (("--domain", "500"), "expected a whole number from 0 to 232"),
         (("--image-topic", "/a b"), "topic name is '/a b'"),
         (("--interface", "nowhere0"), "DDS does not start"),
     ],
 )
-def test_wrong_names_are_refused_in_one_line(robot, fast_model, more, said):
+def test_wrong_names_are_refused_in_one_line(robot, fast_model, more, expected):
     given = {"--image-topic": "/image", "--domain": str(DOMAIN), "--interface": "lo"}
     given.update(dict([more]))
     done = robot("bridge", "--model", fast_model, *(part for pair in given.items() for part in pair))
     assert done.returncode in {1, 2}
-    assert said in done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
 

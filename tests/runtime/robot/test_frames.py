@@ -51,7 +51,7 @@ def test_arrays_become_messages_without_padding_and_back(encoding):
     np.testing.assert_array_equal(as_array(message), array)
 
 
-def test_gray_and_alpha_and_depth_fit_models_of_three_channels_uint8():
+def test_gray_alpha_and_16_bits_fit_models_of_rgb_uint8():
     spec = InputSpec.default(3)
     np.testing.assert_array_equal(read_frame(image_of(GRAY, "mono8"), spec), np.repeat(GRAY, 3, 2))
     np.testing.assert_array_equal(read_frame(image_of(ALPHA, "rgba8"), spec), RGB)
@@ -79,7 +79,7 @@ def test_a_message_and_a_file_of_the_same_pixels_become_equal(tmp_path, channels
         np.testing.assert_array_equal(got, expected)
 
 
-def test_jpeg_and_png_messages_are_decoded_whatever_their_format_says():
+def test_compressed_messages_are_decoded_by_their_content():
     for kind in ("PNG", "JPEG"):
         file = io.BytesIO()
         Pillow.fromarray(RGB).save(file, kind)
@@ -98,7 +98,7 @@ def bad(**changes):
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "expected"),
     [
         (bad(encoding="bayer_rggb8"), "encoding is 'bayer_rggb8', expected one of rgb8"),
         (bad(encoding="32FC1"), "'32FC1'"),
@@ -113,15 +113,15 @@ def bad(**changes):
         (CompressedImage(HEADER, "jpeg", b"\xff\xd8\xff\xe0" + bytes(30)), "damaged"),
     ],
 )
-def test_bad_messages_are_refused_in_one_line(message, said):
-    with pytest.raises(InputError, match=said) as caught:
+def test_bad_messages_are_refused_in_one_line(message, expected):
+    with pytest.raises(InputError, match=expected) as caught:
         read_frame(message, InputSpec.default(3))
     assert "\n" not in str(caught.value)
 
 
-def test_a_cut_jpeg_is_refused_and_not_filled_up_with_gray():
+def test_a_truncated_jpeg_is_refused_and_not_padded_with_gray():
     file = io.BytesIO()
     Pillow.fromarray(RNG.integers(0, 256, (64, 64, 3), np.uint8)).save(file, "JPEG")
     data = file.getvalue()
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="truncated"):
         as_array(CompressedImage(HEADER, "jpeg", data[: len(data) // 2]))

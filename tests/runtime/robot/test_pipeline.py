@@ -18,7 +18,7 @@ from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
 from tests.runtime.robot.messages import image_of
 
 
-def test_masks_carry_the_header_the_size_and_every_label_of_the_segmenter(pipeline, frames):
+def test_masks_have_the_header_the_size_and_exact_labels(pipeline, frames):
     header = Header(Stamp(-5, 4_000_000_000), "odd \udcff frame")
     frame = pipeline(image_of(frames[0], header=header), confidence=True, overlay=True)
     expected = pipeline.segmenter(frames[0])
@@ -33,13 +33,13 @@ def test_masks_carry_the_header_the_size_and_every_label_of_the_segmenter(pipeli
     assert frame.timings.total > frame.timings.network > 0
 
 
-def test_what_nobody_wants_is_not_made(pipeline, frames):
+def test_unwanted_outputs_are_not_made(pipeline, frames):
     frame = pipeline(image_of(frames[0]))
     assert frame.confidence is None
     assert frame.overlay is None
 
 
-def test_label_info_names_every_class_and_not_the_unlabeled(pipeline):
+def test_label_info_names_the_classes_but_not_unlabeled(pipeline):
     info = pipeline.label_info()
     assert [(c.class_id, c.class_name) for c in info.class_map] == [
         (0, "class 0"),
@@ -48,7 +48,7 @@ def test_label_info_names_every_class_and_not_the_unlabeled(pipeline):
     ]
 
 
-def test_more_than_255_classes_go_out_in_16_bits(model_path, frames):
+def test_more_than_255_classes_give_16_bit_masks(model_path, frames):
     with open_model(str(model_path("wide")), "cpu", 1) as segmenter:
         with pytest.raises(UsageError, match="300 classes, which do not fit into mono8"):
             Pipeline(segmenter, PipelineOptions(mask_encoding="mono8"))
@@ -58,13 +58,13 @@ def test_more_than_255_classes_go_out_in_16_bits(model_path, frames):
         np.testing.assert_array_equal(as_array(mask)[:, :, 0], segmenter(small).labels)
 
 
-def test_16_bits_can_be_asked_for(pipeline, frames):
+def test_16_bit_masks_can_be_requested(pipeline, frames):
     wide = Pipeline(pipeline.segmenter, PipelineOptions(mask_encoding="mono16"))
     mask = wide(image_of(frames[0])).mask
     np.testing.assert_array_equal(as_array(mask)[:, :, 0], pipeline.segmenter(frames[0]).labels)
 
 
-def test_shrinking_keeps_the_size_of_the_mask_and_grows_ids_by_nearest_neighbor(pipeline, frames):
+def test_shrinking_keeps_the_mask_size_by_nearest_neighbor(pipeline, frames):
     odd = frames[0][:101, :99]
     small = Pipeline(pipeline.segmenter, PipelineOptions(shrink=2))
     mask = as_array(small(image_of(odd), overlay=True).mask)[:, :, 0]
@@ -73,7 +73,7 @@ def test_shrinking_keeps_the_size_of_the_mask_and_grows_ids_by_nearest_neighbor(
     np.testing.assert_array_equal(mask, np.kron(labels, np.ones((2, 2), np.uint8))[:101, :99])
 
 
-def test_masks_of_the_models_size_can_be_asked_for(pipeline, frames):
+def test_masks_of_the_models_size_can_be_requested(pipeline, frames):
     small = Pipeline(pipeline.segmenter, PipelineOptions(shrink=3, mask_size="model"))
     frame = small(image_of(frames[0][:100, :100]), confidence=True, overlay=True)
     for message in (frame.mask, frame.confidence, frame.overlay):
@@ -105,7 +105,7 @@ def test_a_shrunk_cameras_matrices_project_onto_the_shrunk_image():
     np.testing.assert_allclose(small, (full + 0.5) / 2 - 0.5)
 
 
-def test_the_pipeline_works_on_after_a_bad_message(pipeline, frames):
+def test_the_pipeline_stays_usable_after_a_bad_message(pipeline, frames):
     good = image_of(frames[0])
     with pytest.raises(InputError):
         pipeline(dataclasses.replace(good, encoding="yuv422"))
@@ -121,7 +121,7 @@ def test_options_out_of_range_are_refused(options):
         PipelineOptions(**options)
 
 
-def test_a_model_that_lists_no_classes_is_refused_when_it_is_opened(tmp_path):
+def test_a_model_without_classes_is_refused_on_opening(tmp_path):
     from tests.runtime.make_models import finish, make_card, make_golden, make_proto
 
     card = make_card()
@@ -134,7 +134,7 @@ def test_a_model_that_lists_no_classes_is_refused_when_it_is_opened(tmp_path):
 
 
 @pytest.mark.parametrize("names", [("floor", ""), ("floor", "floor")])
-def test_models_whose_classes_cannot_be_told_apart_are_refused(model, names):
+def test_ambiguous_class_names_are_refused(model, names):
     with open_model(str(model), "cpu", 1) as segmenter:
         classes = [
             dataclasses.replace(c, name=n) for c, n in zip(segmenter.card.classes, names, strict=False)
@@ -148,7 +148,7 @@ def test_models_whose_classes_cannot_be_told_apart_are_refused(model, names):
 def test_a_pickled_robot_segmenter_computes_the_same_outputs(model, frames, confidence):
     expected = ("labels", "confidence") if confidence else ("labels",)
     with open_model(str(model), "cpu", 1, confidence=confidence) as segmenter:
-        assert len(segmenter.session.outputs) == 3  # the file has logits, too
+        assert len(segmenter.session.outputs) == 3  # the file also has logits
         copy = pickle.loads(pickle.dumps(segmenter))  # noqa: S301 - our own
         assert copy.outputs == segmenter.outputs == expected
         result, copied = segmenter(frames[0]), copy(frames[0])

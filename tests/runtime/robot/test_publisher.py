@@ -14,7 +14,7 @@ SECOND = 10**9
 
 @dataclasses.dataclass
 class Topic:
-    """A transport that keeps what it gets, in one log for all topics."""
+    """A sink that appends its messages to one log for all topics."""
 
     name: str
     log: list
@@ -70,7 +70,7 @@ def test_live_label_info_needs_no_frames(pipeline, frames, log):
     assert decode_label_info(log[2][2]).header == decode_image(log[1][2]).header == Header(Stamp(7), "camera")
 
 
-def test_only_the_outputs_of_a_frame_that_have_a_topic_are_sent(pipeline, frames, log):
+def test_outputs_without_a_topic_are_not_sent(pipeline, frames, log):
     frame = stamped(pipeline, frames[0], 1, confidence=True, overlay=True)
     publisher_of(pipeline, log).publish(frame)
     publisher_of(pipeline, log, overlay=Topic("overlay", log)).publish(frame)
@@ -78,7 +78,7 @@ def test_only_the_outputs_of_a_frame_that_have_a_topic_are_sent(pipeline, frames
     assert decode_image(log[2][2]).encoding == "rgb8"
 
 
-def test_confidence_and_overlays_are_wanted_while_they_have_a_reader(pipeline, log):
+def test_outputs_are_wanted_while_they_have_a_reader(pipeline, log):
     overlay = Topic("overlay", log, wanted=False)
     publisher = publisher_of(pipeline, log, overlay=overlay)
     assert publisher.wanted() == (False, False)

@@ -1,4 +1,4 @@
-"""What can be checked of the ROS 2 package without ROS: the node is not run, nothing imitates rclpy."""
+"""Checks of the ROS 2 package that need no ROS: the node does not run, and rclpy is not mocked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parameters_module():
     return module
 
 
-def test_package_xml_has_what_format_3_demands():
+def test_package_xml_has_the_elements_of_format_3():
     root = ET.parse(PACKAGE / "package.xml").getroot()  # noqa: S314 - our own file
     assert (root.tag, root.get("format")) == ("package", "3")
     tags = [child.tag for child in root]
@@ -49,7 +49,7 @@ def imported(path):
             yield from (alias.name.partition(".")[0] for alias in node.names)
 
 
-def test_every_ros_package_that_is_imported_is_depended_on():
+def test_every_imported_ros_package_is_a_dependency():
     root = ET.parse(PACKAGE / "package.xml").getroot()  # noqa: S314 - our own file
     depends = {child.text for child in root.findall("exec_depend")}
     files = [*SOURCES, PACKAGE / "launch" / "segmenter.launch.py"]
@@ -58,7 +58,7 @@ def test_every_ros_package_that_is_imported_is_depended_on():
     assert {name for name in names if name not in sys.stdlib_module_names} - ours <= depends
 
 
-def test_setup_declares_the_executable_and_files_that_exist(tmp_path):
+def test_setup_declares_the_executable_and_existing_files(tmp_path):
     pytest.importorskip("setuptools")
     command = [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(tmp_path)]
     done = subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True)
@@ -77,7 +77,7 @@ def test_setup_declares_the_executable_and_files_that_exist(tmp_path):
     )
     files = eval(ast.unparse(listed), {"NAME": "fcn_edge_ros"})  # noqa: S307 - a literal of our own
     assert all((PACKAGE / name).is_file() for _, names in files for name in names)
-    # The marker by which the index of ament knows the package.
+    # The marker file of the package in the ament index.
     assert files[0] == ("share/ament_index/resource_index/packages", ["resource/fcn_edge_ros"])
     assert "script_dir=$base/lib/fcn_edge_ros" in (PACKAGE / "setup.cfg").read_text()
 
@@ -105,7 +105,7 @@ def test_launch_file_names_what_setup_installs():
     assert {key.value for key in given.keys} <= set(module.PARAMETERS)
 
 
-def test_parameter_file_and_readme_hold_every_parameter_with_its_default():
+def test_parameter_file_and_readme_have_every_parameter():
     module = parameters_module()
     values = YAML(typ="safe").load(PACKAGE / "config" / "segmenter.yaml")["/**"]["ros__parameters"]
     expected = {name: default for name, (default, _) in module.PARAMETERS.items() if name != "model_path"}
@@ -115,7 +115,7 @@ def test_parameter_file_and_readme_hold_every_parameter_with_its_default():
     assert all(f"`{name}`" in readme for name in module.PARAMETERS)
 
 
-def test_parameters_are_checked_by_name():
+def test_invalid_parameters_are_refused_by_name():
     module = parameters_module()
     defaults = {name: default for name, (default, _) in module.PARAMETERS.items()}
     good = module.Parameters.of({**defaults, "model_path": "road.onnx", "max_rate": 10})
@@ -140,7 +140,7 @@ def test_parameters_are_checked_by_name():
             module.Parameters.of({**defaults, "model_path": "road.onnx", name: value})
 
 
-def test_message_fields_that_the_node_sets_exist_in_the_interface_definitions():
+def test_message_fields_exist_in_the_interface_definitions():
     store = get_typestore(Stores.ROS2_JAZZY)
     packages = ("diagnostic_msgs", "rcl_interfaces", "sensor_msgs", "std_msgs")
     fields = {
@@ -160,8 +160,8 @@ def test_message_fields_that_the_node_sets_exist_in_the_interface_definitions():
     assert "header" in fields["DiagnosticArray"]
 
 
-def test_every_module_compiles_and_avoids_the_names_of_nodes():
-    """Attributes of rclpy's Node that a subclass would break by reusing them."""
+def test_no_module_overrides_private_names_of_rclpy():
+    """Attributes of rclpy's Node that a subclass must not reuse."""
     taken = {
         "_parameters",
         "_publishers",
@@ -185,7 +185,7 @@ def test_every_module_compiles_and_avoids_the_names_of_nodes():
             assert not own & taken
 
 
-def test_without_the_runtime_the_executable_says_how_to_install_it(tmp_path):
+def test_a_missing_runtime_is_reported_with_how_to_install_it(tmp_path):
     (tmp_path / "fcn_edge_runtime.py").write_text("raise ImportError('gone', name='fcn_edge_runtime')\n")
     code = "from fcn_edge_ros.segmenter import main; main()"
     env = {"PYTHONPATH": f"{tmp_path}:{PACKAGE}"}

@@ -1,7 +1,7 @@
-"""Interface definitions of vision_msgs, which no typestore of rosbags ships.
+"""Interface definitions of vision_msgs, which rosbags does not ship.
 
-The fields are those of vision_msgs 4 (ROS 2 Humble and later). Their RIHS01 hash is checked by a
-test, so that a bag or a peer that compares hashes accepts ours.
+The fields are those of vision_msgs 4 (ROS 2 Humble and later). A test compares their RIHS01 hashes with those
+of ROS 2, so that tools that compare hashes accept our bags.
 """
 
 from __future__ import annotations

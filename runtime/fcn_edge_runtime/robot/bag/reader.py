@@ -1,7 +1,7 @@
-"""Recorded bags as they are read: rosbag2 (folder, .mcap, .db3) and ROS 1 (.bag), through rosbags.
+"""Reads recorded bags through rosbags: rosbag2 (folder, .mcap, .db3) and ROS 1 (.bag).
 
-Messages come as CDR whatever the bag: those of ROS 1 are converted, if their type has the same fields in ROS
-2 (a header's `seq` aside).
+Messages are always given as CDR: those of ROS 1 are converted, if their type has the same fields in ROS 2
+(except for a header's `seq`).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Topic:
     Attributes:
         name: such as "/camera/image_raw".
         type: such as "sensor_msgs/msg/Image".
-        messages: how many the bag says it holds.
+        messages: their number, as the bag declares it.
         readable: whether its messages can be given as CDR.
-        connection: what rosbags knows about it.
+        connection: the connection of rosbags.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Record:
-    """One message: its topic, when it was recorded (nanoseconds since the epoch), and its bytes as CDR."""
+    """One message: its topic, the time of recording (nanoseconds since the epoch), and its CDR."""
 
     topic: Topic
     time: int
@@ -56,7 +56,7 @@ class Record:
 
 
 class Bag:
-    """An open bag. Made by `open_bag`."""
+    """An open bag. Created by `open_bag`."""
 
     def __init__(self, path: Path, reader: Any, *, ros1: bool) -> None:
         self.path = path
@@ -67,7 +67,7 @@ class Bag:
 
     @property
     def start(self) -> int:
-        """When the first message was recorded, in nanoseconds since the epoch; 0 of an empty bag."""
+        """The time of the first message, in nanoseconds since the epoch; 0 for an empty bag."""
         return int(self._reader.start_time) if self._reader.message_count else 0
 
     @property
@@ -79,7 +79,7 @@ class Bag:
         """The image topic of that name.
 
         Raises:
-            InputError: there is none, or it holds something else; the message lists those that are there.
+            InputError: there is none, or it has another type; the message lists the image topics.
         """
         matches = [topic for topic in self.topics if topic.name == name]
         for topic in matches:
@@ -96,10 +96,10 @@ class Bag:
     def records(
         self, topics: tuple[Topic, ...], start: int | None = None, stop: int | None = None
     ) -> Iterator[Record]:
-        """The messages of some topics in the order of recording, from `start` up to before `stop`.
+        """The messages of some topics in the order of recording, from `start` to before `stop`.
 
         Raises:
-            InputError: the bag is damaged; what was given before is whole.
+            InputError: the bag is damaged; messages yielded before are complete.
         """
         by_id = {(topic.connection.topic, topic.connection.id): topic for topic in topics}
         with _damage(self.path):
@@ -116,7 +116,7 @@ class Bag:
             yield Record(topic, moment, data)
 
     def definition(self, topic: Topic) -> dict[str, Any]:
-        """What a writer of rosbags needs to know about the type of a topic."""
+        """The arguments that describe the type of a topic to a writer of rosbags."""
         known = topic.connection.msgdef
         if self.is_ros1 or not known.data or not topic.connection.digest:
             return {"typestore": self._store}
@@ -129,12 +129,12 @@ class Bag:
         return Topic(connection.topic, connection.msgtype, connection.msgcount, readable, connection)
 
     def _same_in_ros2(self, connection: Any) -> bool:
-        """Whether a ROS 1 type, down to its last part, has the fields of the ROS 2 type of its name."""
+        """Whether a ROS 1 type has the fields of the ROS 2 type of the same name, nested types included."""
         from rosbags.typesys import get_types_from_msg
 
         try:
             types = get_types_from_msg(connection.msgdef.data, connection.msgtype)
-        except Exception:  # noqa: BLE001 - foreign text; the topic is then passed over, and said so
+        except Exception:  # noqa: BLE001 - untrusted text; the topic is then skipped and reported
             return False
         if connection.msgtype not in self._store.fielddefs:
             return False
@@ -152,7 +152,7 @@ def open_bag(path: Path) -> Iterator[Bag]:
         path: a folder with metadata.yaml, an .mcap or .db3 file of rosbag2, or a .bag file of ROS 1.
 
     Raises:
-        InputError: it is not there, no bag, of a format that is not known, or damaged; or rosbags is missing.
+        InputError: it does not exist, is not a bag, or is damaged; or rosbags is missing.
     """
     import_rosbags()
     from rosbags.rosbag1 import Reader as Reader1
@@ -163,12 +163,12 @@ def open_bag(path: Path) -> Iterator[Bag]:
     ros1 = path.suffix == ".bag" and path.is_file()
     if not ros1 and path.is_file() and path.suffix not in {".mcap", ".db3"}:
         raise InputError(
-            f"{path} is no bag: expected a rosbag2 folder, or a file ending in .mcap, .db3 or .bag"
+            f"{path} is not a bag: expected a rosbag2 folder, or a file ending in .mcap, .db3 or .bag"
         )
     if path.is_dir() and not (path / "metadata.yaml").exists():
         raise InputError(
-            f"the folder {path} holds no metadata.yaml, so it is no rosbag2: "
-            "name the .mcap or .db3 file in it, or `ros2 bag reindex` it"
+            f"the folder {path} has no metadata.yaml, so it is not a rosbag2: "
+            "give the .mcap or .db3 file in it, or run `ros2 bag reindex` on it"
         )
     with contextlib.ExitStack() as stack:
         with _damage(path):
@@ -178,23 +178,25 @@ def open_bag(path: Path) -> Iterator[Bag]:
 
 
 def decode_frame(record: Record) -> Image | CompressedImage:
-    """The image of a record. Raises InputError if its bytes are no such message."""
+    """The image of a record. Raises InputError if its bytes are not such a message."""
     decode = decode_image if record.topic.type == IMAGE else decode_compressed_image
     return decode(record.data)
 
 
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Whatever a reader stumbles over in a damaged file, in one line."""
+    """Turn any error of a reader on a damaged file into one line."""
     try:
         yield
     except FcnEdgeError:
         raise
-    except Exception as error:  # noqa: BLE001 - damaged files lead into struct, memory, zstd, sqlite, yaml errors
+    except Exception as error:  # noqa: BLE001 - damaged files raise struct, memory, zstd, sqlite, yaml errors
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        mends = {".mcap": "`mcap recover`", ".bag": "`rosbag reindex`"}
-        mend = mends.get(path.suffix, "`ros2 bag reindex`")
-        raise InputError(f"the bag {path} is damaged, cut short or no bag ({reason}): try {mend}") from None
+        tools = {".mcap": "`mcap recover`", ".bag": "`rosbag reindex`"}
+        tool = tools.get(path.suffix, "`ros2 bag reindex`")
+        raise InputError(
+            f"the bag {path} is damaged, truncated or not a bag ({reason}): try {tool}"
+        ) from None
 
 
 def _kinds(fields: Any) -> list[Any]:

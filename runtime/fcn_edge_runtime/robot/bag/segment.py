@@ -22,16 +22,16 @@ __all__ = ["BagOptions", "BagSummary", "segment_bag"]
 
 @dataclass(frozen=True)
 class BagOptions:
-    """What of a bag is segmented, and what is written.
+    """Which frames of a bag are segmented, and what is written.
 
     Attributes:
-        every: take every n-th frame of the topic.
+        every: segment every n-th frame of the topic.
         start: seconds after the first message of the bag.
-        duration: seconds from there; None is to the end.
-        keep_input: copy the messages of the same span of time, every topic that can be copied.
+        duration: seconds from there; None goes to the end.
+        keep_input: also copy the messages of the same time span, of every topic that can be copied.
         overlay: write overlays.
-        storage: "mcap" or "sqlite3"; None goes by the name of the output.
-        prefix: the topics are written below this name.
+        storage: "mcap" or "sqlite3"; None follows the name of the output.
+        prefix: the topics are named below it.
     """
 
     every: int = 1
@@ -45,17 +45,17 @@ class BagOptions:
 
 @dataclass(frozen=True)
 class BagSummary:
-    """How a bag went.
+    """The result of segmenting a bag.
 
     Attributes:
         frames: frames segmented and written.
         failed: frames that could not be segmented.
-        errors: why, with how often, in order of first sight.
+        errors: the reasons, each with its count, in order of first occurrence.
         copied: messages of the input that were copied.
         not_copied: topics that could not be copied, and their types.
-        p50_ms, p95_ms: message to messages, in milliseconds.
-        shares: by class name, the part of all pixels; "unlabeled" last.
-        seconds: all of it, with reading and writing.
+        p50_ms, p95_ms: quantiles of the time from message to messages, in milliseconds.
+        shares: by class name, the share of all pixels, 0 to 1; "unlabeled" last.
+        seconds: the total time, with reading and writing.
     """
 
     frames: int
@@ -81,22 +81,22 @@ def segment_bag(
     options: BagOptions,
     progress: Progress | None = None,
 ) -> BagSummary:
-    """Segment the images of one topic and write a rosbag2 that takes its name once it is whole.
+    """Segment the images of one topic and write a rosbag2, which gets its name once it is complete.
 
     Messages are recorded at the time of their frame, with its header. LabelInfo comes first, and again every
-    5 s of the recording. A frame that cannot be segmented is counted, and the next one follows.
+    5 s of the recording. A frame that cannot be segmented is counted, and the rest is segmented.
 
     Args:
         bag: the open bag.
         topic_name: its image topic.
         pipeline: the model.
         out: see `bag_writer`.
-        options: what is segmented and written.
+        options: which frames are segmented, and what is written.
         progress: receives how many of the topic's messages are done, as one stage.
 
     Raises:
         InputError: no such topic, no frames, or a damaged bag; nothing is left under the name of `out`.
-        UsageError, ArtifactError: the output's place is taken, or cannot be written.
+        UsageError, ArtifactError: the output exists already, or cannot be written.
     """
     topic = bag.image_topic(topic_name)
     topics = Topics.below(options.prefix)
@@ -127,7 +127,7 @@ def segment_bag(
 
 
 class _Run:
-    """What accumulates while a bag is written."""
+    """Results that accumulate while a bag is written."""
 
     def __init__(self, pipeline: Pipeline, publisher: FramePublisher) -> None:
         self.pipeline, self.publisher = pipeline, publisher
@@ -177,7 +177,7 @@ def _kept(bag: Bag, options: BagOptions, topics: Topics) -> tuple[tuple[Topic, .
     taken = sorted(ours & {topic.name for topic in bag.topics})
     if taken:
         raise UsageError(
-            f"the bag has a topic {taken[0]} of its own: choose another --prefix, or leave out --keep-input"
+            f"the bag already has a topic {taken[0]}: choose another --prefix, or leave out --keep-input"
         )
     kept = tuple(topic for topic in bag.topics if topic.readable)
     return kept, {topic.name: topic.type for topic in bag.topics if not topic.readable}

@@ -1,4 +1,4 @@
-"""A rosbag2 that is whole or not there: written into a hidden folder beside its place, then renamed."""
+"""Writes a rosbag2 atomically: into a hidden folder beside its destination, which is then renamed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VERSION: Literal[8] = 8
 
 
 class BagWriter:
-    """An open rosbag2 to write to. Made by `bag_writer`."""
+    """An open rosbag2 to write to. Created by `bag_writer`."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
@@ -32,13 +32,13 @@ class BagWriter:
     def add_topic(
         self, name: str, kind: str, *, latched: bool = False, definition: dict[str, Any] | None = None
     ) -> Any:
-        """Add a topic and give what `write` takes.
+        """Add a topic; returns the connection that `write` takes.
 
         Args:
             name: such as "/segmentation/mask".
             kind: such as "sensor_msgs/msg/Image".
-            latched: offered as transient_local when the bag is played, so that late readers get it.
-            definition: what rosbags needs to know about a type that is none of ours.
+            latched: played back as transient_local, so that late readers get the last message.
+            definition: arguments that describe another type than ours to rosbags.
         """
         return self._writer.add_connection(
             name, kind, offered_qos_profiles=[_qos(latched)], **(definition or {"typestore": self._store})
@@ -48,7 +48,7 @@ class BagWriter:
         """Write one message: CDR, recorded at `time` in nanoseconds since the epoch.
 
         Raises:
-            ArtifactError: it cannot be written, for want of room, say.
+            ArtifactError: it cannot be written, for example because the disk is full.
         """
         try:
             self._writer.write(topic, time, data)
@@ -57,14 +57,14 @@ class BagWriter:
 
 
 def storage_for(out: Path, storage: str | None) -> str:
-    """The storage of a bag: as its name ends, or as asked for, or mcap.
+    """The storage of a bag: by its suffix, else as requested, else mcap.
 
     Raises:
-        UsageError: the two contradict each other, or the place is taken.
+        UsageError: suffix and request contradict each other, or the bag exists already.
     """
     by_name = _SUFFIXES.get(out.suffix)
     if storage and by_name and storage != by_name:
-        raise UsageError(f"{out} ends like {by_name}, and --storage is {storage}: choose one")
+        raise UsageError(f"the suffix of {out} means {by_name}, and --storage is {storage}: choose one")
     if os.path.lexists(out):
         raise UsageError(f"{out} exists already and is not overwritten: remove it, or choose another with -o")
     return storage or by_name or "mcap"
@@ -72,14 +72,14 @@ def storage_for(out: Path, storage: str | None) -> str:
 
 @contextlib.contextmanager
 def bag_writer(out: Path, storage: str) -> Iterator[BagWriter]:
-    """Write a bag that takes its name only once it is whole.
+    """Write a bag that gets its name only once it is complete.
 
     Args:
         out: a path ending in .mcap or .db3 becomes one file, any other a rosbag2 folder with metadata.yaml.
         storage: "mcap" or "sqlite3".
 
     Raises:
-        UsageError, ArtifactError: the place is taken, or cannot be written.
+        UsageError, ArtifactError: the bag exists already, or cannot be written.
     """
     import_rosbags()
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -90,23 +90,23 @@ def bag_writer(out: Path, storage: str) -> Iterator[BagWriter]:
     require_writable(out.parent)
     try:
         with part_of(out, folder=True) as part:
-            # rosbags names the file in the folder after the folder, and metadata.yaml names the file.
+            # rosbags names the file after its folder, and metadata.yaml refers to the file.
             folder = part / (out.stem if single else out.name)
             writer = Writer(folder, version=_VERSION, storage_plugin=plugin)
             if plugin == StoragePlugin.MCAP:
-                # Every tool reads compressed chunks of an MCAP; masks shrink to a few percent.
+                # Every tool reads compressed MCAP chunks; masks shrink to a few percent.
                 writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             with writer:
                 yield BagWriter(writer)
             whole = next(path for path in folder.iterdir() if path.suffix in _SUFFIXES) if single else folder
-            storage_for(out, storage)  # it may have come into being meanwhile
+            storage_for(out, storage)  # it may have been created meanwhile
             whole.rename(out)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ArtifactError(f"the bag {out} cannot be written ({reason})") from None
 
 
-def _qos(latched: bool) -> Any:  # noqa: FBT001 - the one fact that differs
+def _qos(latched: bool) -> Any:  # noqa: FBT001 - the only setting that differs
     from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
     # RMW_DURATION_INFINITE, as rosbag2 itself writes "no limit".

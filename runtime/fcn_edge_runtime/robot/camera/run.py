@@ -1,4 +1,4 @@
-"""A camera through a pipeline into sinks, until it ends or is told to stop."""
+"""Runs frames of a camera through a pipeline into sinks, until the source ends or `stop` is set."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def run_camera(
     max_rate: float = 0.0,
     progress: Progress | None = None,
 ) -> WorkerStatus:
-    """Segment frames until the source ends, `stop` is set, or so many frames are done.
+    """Segment frames until the source ends, `stop` is set, or `max_frames` are done.
 
     Args:
         source: the open source.
         pipeline: the model.
         sinks: where frames go.
-        stop: ends the run after the frame at hand; everything written stays whole.
-        every_frame: read a file frame by frame as fast as they are segmented; else the newest frame wins.
-        max_frames: end after so many segmented frames; 0 is no limit.
-        max_rate: frames a second at most; 0 is no limit.
+        stop: ends the run after the current frame; everything written is complete.
+        every_frame: segment every frame of a file, as fast as possible; else take the newest frame.
+        max_frames: end after this many segmented frames; 0 is no limit.
+        max_rate: the highest rate, in frames per second; 0 is no limit.
         progress: receives how many frames are segmented, as one stage.
 
     Raises:
-        InputError: a live source went silent, or a file holds no frame.
+        InputError: a live source stopped delivering, or a file holds no frame.
         ModelError, ProviderError, ArtifactError: the device failed, or a sink cannot be written.
     """
     current: list[Image] = []

@@ -1,4 +1,4 @@
-"""Where the frames of `fcn-edge robot camera` go: a window, an overlay video, a bag, the ROS 2 wire."""
+"""Outputs of `fcn-edge robot camera`: a window, an overlay video, a bag, a ROS 2 graph."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ from fcn_edge_runtime.robot.topics import Topics
 __all__ = [
     "VIDEO_SUFFIXES",
     "BagSink",
+    "DdsSink",
     "Sink",
     "VideoSink",
     "WindowSink",
-    "WireSink",
     "record_bag",
     "record_video",
 ]
 
-# Containers, and a codec that every build of OpenCV's own FFmpeg can write.
+# Containers, each with a codec that every build of OpenCV's bundled FFmpeg can write.
 VIDEO_SUFFIXES = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 IMAGE_TOPIC = "/camera/image_raw"
 
 
 class Sink(Protocol):
-    """Takes segmented frames in the order in which they come, from one thread."""
+    """Takes segmented frames in order, from one thread."""
 
     def wanted(self) -> tuple[bool, bool]:
-        """Whether confidence, and overlays, are wanted right now."""
+        """Whether confidence, and overlays, are wanted now."""
 
     def put(self, image: Image, frame: SegmentedFrame) -> int:
-        """Take a frame; gives how many messages could not be sent."""
+        """Take a frame; returns how many messages could not be sent."""
 
 
 class WindowSink:
     """Shows overlays in a window; Esc or q in it sets `closed`.
 
     Raises:
-        UsageError: there is no display, or this OpenCV has no windows.
+        UsageError: there is no display, or this OpenCV has no window support.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class WindowSink:
         ]
         if gui and "NONE" in gui[0]:
             raise UsageError(
-                "--show needs an OpenCV with windows, and this one has none: "
+                "--show needs an OpenCV with window support, which this one lacks: "
                 "`pip uninstall opencv-python-headless`, then `pip install opencv-python`"
             )
         self.closed = False
@@ -86,7 +86,7 @@ class WindowSink:
 
 
 class VideoSink:
-    """Writes overlays into a video. Made by `record_video`."""
+    """Writes overlays into a video. Created by `record_video`."""
 
     def __init__(self, path: Path, codec: str, rate: float) -> None:
         self._cv2 = import_opencv()
@@ -111,7 +111,7 @@ class VideoSink:
                 raise ArtifactError(f"this OpenCV cannot write {self._codec} video: record a bag instead")
         if size != self._size:
             raise ArtifactError(
-                f"the source changed its size from {self._size} to {size}: record a bag instead"
+                f"the size of the source changed from {self._size} to {size}: record a bag instead"
             )
         self._writer.write(np.ascontiguousarray(as_array(frame.overlay)[:, :, ::-1]))
         return 0
@@ -125,7 +125,7 @@ class VideoSink:
 
 
 class BagSink:
-    """Writes images and all that is made of them into a bag. Made by `record_bag`."""
+    """Writes images and all outputs into a bag. Created by `record_bag`."""
 
     def __init__(self, writer: BagWriter, topics: Topics, pipeline: Pipeline) -> None:
         self._writer, self._publisher = writer, bag_publisher(writer, topics, pipeline)
@@ -142,8 +142,8 @@ class BagSink:
         return self._publisher.record(frame, moment)
 
 
-class WireSink:
-    """Publishes images and all that is made of them on the ROS 2 wire."""
+class DdsSink:
+    """Publishes images and all outputs to a ROS 2 graph."""
 
     def __init__(self, node: DdsNode, topics: Topics, pipeline: Pipeline) -> None:
         self._publisher = dds_publisher(node, topics, pipeline)
@@ -151,7 +151,7 @@ class WireSink:
         node.announce()
 
     def wanted(self) -> tuple[bool, bool]:
-        """What somebody reads right now."""
+        """What has a reader now."""
         self._publisher.keep_label_info(time.monotonic_ns())
         return self._publisher.wanted()
 
@@ -163,14 +163,14 @@ class WireSink:
 
 @contextlib.contextmanager
 def record_video(out: Path, rate: float) -> Iterator[VideoSink]:
-    """Record overlays into a video that takes its name once it is whole.
+    """Record overlays into a video that gets its name once it is complete.
 
     Args:
-        out: a path ending like one of `VIDEO_SUFFIXES`.
-        rate: frames a second that the video claims.
+        out: a path with one of the `VIDEO_SUFFIXES`.
+        rate: the nominal frames per second of the video.
 
     Raises:
-        UsageError, ArtifactError: the place is taken, or cannot be written.
+        UsageError, ArtifactError: the file exists already, or cannot be written.
     """
     _require_free(out)
     require_writable(out.parent)

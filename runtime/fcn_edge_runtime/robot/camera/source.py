@@ -1,7 +1,7 @@
-"""Frames of a camera, a stream or a video file, through OpenCV, as image messages.
+"""Frames of a camera, a stream or a video file, read by OpenCV, as image messages.
 
-A live source delivers when it likes, and whoever is slow gets its newest frame. A file is read as fast as
-frames are wanted, every one of them, or at its own rate like a live source.
+A live source delivers at its own rate, and a slow consumer gets its newest frame. A file is read frame by
+frame as fast as the consumer takes them, or at its own rate like a live source.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fcn_edge_runtime.robot.messages import Header, Image, Stamp
 
 __all__ = ["VideoSource", "grab", "import_opencv", "open_source", "read_all"]
 
-# Cameras skip a frame now and then; one that is silent for so long is gone.
+# Cameras skip a frame now and then; one that is silent for this long is gone.
 _SILENCE_SECONDS = 3.0
 _FRAME_ID = "camera"
 
@@ -43,11 +43,11 @@ class VideoSource:
     """An open source of frames.
 
     Attributes:
-        name: as it was given.
-        live: whether frames come by themselves; a file waits to be read.
-        rate: frames a second, as the source says; 0 if it does not.
-        frames: frames in all, as a file says; 0 if unknown.
-        capture: OpenCV's object.
+        name: as given by the user.
+        live: whether the source delivers at its own rate; a file waits to be read.
+        rate: frames per second, as the source reports; 0 if it does not.
+        frames: number of frames, as a file reports; 0 if unknown.
+        capture: the VideoCapture of OpenCV.
     """
 
     name: str
@@ -57,11 +57,11 @@ class VideoSource:
     capture: Any
 
     def read(self, start: int) -> Image | None:
-        """The next frame; None at the end, or if none came.
+        """The next frame; None at the end, or if none arrived.
 
         Args:
-            start: when the first frame of a file was made, in nanoseconds since the epoch. Its other frames
-                are stamped by their place in the file, those of live sources by the clock.
+            start: the time of a file's first frame, in nanoseconds since the epoch. Its other frames are
+                stamped by their position in the file, those of live sources by the clock.
         """
         import cv2
 
@@ -87,7 +87,7 @@ def open_source(text: str) -> Iterator[VideoSource]:
         text: a camera's number or device file ("0", "/dev/video0"), a URL ("rtsp://..."), or a video file.
 
     Raises:
-        InputError: there is none, it cannot be opened, or OpenCV is missing.
+        InputError: it does not exist, it cannot be opened, or OpenCV is missing.
     """
     cv2 = import_opencv()
     device = text.isdecimal() or text.startswith("/dev/")
@@ -100,10 +100,10 @@ def open_source(text: str) -> Iterator[VideoSource]:
     try:
         if not capture.isOpened():
             what = "the camera" if device else "the stream" if live else "the video"
-            mend = "is it plugged in, free, and may you read it?" if device else "is it a video at all?"
-            raise InputError(f"{what} {text} cannot be opened: {mend}")
+            hint = "is it connected, free and readable for you?" if device else "is it a video?"
+            raise InputError(f"{what} {text} cannot be opened: {hint}")
         with contextlib.suppress(cv2.error):
-            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # drivers queue old frames otherwise, where they can
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # otherwise drivers may queue old frames
         rate = float(capture.get(cv2.CAP_PROP_FPS) or 0)
         count = 0 if live else max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         yield VideoSource(text, live, rate if 0 < rate < 1000 else 0.0, count, capture)
@@ -112,18 +112,18 @@ def open_source(text: str) -> Iterator[VideoSource]:
 
 
 def read_all(source: VideoSource, start: int) -> Iterator[Image]:
-    """Every frame of a file, as fast as they are asked for."""
+    """Every frame of a file, as fast as the caller takes them."""
     while (frame := source.read(start)) is not None:
         yield frame
 
 
 def grab(source: VideoSource, put: Callable[[Image], None], stop: threading.Event) -> None:
-    """Read at the source's own rate until it ends or `stop` is set; `put` must not wait.
+    """Read at the source's own rate until it ends or `stop` is set; `put` must not block.
 
-    A file is paced by its rate (30 a second if it names none). Meant for a thread of its own.
+    A file is read at its nominal rate (30 per second if it has none). Meant to run in a separate thread.
 
     Raises:
-        InputError: a live source went silent.
+        InputError: a live source stopped delivering.
     """
     begin, wall = time.monotonic(), time.time_ns()
     period = 1 / (source.rate or 30.0)
@@ -140,6 +140,8 @@ def grab(source: VideoSource, put: Callable[[Image], None], stop: threading.Even
         elif not source.live:
             return
         elif time.monotonic() - last > _SILENCE_SECONDS:
-            raise InputError(f"{source.name} gave no frame for {_SILENCE_SECONDS:.0f} s: was it unplugged?")
+            raise InputError(
+                f"{source.name} delivered no frame for {_SILENCE_SECONDS:.0f} s: was it disconnected?"
+            )
         else:
             stop.wait(0.01)

@@ -1,4 +1,4 @@
-"""Bridge: images in from a ROS 2 graph, masks out to it, on a machine without ROS."""
+"""Bridge: subscribes to images of a ROS 2 graph and publishes masks, on a machine without ROS."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from fcn_edge_runtime.robot.worker import Limits, Worker, WorkerStatus
 
 __all__ = ["Bridge", "BridgeOptions", "run_bridge"]
 
-# A frame that takes longer than this means a device that hangs; the watchdog then goes without a beat.
+# A frame that takes longer than this means that the device hangs; then the watchdog is not notified.
 _STUCK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class BridgeOptions:
-    """What the bridge listens to.
+    """What the bridge subscribes to, and where it publishes.
 
     Attributes:
         image_topic: full or relative name, such as "/camera/image_raw".
-        compressed: whether it holds CompressedImage.
-        reliable: ask the publisher to send lost images again. Not matched by publishers that are best effort.
-        prefix: the outputs' names start with this.
-        limits: frames that are passed over.
+        compressed: whether the topic has CompressedImage.
+        reliable: let the publisher resend lost images. Does not match best-effort publishers.
+        prefix: the names of the outputs start with it.
+        limits: which frames are dropped.
     """
 
     image_topic: str
@@ -43,10 +43,10 @@ class BridgeOptions:
 
 
 class Bridge:
-    """One subscription, one model, four topics. Two threads: one receives, and the caller's works.
+    """One subscription, one model, four topics. Two threads: one receives, the caller's segments.
 
     Raises:
-        UsageError: a topic's name is none.
+        UsageError: the name of a topic is invalid.
     """
 
     def __init__(self, node: DdsNode, pipeline: Pipeline, options: BridgeOptions) -> None:
@@ -67,7 +67,7 @@ class Bridge:
         node.announce()
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set.
+        """Run until `stop` is set.
 
         Raises:
             ModelError, ProviderError: the device failed.
@@ -85,7 +85,7 @@ class Bridge:
             raise self._failure
 
     def diagnose(self) -> Diagnostic:
-        """How it goes, compared with the last time that this was asked."""
+        """The status, compared with the previous call."""
         status = self.worker.status()
         report = diagnose(
             status,
@@ -115,7 +115,7 @@ class Bridge:
 def run_bridge(
     bridge: Bridge, stop: threading.Event, report: Callable[[Diagnostic], None], every: float
 ) -> None:
-    """Run a bridge and report how it goes every so many seconds, from a thread of its own."""
+    """Run a bridge and report its status every `every` seconds, from a separate thread."""
 
     def reporter() -> None:
         while not stop.wait(every):

@@ -1,7 +1,8 @@
-"""What makes a DDS participant a node in `ros2 node list`: the ros_discovery_info message.
+"""The ros_discovery_info message, which makes a DDS participant show up in `ros2 node list`.
 
-Every ROS 2 participant tells, on a topic of this name, which nodes it holds and which readers and writers are
-theirs (rmw_dds_common/ParticipantEntitiesInfo). Ids are DDS GUIDs, 16 bytes; on Humble in an array of 24.
+Every ROS 2 participant publishes on a topic of this name which nodes it has and which readers and writers
+belong to them (rmw_dds_common/ParticipantEntitiesInfo). Ids are DDS GUIDs, 16 bytes; on Humble in an array of
+24.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE, LABEL_INFO
 
 __all__ = ["DISTROS", "TYPE_HASHES", "Distro", "encode_participant_info"]
 
-# REP 2011. As constants they spare the bridge an installed rosbags; a test compares them with rosbags' own.
+# REP 2011. Constants, so that the bridge does not need rosbags; a test compares them with those of rosbags.
 TYPE_HASHES = {
     IMAGE: "RIHS01_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47",
     COMPRESSED_IMAGE: "RIHS01_15640771531571185e2efc8a100baf923961a4d15d5569652e6cb6691e8e371a",
@@ -23,12 +24,12 @@ TYPE_HASHES = {
 
 @dataclass(frozen=True)
 class Distro:
-    """What differs on the wire between ROS 2 distributions.
+    """What differs in DDS between ROS 2 distributions.
 
     Attributes:
         name: such as "jazzy".
         gid_bytes: the length of an id in ros_discovery_info.
-        type_hashes: whether readers and writers tell the RIHS01 hash of their type.
+        type_hashes: whether readers and writers announce the RIHS01 hash of their type.
     """
 
     name: str
@@ -48,12 +49,12 @@ def encode_participant_info(
     """rmw_dds_common/ParticipantEntitiesInfo of one node, as CDR.
 
     Args:
-        distro: whose ids are as long as its own.
+        distro: gives the length of ids.
         participant: its GUID, 16 bytes.
         namespace: of the node, such as "/".
-        node: its name.
-        readers: their GUIDs.
-        writers: their GUIDs.
+        node: the node's name.
+        readers: GUIDs of the node's readers.
+        writers: GUIDs of the node's writers.
     """
     writer = CdrWriter()
     writer.raw(participant.ljust(distro.gid_bytes, b"\0"))

@@ -1,7 +1,7 @@
-"""A participant on the ROS 2 wire: readers and writers with the names, types and QoS that ROS 2 gives them.
+"""A DDS participant in a ROS 2 graph: readers and writers with the names, types and QoS of ROS 2.
 
-It speaks the wire and is no ROS node: it has no parameters, no services, no clock. It shows up in `ros2 node
-list` because it announces itself as ROS nodes do.
+It is not a full ROS node: it has no parameters, no services, no clock. It shows up in `ros2 node list`
+because it announces itself as ROS nodes do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fcn_edge_runtime.robot.dds.transport import Transport
 
 __all__ = ["DdsNode", "DdsReader", "DdsWriter", "import_cyclonedds", "open_node"]
 
-# A reliable reader that has stopped reading may hold us up for so long, and no longer.
+# The longest time that a reliable reader which has stopped reading may block a write.
 _MAX_BLOCKING_NS = 100_000_000
 _ENDLESS = 2**63 - 1
 
@@ -43,7 +43,7 @@ class DdsWriter:
     raw: Any
 
     def write(self, data: bytes) -> bool:
-        """Write one message; False if a reliable reader that does not read kept it from going out."""
+        """Write one message; False if a reliable reader that does not read blocked it until the time-out."""
         from cyclonedds.core import DDSException
 
         try:
@@ -56,7 +56,7 @@ class DdsWriter:
 
     @property
     def listeners(self) -> int:
-        """How many readers there are."""
+        """The number of matched readers."""
         return len(self.raw.get_matched_subscriptions())
 
 
@@ -70,31 +70,31 @@ class DdsReader:
     waitset: Any
 
     def take(self, timeout: float) -> bytes | None:
-        """Wait up to `timeout` seconds for a message; None if none came."""
+        """Wait up to `timeout` seconds for a message; None if none arrived."""
         if not self.waitset.wait(int(timeout * 1e9)):
             return None
         data = None
         for sample in self.raw.take(N=64):
-            data = getattr(sample, "raw", data)  # writers that go away leave samples without data
+            data = getattr(sample, "raw", data)  # writers that leave produce samples without data
         return data
 
     @property
     def publishers(self) -> int:
-        """How many writers there are that match, QoS and all."""
+        """The number of matched writers, QoS included."""
         return len(self.raw.get_matched_publications())
 
 
 class DdsNode:
-    """One participant that stands for one node. Made by `open_node`."""
+    """One participant that represents one node. Created by `open_node`."""
 
     def __init__(self, transport: Transport, distro: Distro, name: str, namespace: str) -> None:
         from cyclonedds.domain import Domain, DomainParticipant
         from cyclonedds.qos import Policy, Qos
 
-        from fcn_edge_runtime.robot.dds.types import WIRE_TYPES, participant_info_type
+        from fcn_edge_runtime.robot.dds.types import DDS_TYPES, participant_info_type
 
         self.distro, self.name, self.namespace = distro, name, namespace
-        self.kinds = WIRE_TYPES
+        self.kinds = DDS_TYPES
         self._domain = Domain(transport.domain, transport.xml())
         self.participant = DomainParticipant(transport.domain, Qos(Policy.Userdata(b"enclave=/;")))
         self._readers: list[DdsReader] = []
@@ -103,7 +103,7 @@ class DdsNode:
         self._info = self._writer("ros_discovery_info", info, latched=True)
 
     def writer(self, topic: str, kind: str, *, latched: bool = False) -> DdsWriter:
-        """A writer: reliable, depth 1; latched: late readers get the last message (transient_local)."""
+        """A reliable writer of depth 1; latched: late readers get the last message (transient_local)."""
         writer = self._writer(f"rt{topic}", self.kinds[kind], latched=latched, hash_of=kind)
         self._writers.append(writer)
         return writer
@@ -111,7 +111,7 @@ class DdsNode:
     def reader(
         self, topic: str, kind: str, *, reliable: bool = False, latched: bool = False, depth: int = 1
     ) -> DdsReader:
-        """A reader, by default as sensors are read: best effort, depth 1, so that the newest frame wins."""
+        """A reader, by default for sensor data: best effort, depth 1, which keeps only the newest frame."""
         from cyclonedds.core import InstanceState as State
         from cyclonedds.core import ReadCondition, SampleState, ViewState, WaitSet
         from cyclonedds.sub import DataReader
@@ -126,7 +126,7 @@ class DdsNode:
         return reader
 
     def announce(self) -> None:
-        """Tell the graph about this node. Call it once all readers and writers are made."""
+        """Announce this node to the graph. Call it once all readers and writers exist."""
         self._info.write(
             encode_participant_info(
                 self.distro,
@@ -139,12 +139,12 @@ class DdsNode:
         )
 
     def close(self) -> None:
-        """Leave the graph. Entities go before their participant, and the domain last."""
+        """Leave the graph. Entities are deleted before their participant, and the domain last."""
         self._readers.clear()
         self._writers.clear()
         for entity in (self.participant, self._domain):
             with contextlib.suppress(Exception):
-                entity._delete(entity._ref)  # noqa: SLF001 - cyclonedds frees by garbage collection alone
+                entity._delete(entity._ref)  # noqa: SLF001 - cyclonedds frees only by garbage collection
 
     def _writer(self, name: str, kind: Any, *, latched: bool, hash_of: str | None = None) -> DdsWriter:
         from cyclonedds.pub import DataWriter
@@ -179,7 +179,7 @@ def open_node(
     """Join a ROS 2 graph.
 
     Raises:
-        InputError: cyclonedds is missing, or the network refuses what was asked for.
+        InputError: cyclonedds is missing, or DDS does not start on the interface.
     """
     import_cyclonedds()
     from cyclonedds.core import DDSException

@@ -1,7 +1,7 @@
-"""Settings of the DDS transport that whole images need, and where they come from.
+"""Settings of Cyclone DDS that large images need.
 
 By default Cyclone sends an image in fragments of 1.3 KB into a socket buffer of the kernel's default size,
-and a 1080p stream loses most frames. Larger datagrams, and a receive buffer of 4 MB, bring every one.
+and a 1080p stream loses most frames. With larger datagrams and a receive buffer of 4 MB every frame arrives.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from fcn_edge_runtime.robot.socket_buffer import WANTED_BUFFER, receive_buffer_l
 
 __all__ = ["Transport"]
 
-# Vendors eProsima and Eclipse: their type objects may differ from ours where names and fields agree.
+# Vendors eProsima and Eclipse: their type objects may differ from ours although names and fields are equal.
 _MATCH_BY_NAME = "1.15,1.16"
 _MAX_DOMAIN = 232
 
 
 @dataclass(frozen=True)
 class Transport:
-    """Where the participant lives.
+    """The domain and the network of the participant.
 
     Attributes:
         domain: the ROS domain, 0 to 232.
         interface: the network interface, such as "eth0"; "lo" stays on this machine; None lets Cyclone
             choose.
-        peers: addresses to look for, where multicast does not reach.
+        peers: addresses to contact directly where multicast is blocked.
     """
 
     domain: int = 0
@@ -44,10 +44,10 @@ class Transport:
         peers: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> Transport:
-        """What is given, else what ROS 2 would take: ROS_DOMAIN_ID, and ROS_LOCALHOST_ONLY or its successor.
+        """The given values, else those of ROS 2: ROS_DOMAIN_ID, and ROS_LOCALHOST_ONLY or its successor.
 
         Raises:
-            UsageError: the domain is no number from 0 to 232.
+            UsageError: the domain is not a number from 0 to 232.
         """
         values = os.environ if environment is None else environment
         if domain is None:
@@ -66,10 +66,10 @@ class Transport:
         return cls(domain, interface or ("lo" if here else None), tuple(peers))
 
     def xml(self, *, buffer: int | None = None) -> str:
-        """The configuration for Cyclone, with whatever CYCLONEDDS_URI says behind it, which wins.
+        """The configuration for Cyclone, followed by that of CYCLONEDDS_URI, which takes precedence.
 
         Args:
-            buffer: bytes of the receive buffer to insist on; None is 4 MB, or as much as the kernel allows.
+            buffer: required bytes of the receive buffer; None is 4 MB, or as much as the kernel allows.
         """
         size = min(WANTED_BUFFER, receive_buffer_limit() or WANTED_BUFFER) if buffer is None else buffer
         local = self.interface == "lo"

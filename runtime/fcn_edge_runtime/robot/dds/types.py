@@ -1,8 +1,8 @@
-"""The types of our messages as cyclonedds wants them: names and fields for discovery, bytes as they are.
+"""The types of our messages for cyclonedds: names and fields for discovery, samples that hold their CDR.
 
-Cyclone's own serializer takes 33 ms for the pixels of one 640x480 image, an element at a time. Here a sample
-made by `of` holds its CDR, made and read by `cdr.py`, and passes through untouched; the fields only describe
-the type.
+Cyclone's own serializer takes 33 ms for one 640x480 image, because it goes through the pixels one by one. A
+sample made by `of` holds the CDR from `cdr.py`, which passes through unchanged; the fields only describe the
+type.
 
 Importing this loads cyclonedds.
 """
@@ -16,20 +16,20 @@ from cyclonedds.idl import types as idl_types
 
 from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE, LABEL_INFO
 
-__all__ = ["WIRE_TYPES", "participant_info_type"]
+__all__ = ["DDS_TYPES", "participant_info_type"]
 
-# Its bounded and generic types are made by indexing, in a way that type checkers do not follow.
+# Its bounded and generic types are created by indexing, which type checkers do not understand.
 types: Any = idl_types
 
 
 def _struct(name: str, **fields: Any) -> Any:
-    """A type with the name that ROS 2 gives it on the wire: final, keyless, which is cyclonedds' default."""
+    """A type with its DDS name in ROS 2: final and keyless, the default of cyclonedds."""
     package, _, short = name.partition("/")
     return make_idl_struct(f"{short}_", f"{package}::msg::dds_::{short}_", fields)
 
 
 def _bytes(kind: Any) -> Any:
-    """Let the samples of a type be their bytes, both ways. What comes in is judged by the codec."""
+    """Replace (de)serialization of a type: samples hold their bytes. The codec validates received ones."""
 
     def of(cls: Any, raw: bytes, /) -> Any:
         sample = cls.__new__(cls)
@@ -46,14 +46,14 @@ def _bytes(kind: Any) -> Any:
     return kind
 
 
-# `uint8` and never `byte`: those two do not match where peers compare type information.
+# Not `byte`, which does not match `uint8` where participants compare type information.
 _OCTETS = types.sequence[types.uint8]
 _TIME = _struct("builtin_interfaces/Time", sec=types.int32, nanosec=types.uint32)
 _HEADER = _struct("std_msgs/Header", stamp=_TIME, frame_id=str)
 _VISION_CLASS = _struct("vision_msgs/VisionClass", class_id=types.uint16, class_name=str)
 
-# By the name that ROS 2 gives the type elsewhere.
-WIRE_TYPES = {
+# By the name of the type in ROS 2.
+DDS_TYPES = {
     IMAGE: _bytes(
         _struct(
             "sensor_msgs/Image",
@@ -81,7 +81,7 @@ WIRE_TYPES = {
 
 
 def participant_info_type(gid_bytes: int) -> Any:
-    """rmw_dds_common/ParticipantEntitiesInfo with ids of so many bytes."""
+    """rmw_dds_common/ParticipantEntitiesInfo with ids of `gid_bytes` bytes."""
     gid = _struct("rmw_dds_common/Gid", data=types.array[types.uint8, gid_bytes])
     name, gids = types.bounded_str[256], types.sequence[gid]
     node = _struct(

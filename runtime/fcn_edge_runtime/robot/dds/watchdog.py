@@ -1,7 +1,7 @@
-"""Telling systemd that a service lives (sd_notify): a datagram to the socket it names, elsewhere nothing.
+"""Notifies systemd that the service is alive (sd_notify); does nothing outside of systemd.
 
-Protocol: sd_notify(3). READY=1 once the model is open and the graph joined, WATCHDOG=1 while frames are being
-worked on, STOPPING=1 at the end.
+Protocol: sd_notify(3), a datagram to the socket in NOTIFY_SOCKET. READY=1 once the model is open and the node
+has joined the graph, WATCHDOG=1 while frames are processed, STOPPING=1 at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Watchdog"]
 
 
 class Watchdog:
-    """Sends to the socket in NOTIFY_SOCKET; beats three times in the interval that systemd asks for."""
+    """Sends to the socket in NOTIFY_SOCKET; notifies three times per interval of WATCHDOG_USEC."""
 
     def __init__(self) -> None:
         self._address = os.environ.get("NOTIFY_SOCKET", "")
@@ -24,24 +24,24 @@ class Watchdog:
         self._next = 0.0
 
     def ready(self) -> None:
-        """The service is up."""
+        """Report that the service is up."""
         self._send("READY=1")
 
     def beat(self, status: str = "") -> None:
-        """The service lives. Cheap to call often."""
+        """Report that the service is alive. Cheap to call often."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + self._period
             self._send("WATCHDOG=1" + (f"\nSTATUS={status}" if status else ""))
 
     def stopping(self) -> None:
-        """The service ends because it was told to."""
+        """Report that the service is shutting down as requested."""
         self._send("STOPPING=1")
 
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        # A leading @ names an abstract socket, which has a NUL there.
+        # A leading @ stands for the NUL byte of an abstract socket.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.sendto(text.encode("utf-8", "replace"), address)
