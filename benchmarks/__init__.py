@@ -1,1 +1,1 @@
-"""Benchmarks that compare with other software. Nothing here is installed."""
+"""Comparisons with other software. Not part of the wheel."""

@@ -1,13 +1,13 @@
-"""The same network, weights and frames through the plain recipe, five other engines, and fcn-edge.
+"""The same network, weights and frames through plain export, five other engines, and fcn-edge.
 
-    roster      who takes part, at which precisions, in which virtual environment
-    materials   what everybody gets: weights, ONNX files, frames, and the labels of PyTorch in float32
-    engines/    one module an engine: materials in, a callable from a frame to its labels out
-    worker      the process an engine runs in, in its own environment
-    workers     the same seen from here: questions, answers, crashes, time-outs
-    rounds      turns A B C A B C, so that whatever else the machine does hits all alike
+    roster      engines, their precisions, and the virtual environment of each
+    materials   what all engines get: weights, ONNX files, frames, and the labels of PyTorch in float32
+    engines/    one module per engine: from materials to a callable that labels a frame
+    worker      the process of one engine, in its own environment
+    workers     starts and asks these processes; crashes and time-outs
+    rounds      interleaved timing, A B C A B C, so that other load affects all engines alike
     results     medians, paired ratios, the share of equal labels
-    table       Markdown and JSON; chart: bars
+    table       Markdown and JSON; chart: bar chart
 
-`make bench-engines` makes the environments and runs it all.
+`make bench-engines` makes the environments and runs the comparison.
 """

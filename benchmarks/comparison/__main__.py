@@ -23,19 +23,17 @@ from fcn_edge.cli.options import SizeType
     multiple=True,
     help="Repeatable.  [default: 480x640 and 720x1280]",
 )
-@click.option("--seconds", type=click.FloatRange(0), default=4, show_default=True, help="Of timing, each.")
-@click.option("--threads", type=click.IntRange(1), help="For everybody.  [default: all cores]")
+@click.option("--seconds", type=click.FloatRange(0), default=4, show_default=True, help="Timing per engine.")
+@click.option("--threads", type=click.IntRange(1), help="For each engine.  [default: all cores]")
 @click.option(
     "--agreement",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.998,
     show_default=True,
-    help="Of our int8 files with their parents, on the frames they are judged on while they are made.",
+    help="Share of labels that our int8 files must keep of their parents', on the verification frames.",
 )
 @click.option("--frames", type=click.IntRange(1), default=20, show_default=True, help="Held-out frames.")
-@click.option(
-    "--only", "only", multiple=True, metavar="ENGINE[:VARIANT]", help="Take these alone; repeatable."
-)
+@click.option("--only", "only", multiple=True, metavar="ENGINE[:VARIANT]", help="Run only these; repeatable.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("build/comparison"), show_default=True
 )
@@ -52,7 +50,7 @@ def main(
     output: Path,
     environments: Path,
 ) -> None:
-    """Compare NET, a recipe, in fcn-edge with the plain recipe and five other engines.
+    """Compare NET, a recipe, in fcn-edge with plain export and five other engines.
 
     Writes NET.md, NET.json and NET.png into the output folder, and the table to stdout.
     """
@@ -74,7 +72,7 @@ def main(
     wanted = [c for c in ROSTER if not only or {c.engine, f"{c.engine}:{c.variant}"} & set(only)]
     if not wanted:
         raise click.UsageError(
-            f"nobody is called {', '.join(only)}: expected engines as in benchmarks/comparison/roster.py"
+            f"there is no engine {', '.join(only)}: expected one of benchmarks/comparison/roster.py"
         )
     threads = threads or cores()
     occasion = Occasion(

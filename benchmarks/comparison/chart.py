@@ -1,4 +1,4 @@
-"""Bars: milliseconds a frame, one panel a size."""
+"""Bar chart: milliseconds per frame, one panel per size."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from benchmarks.comparison.table import Occasion
 
 __all__ = ["draw"]
 
-COLORS = {"fcn-edge": "#1b6ca8", "plain recipe": "#c44536"}
-PEER, PALE = "#8d99ae", 0.45
+COLORS = {"fcn-edge": "#1b6ca8", "plain export": "#c44536"}
+OTHER, PALE = "#8d99ae", 0.45
 
 
 def draw(occasion: Occasion, found: Sequence[EngineComparison]) -> bytes:
-    """A PNG. Bars are sorted by time; rows that lose labels are pale, and say how many they keep."""
+    """A PNG. Bars are sorted by time; rows that lose labels are pale and show the share they keep."""
     from matplotlib.figure import Figure
 
     panels = [
@@ -27,7 +27,7 @@ def draw(occasion: Occasion, found: Sequence[EngineComparison]) -> bytes:
         axes = figure.add_subplot(1, len(found), place + 1)
         times = [row.milliseconds or 0 for row in rows]
         bars = axes.barh(
-            [row.label for row in rows], times, color=[COLORS.get(row.name, PEER) for row in rows]
+            [row.label for row in rows], times, color=[COLORS.get(row.name, OTHER) for row in rows]
         )
         notes = []
         for bar, row in zip(bars, rows, strict=True):
@@ -37,7 +37,7 @@ def draw(occasion: Occasion, found: Sequence[EngineComparison]) -> bytes:
         axes.bar_label(bars, notes, padding=3, fontsize=8)
         axes.margins(x=0.22)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlabel("ms a frame, median")
+        axes.set_xlabel("ms per frame, median")
         axes.set_title(one.size)
     figure.suptitle(
         f"{occasion.model}: frame to labels, {occasion.threads} threads, {occasion.cpu}, {occasion.date}"

@@ -1,4 +1,4 @@
-"""What an engine gets and gives. Needs numpy alone: every engine's environment imports this."""
+"""What an engine gets and returns. Needs numpy alone: every engine's environment imports this."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Frame = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]
 
 
-class NotOffered(Exception):  # noqa: N818 - it is an answer, not a mistake
-    """The engine cannot do this here; the message says why and goes into the table."""
+class NotOffered(Exception):  # noqa: N818 - an answer, not an error
+    """The engine cannot do this on this machine; the message with the reason goes into the table."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Materials:
     """What every engine gets for one size of frames.
 
     Attributes:
-        shared: folder of what does not depend on the size: `net.pth`, our float files.
-        folder: folder of what does: frames, ONNX and TorchScript files of exactly this size, our int8 files.
+        shared: folder of files for all sizes: `net.pth`, our float files.
+        folder: folder of files for this size: frames, ONNX and TorchScript files, our int8 files.
         height, width: of the frames.
-        threads: that an engine may use.
+        threads: for an engine.
         net, options, classes: to build the network with `fcn_edge.build`.
         mean, std: of the input, x = (pixel / 255 - mean) / std, per channel.
         refused: our files that could not be made, and why.
@@ -48,7 +48,7 @@ class Materials:
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def ours(self, name: str) -> Path:
-        """One of our files by name: those in int8 are calibrated at this size, those in float take any."""
+        """One of our files by name: int8 files are calibrated at this size, float files take any."""
         return (self.folder if "int8" in name else self.shared) / name
 
     @property
@@ -58,7 +58,7 @@ class Materials:
 
     @property
     def onnx(self) -> Path:
-        """The network by `torch.onnx.export` as it comes: float32 [1, 3, H, W] to logits [1, C, H, W]."""
+        """The network by a plain `torch.onnx.export`: float32 [1, 3, H, W] to logits [1, C, H, W]."""
         return self.folder / "plain.onnx"
 
     @property
@@ -72,12 +72,12 @@ class Materials:
         return self.folder / "calibration"
 
     def frames(self) -> npt.NDArray[np.uint8]:
-        """Held-out frames (N, H, W, 3), read as they are used."""
+        """Held-out frames (N, H, W, 3), memory-mapped."""
         frames: npt.NDArray[np.uint8] = np.load(self.folder / "frames.npy", mmap_mode="r")
         return frames
 
     def calibration(self) -> npt.NDArray[np.uint8]:
-        """Frames to calibrate on (N, H, W, 3): training frames, none of them held out."""
+        """Frames to calibrate on (N, H, W, 3): training frames, never held-out ones."""
         frames: npt.NDArray[np.uint8] = np.load(self.folder / "calibration.npy")
         return frames
 
@@ -105,12 +105,12 @@ class Materials:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An engine that is ready.
+    """A prepared engine.
 
     Attributes:
         label: from a frame (H, W, 3) uint8 to its labels (H, W) uint8, start to end.
-        how: the settings that matter, in a few words for the table.
-        versions: of what runs it, by name.
+        how: the relevant settings, in a few words for the table.
+        versions: of its packages, by name.
     """
 
     label: Callable[[Frame], Labels]
@@ -122,7 +122,7 @@ Prepare = Callable[[Materials], Prepared]
 
 
 def winners(scores: npt.NDArray[np.float32]) -> Labels:
-    """Scores (C, H, W) to the winning class (H, W), for engines that have no argmax of their own.
+    """Logits (C, H, W) to the class of the largest (H, W), for engines without an argmax.
 
     A running maximum: numpy's argmax over the first axis takes longer.
     """

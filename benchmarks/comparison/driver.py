@@ -17,7 +17,7 @@ from benchmarks.comparison.workers import EngineProcess, WorkerError, interprete
 
 __all__ = ["run_size"]
 
-PREPARING, LABELLING, TURN = 600.0, 300.0, 120.0  # seconds a worker may take
+PREPARING, LABELLING, TURN = 600.0, 300.0, 120.0  # seconds, at most, for a worker
 
 Say = Callable[[str], None]
 
@@ -29,17 +29,17 @@ def run_size(
     seconds: float,
     say: Say = lambda _line: None,
 ) -> EngineComparison:
-    """Everybody at one size. Who cannot go on is a row with the reason, and the others go on.
+    """All engines at one size. One that fails becomes a row with the reason, and the others go on.
 
     Args:
         materials: of this size.
-        contenders: who takes part.
+        contenders: the rows to measure.
         environments: the folder of the virtual environments.
         seconds: of timing for each contender.
-        say: gets a line whenever something is done.
+        say: gets a line after each step.
     """
     workers: dict[str, EngineProcess] = {}
-    said: dict[str, tuple[str, Mapping[str, str]]] = {}
+    ran: dict[str, tuple[str, Mapping[str, str]]] = {}
     agreements: dict[str, float] = {}
     reasons: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
@@ -55,7 +55,7 @@ def run_size(
                     worker.close()
             else:
                 workers[one.slug] = stack.enter_context(worker)
-                said[one.slug] = (str(ready["how"]), ready["versions"])
+                ran[one.slug] = (str(ready["how"]), ready["versions"])
             word = reasons.get(one.slug) or f"{100 * agreements[one.slug]:.2f} % of the labels"
             say(f"{materials.size}  {place + 1}/{len(contenders)}  {one.name} {one.variant}: {word}")
         turns: dict[str, Turn] = {slug: _turn(worker) for slug, worker in workers.items()}
@@ -67,7 +67,7 @@ def run_size(
     if rounds is not None:
         reasons |= rounds.failed
     timed = rounds.seconds if rounds is not None else {}
-    return compare(materials.size, contenders, timed, agreements, said, reasons)
+    return compare(materials.size, contenders, timed, agreements, ran, reasons)
 
 
 def _started(one: Contender, materials: Materials, environments: Path) -> EngineProcess:
@@ -78,7 +78,7 @@ def _started(one: Contender, materials: Materials, environments: Path) -> Engine
 
 
 def _agreement(worker: EngineProcess, one: Contender, materials: Materials) -> float:
-    """The share of its labels that are PyTorch's, over all pixels of all frames."""
+    """The share of labels equal to PyTorch's, over all pixels of all frames."""
     path = materials.folder / f"{one.slug}.labels.npy"
     worker.ask({"label": str(path)}, LABELLING)
     labels = np.load(path)

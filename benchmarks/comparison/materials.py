@@ -1,6 +1,6 @@
-"""What every contender gets, made once: weights, frames, files in every engine's format.
+"""What all engines get, made once: weights, frames, files in every engine's format.
 
-With them come the labels of PyTorch in float32, which all others are held against.
+With them come the labels of PyTorch in float32, with which all others are compared.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ Say = Callable[[str], None]
 
 
 class Shared:
-    """What does not depend on the size: the network with its weights, and our float files.
+    """What all sizes share: the network with its weights, and our float files.
 
     Attributes:
         recipe: of the network.
         net: in PyTorch, in evaluation mode.
-        folder: where the files lie.
-        wanted: our files that are to be made, those in int8 for each size.
+        folder: of the files.
+        wanted: our files to make; int8 files are made for each size.
         refused: float files that could not be made, and why.
     """
 
@@ -56,7 +56,7 @@ class Shared:
 def shared(name: str, folder: Path, names: Iterable[str], say: Say) -> Shared:
     """The network of a recipe, and the float files that these names of ours need (see `engines.ours.FILES`).
 
-    A file that cannot be made is noted with the reason, and the others are made.
+    A file that cannot be made is recorded with the reason, and the others are made.
 
     Raises:
         UsageError: there is no such recipe.
@@ -102,8 +102,8 @@ def for_size(
 ) -> Materials:
     """Frames and files of one size, and PyTorch's labels of them.
 
-    Our int8 files keep `agreement` of the labels of the frames that they are judged on while they are made,
-    which are not those that the table judges on: ask for a little more than there.
+    Our int8 files keep the share `agreement` of the labels on the frames that verify them as they are made.
+    The table compares on other frames, so require a little more than there.
     """
     import torch
 
@@ -162,7 +162,7 @@ def _export(name: str, head: str, path: Path) -> None:
 def _quantize(parent: Path, path: Path, pictures: Path, agreement: float) -> None:
     """int8 as `fcn-edge quantize` makes it, on the calibration frames.
 
-    It is also written where it is not faster: the table says how fast it is.
+    It is written even if it is not faster: the table shows its speed.
     """
     path.unlink(missing_ok=True)
     options = QuantizeOptions(agreement=agreement, allow_slower=True)
@@ -170,7 +170,7 @@ def _quantize(parent: Path, path: Path, pictures: Path, agreement: float) -> Non
 
 
 def _resized(paths: Sequence[Path], count: int, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """So many pictures, evenly chosen, resized (N, H, W, 3)."""
+    """`count` images, evenly chosen, resized (N, H, W, 3)."""
     from PIL import Image
 
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)]

@@ -1,4 +1,4 @@
-"""From rounds and labels to rows: medians, paired ratios, shares of equal labels, and what they say."""
+"""From rounds and labels to rows: medians, paired ratios, shares of equal labels, and the aims."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fcn_edge_runtime.timing import Ratio, ratio_of
 __all__ = ["AGREEMENT", "AimResult", "EngineComparison", "Row", "compare", "verdict"]
 
 AGREEMENT = 0.995  # share of the float network's labels that a fast row must keep
-TIMES_PLAIN, TIMES_PEER = 3.5, 1.15  # what fcn-edge is meant to reach
+TIMES_PLAIN, TIMES_OTHER = 3.5, 1.15  # the aims of fcn-edge
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Row:
 
     Attributes:
         name, variant: of the contender.
-        how: its settings; for a contender without a time, why it has none.
-        milliseconds: median of the rounds; None where it could not be timed.
+        how: its settings; for a contender without a time, the reason.
+        milliseconds: median of the rounds; None if it could not be timed.
         quartiles: of the same.
-        faster: than the plain recipe, round by round: 2 is twice as fast.
+        faster: speed-up over plain export, round by round: 2 is twice as fast.
         agreement: share of labels equal to PyTorch's in float32.
         versions: of what ran it.
     """
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True)
 class EngineComparison:
-    """All rows of one size, with the rounds' medians in seconds by row label, NaN where it sat out."""
+    """All rows of one size, with the rounds' medians in seconds by row label, NaN where it was left out."""
 
     size: str
     rounds: int
@@ -63,24 +63,24 @@ class EngineComparison:
 
 @dataclass(frozen=True)
 class AimResult:
-    """Our fastest row that agrees, against the plain recipe and the fastest peers.
+    """Our fastest row that agrees, compared with plain export and the fastest other engines.
 
     Attributes:
         ours: label of our row; None if none agrees.
-        than_plain: times as fast as the plain recipe.
-        peer, than_peer: the fastest peer whatever its labels, and times as fast as it.
-        agreeing, than_agreeing: the fastest peer that agrees, and times as fast as it.
-        fastest, fastest_than_peer: our fastest row whatever its labels, and times as fast as that peer.
+        than_plain: times as fast as plain export.
+        other, than_other: the fastest other engine whatever its labels, and times as fast as it.
+        agreeing, than_agreeing: the fastest other engine that agrees, and times as fast as it.
+        fastest, fastest_than_other: our fastest row whatever its labels, and times as fast as `other`.
     """
 
     ours: str | None
     than_plain: Ratio | None
-    peer: str | None
-    than_peer: Ratio | None
+    other: str | None
+    than_other: Ratio | None
     agreeing: str | None
     than_agreeing: Ratio | None
     fastest: str | None
-    fastest_than_peer: Ratio | None
+    fastest_than_other: Ratio | None
 
 
 def compare(
@@ -88,17 +88,17 @@ def compare(
     contenders: Sequence[Contender],
     seconds: Mapping[str, npt.NDArray[np.float64]],
     agreements: Mapping[str, float],
-    said: Mapping[str, tuple[str, Mapping[str, str]]],
+    ran: Mapping[str, tuple[str, Mapping[str, str]]],
     reasons: Mapping[str, str],
 ) -> EngineComparison:
     """Rows in the contenders' order; every mapping is by their slug.
 
     Args:
         size: HxW.
-        contenders: all of them, also those that could do nothing.
-        seconds: (rounds,) medians, NaN where a contender sat out.
+        contenders: all of them, also those that failed.
+        seconds: (rounds,) medians, NaN where a contender was left out.
         agreements: shares of equal labels.
-        said: how each ran, and its versions.
+        ran: how each ran, and its versions.
         reasons: why the others have no time.
     """
     plain = next((seconds[c.slug] for c in contenders if c.engine == "plain" and c.slug in seconds), None)
@@ -109,7 +109,7 @@ def compare(
             continue
         own = seconds[one.slug]
         low, middle, high = 1000 * np.nanquantile(own, (0.25, 0.5, 0.75))
-        how, versions = said[one.slug]
+        how, versions = ran[one.slug]
         faster = None if plain is None else _ratio(plain, own)
         quartiles = (float(low), float(high))
         rows.append(
@@ -129,28 +129,28 @@ def compare(
 
 
 def verdict(found: EngineComparison) -> AimResult:
-    """What the rows say about the aims."""
+    """The rows compared with the aims."""
     timed = sorted((r for r in found.rows if r.milliseconds is not None), key=lambda r: r.milliseconds or 0)
     ours = next((r for r in timed if r.name == "fcn-edge" and r.agrees), None)
-    peers = [r for r in timed if r.name not in ("fcn-edge", "plain recipe")]
-    peer = next(iter(peers), None)
-    agreeing = next((r for r in peers if r.agrees), None)
+    others = [r for r in timed if r.name not in ("fcn-edge", "plain export")]
+    other = next(iter(others), None)
+    agreeing = next((r for r in others if r.agrees), None)
     fastest = next((r for r in timed if r.name == "fcn-edge"), None)
 
-    def than(other: Row | None, own: Row | None) -> Ratio | None:
-        if own is None or other is None:
+    def than(row: Row | None, own: Row | None) -> Ratio | None:
+        if own is None or row is None:
             return None
-        return _ratio(np.array(found.seconds[other.label]), np.array(found.seconds[own.label]))
+        return _ratio(np.array(found.seconds[row.label]), np.array(found.seconds[own.label]))
 
     return AimResult(
         ours.label if ours else None,
         ours.faster if ours else None,
-        peer.label if peer else None,
-        than(peer, ours),
+        other.label if other else None,
+        than(other, ours),
         agreeing.label if agreeing else None,
         than(agreeing, ours),
         fastest.label if fastest else None,
-        than(peer, fastest),
+        than(other, fastest),
     )
 
 

@@ -1,4 +1,4 @@
-"""Who takes part: engines, their variants, and the virtual environment each needs."""
+"""The engines, their variants, and the virtual environment of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Contender:
         name: of the engine, for people.
         engine: module of `benchmarks.comparison.engines`.
         variant: key of its VARIANTS.
-        environment: folder of its virtual environment; None is the one this runs in.
+        environment: folder of its virtual environment; None is the current one.
     """
 
     name: str
@@ -37,7 +37,7 @@ def _variants(name: str, engine: str, environment: str | None, *variants: str) -
 
 
 ROSTER: tuple[Contender, ...] = (
-    *_variants("plain recipe", "plain", None, "fp32"),
+    *_variants("plain export", "plain", None, "fp32"),
     *_variants("PyTorch", "pytorch", "torch", "fp32 eager", "fp32 compiled", "bf16", "int8"),
     *_variants(
         "OpenVINO",
@@ -72,7 +72,7 @@ ROSTER: tuple[Contender, ...] = (
 
 
 def our_files(contenders: Iterable[Contender]) -> set[str]:
-    """The names of our files that these contenders read. OpenVINO reads one of them, too."""
+    """The names of our files that these contenders read. OpenVINO also reads one."""
     variants = {c.variant for c in contenders if c.engine == "ours"}
     if any(c.variant.endswith("from our file") for c in contenders):
         variants.add("int8")

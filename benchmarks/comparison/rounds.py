@@ -1,4 +1,4 @@
-"""Rounds of turns, A B C A B C: in each round every contender labels some frames, then the next one does."""
+"""Interleaved rounds, A B C A B C: in each round, each contender labels some frames in turn."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import numpy.typing as npt
 
 __all__ = ["Rounds", "take_rounds"]
 
-TURN = 0.4  # seconds a turn is meant to take, after its untimed first frame
+TURN = 0.4  # target seconds of a turn, after its untimed first frame
 MOST_FRAMES = 20
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
-SLOW = 2.0  # seconds a frame; what takes longer sits out after the fewest rounds
+SLOW = 2.0  # seconds per frame; slower ones are left out after the fewest rounds
 
 
 class Turn(Protocol):
-    """Label this many frames, timed: seconds of each. Raises where the contender cannot go on."""
+    """Label this many frames and return the seconds of each. Raises if the contender cannot go on."""
 
     def __call__(self, frames: int) -> list[float]: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Rounds:
-    """What was timed.
+    """The times.
 
     Attributes:
-        seconds: by contender, one median a round (rounds,); NaN where it sat out.
-        failed: by contender, why it dropped out.
+        seconds: by contender, one median per round (rounds,); NaN where it was left out.
+        failed: by contender, the reason why it dropped out.
     """
 
     seconds: Mapping[str, npt.NDArray[np.float64]]
@@ -43,10 +43,10 @@ def take_rounds(
     failure: type[Exception],
     watch: Callable[[int], None] = lambda _round: None,
 ) -> Rounds:
-    """Take turns until every contender has had about so many seconds, and five rounds at least.
+    """Alternate until every contender has run for about `seconds`, and for at least five rounds.
 
-    A contender that raises `failure` drops out with the reason; the others go on. Who begins changes from
-    round to round, and how many frames a turn has depends on the turn before.
+    A contender that raises `failure` drops out with the reason; the others go on. The first one changes from
+    round to round, and the number of frames in a turn depends on the previous turn.
     """
     frames = dict.fromkeys(turns, 1)
     kept: dict[str, list[float]] = {name: [] for name in turns}

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.comparison.results import (
     AGREEMENT,
-    TIMES_PEER,
+    TIMES_OTHER,
     TIMES_PLAIN,
     AimResult,
     EngineComparison,
@@ -22,7 +22,7 @@ __all__ = ["Occasion", "as_json", "as_markdown"]
 
 @dataclass(frozen=True)
 class Occasion:
-    """When, where and what: the model, the day, the processor, its cores, threads and load."""
+    """Model, date, processor, cores, threads and load of a run."""
 
     model: str
     date: str
@@ -40,14 +40,14 @@ def as_json(occasion: Occasion, found: Sequence[EngineComparison]) -> str:
 
 
 def as_markdown(occasion: Occasion, found: Sequence[EngineComparison]) -> str:
-    """One table a size, what it says, and the versions."""
+    """One table per size, its comparison with the aims, and the versions."""
     lines = [
         f"# {occasion.model}: uint8 frame in, uint8 labels out",
         "",
         f"{occasion.date}, {occasion.cpu}, {occasion.cores} cores, load {occasion.load:.1f}.",
-        f"{occasion.threads} threads for everybody. Engines took turns in one run.",
+        f"{occasion.threads} threads for each engine. Engines alternated in one run.",
         "*Times plain* is the median of the rounds' ratios, with their quartiles. *Labels* is the share",
-        "equal to PyTorch's in float32, on frames that nothing was trained or calibrated on.",
+        "equal to PyTorch's in float32, on frames used neither for training nor for calibration.",
     ]
     for one in found:
         lines += ["", f"## {one.size}, {one.rounds} rounds", "", *_table(one), "", *_words(verdict(one))]
@@ -70,26 +70,26 @@ def _line(row: Row) -> str:
     return f"| {row.name} | {row.variant} | {time} | {share} | {how} |"
 
 
-def _words(said: AimResult) -> list[str]:
+def _words(aims: AimResult) -> list[str]:
     enough = f"{100 * AGREEMENT:g} % of the labels"
-    if said.ours is None:
+    if aims.ours is None:
         return [f"No row of fcn-edge has both a time and {enough}."]
-    lines = [f"- {said.ours}, against the plain recipe: {_aimed(said.than_plain, TIMES_PLAIN)}."]
-    if said.peer is not None:
-        than = _aimed(said.than_peer, TIMES_PEER)
-        lines.append(f"- Against the fastest peer, {said.peer}: {than}.")
-    if said.agreeing is not None and said.agreeing != said.peer:
-        than = _aimed(said.than_agreeing, TIMES_PEER)
-        lines.append(f"- Against the fastest peer that keeps {enough}, {said.agreeing}: {than}.")
-    if said.fastest != said.ours and said.peer is not None:
-        than = f"{_ratio(said.fastest_than_peer)} times as fast as {said.peer}"
-        lines.append(f"- {said.fastest}, which keeps fewer labels: {than}.")
+    lines = [f"- {aims.ours}, compared with plain export: {_aimed(aims.than_plain, TIMES_PLAIN)}."]
+    if aims.other is not None:
+        than = _aimed(aims.than_other, TIMES_OTHER)
+        lines.append(f"- Compared with the fastest other engine, {aims.other}: {than}.")
+    if aims.agreeing is not None and aims.agreeing != aims.other:
+        than = _aimed(aims.than_agreeing, TIMES_OTHER)
+        lines.append(f"- Compared with the fastest other that keeps {enough}, {aims.agreeing}: {than}.")
+    if aims.fastest != aims.ours and aims.other is not None:
+        than = f"{_ratio(aims.fastest_than_other)} times as fast as {aims.other}"
+        lines.append(f"- {aims.fastest}, which keeps fewer labels: {than}.")
     return lines
 
 
 def _aimed(ratio: Ratio | None, aim: float) -> str:
     reached = ratio is not None and ratio.median >= aim
-    return f"{_ratio(ratio)} times as fast (the aim, {aim}, is {'' if reached else 'not '}reached here)"
+    return f"{_ratio(ratio)} times as fast (the aim, {aim}, is {'' if reached else 'not '}reached)"
 
 
 def _ratio(ratio: Ratio | None) -> str:

@@ -1,8 +1,8 @@
 """One engine at one precision: `python -m benchmarks.comparison.worker ENGINE VARIANT MATERIALS`.
 
-It answers questions, one JSON object a line: first by itself that it is ready, refuses or failed; then
+It answers questions, one JSON object per line: first, unasked, that it is ready, refuses or failed; then
 `{"label": FILE}` by labeling every frame into FILE, and `{"time": N}` by timing N frames after an untimed
-one. What libraries print goes to stderr.
+one. Output of libraries goes to stderr.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.comparison.contract import Materials, NotOffered, Prepared
 
 __all__ = ["main"]
 
-KEPT = 8  # frames that are timed lie in memory, as a camera's would
+KEPT = 8  # timed frames are in memory, as a camera's would be
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
             np.save(question["label"], labels)
             answer(frames=len(labels))
         else:
-            _label(prepared, next(kept))  # the caches are cold after the others' turns
+            _label(prepared, next(kept))  # caches are cold after the other engines' turns
             answer(seconds=[_timed(prepared, next(kept)) for _ in range(question["time"])])
     return None
 

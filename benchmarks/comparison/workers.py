@@ -1,4 +1,4 @@
-"""Workers seen from the driver: started in their own environments, asked, and given up on."""
+"""Worker processes: started in their own environments, asked, and ended after a time-out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class WorkerError(Exception):
-    """A worker cannot go on; the message is the reason, for the table."""
+    """A worker failed; the message is the reason for the table."""
 
 
 def interpreter(environment: str, environments: Path) -> Path:
@@ -42,8 +42,8 @@ class EngineProcess:
         python: of its environment.
         engine, variant: a module of `benchmarks.comparison.engines` and a key of its VARIANTS.
         described: the file that `Materials.save` wrote.
-        threads: that it may use; numerical libraries are told so, too.
-        log: gets what the process prints.
+        threads: that it may use; also set for numerical libraries.
+        log: gets the output of the process.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class EngineProcess:
         environment = environment_with(
             (ROOT, ROOT / "export", ROOT / "runtime"),
             OMP_NUM_THREADS=str(threads),
-            CI="true",  # engines that report their use over the network do not, then
+            CI="true",  # so that engines do not report their use over the network
         )
         command = [str(python), "-m", "benchmarks.comparison.worker", engine, variant, str(described)]
         with log.open("wb") as stream:
@@ -68,7 +68,7 @@ class EngineProcess:
             )
 
     def ready(self, seconds: float) -> dict[str, Any]:
-        """Wait until it is prepared; what it says about itself.
+        """Wait until it is prepared; returns its settings and versions.
 
         Raises:
             WorkerError: it refuses, failed, crashed, or is not ready in time.
@@ -80,10 +80,10 @@ class EngineProcess:
         return said
 
     def ask(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Its answer.
+        """The answer to a question.
 
         Raises:
-            WorkerError: it crashed, or does not answer in time.
+            WorkerError: it crashed, or did not answer in time.
         """
         try:
             self._pipe(self._process.stdin).write(json.dumps(question).encode() + b"\n")
@@ -99,7 +99,7 @@ class EngineProcess:
         self.close()
 
     def close(self) -> None:
-        """End it: politely, then not."""
+        """End it: ask first, then kill."""
         with contextlib.suppress(OSError):
             self._pipe(self._process.stdin).close()
         try:

@@ -1,4 +1,4 @@
-"""The comparison with other engines: a failing one is a row, and the rows say what was measured."""
+"""The comparison with other engines: a failing one is a row with its reason, the others are measured."""
 
 import json
 import os
@@ -27,7 +27,7 @@ PLAIN = Contender("plain recipe", "plain", "fp32", None)
 
 @pytest.fixture
 def materials(tmp_path):
-    """Frames, and a network of one 1x1 convolution that tells red, green and blue apart."""
+    """Frames, and a network of one 1x1 convolution that labels red, green and blue."""
     height, width = 6, 8
     frames = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), np.uint8)
     np.save(tmp_path / "frames.npy", frames)
@@ -52,12 +52,12 @@ def test_materials_come_back_from_their_file(materials):
     assert Materials.load(materials.save()) == materials
 
 
-def test_a_running_maximum_is_argmax_also_at_ties():
+def test_a_running_maximum_equals_argmax_at_ties_too():
     scores = np.random.default_rng(1).integers(0, 4, (7, 30, 40)).astype(np.float32)
     assert np.array_equal(winners(scores), scores.argmax(0))
 
 
-def test_a_failing_engine_is_a_row_with_its_reason_and_does_not_end_the_others(materials, tmp_path):
+def test_a_failing_engine_is_a_row_with_its_reason(materials, tmp_path):
     absent = Contender("absent", "openvino", "fp32", "no-such-environment")
     broken = Contender("broken", "no_such_engine", "fp32", None)
     refusing = Contender("ncnn", "ncnn", "int8", None)
@@ -74,7 +74,7 @@ def test_a_failing_engine_is_a_row_with_its_reason_and_does_not_end_the_others(m
     assert "| broken | fp32 | - | - | - | not timed: ModuleNotFoundError" in text
 
 
-def test_a_crash_is_told_by_its_signal(materials, tmp_path):
+def test_a_crash_is_reported_with_its_signal(materials, tmp_path):
     with EngineProcess(
         Path(sys.executable), "plain", "fp32", materials.save(), 1, tmp_path / "log"
     ) as worker:
@@ -84,7 +84,7 @@ def test_a_crash_is_told_by_its_signal(materials, tmp_path):
             worker.ask({"time": 1}, 60)
 
 
-def test_a_worker_that_does_not_answer_is_given_up_on(materials, tmp_path):
+def test_a_worker_that_does_not_answer_is_ended(materials, tmp_path):
     with (
         EngineProcess(Path(sys.executable), "plain", "fp32", materials.save(), 1, tmp_path / "log") as worker,
         pytest.raises(WorkerError, match="no answer within 0 s"),
@@ -92,7 +92,7 @@ def test_a_worker_that_does_not_answer_is_given_up_on(materials, tmp_path):
         worker.ready(0)
 
 
-def test_who_drops_out_in_a_round_is_named_and_the_others_finish():
+def test_an_engine_that_drops_out_does_not_end_the_others():
     calls = []
 
     def steady(frames):
@@ -110,13 +110,13 @@ def test_who_drops_out_in_a_round_is_named_and_the_others_finish():
     assert calls[1] == 4  # as many frames as fit into a turn
 
 
-def test_a_very_slow_contender_sits_out_after_the_first_rounds():
+def test_a_very_slow_engine_is_left_out_after_some_rounds():
     rounds = take_rounds({"slow": lambda _n: [5.0], "quick": lambda n: [0.001] * n}, 0.05, WorkerError)
     assert np.isfinite(rounds.seconds["slow"]).sum() == 5
     assert len(rounds.seconds["quick"]) > 5
 
 
-def _found(peer_share: float) -> EngineComparison:
+def _found(mnn_share: float) -> EngineComparison:
     contenders = [
         PLAIN,
         Contender("PyTorch", "pytorch", "fp32", None),
@@ -129,48 +129,48 @@ def _found(peer_share: float) -> EngineComparison:
         "480x640",
         contenders,
         {c.slug: np.array(times[c.engine]) for c in contenders[:4]},
-        {c.slug: peer_share if c.engine == "mnn" else 1.0 for c in contenders[:4]},
+        {c.slug: mnn_share if c.engine == "mnn" else 1.0 for c in contenders[:4]},
         {c.slug: ("so", {"numpy": "2"}) for c in contenders[:4]},
         {contenders[4].slug: "no converter"},
     )
 
 
-def test_ratios_are_of_runs_side_by_side():
+def test_ratios_are_taken_within_rounds():
     rows = {row.name: row for row in _found(1.0).rows}
     assert rows["fcn-edge"].faster.median == pytest.approx(4)  # 2 or 8 if rounds were mixed
     assert rows["fcn-edge"].milliseconds == pytest.approx(150)
     assert rows["ncnn"].milliseconds is None
 
 
-def test_the_verdict_names_the_fastest_peer_and_the_fastest_that_keeps_the_labels():
-    said = verdict(_found(0.9))
-    assert (said.ours, said.peer, said.agreeing) == ("fcn-edge int8", "MNN int8", "PyTorch fp32")
-    assert said.than_peer.median == pytest.approx(0.5)
-    assert said.than_agreeing.median == pytest.approx(2)
-    assert (said.fastest, said.fastest_than_peer.median) == ("fcn-edge int8", pytest.approx(0.5))
+def test_the_aims_name_the_fastest_other_engines():
+    aims = verdict(_found(0.9))
+    assert (aims.ours, aims.other, aims.agreeing) == ("fcn-edge int8", "MNN int8", "PyTorch fp32")
+    assert aims.than_other.median == pytest.approx(0.5)
+    assert aims.than_agreeing.median == pytest.approx(2)
+    assert (aims.fastest, aims.fastest_than_other.median) == ("fcn-edge int8", pytest.approx(0.5))
 
 
-def test_the_table_tells_times_ratios_labels_and_reasons():
+def test_the_table_shows_times_ratios_labels_and_reasons():
     text = as_markdown(OCCASION, [_found(0.9)])
     assert "| fcn-edge | int8 | 150.0 | 4.00 (4.00-4.00) | 100.00 % | so |" in text
     assert "| ncnn | int8 | - | - | - | not timed: no converter |" in text
-    assert "Against the fastest peer that keeps 99.5 % of the labels, PyTorch fp32: 2.00" in text
-    assert "against the plain recipe: 4.00 (4.00-4.00) times as fast (the aim, 3.5, is reached here)" in text
-    assert "MNN int8: 0.50 (0.50-0.50) times as fast (the aim, 1.15, is not reached here)" in text
+    assert "Compared with the fastest other that keeps 99.5 % of the labels, PyTorch fp32: 2.00" in text
+    assert "compared with plain export: 4.00 (4.00-4.00) times as fast (the aim, 3.5, is reached)" in text
+    assert "MNN int8: 0.50 (0.50-0.50) times as fast (the aim, 1.15, is not reached)" in text
 
 
 def test_json_holds_every_round_and_no_nan():
     found = _found(1.0)
     data = json.loads(as_json(OCCASION, [found]), parse_constant=pytest.fail)
     assert data["sizes"][0]["seconds"]["fcn-edge int8"] == [0.1, 0.2]
-    assert data["sizes"][0]["verdict"]["peer"] == "MNN int8"
+    assert data["sizes"][0]["verdict"]["other"] == "MNN int8"
 
 
 def test_the_chart_is_a_png():
     assert draw(OCCASION, [_found(0.9), _found(1.0)]).startswith(b"\x89PNG")
 
 
-def test_every_contender_has_a_slug_and_an_environment_that_is_pinned():
+def test_every_row_has_a_slug_and_a_pinned_environment():
     assert len({c.slug for c in ROSTER}) == len(ROSTER)
     pins = ROOT / "benchmarks" / "comparison" / "environments"
     for name in {c.environment for c in ROSTER} - {None}:
@@ -179,7 +179,7 @@ def test_every_contender_has_a_slug_and_an_environment_that_is_pinned():
 
 
 @pytest.mark.slow
-def test_plain_recipe_pytorch_and_ours_are_compared_in_one_command(tmp_path):
+def test_one_command_compares_plain_export_pytorch_and_ours(tmp_path):
     only = [
         f"--only={name}" for name in ("plain", "pytorch:fp32 eager", "ours:fp32", "ours:fp32 sparse head")
     ]

@@ -1,1 +1,1 @@
-"""One module an engine: `VARIANTS` maps a precision to what prepares it."""
+"""One module per engine: `VARIANTS` maps a precision to what prepares it."""

@@ -1,4 +1,4 @@
-"""ExecuTorch with the XNNPACK delegate by its own guide: torch.export, lower, PT2E quantizer for int8.
+"""ExecuTorch with the XNNPACK delegate as its guide describes: torch.export, lower, PT2E quantizer for int8.
 
 Normalization and argmax stay outside, in PyTorch: the delegate takes neither uint8 nor argmax, and the
 portable kernels that would run them are slow.
@@ -67,10 +67,10 @@ def _lowered(materials: Materials, program: Any, how: str, dtype: Any) -> Prepar
     edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     delegates = sum("executorch_call_delegate" in str(n.target) for n in edge.exported_program().graph.nodes)
     if delegates == 0:
-        raise NotOffered("the XNNPACK partitioner takes no part of this network at this precision")
-    portable_lib._unsafe_reset_threadpool(materials.threads)  # noqa: SLF001 - its only way to set threads
+        raise NotOffered("the XNNPACK partitioner supports no part of this network at this precision")
+    portable_lib._unsafe_reset_threadpool(materials.threads)  # noqa: SLF001 - the only way to set threads
     torch.set_num_threads(materials.threads)
-    # The method is kept: the program it came from must outlive it.
+    # The program must outlive the method, so both are kept.
     loaded = Runtime.get().load_program(edge.to_executorch().buffer)
     method = loaded.load_method("forward")
     if method is None:

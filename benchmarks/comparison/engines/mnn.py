@@ -1,9 +1,8 @@
-"""MNN by its own guides: mnnconvert from ONNX, ImageProcess for the input, mnnquant or dynamic int8.
+"""MNN as its guides describe: mnnconvert from ONNX, ImageProcess for the input, mnnquant or dynamic int8.
 
-The tools are called in the wheel's library: their command lines report use over the network, and the one of
-mnnquant hands three names to a function that takes a list, and crashes. Of its
-methods KL is used, after a conversion that does not keep the input's format (with it, it crashes): EMA keeps
-12 % of the labels of this network.
+The tools are called as functions of the wheel: their command lines report use over the network, and that of
+mnnquant crashes, because it passes three names to a function that takes a list. Its method is KL, because EMA
+keeps 12 % of the labels of this network, after a conversion without keepInputFormat, with which KL crashes.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ def _float32(materials: Materials) -> Prepared:
 
 
 def _low(materials: Materials, precision: str, words: str) -> Prepared:
-    """Lower precision is a hint in MNN: it is offered where it changes what comes out."""
+    """Lower precision is a hint in MNN: it is measured only if it changes the output."""
     model = _converted(materials, words)
     exact = _scorer(materials, model, "high", "normal")
     lower = _scorer(materials, model, precision, "normal")
     frame = materials.frames()[0]
     if np.array_equal(exact(frame).copy(), lower(frame)):
         raise NotOffered(
-            f"MNN's wheel computes precision {precision} as float32 here: scores equal bit for bit"
+            f"MNN's wheel computes precision {precision} as float32 on this machine: logits are bit-equal"
         )
     return _opened(materials, model, precision, "normal", f"mnnconvert, precision {precision}")
 
 
 def _dynamic(materials: Materials) -> Prepared:
     model = _converted(materials, "dynamic", "--weightQuantBits", "8")
-    return _opened(materials, model, "low", "low", "8-bit weights, activations quantized as they come")
+    return _opened(materials, model, "low", "low", "8-bit weights, activations quantized at run time")
 
 
 def _int8(materials: Materials) -> Prepared:
@@ -81,7 +80,7 @@ def _converted(materials: Materials, name: str, *options: str) -> Path:
 
 
 def _scorer(materials: Materials, model: Path, precision: str, memory: str) -> Any:
-    """From a frame to scores (C, H, W) float32, in one and the same memory each time."""
+    """From a frame to logits (C, H, W) float32, in the same memory each time."""
     import MNN
 
     interpreter = MNN.Interpreter(str(model))

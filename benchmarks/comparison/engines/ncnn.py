@@ -1,4 +1,4 @@
-"""ncnn by its own guides: pnnx from TorchScript, from_pixels for the input, bf16 storage."""
+"""ncnn as its guides describe: pnnx from TorchScript, from_pixels for the input, bf16 storage."""
 
 from __future__ import annotations
 
@@ -24,19 +24,17 @@ def _bfloat16(materials: Materials) -> Prepared:
 
 
 def _float16(materials: Materials) -> Prepared:
-    """fp16 is an option in ncnn: it is offered where it changes what comes out."""
+    """fp16 is an option in ncnn: it is measured only if it changes the output."""
     exact = _scorer(materials, "exact", bfloat16=False, float16=False)
     lower = _scorer(materials, "lower", bfloat16=False, float16=True)
     frame = materials.frames()[0]
     if np.array_equal(exact(frame).copy(), lower(frame)):
-        raise NotOffered("ncnn's wheel computes fp16 as float32 here: scores are equal bit for bit")
+        raise NotOffered("ncnn's wheel computes fp16 as float32 on this machine: logits are bit-equal")
     return _opened(materials, "fp16", bfloat16=False, float16=True)
 
 
 def _int8(_materials: Materials) -> Prepared:
-    raise NotOffered(
-        "ncnn's wheel brings neither ncnn2table nor ncnn2int8: int8 needs ncnn built from source"
-    )
+    raise NotOffered("ncnn's wheel has neither ncnn2table nor ncnn2int8: int8 needs ncnn built from source")
 
 
 def _opened(materials: Materials, how: str, *, bfloat16: bool, float16: bool) -> Prepared:
@@ -54,7 +52,7 @@ def _opened(materials: Materials, how: str, *, bfloat16: bool, float16: bool) ->
 def _scorer(
     materials: Materials, name: str, *, bfloat16: bool, float16: bool
 ) -> Callable[[Frame], npt.NDArray[np.float32]]:
-    """From a frame to scores (C, H, W)."""
+    """From a frame to logits (C, H, W)."""
     import ncnn
 
     param, weights = _converted(materials, name)
@@ -81,7 +79,7 @@ def _scorer(
 
 
 def _converted(materials: Materials, name: str) -> tuple[Path, Path]:
-    """By pnnx, a program in a wheel whose Python package wants torch, which the program does not need."""
+    """By pnnx, a program in a wheel whose Python package needs torch, though the program does not."""
     spec = find_spec("pnnx")
     if spec is None or spec.origin is None:
         raise NotOffered("pnnx, ncnn's converter, is not in this environment")

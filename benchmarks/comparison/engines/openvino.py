@@ -1,7 +1,7 @@
-"""OpenVINO by its own guides: all in the graph, fixed shape, latency hint, shared memory.
+"""OpenVINO as its guides describe: all in the graph, fixed shape, latency hint, shared memory.
 
-int8 is NNCF's post-training quantization, what it leaves in float in float32 or in bfloat16. On processors
-without VNNI its overflow fix is on, as its guide for those says.
+int8 is NNCF's post-training quantization; the layers it keeps in float run in float32 or bfloat16. On
+processors without VNNI its overflow fix is on, as its guide recommends.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _qdq(materials: Materials, rest: str) -> Prepared:
         raise NotOffered(materials.refused[name])
     model = ov.Core().read_model(materials.ours(name))
     model.reshape([1, materials.height, materials.width, 3])
-    return _run(materials, model, rest, "our QDQ file as it is, latency hint")
+    return _run(materials, model, rest, "our QDQ file unchanged, latency hint")
 
 
 def _network(materials: Materials) -> Any:
@@ -77,7 +77,7 @@ def _run(materials: Materials, model: Any, precision: str, how: str) -> Prepared
     core = ov.Core()
     capability = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}[precision]
     if capability not in (can := core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
-        raise NotOffered(f"OpenVINO offers no {capability.lower()} on this CPU, only {', '.join(can)}")
+        raise NotOffered(f"OpenVINO has no {capability.lower()} on this CPU, only {', '.join(can)}")
     compiled = core.compile_model(
         model,
         "CPU",

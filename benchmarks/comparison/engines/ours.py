@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILES", "VARIANTS"]
 
-# What a file is called, by variant. A profile holds options of the session, so the tuned one shares a file.
+# File names by variant. A profile only holds session options, so a tuned variant shares the file.
 FILES = {
     "fp32": "ours-fp32.onnx",
     "fp32 sparse head": "ours-fp32-sparse.onnx",
@@ -48,7 +48,7 @@ def _tuned(materials: Materials, variant: str) -> Prepared:
         device=_device(variant),
         budget=BUDGET,
         max_threads=materials.threads,
-        fixed_size=True,  # as the other engines, whose networks are of the size of the run
+        fixed_size=True,  # as for the other engines, whose networks have the size of the run
     )
     found = fcn_edge.tune(path, materials.pictures, options=options)
     found.profile.save(profile)

@@ -1,4 +1,4 @@
-"""The plain recipe: torch.onnx.export as it comes, onnxruntime, numpy before and after."""
+"""Plain export: torch.onnx.export and onnxruntime with their defaults, numpy before and after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch by its own guides: channels_last, inference_mode, torch.compile with frozen weights.
+"""PyTorch as its guides describe: channels_last, inference_mode, torch.compile with frozen weights.
 
 int8 is torchao's PT2E flow for x86 (X86InductorQuantizer), lowered by torch.compile.
 """

@@ -1,4 +1,4 @@
-"""The network in PyTorch, shared by the engines that start from it."""
+"""The network in PyTorch, for the engines that convert it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def build(materials: Materials) -> nn.Module:
 
 
 def normalizer(materials: Materials) -> nn.Module:
-    """Frame (H, W, 3) uint8 to [1, 3, H, W] float32 as one multiplication and one addition.
+    """Frame (H, W, 3) uint8 to [1, 3, H, W] float32 with one multiplication and one addition.
 
-    The result is channels_last, which is how a frame lies in memory.
+    The result is channels_last, which is the frame's memory layout.
     """
     import torch
     from torch import nn
@@ -62,7 +62,7 @@ def whole(materials: Materials, net: nn.Module) -> nn.Module:
             self.net = net
 
         def forward(self, frame: Tensor) -> Tensor:
-            # max's indices: the same as argmax, and several times as fast in eager mode.
+            # max's indices: equal to argmax, and several times faster in eager mode.
             indices: Tensor = self.net(self.normalize(frame)).max(1).indices
             return indices[0].to(torch.uint8)
 
