@@ -17,6 +17,20 @@ from typing import Any
 from fcn_edge_runtime._child import ChildError, our_environment, run_child
 from fcn_edge_runtime._extras import EXTRAS
 from fcn_edge_runtime.errors import FcnEdgeError, ProviderError
+from fcn_edge_runtime.model.protobuf.fields import (
+    DataType,
+    Dimension,
+    Graph,
+    Model,
+    Node,
+    OperatorSetId,
+    Tensor,
+    TensorShape,
+    TensorType,
+    Type,
+    ValueInfo,
+)
+from fcn_edge_runtime.model.protobuf.writing import field, message
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime, install_hint, short_name
 
 __all__ = [
@@ -148,26 +162,46 @@ def start_provider(provider: str) -> None:
 
 def probe_model() -> bytes:
     """An ONNX model of one 1x1 convolution that doubles a float image (batch, 1, height, width)."""
-    shape = b"".join(_part(1, _part(2, name)) for name in (b"batch",))
-    shape += _part(1, _number(1, 1)) + _part(1, _part(2, b"height")) + _part(1, _part(2, b"width"))
-    float_tensor = _part(2, _part(1, _number(1, 1) + _part(2, shape)))
-    weight = b"".join(_number(1, 1) for _ in range(4)) + _number(2, 1)
-    weight += _part(8, b"weight") + _part(9, struct.pack("<f", 2.0))
-    node = _part(1, b"image") + _part(1, b"weight") + _part(2, b"labels") + _part(4, b"Conv")
-    graph = _part(1, node) + _part(2, b"probe") + _part(5, weight)
-    graph += _part(11, _part(1, b"image") + float_tensor) + _part(12, _part(1, b"labels") + float_tensor)
-    return _number(1, 10) + _part(7, graph) + _part(8, _part(1, b"") + _number(2, 18))
-
-
-def _part(number: int, payload: bytes) -> bytes:
-    """A protobuf field of bytes; payloads here are shorter than 16 KB."""
-    length = len(payload)
-    size = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
-    return bytes([number << 3 | 2]) + size + payload
-
-
-def _number(number: int, value: int) -> bytes:
-    return bytes([number << 3, value])
+    weight = message(
+        Graph.INITIALIZER,
+        *[field(Tensor.DIMS, 1)] * 4,
+        field(Tensor.DATA_TYPE, DataType.FLOAT),
+        field(Tensor.NAME, "weight"),
+        field(Tensor.RAW_DATA, struct.pack("<f", 2.0)),
+    )
+    node = message(
+        Graph.NODE,
+        field(Node.INPUT, "image"),
+        field(Node.INPUT, "weight"),
+        field(Node.OUTPUT, "labels"),
+        field(Node.OP_TYPE, "Conv"),
+    )
+    dims: tuple[int | str, ...] = ("batch", 1, "height", "width")
+    shape = [
+        message(
+            TensorShape.DIM,
+            field(Dimension.DIM_PARAM if isinstance(dim, str) else Dimension.DIM_VALUE, dim),
+        )
+        for dim in dims
+    ]
+    kind = message(
+        ValueInfo.TYPE,
+        message(
+            Type.TENSOR_TYPE,
+            field(TensorType.ELEM_TYPE, DataType.FLOAT),
+            message(TensorType.SHAPE, *shape),
+        ),
+    )
+    graph = message(
+        Model.GRAPH,
+        node,
+        field(Graph.NAME, "probe"),
+        weight,
+        message(Graph.INPUT, field(ValueInfo.NAME, "image"), kind),
+        message(Graph.OUTPUT, field(ValueInfo.NAME, "labels"), kind),
+    )
+    opset = message(Model.OPSET_IMPORT, field(OperatorSetId.DOMAIN, ""), field(OperatorSetId.VERSION, 18))
+    return field(Model.IR_VERSION, 10) + graph + opset
 
 
 def _version(name: str) -> str | None:

@@ -66,7 +66,7 @@ def _models():
 
 def _declared(data):
     from fcn_edge_runtime.model.limits import check_limits
-    from fcn_edge_runtime.model.protobuf import summarize
+    from fcn_edge_runtime.model.protobuf.summary import summarize
 
     summarize(data)
     check_limits(data)
@@ -111,7 +111,7 @@ def _loaded(data):
 
 
 def _texts(key):
-    from fcn_edge_runtime.model.protobuf import summarize
+    from fcn_edge_runtime.model.protobuf.summary import summarize
 
     return [summarize(data).metadata[key] for data in _models()]
 

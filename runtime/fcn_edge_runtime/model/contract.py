@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card import Card
-from fcn_edge_runtime.model.protobuf import ModelSummary, TensorInfo
+from fcn_edge_runtime.model.protobuf.summary import ModelSummary, TensorInfo
 
 __all__ = ["IR_VERSION", "OPSET", "OUTPUTS", "check_contract"]
 

@@ -22,7 +22,7 @@ from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.contract import check_contract
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, Golden
 from fcn_edge_runtime.model.limits import check_limits
-from fcn_edge_runtime.model.protobuf import ModelSummary, summarize
+from fcn_edge_runtime.model.protobuf.summary import ModelSummary, summarize
 from fcn_edge_runtime.model.seal import SEAL_LENGTH, check_seal
 
 __all__ = ["ModelFile"]

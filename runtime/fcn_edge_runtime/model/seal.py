@@ -1,7 +1,7 @@
 """The seal: the last 85 bytes of a model, which hold the SHA-256 of all bytes before them.
 
-The record is one more `metadata_props` entry of the ONNX file, so every protobuf reader skips over it, and it
-can be checked as plain bytes before any parser sees the file. It detects accidents (a bad copy, a tool that
+The record is one more `metadata_props` entry of the ONNX file, so every protobuf reader skips it, and it can
+be checked as plain bytes before any parser sees the file. It detects accidents (a bad copy, a tool that
 rewrote the file), not attackers.
 """
 
@@ -12,20 +12,34 @@ import os
 from typing import BinaryIO
 
 from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.model.protobuf.fields import Model, StringStringEntry
+from fcn_edge_runtime.model.protobuf.writing import field, message
 
 __all__ = ["SEAL_KEY", "SEAL_LENGTH", "check_seal", "is_seal", "seal_record", "sealed", "unsealed"]
 
 SEAL_KEY = "fcn_edge.sha256"
 SEAL_LENGTH = 85
-# Field 14 (metadata_props) of ModelProto, 83 bytes: key (field 1, 15 bytes), value (field 2, 64 bytes).
-_PREFIX = b"\x72\x53\x0a\x0f" + SEAL_KEY.encode() + b"\x12\x40"
+_DIGITS = 64
 _HEX = frozenset(b"0123456789abcdef")
 _CHUNK = 1 << 20
 
 
+def _entry(digest: str) -> bytes:
+    """The entry of the metadata, as the file holds it."""
+    return message(
+        Model.METADATA_PROPS,
+        field(StringStringEntry.KEY, SEAL_KEY),
+        field(StringStringEntry.VALUE, digest),
+    )
+
+
+# All of the record that comes before the digits.
+_PREFIX = _entry("0" * _DIGITS)[:-_DIGITS]
+
+
 def seal_record(digest: str) -> bytes:
     """The 85 bytes that seal a file whose earlier bytes have this SHA-256 (64 lower-case hex digits)."""
-    record = _PREFIX + digest.encode("ascii")
+    record = _entry(digest)
     if not is_seal(record):
         raise ValueError(f"got {digest!r}, expected 64 lower-case hex digits")
     return record
@@ -37,20 +51,20 @@ def sealed(data: bytes) -> bytes:
 
 
 def unsealed(data: bytes) -> bytes:
-    """The model without the seal at its end; a file that has none is given back as it is."""
+    """The model without the seal at its end; a file without one is returned unchanged."""
     return data[:-SEAL_LENGTH] if is_seal(data[-SEAL_LENGTH:]) else data
 
 
 def is_seal(record: bytes) -> bool:
-    """Whether these 85 bytes have the form of a seal, of whatever digest."""
-    return len(record) == SEAL_LENGTH and record.startswith(_PREFIX) and _HEX.issuperset(record[-64:])
+    """Whether these 85 bytes have the form of a seal, of any digest."""
+    return len(record) == SEAL_LENGTH and record.startswith(_PREFIX) and _HEX.issuperset(record[-_DIGITS:])
 
 
 def check_seal(stream: BinaryIO, name: str = "the model") -> str:
     """Compare the seal with the bytes before it, in one pass over the stream and without parsing it.
 
     Args:
-        stream: the whole file, seekable; read from its start to its end in pieces of 1 MB.
+        stream: the whole file, seekable; read from its start to its end in chunks of 1 MB.
         name: what messages call the file.
 
     Returns:

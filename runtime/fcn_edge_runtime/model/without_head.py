@@ -1,43 +1,59 @@
-"""A model without its head: the same network, ending in the scores before their last upsampling.
+"""A model without its head: the same network, ending in the logits before their last upsampling.
 
-    ... --> scores --Resize--> logits --ArgMax, Cast--> labels          what a file holds
-    ... --> scores                                                      what this makes of it
+    ... --> low --Resize--> logits --ArgMax, Cast--> labels             what a file holds
+    ... --> low                                                         what is left
 
-The labels can then be computed by `numpy_head`. The file is cut in its wire format, without a protobuf
-library; what nobody needs any more, the head's operators and other outputs, is left out.
+The labels can then be computed by `numpy_head`. The file's protobuf is cut and joined without being parsed
+as a whole; what is no longer needed, the head's operators and other outputs, is left out.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
-from fcn_edge_runtime.model.protobuf import BYTES, VARINT, Walk
+from fcn_edge_runtime.model.protobuf.fields import (
+    DataType,
+    Graph,
+    Model,
+    TensorType,
+    Type,
+    ValueInfo,
+)
+from fcn_edge_runtime.model.protobuf.reading import BYTES, VARINT, Reader, Span
+from fcn_edge_runtime.model.protobuf.views import (
+    AttributeView,
+    NodeView,
+    TensorView,
+    read_attribute,
+    read_node,
+)
+from fcn_edge_runtime.model.protobuf.writing import field, message
 
 __all__ = ["WithoutHead", "without_head"]
 
-# Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
-_GRAPH, _NODE, _INITIALIZER, _OUTPUT, _VALUE_INFO = 7, 1, 5, 12, 13
 # From the labels backwards: the first input of each is made by the next.
 _DECISIONS = (("Cast", "ArgMax", "Resize"), ("Cast", "Squeeze", "Greater", "Resize"))
-_TYPES = {2: "uint8", 4: "uint16"}
+_TYPES = {DataType.UINT8: "uint8", DataType.UINT16: "uint16"}
 _MODE = "coordinate_transformation_mode"
 _ALIGN_CORNERS = {b"half_pixel": False, b"pytorch_half_pixel": False, b"align_corners": True}
 
 
 @dataclass(frozen=True)
 class WithoutHead:
-    """A model that ends in scores.
+    """A model that ends in logits of low resolution.
 
     Attributes:
         model: its bytes.
-        scores: the name of its only output, [batch, classes, h, w] float32.
+        logits: the name of its only output, [batch, classes, h, w] float32.
         align_corners: of the upsampling that is left out.
         labels: the type that the labels had, uint8 or uint16.
     """
 
-    model: bytes = field(repr=False)
-    scores: str
+    model: bytes = dataclass_field(repr=False)
+    logits: str
     align_corners: bool
     labels: str
 
@@ -46,54 +62,61 @@ def without_head(data: bytes) -> WithoutHead | None:
     """The model without its head.
 
     Args:
-        data: of a file that `ModelFile` found to be in order.
+        data: a file that `ModelFile` has accepted.
 
     Returns:
-        None where the labels are not simply the class of the largest of scores that were bilinearly upsampled
+        None where the labels are not simply the class of the largest of logits that were bilinearly upsampled
         to the image's size: the head of such a file is needed as it is.
 
     Raises:
-        ModelError: the bytes are no ONNX model.
+        ModelError: the bytes are not an ONNX model.
     """
     with memoryview(data) as view:
-        walk = Walk(view)
-        top = list(walk.fields(0, len(view)))
-        start, stop = next((v, s) for n, wire, v, s in top if n == _GRAPH and wire == BYTES)
-        graph = [(n, v, s) for n, wire, v, s in walk.fields(start, stop) if wire == BYTES]
-        nodes = {v: _node(walk, v, s) for n, v, s in graph if n == _NODE}
+        reader = Reader(view)
+        nodes = {
+            span: read_node(reader, *span)
+            for graph in reader.spans(0, len(view), Model.GRAPH)
+            for span in reader.spans(*graph, Graph.NODE)
+        }
         makers = {name: node for node in nodes.values() for name in node.outputs}
-        resize = _upsampling(makers)
-        if resize is None or any(node.subgraphs for node in nodes.values()):
+        upsampling = _upsampling(reader, makers)
+        if upsampling is None or any(_has_graphs(reader, node) for node in nodes.values()):
             return None
-        scores = resize.inputs[0]
-        needed = _needed(makers, scores)
+        model = _cut(reader, nodes, _needed(makers, upsampling.logits), upsampling.logits)
+    return WithoutHead(model, upsampling.logits, upsampling.align_corners, upsampling.labels)
 
-        def stays(number: int, begin: int, end: int) -> bool:
-            if number == _NODE:
-                return not needed.isdisjoint(nodes[begin].outputs)
-            if number == _INITIALIZER:
-                return _name(walk, begin, end, 8) in needed
-            return number not in (_OUTPUT, _VALUE_INFO)
 
-        inner = [_field(n, view[v:s]) for n, v, s in graph if stays(n, v, s)]
-        float32 = _field(2, _field(1, b"\x08\x01"))
-        inner.append(_field(_OUTPUT, _field(1, scores.encode()) + float32))
-        model = [
-            _varint(n << 3 | VARINT) + _varint(v)
-            if wire == VARINT
-            else _field(n, b"".join(inner) if n == _GRAPH else view[v:s])
-            for n, wire, v, s in top
-            if wire in (VARINT, BYTES)
+def _cut(reader: Reader, nodes: dict[Span, NodeView], needed: set[str], logits: str) -> bytes:
+    """The model with only what makes the needed values, and the logits as its output."""
+    view = reader.buffer
+
+    def stays(number: int, begin: int, end: int) -> bool:
+        if number == Graph.NODE:
+            return not needed.isdisjoint(nodes[begin, end].outputs)
+        if number == Graph.INITIALIZER:
+            return TensorView(reader, (begin, end)).name() in needed
+        return number not in (Graph.OUTPUT, Graph.VALUE_INFO)
+
+    def cut(start: int, stop: int) -> bytes:
+        kept = [
+            field(number, view[begin:end])
+            for number, wire, begin, end in reader.fields(start, stop)
+            if wire == BYTES and stays(number, begin, end)
         ]
-    return WithoutHead(
-        b"".join(model),
-        scores,
-        _ALIGN_CORNERS[resize.texts.get(_MODE, b"half_pixel")],
-        _TYPES[makers["labels"].numbers["to"]],
-    )
+        float32 = message(Type.TENSOR_TYPE, field(TensorType.ELEM_TYPE, DataType.FLOAT))
+        output = field(ValueInfo.NAME, logits), message(ValueInfo.TYPE, float32)
+        return b"".join((*kept, message(Graph.OUTPUT, *output)))
+
+    model = []
+    for number, wire, value, stop in reader.fields(0, len(view)):
+        if wire == VARINT:
+            model.append(field(number, value))
+        elif wire == BYTES:
+            model.append(field(number, cut(value, stop) if number == Model.GRAPH else view[value:stop]))
+    return b"".join(model)
 
 
-def _needed(makers: dict[str, _Node], name: str) -> set[str]:
+def _needed(makers: dict[str, NodeView], name: str) -> set[str]:
     """The name of this tensor and of all that it is made of."""
     needed, waiting = {name}, [name]
     while waiting:
@@ -105,89 +128,54 @@ def _needed(makers: dict[str, _Node], name: str) -> set[str]:
 
 
 @dataclass(frozen=True)
-class _Node:
-    """Of a node, what the cut needs to know: its attributes are texts, numbers, lists and subgraphs."""
+class _Upsampling:
+    """The Resize that the labels are decided on: its input, its kind, and the type of the labels."""
 
-    op_type: str = ""
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    texts: dict[str, bytes] = field(default_factory=dict)
-    numbers: dict[str, int] = field(default_factory=dict)
-    lists: set[str] = field(default_factory=set)
-    subgraphs: list[str] = field(default_factory=list)
+    logits: str
+    align_corners: bool
+    labels: str
 
 
-def _upsampling(makers: dict[str, _Node]) -> _Node | None:
-    """The Resize that the labels are decided on; None if they are decided in another way."""
+def _upsampling(reader: Reader, makers: dict[str, NodeView]) -> _Upsampling | None:
+    """What the labels are decided on; None if they are decided in another way."""
     for decision in _DECISIONS:
         chain = list(_chain(makers, "labels", len(decision)))
         if tuple(node.op_type for node in chain) != decision:
             continue
-        resize, best = chain[-1], chain[1]
-        mode = resize.texts.get(_MODE, b"half_pixel")
+        cast, best, resize = (_attributes(reader, node) for node in (chain[0], chain[1], chain[-1]))
+        given = resize[_MODE].s
+        mode = b"half_pixel" if given is None else given
+        inputs = chain[-1].inputs
         plain = (
-            resize.texts.get("mode") == b"linear"
+            resize["mode"].s == b"linear"
             and mode in _ALIGN_CORNERS
-            and not resize.numbers.get("antialias")
-            and "axes" not in resize.lists
-            and len(resize.inputs) == 4
-            and resize.inputs[2] == ""
+            and not resize["antialias"].i
+            and resize["axes"].ints == ()
+            and len(inputs) == 4
+            and inputs[2] == ""
         )
-        first = best.op_type != "ArgMax" or (
-            best.numbers.get("axis") == 1 and not best.numbers.get("select_last_index")
-        )
-        plain = plain and chain[0].numbers.get("to") in _TYPES
-        return resize if plain and first else None
+        first = chain[1].op_type != "ArgMax" or (best["axis"].i == 1 and not best["select_last_index"].i)
+        labels = _TYPES.get(cast["to"].i or 0)
+        if plain and first and labels is not None:
+            return _Upsampling(inputs[0], _ALIGN_CORNERS[mode], labels)
+        return None
     return None
 
 
-def _chain(makers: dict[str, _Node], name: str, length: int) -> Iterator[_Node]:
+def _attributes(reader: Reader, node: NodeView) -> defaultdict[str, AttributeView]:
+    """The attributes of a node by name; one that it does not have is empty."""
+    attributes = (read_attribute(reader, *span) for span in node.attributes)
+    return defaultdict(AttributeView, {attribute.name: attribute for attribute in attributes})
+
+
+def _has_graphs(reader: Reader, node: NodeView) -> bool:
+    return any(read_attribute(reader, *span).graphs for span in node.attributes)
+
+
+def _chain(makers: dict[str, NodeView], name: str, length: int) -> Iterator[NodeView]:
     for _ in range(length):
         node = makers.get(name)
         if node is None:
             return
         yield node
         name = node.inputs[0] if node.inputs else ""
-
-
-def _node(walk: Walk, start: int, end: int) -> _Node:
-    texts: dict[int, list[str]] = {1: [], 2: [], 4: [""]}
-    node = _Node()
-    for number, wire, value, stop in walk.fields(start, end):
-        if wire == BYTES and number in texts:
-            texts[number].append(walk.text(value, stop))
-        elif wire == BYTES and number == 5:
-            _attribute(walk, value, stop, node)
-    return replace(node, op_type=texts[4][-1], inputs=tuple(texts[1]), outputs=tuple(texts[2]))
-
-
-def _attribute(walk: Walk, start: int, end: int, node: _Node) -> None:
-    """Note an attribute at its node."""
-    name = _name(walk, start, end, 1)
-    for number, wire, value, stop in walk.fields(start, end):
-        if number == 3 and wire == VARINT:
-            node.numbers[name] = value
-        elif number == 4 and wire == BYTES:
-            node.texts[name] = bytes(walk.buffer[value:stop])
-        elif number == 8:
-            node.lists.add(name)
-        elif number in (6, 11):
-            node.subgraphs.append(name)
-
-
-def _name(walk: Walk, start: int, end: int, number: int) -> str:
-    found = (walk.text(v, s) for n, wire, v, s in walk.fields(start, end) if n == number and wire == BYTES)
-    return next(found, "")
-
-
-def _field(number: int, content: bytes | bytearray | memoryview) -> bytes:
-    return b"".join((_varint(number << 3 | BYTES), _varint(len(content)), content))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -271,7 +271,7 @@ class _Recipe:
         if self.cut is not None:
             from fcn_edge_runtime.session.numpy_head import NumpyHead
 
-            head, outputs = NumpyHead(self.cut.scores, self.cut.align_corners, self.cut.labels), ("labels",)
+            head, outputs = NumpyHead(self.cut.logits, self.cut.align_corners, self.cut.labels), ("labels",)
         return Session(provider, short_name(provider), why, outputs, self.threads, raw, self.options, head)
 
     def _created(self, provider: str) -> Any:

@@ -8,7 +8,8 @@ import pytest
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.limits import check_limits
-from fcn_edge_runtime.model.protobuf import MAX_FIELDS, summarize
+from fcn_edge_runtime.model.protobuf.reading import MAX_FIELDS
+from fcn_edge_runtime.model.protobuf.summary import summarize
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - after the skip

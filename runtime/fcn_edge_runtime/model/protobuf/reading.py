@@ -1,0 +1,111 @@
+"""The fields of protobuf messages, read in place, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from fcn_edge_runtime.errors import ModelError
+
+__all__ = ["BYTES", "MAX_FIELDS", "MAX_NAME", "VARINT", "Reader", "Span", "damaged"]
+
+MAX_FIELDS = 400_000
+MAX_NAME = 4096
+
+VARINT, BYTES = 0, 2
+_FIXED_SIZES = {1: 8, 5: 4}
+
+# Where a message or a text lies: its first byte, and the one after its last.
+Span = tuple[int, int]
+# A field: its number, its wire type, and either its value and 0, or the span of its bytes.
+Field = tuple[int, int, int, int]
+
+
+def damaged(what: str) -> ModelError:
+    """The error for bytes that are not protobuf of ONNX's form, or beyond the limits."""
+    return ModelError(f"the file is not an ONNX model, or it is damaged ({what}): export again")
+
+
+def _fixed_size(wire: int) -> int:
+    if wire not in _FIXED_SIZES:
+        raise damaged(f"wire type {wire} is not used by ONNX")
+    return _FIXED_SIZES[wire]
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads messages in place, and counts the fields that it may still read."""
+
+    buffer: memoryview
+    fields_left: int = MAX_FIELDS
+
+    def varint(self, position: int, end: int) -> tuple[int, int]:
+        """The unsigned 64-bit value at `position`, and where it ends."""
+        value = shift = 0
+        while position < end and shift < 70:
+            byte = self.buffer[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value & 0xFFFF_FFFF_FFFF_FFFF, position
+            shift += 7
+        raise damaged("a number runs past its end")
+
+    def fields(self, start: int, end: int) -> Iterator[Field]:
+        """The fields of the message that lies in buffer[start:end].
+
+        Raises:
+            ModelError: it is not protobuf, or more than MAX_FIELDS fields were read.
+        """
+        # Most tags, lengths and values are one byte; reading those in place halves the time.
+        buffer, position = self.buffer, start
+        while position < end:
+            left = self.fields_left = self.fields_left - 1
+            if left < 0:
+                raise damaged(f"it declares more than {MAX_FIELDS} fields")
+            tag = buffer[position]
+            position += 1
+            if tag > 0x7F:
+                tag, position = self.varint(position - 1, end)
+            number, wire = tag >> 3, tag & 7
+            if not 0 < number < 1 << 29:
+                raise damaged(f"field number {number} does not exist")
+            if wire != BYTES and wire != VARINT:  # noqa: PLR1714 - a tuple of names is slower
+                value = _fixed_size(wire)
+            elif position < end and buffer[position] < 0x80:
+                value = buffer[position]
+                position += 1
+            else:
+                value, position = self.varint(position, end)
+            if wire == VARINT:
+                yield number, wire, value, 0
+                continue
+            if value > end - position:
+                raise damaged("a field is longer than the message that holds it")
+            yield number, wire, position, position + value
+            position += value
+
+    def spans(self, start: int, end: int, wanted: int) -> list[Span]:
+        """Where the messages or texts of this field number lie, in the file's order."""
+        return [
+            (first, last)
+            for number, wire, first, last in self.fields(start, end)
+            if number == wanted and wire == BYTES
+        ]
+
+    def packed(self, wire: int, value: int, stop: int) -> Iterable[int]:
+        """The unsigned numbers in a field of integers, packed or not."""
+        if wire == VARINT:
+            return (value,)
+        return self._varints(value, stop) if wire == BYTES else ()
+
+    def _varints(self, position: int, end: int) -> Iterator[int]:
+        while position < end:
+            number, position = self.varint(position, end)
+            yield number
+
+    def text(self, start: int, end: int) -> str:
+        """The text in buffer[start:end]; bytes that are not UTF-8 become a replacement character."""
+        if end - start > MAX_NAME:
+            raise damaged(f"a name has {end - start} bytes, at most {MAX_NAME} are read")
+        return self.buffer[start:end].tobytes().decode("utf-8", "replace")
