@@ -1,4 +1,4 @@
-"""fcn-edge bench: what models cost on this machine, one or several side by side."""
+"""fcn-edge bench: time and memory of one or several models on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 @click.command(
     "bench",
-    short_help="Measure what MODELs cost here, one or side by side.",
+    short_help="Measure time and memory of one or several MODELs here.",
     epilog=examples(
         "fcn-edge bench road.onnx",
         "fcn-edge bench road.onnx road.int8.onnx --size 480x640 --plot bench.png",
@@ -36,13 +36,13 @@ __all__ = ["command"]
     "--images",
     multiple=True,
     metavar="DIR",
-    help="Measure on the first 16 of these pictures; repeatable.  [default: computed pictures]",
+    help="Measure on the first 16 of these images; repeatable.  [default: computed images]",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(0.1, 1000),
     metavar="HZ",
-    help="Send frames as a camera does, so many a second, and count those that are not done before the next.",
+    help="Send frames at a camera's rate, and count those that are not done before the next one.",
 )
 @click.option(
     "--seconds",
@@ -50,15 +50,15 @@ __all__ = ["command"]
     default=5.0,
     show_default=True,
     metavar="S",
-    help="For timing the frames of each model; all other parts together take about twice that.",
+    help="For timing the frames of each model; all other phases together take about twice that.",
 )
 @click.option(
     "--sweep",
     is_flag=True,
-    help="Go through sizes from 320x240 to 3840x2160, too, each in a process of its own.",
+    help="Also measure sizes from 320x240 to 3840x2160, each in a process of its own.",
 )
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the figures (matplotlib)."
+    "--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the results (matplotlib)."
 )
 @device_option
 @threads_option
@@ -86,12 +86,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure MODELs on this machine, frame in to labels out.
+    """Measure MODELs on this machine, from a frame to its labels.
 
-    Cold start in fresh processes, beside a bare onnxruntime session; percentiles of the time of a frame;
-    processor time and peak memory; what spinning threads would cost; where onnxruntime spends the time.
-    Several models run by turns and are compared with the first as ratios, which hold on a busy machine.
-    What each figure means is in docs/performance.md.
+    Cold start in fresh processes, compared with a bare onnxruntime session; percentiles of the time per
+    frame; CPU time and peak memory; the cost of spinning threads; where onnxruntime spends the time. Several
+    models are interleaved and compared with the first by ratios, which stay meaningful on a busy machine.
+    docs/performance.md explains each number.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.reports.bench_table import lines
@@ -106,8 +106,8 @@ def command(
         report = benchmark(models, options, progress)
     if report.machine.busy:
         click.echo(
-            f"warning: {report.machine.load:.1f} programs wanted the {report.machine.cores} cores when this "
-            "began: times are longer than on a quiet machine, ratios hold",
+            f"warning: this machine was busy at the start (load {report.machine.load:.1f} on "
+            f"{report.machine.cores} cores): times are longer than on an idle machine, ratios still hold",
             err=True,
         )
     if plot is not None:

@@ -1,4 +1,4 @@
-"""`fcn-edge run`: pictures in, class maps and overlays out."""
+"""`fcn-edge run`: images in, class maps and overlays out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 
 @click.command(
     name="run",
-    short_help="Segment pictures: files, folders and glob patterns.",
+    short_help="Segment images: files, folders and glob patterns.",
     epilog=examples(
         "fcn-edge run road.onnx photo.jpg -o out",
         "fcn-edge run road.onnx photos/ -o out --recursive --save labels,json",
@@ -51,7 +51,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     required=True,
     type=OutputPath(),
     metavar="DIR",
-    help="Folder for the results; made if missing.",
+    help="Folder for the results; created if missing.",
 )
 @click.option(
     "--save",
@@ -65,13 +65,13 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @device_option
 @threads_option
 @profile_option
-@click.option("--recursive", is_flag=True, help="Search folders to their depth.")
+@click.option("--recursive", is_flag=True, help="Search folders recursively.")
 @click.option(
     "--max-pixels",
     type=click.IntRange(1),
     default=100_000_000,
     show_default=True,
-    help="Refuse larger pictures, before they are decoded.",
+    help="Refuse larger images, before they are decoded.",
 )
 @json_option
 @quiet_option
@@ -87,12 +87,12 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Segment pictures with MODEL: files, folders and glob patterns.
+    """Segment images with MODEL: files, folders and glob patterns.
 
-    For each picture STEM.labels.png (a palette PNG: its values are the class ids), STEM.overlay.png and
-    STEM.json (pixels and share of each class) are written to DIR; places below a folder are kept. A picture
-    that cannot be read is reported, the others are done, and the exit code is 1. With --effect,
-    STEM.effect.png is the picture changed.
+    For each image, STEM.labels.png (a palette PNG whose values are the class ids), STEM.overlay.png and
+    STEM.json (pixels and share of each class) are written to DIR; sub-folders are kept. An image that cannot
+    be read is reported, the others are still processed, and the exit code is 1. With --effect,
+    STEM.effect.png is the changed image.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime.batch import segment_files

@@ -1,4 +1,4 @@
-"""`fcn-edge tune`: which session options pay for a model on this machine."""
+"""`fcn-edge tune`: find the session options that make a model faster on this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["command"]
 
 @click.command(
     "tune",
-    short_help="Find the session options that pay for MODEL here.",
+    short_help="Find the session options that make MODEL faster here.",
     epilog=examples(
         "fcn-edge tune road.onnx -o road.profile.json",
         "fcn-edge tune road.onnx --images frames/ --budget 120 -o road.profile.json",
@@ -49,26 +49,26 @@ __all__ = ["command"]
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time for all of it, give or take a comparison.",
+    help="Time for the whole search, give or take a comparison.",
 )
 @click.option(
     "--max-threads",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Threads at most.  [default: all cores this process may use]",
+    help="The largest number of threads.  [default: all cores this process may use]",
 )
 @click.option(
     "--prefer",
     type=click.Choice(["latency", "cpu"]),
     default="latency",
     show_default=True,
-    help="What to lower: the time of a frame, or the processor time of all its threads, which leaves more of "
-    "the cores to others.",
+    help="What to lower: the time per frame, or the CPU time of all threads, which leaves more to "
+    "other programs.",
 )
 @click.option(
     "--fixed-size",
     is_flag=True,
-    help="Try a session for frames of this size alone, too. If it pays, the profile takes no others.",
+    help="Also try a session for frames of this size alone. If it pays, the profile refuses other sizes.",
 )
 @device_option
 @json_option
@@ -87,14 +87,14 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Find the session options that pay for MODEL on this machine, and write them to PROFILE.json.
+    """Find the session options that make MODEL faster on this machine, and write them to PROFILE.json.
 
     Device, the head in numpy, bfloat16 in OpenVINO, threads, spinning, graph optimization, memory arena and
-    memory pattern are tried one at a time, each against the best so far, frame by frame side by side. A
-    change is taken only where it pays beyond the noise. Another device, bfloat16 and a fixed size may change
-    0.5 % of the labels, another head ties, the rest none. The profile is for this model, processor and
-    onnxruntime; it is used by --profile. The sparse head and the precision are in the file: `fcn-edge export
-    --head auto` and `fcn-edge quantize` choose those.
+    memory pattern are tried one at a time, each interleaved with the best so far, frame by frame. A change is
+    taken only if it pays beyond the noise. Another device, bfloat16 and a fixed size may change up to 0.5 %
+    of the labels, another head only ties, the rest none. The profile is for this model, processor and
+    onnxruntime; use it with --profile. The sparse head and the precision are properties of the file:
+    `fcn-edge export --head auto` and `fcn-edge quantize` choose those.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.workflows import require_profile_place
@@ -114,7 +114,7 @@ def command(
 
 
 def _figures(found: Tuned) -> dict[str, Any]:
-    """Everything but the profile, as plain JSON values."""
+    """Everything except the profile, as plain JSON values."""
     return {key: value for key, value in asdict(found).items() if key != "profile"}
 
 
@@ -122,13 +122,12 @@ def _show(found: Tuned, out: Path) -> None:
     options, total = found.profile.options, found.total
     for trial in (*found.trials, *([] if total is None else [total])):
         click.echo(printable(str(trial)))
-    before = f"{found.milliseconds:.1f} ms a frame, {found.cpu_milliseconds:.1f} ms of processor time"
+    before = f"{found.milliseconds:.1f} ms per frame, {found.cpu_milliseconds:.1f} ms of CPU time"
     if found.untried:
         untried = f"{found.untried} of {len(found.trials)} changes were not tried"
         click.echo(f"warning: {untried}: give a larger --budget", err=True)
     if total is None or not total.taken:
-        held = f"the defaults, which {printable(str(out))} holds"
-        click.echo(f"nothing that was tried pays here: {before} with {held}")
+        click.echo(f"nothing is faster than the defaults here: {before}; {printable(str(out))} keeps them")
         return
     click.echo(
         f"{printable(str(out))}: {options}; {before} -> {total.milliseconds:.1f} ms, "

@@ -1,4 +1,4 @@
-"""A benchmark as one picture: how long frames take, where the time goes, what grows with the image."""
+"""A benchmark as one figure: time per frame, where it is spent, and growth with image size."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ STAGE_COLORS = {"before": "#e69f00", "network": "#56b4e9", "head": "#cc79a7", "b
 
 
 def require_plot(path: Path) -> None:
-    """Find out, before anything is measured, whether the picture can be drawn and written.
+    """Check, before anything is measured, that the figure can be drawn and written.
 
     Raises:
         UsageError: the name does not end in .png, or matplotlib is not installed.
         ArtifactError: the folder cannot be written.
     """
     if path.suffix.lower() != ".png":
-        raise UsageError(f"the plot is to be written to {path}, expected a name that ends in .png")
+        raise UsageError(f"got {path} for the plot, expected a name that ends in .png")
     _figure_class()
     require_writable(path.parent)
 
 
 def write_plot(path: Path, report: BenchmarkReport) -> None:
-    """The report as a PNG: percentiles, costs, stages, and, where sizes were measured, time and memory.
+    """Write the report as a PNG: percentiles, stages, and, where sizes were measured, time and memory.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -47,7 +47,7 @@ def write_plot(path: Path, report: BenchmarkReport) -> None:
     _percentiles(axes[0][0], report, colors)
     _stages(axes[0][1], report)
     if swept:
-        _growth(axes[1][0], swept, colors, "time of a frame, ms", lambda p: p.frame_ms)
+        _growth(axes[1][0], swept, colors, "time per frame, ms", lambda p: p.frame_ms)
         _growth(axes[1][1], swept, colors, "peak memory, MB", _megabytes)
     machine = report.machine
     figure.suptitle(
@@ -62,7 +62,7 @@ def write_plot(path: Path, report: BenchmarkReport) -> None:
 
 
 def _percentiles(axes: Any, report: BenchmarkReport, colors: dict[str, str]) -> None:
-    """Bars from the median to the slowest frame; below each model's name how it compares."""
+    """Bars from the median to the slowest frame; the legend shows how each model compares."""
     count = len(report.models)
     for index, model in enumerate(report.models):
         values = [getattr(model.latency, key) for key in PERCENTILES]
@@ -77,12 +77,12 @@ def _percentiles(axes: Any, report: BenchmarkReport, colors: dict[str, str]) -> 
     axes.set_xticks(range(len(PERCENTILES)), [key.removesuffix("_ms") for key in PERCENTILES])
     axes.set_ylabel("from frame to mask, ms")
     axes.margins(y=0.12)
-    axes.set_title("how long a frame takes")
+    axes.set_title("time per frame")
     _write_legend(axes)
 
 
 def _legend(model: ModelReport, report: BenchmarkReport) -> str:
-    text = f"{model.name}: {model.frames_per_second:.3g} a second"
+    text = f"{model.name}: {model.frames_per_second:.3g} per second"
     found = next((c.ratio for c in report.comparisons if c.name == model.name), None)
     if found is not None:
         text += f", x{found.median:.2f} the time ({found.spread[0]:.2f} to {found.spread[1]:.2f})"
@@ -92,14 +92,14 @@ def _legend(model: ModelReport, report: BenchmarkReport) -> str:
 
 
 def _write_legend(axes: Any, columns: int = 1) -> None:
-    """Below the plot, where it hides nothing."""
+    """Place the legend below the plot, where it hides nothing."""
     legend = axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns)
     for text in legend.get_texts():
         text.set_parse_math(False)  # names of files may hold a $
 
 
 def _stages(axes: Any, report: BenchmarkReport) -> None:
-    """A bar a model: milliseconds of each stage, as onnxruntime's profiler has it."""
+    """One bar per model: milliseconds of each stage, by onnxruntime's profiler."""
     names = [model.name for model in report.models]
     left = [0.0] * len(names)
     for stage, color in STAGE_COLORS.items():
@@ -110,14 +110,14 @@ def _stages(axes: Any, report: BenchmarkReport) -> None:
         label = {"before": "before the network", "between": "between operators"}.get(stage, stage)
         axes.barh(range(len(names)), widths, left=left, color=color, label=label)
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    # Names inside the plot: beside it, long ones would leave no room for the bars.
+    # Names inside the plot: beside it, long names would leave no room for the bars.
     axes.set_yticks(range(len(names)), [""] * len(names))
     for row, model in enumerate(report.models):
         head = model.profile.shares["head"]
         text = f"{model.name}: head {head:.0%}"
         axes.text(0, row - 0.44, text, fontsize=8, va="bottom", parse_math=False)
     axes.set_ylim(len(names) - 0.3, -0.75)
-    axes.set_title("where onnxruntime spends a frame, ms")
+    axes.set_title("time per frame in onnxruntime, ms")
     _write_legend(axes, 4)
 
 
@@ -128,7 +128,7 @@ def _growth(
     title: str,
     value: Callable[[SweepPoint], float | None],
 ) -> None:
-    """Against megapixels, on logarithmic axes: what grows with the area is a straight line of slope 1."""
+    """Over megapixels, on logarithmic axes: proportional growth is a straight line of slope 1."""
     from matplotlib.ticker import LogLocator, StrMethodFormatter
 
     for model in models:

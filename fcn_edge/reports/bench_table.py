@@ -1,4 +1,4 @@
-"""A benchmark as lines of text: one column a model, one row a figure."""
+"""A benchmark as text: one column per model, one row per measurement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fcn_edge_runtime.timing import Ratio
 
 __all__ = ["lines"]
 
-# A row: what it is called, and its text for a model; rows that are empty for every model are left out.
+# A row: its title, and its text for a model; rows that are empty for every model are left out.
 Row = tuple[str, Callable[[ModelReport], str]]
 
 _COLD: tuple[Row, ...] = (
@@ -28,17 +28,17 @@ _FRAMES: tuple[Row, ...] = (
     ("                  p99", lambda m: f"{m.latency.p99_ms:.1f}"),
     ("                  max", lambda m: f"{m.latency.max_ms:.1f}"),
     ("  frames timed", lambda m: f"{m.latency.frames}"),
-    ("frames a second", lambda m: f"{m.frames_per_second:.1f}"),
+    ("frames per second", lambda m: f"{m.frames_per_second:.1f}"),
     ("  deadlines missed", lambda m: f"{m.paced.missed} of {m.paced.offered}" if m.paced else ""),
     ("    dropped, late", lambda m: f"{m.paced.dropped}, {m.paced.late}" if m.paced else ""),
-    ("  time in work", lambda m: f"{m.paced.busy:.0%}" if m.paced else ""),
+    ("  busy", lambda m: f"{m.paced.busy:.0%}" if m.paced else ""),
 )
 _COSTS: tuple[Row, ...] = (
     ("peak memory, MB", lambda m: _megabytes(m.cold.peak_bytes)),
     ("  bare onnxruntime", lambda m: _megabytes(m.cold.bare_peak_bytes)),
-    ("CPU ms a frame", lambda m: f"{1000 * m.cpu_seconds:.1f}"),
-    ("  if threads spun, more", lambda m: f"{m.spinning.waste_ms:+.1f}" if m.spinning else ""),
-    ("  and time of a frame", lambda m: _ratio(m.spinning.time) if m.spinning else ""),
+    ("CPU ms per frame", lambda m: f"{1000 * m.cpu_seconds:.1f}"),
+    ("  added by spinning", lambda m: f"{m.spinning.waste_ms:+.1f}" if m.spinning else ""),
+    ("  time when spinning", lambda m: _ratio(m.spinning.time) if m.spinning else ""),
     ("overhead of a call, ms", lambda m: f"{m.overhead.ms:.3f}"),
 )
 _STAGES: tuple[Row, ...] = (
@@ -59,7 +59,7 @@ def lines(report: BenchmarkReport) -> Iterator[str]:
         if model.tuned:
             yield f"{model.name} with its profile: {model.provider}, {model.threads} threads"
     yield ""
-    # A column has room for its name, up to a point; a longer one keeps its end, which tells files apart.
+    # A column is as wide as its name, up to a limit; a longer one keeps its end, where names differ.
     names = [_short(model.name) for model in models]
     widths = [max(len(name), 18) for name in names]
     yield _cells("", names, widths)

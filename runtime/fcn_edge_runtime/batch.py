@@ -1,8 +1,7 @@
-"""Many picture files through one Segmenter: which files, where results go, and one bad one among them.
+"""Many image files through one Segmenter: what is written for each, and what happens to a bad one.
 
-Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png` and `STEM.json` below the output
-folder. Pictures found in a folder keep their place below it. Where two pictures would share a stem, the
-results carry the whole file name, and then a number.
+Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png`, `STEM.effect.png` and `STEM.json`
+below the output folder.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["SAVES", "FileResult", "segment_files"]
 
-# What can be saved, and how its file name ends.
+# What can be saved, and the ending of its file name.
 SAVES = {
     "labels": ".labels.png",
     "overlay": ".overlay.png",
@@ -41,15 +40,15 @@ SAVES = {
 
 @dataclass(frozen=True)
 class FileResult:
-    """How one picture went.
+    """The result of one image.
 
     Attributes:
-        source: the picture.
+        source: the image file.
         written: the files that were written.
-        size: (height, width); None if it could not be segmented.
-        milliseconds: time of the network; 0 if it could not be segmented.
+        size: (height, width); None if segmentation failed.
+        milliseconds: time of the network; 0 if segmentation failed.
         areas: pixels and share of every class.
-        error: why it could not be segmented, in one line; None if it was.
+        error: why segmentation failed, in one line; None if it did not.
     """
 
     source: Path
@@ -74,27 +73,27 @@ class FileResult:
 
 def segment_files(
     segmenter: Segmenter,
-    jobs: Sequence[ImageFile],
+    images: Sequence[ImageFile],
     out: Path,
     save: Sequence[str] = ("labels", "overlay", "json"),
     effect: Effect | None = None,
     progress: Progress | None = None,
 ) -> Iterator[FileResult]:
-    """Segment each picture and write what was asked for, every file whole or not at all.
+    """Segment each image and write the requested files, each of them whole or not at all.
 
-    A picture that cannot be read or segmented is reported in its result, and the next one follows.
+    An image that cannot be read or segmented is reported in its result; the others are still processed.
 
     Args:
         segmenter: the open model.
-        jobs: as `find_images` gives them.
+        images: from `find_images`.
         out: the folder for the results; made if it is missing.
-        save: names out of `SAVES`.
-        effect: what "effect" in `save` does to each picture.
-        progress: receives how many pictures are done, as one stage.
+        save: names from `SAVES`.
+        effect: applied to each image where `save` has "effect".
+        progress: receives how many images are done, as one stage.
 
     Raises:
-        UsageError: an unknown name in `save`, confidence from a file that has none, or a result that would
-            overwrite a picture. All of these before the first picture is read.
+        UsageError: an unknown name in `save`, confidence from a model without it, or a result that would
+            overwrite an image. All of these before the first image is read.
         ArtifactError: results cannot be written there.
         ProviderError: the device failed.
         InputError: Pillow is not installed.
@@ -102,51 +101,48 @@ def segment_files(
     _check_save(segmenter, save, effect)
     import_pillow()
     require_writable(out)
-    _check_overwrites(jobs, out, save)
-    return _segmented(segmenter, jobs, out, save, effect, progress or SILENT)
+    _check_overwrites(images, out, save)
+    return _segmented(segmenter, images, out, save, effect, progress or SILENT)
 
 
 def _segmented(
     segmenter: Segmenter,
-    jobs: Sequence[ImageFile],
+    images: Sequence[ImageFile],
     out: Path,
     save: Sequence[str],
     effect: Effect | None,
     progress: Progress,
 ) -> Iterator[FileResult]:
-    progress.start("segment", len(jobs), "images")
-    for job in tracked(jobs, progress):
-        yield _segment_file(segmenter, job, out, save, effect)
-    progress.finish(f"{len(jobs)} image{'s' if len(jobs) != 1 else ''}")
+    progress.start("segment", len(images), "images")
+    for file in tracked(images, progress):
+        yield _segment_file(segmenter, file, out, save, effect)
+    progress.finish(f"{len(images)} image{'s' if len(images) != 1 else ''}")
 
 
 def _segment_file(
-    segmenter: Segmenter, job: ImageFile, out: Path, save: Sequence[str], effect: Effect | None
+    segmenter: Segmenter, file: ImageFile, out: Path, save: Sequence[str], effect: Effect | None
 ) -> FileResult:
     try:
-        image = read_image(job.source, segmenter.card.input, segmenter.max_pixels)
+        image = read_image(file.source, segmenter.card.input, segmenter.max_pixels)
         result = segmenter(image)
         areas = result.areas()
-        contents = {name: _content(name, job, image, result, areas, segmenter, effect) for name in save}
-    except (
-        InputError,
-        ModelError,
-    ) as error:  # a ModelError here is one picture's: too large for the memory, say
-        return FileResult(job.source, error=str(error))
+        contents = {name: _content(name, file, image, result, areas, segmenter, effect) for name in save}
+    except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory on this image, say
+        return FileResult(file.source, error=str(error))
     written = []
     for name, data in contents.items():
-        path = out / f"{job.stem}{SAVES[name]}"
+        path = out / f"{file.stem}{SAVES[name]}"
         if path.parent != out:
             require_writable(path.parent)
         write_whole(path, data)
         written.append(path)
     height, width = image.shape[:2]
-    return FileResult(job.source, tuple(written), (height, width), result.milliseconds, areas)
+    return FileResult(file.source, tuple(written), (height, width), result.milliseconds, areas)
 
 
 def _content(
     name: str,
-    job: ImageFile,
+    file: ImageFile,
     image: Any,
     result: Segmentation,
     areas: tuple[Area, ...],
@@ -160,11 +156,11 @@ def _content(
     if name == "effect" and effect is not None:
         return picture_png(effect(as_picture(image, result.card.input), result.labels, result.card))
     if name == "confidence":
-        # `_check_save` made sure that it is there.
+        # `_check_save` made sure that there is one.
         return confidence_png(np.asarray(result.confidence))
-    # No times: the same picture and model give the same file.
+    # No times: the same image and model give the same file.
     data = {
-        "image": job.source.name,
+        "image": file.source.name,
         "size": list(result.labels.shape),
         "model": {"name": result.card.name, "sha256": segmenter.digest},
         "provider": result.provider,
@@ -180,7 +176,7 @@ def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None
             f"cannot save {', '.join(unknown) or 'nothing'}, expected some of {', '.join(SAVES)}"
         )
     if ("effect" in save) != (effect is not None):
-        raise UsageError("'effect' is saved where an effect is given, and only there: name it with --effect")
+        raise UsageError("an effect is saved exactly where one is given: name it with --effect")
     if effect is not None:
         effect.check(segmenter.card)
     if "confidence" in save and "confidence" not in segmenter.outputs:
@@ -190,11 +186,11 @@ def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None
         )
 
 
-def _check_overwrites(jobs: Sequence[ImageFile], out: Path, save: Sequence[str]) -> None:
-    sources = {os.path.realpath(job.source) for job in jobs}
-    for job in jobs:
+def _check_overwrites(images: Sequence[ImageFile], out: Path, save: Sequence[str]) -> None:
+    sources = {os.path.realpath(file.source) for file in images}
+    for file in images:
         for name in save:
-            target = out / f"{job.stem}{SAVES[name]}"
+            target = out / f"{file.stem}{SAVES[name]}"
             if os.path.realpath(target) in sources:
                 raise UsageError(
                     f"the result {target} would overwrite an input: choose another folder with -o"

@@ -16,16 +16,16 @@ def test_two_models_are_measured_and_compared(fcn_edge, model_path, photos):
     done = fcn_edge("bench", model_path("plain"), model_path("gray"), *QUICK, "--images", photos)
     assert done.returncode == 0, done.stderr
     assert "plain.onnx" in done.stdout
-    for row in ("cold start, ms", "over bare onnxruntime", "p99", "peak memory, MB", "if threads spun"):
+    for row in ("cold start, ms", "over bare onnxruntime", "p99", "peak memory, MB", "added by spinning"):
         assert row in done.stdout
     assert "gray.onnx takes" in done.stdout
-    assert "1 picture of 48x64" in done.stdout
+    assert "1 image of 48x64" in done.stdout
     assert "deadlines" not in done.stdout
     for phase in ("frames", "start", "spinning", "overhead", "operators"):
         assert f"\n{phase} " in f"\n{done.stderr}"
 
 
-def test_a_camera_is_kept_up_with_or_not_as_one_json_object_and_as_a_picture(fcn_edge, model_path, tmp_path):
+def test_a_camera_run_is_reported_as_json_and_as_a_plot(fcn_edge, model_path, tmp_path):
     options = ("--device", "cpu", "--threads", 1, "--seconds", 0.2, "--size", "30x40", "--rate", 100)
     done = fcn_edge("bench", model_path("plain"), *options, "--json", "-q", "--plot", "out/bench.png")
     assert done.returncode == 0, done.stderr
@@ -35,7 +35,7 @@ def test_a_camera_is_kept_up_with_or_not_as_one_json_object_and_as_a_picture(fcn
     assert model["size"] == [30, 40]
     assert set(model["profile"]["shares"]) == {"before", "network", "head"}
     assert model["cold"]["ratio"]["rounds"] >= 3
-    assert model["spinning"] is None  # one thread waits for no other
+    assert model["spinning"] is None  # one thread never waits for another
     paced = model["paced"]
     assert paced["offered"] == paced["dropped"] + model["latency"]["frames"]
     assert paced["missed"] == paced["dropped"] + paced["late"]
@@ -43,7 +43,7 @@ def test_a_camera_is_kept_up_with_or_not_as_one_json_object_and_as_a_picture(fcn
     assert all(line.startswith(("warning: ", "wrote ")) for line in done.stderr.splitlines())
 
 
-def test_a_model_runs_with_the_profile_that_is_its_own(fcn_edge, model_path, tmp_path):
+def test_each_model_runs_with_its_own_profile(fcn_edge, model_path, tmp_path):
     with ModelFile.open(model_path("gray")) as model:
         Profile("gray", model.digest, Host.here(), ProfileOptions("cpu", 1, spinning=True)).save(
             tmp_path / "p.json"
@@ -78,9 +78,7 @@ def test_a_model_runs_with_the_profile_that_is_its_own(fcn_edge, model_path, tmp
         (["GOOD", "--plot", "bench.jpg"], 2, "expected a name that ends in .png"),
     ],
 )
-def test_what_is_wrong_is_one_line_before_anything_is_measured(
-    fcn_edge, model_path, tmp_path, args, code, says
-):
+def test_errors_are_one_line_before_anything_is_measured(fcn_edge, model_path, tmp_path, args, code, says):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.onnx").write_bytes(b"no model, but more than a seal's worth of bytes" * 9)
     done = fcn_edge("bench", *[model_path("large") if arg == "GOOD" else arg for arg in args])
@@ -90,7 +88,7 @@ def test_what_is_wrong_is_one_line_before_anything_is_measured(
     assert done.stdout == ""
 
 
-def test_a_head_in_numpy_and_a_fixed_size_are_measured_like_any_profile(fcn_edge, tmp_path):
+def test_a_numpy_head_and_a_fixed_size_are_measured(fcn_edge, tmp_path):
     path = Path(__file__).parents[1] / "artifacts" / "0.1.0-int8.onnx"
     with ModelFile.open(path) as model:
         chosen = ProfileOptions("cpu", 1, head="numpy", size=(30, 40))

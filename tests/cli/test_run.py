@@ -33,7 +33,7 @@ def test_json_is_one_object_and_nothing_else(fcn_edge, model_path, photos):
     assert "bad.png" in report["failed"][0]["error"]
 
 
-def test_a_bad_image_does_not_stop_the_others_and_is_listed_with_exit_code_1(fcn_edge, model_path, photos):
+def test_a_bad_image_is_listed_and_the_exit_code_is_1(fcn_edge, model_path, photos):
     (photos / "bad.png").write_bytes(b"rubbish")
     done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "-q")
     assert done.returncode == 1
@@ -61,7 +61,7 @@ def test_a_bad_model_is_one_line_and_nothing_is_written(fcn_edge, photos, tmp_pa
         (("--max-pixels", "100"), 1, "3072 pixels, expected at most 100"),
     ],
 )
-def test_wrong_wishes_are_refused(fcn_edge, model_path, photos, options, code, expected):
+def test_invalid_options_are_refused(fcn_edge, model_path, photos, options, code, expected):
     done = fcn_edge("run", model_path("plain"), photos, "-o", "out", *options)
     assert done.returncode == code
     assert expected in done.stderr
@@ -77,9 +77,7 @@ def test_confidence_is_written_if_the_model_has_it(fcn_edge, model_path, photos,
 
 
 @pytest.mark.parametrize("kind", ["gray", "deep", "float", "wide", "bands4"])
-def test_one_photograph_goes_through_models_of_every_input(
-    fcn_edge, model_path, photos, photo, tmp_path, kind
-):
+def test_one_photo_runs_through_models_of_every_input(fcn_edge, model_path, photos, photo, tmp_path, kind):
     if kind == "bands4":
         Image.fromarray(np.dstack([photo, photo[..., 0]]), "RGBA").save(photos / "a.png")
     done = fcn_edge("run", model_path(kind), photos / "a.png", "-o", "out")
@@ -88,7 +86,7 @@ def test_one_photograph_goes_through_models_of_every_input(
     assert Image.open(tmp_path / "out" / "a.overlay.png").size[0] == 64
 
 
-def test_the_self_test_guards_a_provider_that_was_not_verified(fcn_edge, model_path, photos, tmp_path):
+def test_the_self_test_guards_an_unverified_provider(fcn_edge, model_path, photos, tmp_path):
     done = fcn_edge("run", model_path("elsewhere_wrong"), photos, "-o", "out")
     assert done.returncode == 3
     assert "the self-test failed on CPUExecutionProvider" in done.stderr

@@ -38,7 +38,7 @@ def test_every_change_is_a_line_and_the_profile_is_written(tuned):
     assert Profile.load(out).notes
 
 
-def test_run_and_evaluate_use_the_profile_and_say_so(fcn_edge, tuned, model_path, photos, tmp_path):
+def test_run_and_evaluate_use_the_profile_and_report_it(fcn_edge, tuned, model_path, photos, tmp_path):
     profile = tuned[0]
     plain = fcn_edge("run", model_path("plain"), photos, "-o", "plain", "--save", "labels")
     done = fcn_edge("run", model_path("plain"), photos, "-o", "out", "--save", "labels", "--profile", profile)
@@ -64,7 +64,7 @@ def test_run_and_evaluate_use_the_profile_and_say_so(fcn_edge, tuned, model_path
     assert "pixel accuracy       1.0000" in scored.stdout
 
 
-def test_a_foreign_profile_is_one_line_of_warning_or_of_error(fcn_edge, tuned, model_path, photos, tmp_path):
+def test_a_foreign_profile_is_a_one_line_warning_or_error(fcn_edge, tuned, model_path, photos, tmp_path):
     profile = Profile.load(tuned[0])
     replace(profile, host=replace(profile.host, onnxruntime="1.2.3")).save(tmp_path / "old.json")
     done = fcn_edge("run", model_path("plain"), photos, "-o", "out", "-q", "--profile", "old.json")

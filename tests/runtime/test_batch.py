@@ -40,7 +40,7 @@ def stems(*inputs, **options):
     return [job.stem.as_posix() for job in find_images([str(i) for i in inputs], **options)]
 
 
-def test_folders_files_and_patterns_are_found_each_once_and_in_order(photos):
+def test_folders_files_and_patterns_are_found_once_and_in_order(photos):
     assert stems(photos) == ["a", "b"]
     assert stems(photos, recursive=True) == ["a", "b", "sub/a"]
     assert stems(photos / "b.jpg", photos, photos) == ["b", "a"]
@@ -50,12 +50,12 @@ def test_folders_files_and_patterns_are_found_each_once_and_in_order(photos):
     assert stems(f"{photos}/s*") == ["sub/a"]
 
 
-def test_a_name_with_wildcards_in_it_is_a_name_if_the_file_exists(photos, photo):
+def test_a_name_with_wildcards_is_a_name_if_the_file_exists(photos, photo):
     Image.fromarray(photo).save(photos / "a[1].png")
     assert stems(photos / "a[1].png") == ["a[1]"]
 
 
-def test_pictures_of_one_stem_get_results_of_their_own(photos, photo, segmenter, tmp_path):
+def test_images_with_the_same_stem_get_separate_results(photos, photo, segmenter, tmp_path):
     Image.fromarray(photo[::-1]).save(photos / "a.jpg")
     assert sorted(stems(photos)) == ["a.jpg", "a.png", "b"]
     assert stems(photos / "a.png", photos / "sub" / "a.png") == ["a.png", "a.png-2"]
@@ -67,13 +67,13 @@ def test_pictures_of_one_stem_get_results_of_their_own(photos, photo, segmenter,
     assert len(set(written)) == len(written) == 12
 
 
-def test_our_own_results_in_a_folder_are_not_taken_for_pictures(photos, segmenter):
+def test_earlier_results_in_a_folder_are_not_taken_for_images(photos, segmenter):
     for _ in range(2):
         done = list(segment_files(segmenter, find_images([str(photos)]), photos))
         assert [result.source.name for result in done] == ["a.png", "b.jpg"]
 
 
-def test_nothing_found_is_an_error_that_says_what_was_looked_for(tmp_path):
+def test_finding_nothing_is_an_error_that_names_the_endings(tmp_path):
     for inputs in ([str(tmp_path)], [str(tmp_path / "*.png")], []):
         with pytest.raises(InputError, match=r"no images in .* expected names ending in \.png"):
             find_images(inputs)
@@ -108,7 +108,7 @@ def test_results_are_the_labels_an_overlay_and_the_areas(photos, segmenter, phot
     assert (out / "a.json").read_bytes() == before
 
 
-def test_one_bad_picture_does_not_stop_the_others(photos, segmenter, tmp_path):
+def test_one_bad_image_does_not_stop_the_others(photos, segmenter, tmp_path):
     (photos / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n rubbish")
     done = list(segment_files(segmenter, find_images([str(photos)], recursive=True), tmp_path / "out"))
     assert [result.error is None for result in done] == [False, True, True]
@@ -125,7 +125,7 @@ def test_an_input_is_never_overwritten(photos, segmenter, photo):
     assert (photos / "a.labels.png").read_bytes() == before
 
 
-def test_wrong_wishes_are_found_before_the_first_picture(photos, segmenter, model_path, tmp_path):
+def test_invalid_options_are_found_before_the_first_image(photos, segmenter, model_path, tmp_path):
     jobs = find_images([str(photos)])
     out = tmp_path / "out"
     for save in ((), ("label",), ("labels", "masks")):
@@ -136,7 +136,7 @@ def test_wrong_wishes_are_found_before_the_first_picture(photos, segmenter, mode
     assert not out.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_found_out_before_the_work(photos, segmenter, tmp_path):
+def test_an_unwritable_folder_is_found_before_the_first_image(photos, segmenter, tmp_path):
     (tmp_path / "file").write_text("x")
     for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing"), Path("a\0b")):
         with pytest.raises(ArtifactError, match="cannot be written"):
@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_the_old_file_whole():
         write_whole(Path("/dev/full/x"), b"new")
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "a.png"
     target.mkdir()
     (target / "keep").write_text("old")
@@ -162,7 +162,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
     assert list((tmp_path / "new" / "folders").iterdir()) == []
 
 
-def test_a_process_killed_while_it_writes_leaves_the_old_file_or_the_new_one(tmp_path):
+def test_a_process_killed_while_writing_leaves_the_old_or_new_file(tmp_path):
     script = tmp_path / "writer.py"
     script.write_text(
         "import sys\n"

@@ -11,38 +11,38 @@ from tests.runtime.recorded import Recorded
 
 
 def order_of(count, rounds):
-    """Which thing ran when: a list of rounds."""
+    """The order of the functions in each round."""
     ran = []
     interleaved([lambda i=i: ran.append(i) for i in range(count)], seconds=0, fewest=rounds, most=rounds)
     return [tuple(ran[start : start + count]) for start in range(count, len(ran), count)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_each_thing_runs_once_a_round_and_goes_first_as_often_as_the_others(count):
+def test_each_function_runs_once_a_round_and_is_first_equally_often(count):
     rounds = order_of(count, 4 * count)
     assert all(sorted(one) == list(range(count)) for one in rounds)
     assert Counter(one[0] for one in rounds) == dict.fromkeys(range(count), 4)
 
 
-def test_two_things_go_first_by_turns():
+def test_two_functions_alternate_in_going_first():
     assert order_of(2, 4) == [(0, 1), (1, 0), (0, 1), (1, 0)]
 
 
 def test_the_first_run_of_each_is_not_counted():
     runs = []
-    turns = interleaved([lambda: runs.append("a")], seconds=0, fewest=3, most=3)
+    timings = interleaved([lambda: runs.append("a")], seconds=0, fewest=3, most=3)
     assert len(runs) == 4
-    assert turns.seconds.shape == (3, 1)
+    assert timings.seconds.shape == (3, 1)
 
 
-def test_waiting_takes_time_and_no_processor():
-    turns = interleaved([lambda: time.sleep(0.02)], seconds=0, fewest=5, most=5)
-    assert turns.seconds.min() >= 0.02
-    assert np.median(turns.cpu_seconds) < 0.01
+def test_waiting_takes_wall_time_and_no_cpu_time():
+    timings = interleaved([lambda: time.sleep(0.02)], seconds=0, fewest=5, most=5)
+    assert timings.seconds.min() >= 0.02
+    assert np.median(timings.cpu_seconds) < 0.01
 
 
-def test_a_ratio_is_the_median_of_the_rounds_own_ratios_with_its_quartiles():
-    # The machine became ten times slower half-way: the ratios do not notice.
+def test_a_ratio_is_the_median_of_the_rounds_ratios():
+    # The machine became ten times slower halfway: the ratios are the same.
     other = np.array([1.0, 1.0, 1.0, 10.0, 10.0])
     found = ratio_of(other * [0.5, 0.4, 0.5, 0.6, 0.5], other)
     assert (found.median, found.rounds) == (pytest.approx(0.5), 5)
@@ -50,7 +50,7 @@ def test_a_ratio_is_the_median_of_the_rounds_own_ratios_with_its_quartiles():
     assert found.clear
 
 
-def test_ratios_on_both_sides_of_one_are_no_clear_difference():
+def test_ratios_on_both_sides_of_one_are_not_a_clear_difference():
     ones = np.ones(4)
     assert not ratio_of(np.array([0.9, 0.9, 1.1, 1.1]), ones).clear
     assert ratio_of(np.array([1.2, 1.1, 1.1, 1.1]), ones).clear

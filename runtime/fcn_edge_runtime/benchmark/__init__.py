@@ -1,17 +1,18 @@
-"""How long, how much, and compared to what: measurements of models on this machine.
+"""Benchmarks of models on this machine: time, memory, and where they go.
 
-    paired      several things by turns, compared as ratios of runs side by side
-    latency     percentiles of the time of a frame
-    frames      what to measure on: pictures or computed ones
-    fresh       a model in a process of its own (child.py is what runs there)
-    coldstart   from nothing to the first mask, beside a bare onnxruntime session
-    pacing      frames that come as a camera sends them, and missed deadlines
-    spinning    what it costs to let idle threads spin
-    overhead    what a frame costs outside of onnxruntime
-    operators   where the time goes inside of it (stages.py: before, network, head)
-    sweep       time and memory against image area
-    machine     what it was measured on
-    run         all of it
+    run         a whole benchmark, made of:
+    latency     percentiles of the time per frame
+    frames      the frames to measure on: image files or computed ones
+    fresh       a model in a fresh process (child.py is what runs there)
+    coldstart   from process start to the first mask, compared with a bare onnxruntime session
+    pacing      frames at a camera's rate, and missed deadlines
+    spinning    the cost of letting idle threads spin
+    overhead    the time per frame spent outside onnxruntime
+    operators   the time per operator inside it (stages.py: before, network, head)
+    sweep       time and memory over image area
+    machine     the machine it was measured on
 
-Numpy and onnxruntime are all that is needed. Nothing here is timed against a limit: figures are for reading.
+    tune        a search for session options that run one model faster here
+
+Needs numpy and onnxruntime alone. Timings are reported, never tested against limits.
 """

@@ -1,7 +1,7 @@
-"""What runs in a process of its own: import, load, first mask, and further frames, each timed.
+"""The program that runs in a fresh process: import, load, first mask, and further frames, each timed.
 
-`fcn_edge_runtime.benchmark.fresh` starts this file as a program. Nothing of the package is imported before
-the clock runs, nor what the package would import: it would be missing in the time of the import.
+`fcn_edge_runtime.benchmark.fresh` starts this file as a program. Neither the package nor anything it imports
+is imported before the clock starts, or the import time would not include it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def main(begun: float, arguments: list[str]) -> None:
     """Do the job that the arguments describe, and print one line of JSON at the end.
 
     Args:
-        begun: the clock when the process began to run Python code.
-        arguments: the parent's `sys.path`, the frame's file, and the fields of `fresh.Job` in their order.
+        begun: the clock when the process started to run Python code.
+        arguments: the parent's `sys.path`, the frame's file, and the fields of `fresh.FreshJob` in order.
     """
     path, frame, model, device, provider, threads, profile, bare, fewest, most, seconds = arguments
     sys.path[:] = path.split("\x1f")
@@ -59,7 +59,7 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
 
     import_onnxruntime()
     imported = time.perf_counter()
-    frame = np.load(job["frame"])  # a camera would have given it
+    frame = np.load(job["frame"])  # not part of the load: a camera delivers frames in memory
     ready = time.perf_counter()
     if job["profile"]:
         segmenter = Segmenter(job["model"], outputs=("labels",), profile=job["profile"])

@@ -1,7 +1,7 @@
-"""From nothing to the first mask, by turns with a bare onnxruntime session that does the same.
+"""Cold start: from process start to the first mask, interleaved with a bare onnxruntime session.
 
-Each start is a process of its own. The first of each is not counted: files come from the disk once, and
-modules are compiled once. The bare session has the same threads and does not check the seal or the contract.
+Each start is a fresh process. The first of each kind is not counted: it reads files from disk and compiles
+modules. The bare session has the same number of threads and checks neither the seal nor the contract.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class ColdStart:
     Attributes:
         start_ms: Python's own start.
         import_ms: numpy, onnxruntime, this package.
-        load_ms: the file, hashed and judged, and the session.
+        load_ms: the file, hashed and verified, and the session.
         first_mask_ms: the first frame.
-        total_ms: the sum of the last three: what the program takes to its first mask.
-        bare_ms: the same of the bare session.
-        ratio: total over bare, of starts side by side.
-        cpu_ratio: the same of processor time, which holds on a busy machine, too.
-        peak_bytes: the most memory a start with its first frames held; None where the system does not tell.
-        bare_peak_bytes: the same of the bare session.
+        total_ms: the sum of the last three: from the first line of Python to the first mask.
+        bare_ms: the same for the bare session.
+        ratio: total over bare, of starts in the same round.
+        cpu_ratio: the same for CPU time, which is meaningful on a busy machine, too.
+        peak_bytes: peak memory of a start and its first frames; None where the system does not report it.
+        bare_peak_bytes: the same for the bare session.
     """
 
     start_ms: float
@@ -51,7 +51,7 @@ class ColdStart:
 def cold_start(
     job: FreshJob, frame: np.ndarray, seconds: float, progress: Progress | None = None
 ) -> ColdStart:
-    """Start, load and segment one frame (H, W, C), again and again for about so many seconds.
+    """Start, load and segment one frame (H, W, C), repeatedly for about `seconds`.
 
     Raises:
         ModelError: a process died or could not run the model.

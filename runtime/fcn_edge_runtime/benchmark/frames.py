@@ -1,4 +1,4 @@
-"""Frames to measure on: a user's pictures or computed ones, at any size, as the model takes them."""
+"""Frames to measure on: image files or computed frames, at any size, in the model's dtype."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["MOST_FRAMES", "Size", "computed_frame", "frames_for", "resampled"]
 
 Size = tuple[int, int]  # height, width
 
-MOST_FRAMES = 16  # pictures kept in memory; more of them would not change what a frame takes
+MOST_FRAMES = 16  # images kept in memory; more would not change the time per frame
 _COMPUTED = 4
 _TILE = 512
 
@@ -26,12 +26,12 @@ def frames_for(card: Card, size: Size | None, images: FrameSource | None = None)
 
     Args:
         card: the model's card.
-        size: (height, width); None keeps the images as they are.
+        size: (height, width); None keeps the images' own sizes.
         images: what `frames_of` takes, of which the first `MOST_FRAMES` are read; None computes frames.
 
     Raises:
-        InputError: there are no pictures, one cannot be read, or the size is beyond all images.
-        UsageError: neither a size nor pictures are given.
+        InputError: there are no images, one cannot be read, or the size is above the limit of any image.
+        UsageError: neither a size nor images are given.
     """
     if size is not None:
         check_pixels(size[0] * size[1], MAX_PIXELS, "a frame")
@@ -47,7 +47,7 @@ def frames_for(card: Card, size: Size | None, images: FrameSource | None = None)
 
 
 def computed_frame(spec: InputSpec, size: Size, seed: int = 1) -> np.ndarray:
-    """A computed picture (H, W, C): the self-test's pattern, repeated where it is larger than a tile."""
+    """A computed frame (H, W, C): the self-test's pattern, repeated where the frame is larger than a tile."""
     height, width = size
     tile = pattern(1, min(height, _TILE), min(width, _TILE), spec.channels, seed, spec)[0]
     rows, columns = np.arange(height) % tile.shape[0], np.arange(width) % tile.shape[1]
@@ -55,7 +55,7 @@ def computed_frame(spec: InputSpec, size: Size, seed: int = 1) -> np.ndarray:
 
 
 def resampled(frame: np.ndarray, size: Size) -> np.ndarray:
-    """The frame at another size by its nearest pixels, which do for timing, in any dtype."""
+    """The frame at another size by nearest neighbors: good enough for timing, and for any dtype."""
     (height, width), (rows, columns) = size, frame.shape[:2]
     row, column = np.arange(height) * rows // height, np.arange(width) * columns // width
     return np.ascontiguousarray(frame[row[:, None], column])

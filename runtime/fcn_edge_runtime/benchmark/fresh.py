@@ -1,4 +1,4 @@
-"""A model in a process of its own: its start is a start from nothing, and its peak of memory is its own."""
+"""A model in a fresh process: a true cold start, and a peak of memory that is its own."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class FreshJob:
 
     Attributes:
         model: path of the file.
-        device: as the user says it.
-        provider: onnxruntime's name of what the device is, for the bare session.
+        device: as for `Segmenter`.
+        provider: onnxruntime's name for the device, for the bare session.
         threads: threads on the CPU.
-        profile: path of a profile, which then says device and threads; empty for none.
-        bare: whether to do the same by onnxruntime alone, without this package.
+        profile: path of a profile, which then sets device and threads; empty for none.
+        bare: whether to use onnxruntime alone, without this package.
         fewest, most, seconds: frames after the first one: at least, at most, and for how long.
     """
 
@@ -51,13 +51,13 @@ class FreshRun:
     """What the process measured, in seconds.
 
     Attributes:
-        start: from asking for the process to its first line of Python.
+        start: from spawning the process to its first line of Python.
         imported: numpy, onnxruntime and, unless bare, this package.
-        load: the file, judged (unless bare) and made into a session.
+        load: the file, verified (unless bare) and made into a session.
         first: the first frame.
-        cpu: processor time of all three.
-        frames: each of those after it.
-        peak_bytes: the most memory it held; None where the system does not tell.
+        cpu: CPU time of all three.
+        frames: each frame after it.
+        peak_bytes: peak memory; None where the system does not report it.
     """
 
     start: float
@@ -70,7 +70,7 @@ class FreshRun:
 
     @property
     def to_first_mask(self) -> float:
-        """Import, load and first frame: what the program itself takes, without Python's own start."""
+        """Import, load and first frame: the time of the program itself, without Python's own start."""
         return self.imported + self.load + self.first
 
 
@@ -85,7 +85,7 @@ def run_fresh(job: FreshJob, frame: np.ndarray) -> FreshRun:
         np.save(path, frame)
         fields = [str(value) for value in asdict(job).values()]
         command = [sys.executable, str(_PROGRAM), "\x1f".join(sys.path), str(path), *fields]
-        # Modules compiled anew at each start would be a cost that no installed package has.
+        # An installed package does not compile its modules at each start.
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         spawned = time.perf_counter()
         try:

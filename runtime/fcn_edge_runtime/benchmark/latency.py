@@ -1,4 +1,4 @@
-"""How long frames take, as a distribution: a mean hides the frame that came too late."""
+"""The time per frame as percentiles: a mean hides the frame that was too late."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["Latency", "latency_of"]
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles of the time of a frame, in milliseconds.
+    """Percentiles of the time per frame, in milliseconds.
 
     Attributes:
         p50_ms, p90_ms, p95_ms, p99_ms: percentiles, interpolated between the nearest frames.
         max_ms: the slowest frame.
-        mean_ms: what a frame takes on average.
-        frames: how many were timed; p99 of fewer than a hundred is hardly more than the slowest of them.
+        mean_ms: the average.
+        frames: how many were timed; p99 of fewer than a hundred is close to the slowest of them.
     """
 
     p50_ms: float

@@ -1,4 +1,4 @@
-"""Which machine a figure was measured on, and how busy it was."""
+"""The machine a benchmark ran on, and how busy it was."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Machine", "this_machine"]
 
 @dataclass(frozen=True)
 class Machine:
-    """What figures depend on besides the model.
+    """What timings depend on besides the model.
 
     Attributes:
         cpu: the processor's name and its vector instructions.
-        cores: that this process may use.
-        system: the operating system and its machine type.
+        cores: cores this process may use.
+        system: the operating system and the machine's architecture.
         python, numpy, onnxruntime: versions.
-        load: programs that wanted a core, on average over the last minute; None where unknown.
+        load: average number of runnable processes over the last minute; None where unknown.
     """
 
     cpu: str
@@ -36,12 +36,12 @@ class Machine:
 
     @property
     def busy(self) -> bool:
-        """Whether others take so much of the machine that times are too long; ratios still hold."""
+        """Whether other programs use so much of the machine that timings are too long; ratios still hold."""
         return self.load is not None and self.load > 0.3 * self.cores
 
 
 def this_machine() -> Machine:
-    """Look at the machine, before anything is measured on it."""
+    """Describe the machine; call it before anything is measured."""
     try:
         load: float | None = os.getloadavg()[0]
     except (AttributeError, OSError):  # not on Windows

@@ -1,4 +1,4 @@
-"""Memory of this process at its highest, and what is left for another one."""
+"""Peak memory of this process, and the memory left for another one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["available_bytes", "peak_bytes"]
 
 
 def peak_bytes() -> int | None:
-    """The most memory this process has held, in bytes; None where the system does not tell."""
+    """Peak memory of this process in bytes; None where the system does not report it."""
     # Not getrusage on Linux: a child inherits its parent's peak there.
     found = _kilobytes(Path("/proc/self/status"), "VmHWM:")
     if found is not None:
@@ -23,7 +23,7 @@ def peak_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """Memory that a new process could take, by the machine and by the control group; None if unknown."""
+    """Memory left for a new process, within the machine and the control group; None if unknown."""
     limits = [_kilobytes(Path("/proc/meminfo"), "MemAvailable:")]
     group = Path("/sys/fs/cgroup")
     for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "")):

@@ -1,4 +1,4 @@
-"""Where a frame's time goes inside onnxruntime, by its own profiler: by stage, by operator, by node."""
+"""The time of a frame inside onnxruntime, by its own profiler: per stage, per operator, per node."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUMPY = "numpy"
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """All nodes of one operator: how many ran, their time a frame, and its share of all nodes', 0..1."""
+    """All nodes of one operator: how many ran, their time per frame, and its share of the total, 0..1."""
 
     operator: str
     nodes: int
@@ -39,7 +39,7 @@ class OperatorTime:
 
 @dataclass(frozen=True)
 class NodeTime:
-    """One node as onnxruntime runs it: fused ones carry the name of one of those they were made of."""
+    """One node as onnxruntime runs it: a fused node has the name of one of its parts."""
 
     name: str
     operator: str
@@ -50,16 +50,16 @@ class NodeTime:
 
 @dataclass(frozen=True)
 class OperatorProfile:
-    """Means over the frames, in milliseconds a frame. Profiling itself costs a little time, too.
+    """Means over the frames, in milliseconds per frame. Profiling itself adds a little time.
 
     Attributes:
         frames: how many were profiled, after a first one that is not counted.
-        run_ms: one run as the profiler sees it, and the head in numpy where the session has it.
+        run_ms: one run as measured by the profiler, plus the head in numpy where the session has it.
         stages: time of the nodes before the network, in it, and in the head.
-        shares: the same as parts of all nodes' time, 0..1.
-        between_ms: what is left of a run: onnxruntime's work between nodes.
-        operators: the costliest first.
-        nodes: the costliest few.
+        shares: the same as a share of all nodes' time, 0..1.
+        between_ms: the rest of a run: onnxruntime's work between nodes.
+        operators: the most expensive first.
+        nodes: the most expensive few.
     """
 
     frames: int
@@ -81,10 +81,10 @@ def profile_model(
     seconds: float,
     progress: Progress | None = None,
 ) -> OperatorProfile:
-    """Run frames (H, W, C) for about so many seconds in a session that is profiled.
+    """Run frames (H, W, C) for about `seconds` in a profiled session.
 
     Raises:
-        ModelError, ProviderError: the file or the device, as `open_session` says.
+        ModelError, ProviderError: see `open_session`.
     """
     progress = progress or SILENT
     with tempfile.TemporaryDirectory(prefix="fcn-edge-bench-") as folder, ModelFile.open(path) as model:
@@ -113,12 +113,12 @@ def profile_model(
 def read_profile(
     events: Sequence[Mapping[str, Any]], stages: NodeStages, head_in_numpy_ms: float = 0.0
 ) -> OperatorProfile:
-    """Read onnxruntime's events (Chrome's trace format, microseconds), without the first run's.
+    """Read onnxruntime's events (Chrome's trace format, microseconds); those of the first run are left out.
 
     Args:
-        events: of a session that ran one thread of execution, at least two frames.
+        events: of a session with sequential execution and at least two frames.
         stages: of the model's nodes.
-        head_in_numpy_ms: what the head took outside of onnxruntime; it is listed like an operator.
+        head_in_numpy_ms: time of the head outside onnxruntime; it is listed like an operator.
     """
     runs = [(e["ts"], e["ts"] + e["dur"], e["dur"]) for e in events if e["name"] == "model_run"][1:]
     times: dict[tuple[str, str], float] = defaultdict(float)

@@ -1,4 +1,4 @@
-"""What a frame costs outside of the network: the checks, the layout, and the result around one `run`."""
+"""The overhead of a call: the time per frame around onnxruntime's `run`, for checks, layout and result."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["Overhead", "measure_overhead"]
 
 @dataclass(frozen=True)
 class Overhead:
-    """The time of a call of Segmenter that is not onnxruntime's.
+    """The part of a Segmenter call that is not spent in onnxruntime.
 
     Attributes:
         ms: median of (the call) - (the run inside it, by its own clock): free of the network's noise.
         spread_ms: quartiles of the same.
-        paired_ms: median of (a call) - (a bare run of the same session beside it): whatever the call costs
-            in any way, as far as the machine is quiet.
+        paired_ms: median of (a call) - (a bare run of the same session in the same round): the full cost of
+            a call, as far as the machine is quiet.
         paired_spread_ms: quartiles of the same.
         size: (height, width) of the frame.
-        rounds: how many of both were run.
+        rounds: how many of each were run.
     """
 
     ms: float
@@ -43,7 +43,7 @@ def measure_overhead(
     seconds: float,
     progress: Progress | None = None,
 ) -> Overhead:
-    """Run one frame (H, W, C) by turns through the segmenter and through its session, bare."""
+    """Run one frame (H, W, C) through the segmenter and through its bare session, interleaved."""
     session, names = segmenter.session, list(segmenter.outputs)
     outside: list[float] = []
 
@@ -55,17 +55,17 @@ def measure_overhead(
     def bare() -> None:
         if session.head is None:
             session.raw.run(names, {"image": frame[None]})
-        else:  # it makes the labels, which is no overhead
+        else:  # the head in numpy computes the labels: work, not overhead
             session.run(frame[None], names)
 
-    turns = interleaved(
+    timings = interleaved(
         [call, bare],
         seconds=seconds,
         fewest=11,
         most=500,
         progress=progress,
     )
-    paired = 1000 * (turns.seconds[:, 0] - turns.seconds[:, 1])
+    paired = 1000 * (timings.seconds[:, 0] - timings.seconds[:, 1])
     low, middle, high = (float(v) for v in np.quantile(outside[1:], (0.25, 0.5, 0.75)))
     paired_low, paired_middle, paired_high = (float(v) for v in np.quantile(paired, (0.25, 0.5, 0.75)))
     height, width = frame.shape[:2]

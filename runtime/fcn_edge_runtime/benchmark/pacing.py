@@ -1,7 +1,7 @@
-"""Frames that come as a camera sends them: one every period, whether the last one is done or not.
+"""Frames at a camera's rate: one every period, whether the last one is done or not.
 
-While a frame is in work the newest one waits and those before it are dropped, as a robot's node does. A frame
-meets its deadline if its mask is there before the next frame comes; a dropped frame meets none.
+While a frame is being segmented, the newest one waits and older ones are dropped, as in a robot's node. A
+frame meets its deadline if its mask is done before the next frame arrives; a dropped frame misses it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Block:
     """A stretch of frames from one camera.
 
     Attributes:
-        latencies: seconds from a frame's coming to its mask, of each that was segmented.
-        busy: seconds each of them was in work.
-        offered: frames that came.
-        cpu_seconds: processor time of the whole process, from the first frame to the end, waits included.
-        seconds: the same by the wall clock.
+        latencies: seconds from a frame's arrival to its mask, for each segmented frame.
+        busy: seconds spent on each of them.
+        offered: frames that arrived.
+        cpu_seconds: CPU time of the whole process, from the first frame to the end, waits included.
+        seconds: wall time of the same.
     """
 
     latencies: tuple[float, ...]
@@ -38,18 +38,18 @@ class Block:
 
 @dataclass(frozen=True)
 class Paced:
-    """How a model keeps up with a camera.
+    """How well a model keeps up with a camera.
 
     Attributes:
-        rate_hz: frames a second that came.
-        offered: frames that came.
-        dropped: of these, replaced by a newer one before their turn.
-        late: segmented, but after the next one had come.
+        rate_hz: frames per second of the camera.
+        offered: frames that arrived.
+        dropped: frames replaced by a newer one before they were segmented.
+        late: frames done after the next one had arrived.
         missed: deadlines missed: dropped and late.
-        latency: from a frame's coming to its mask.
-        frames_per_second: masks a second.
-        cpu_seconds: processor time a mask, waits included.
-        busy: share of the time in which a frame was in work, 0..1.
+        latency: from a frame's arrival to its mask.
+        frames_per_second: masks per second.
+        cpu_seconds: CPU time per mask, waits included.
+        busy: share of the time spent on frames, 0..1.
     """
 
     rate_hz: float
@@ -64,7 +64,7 @@ class Paced:
 
 
 def run_block(run: Callable[[], object], rate: float, seconds: float) -> Block:
-    """Offer frames at `rate` a second for so many seconds, at least two of them, and segment what can be."""
+    """Offer at least two frames at `rate` per second for `seconds`, and segment those there is time for."""
     period = 1 / rate
     offered = max(2, round(seconds * rate))
     latencies: list[float] = []
@@ -83,7 +83,7 @@ def run_block(run: Callable[[], object], rate: float, seconds: float) -> Block:
         busy.append(done - start)
         newest = min(int((done - begun) / period), offered - 1)
         index = max(index + 1, newest)
-    # The last frame's period belongs to the block, or a fast model's wait would not be counted.
+    # The last frame's period is part of the block, or a fast model's wait would not be counted.
     rest = begun + offered * period - time.perf_counter()
     if rest > 0:
         time.sleep(rest)

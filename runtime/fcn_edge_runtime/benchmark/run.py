@@ -1,6 +1,6 @@
-"""A whole benchmark: every figure of every model, several models by turns.
+"""A whole benchmark: every measurement of every model, several models interleaved.
 
-Each phase has its own module; here they are put in order, and told how long they may take.
+Each phase has its own module; this one runs them in order and divides the time among them.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class BenchmarkOptions:
     """What to measure on.
 
     Attributes:
-        size: (height, width) of the frames; None: the pictures' own, or 480x640.
+        size: (height, width) of the frames; None means the images' own sizes, or 480x640.
         images: what to measure on: a folder, paths, arrays, a mapping or a function, see `frames_of`; None
             computes frames.
-        rate: frames a second of a camera to keep up with; None times frame after frame.
+        rate: frames per second of a camera to keep up with; None times frame after frame.
         threads: on the CPU; None means all cores this process may use.
         device: as for `Segmenter`.
-        profiles: paths of what `fcn-edge tune` wrote; each model takes the one that was made for it.
+        profiles: paths of files that `fcn-edge tune` wrote; each is used for the model it was made for.
         seconds: for timing the frames of each model; the other phases take a share of it.
-        sweep: whether to go through image sizes, too.
+        sweep: whether to measure over image sizes, too.
     """
 
     size: tuple[int, int] | None = None
@@ -71,25 +71,25 @@ class BenchmarkOptions:
 
 @dataclass(frozen=True)
 class ModelReport:
-    """The figures of one model.
+    """The measurements of one model.
 
     Attributes:
         name: what tables call it.
         path, sha256, precision: the file.
-        provider: onnxruntime's name of what ran it.
+        provider: the execution provider that ran it, by onnxruntime's name.
         threads: on the CPU.
-        tuned: whether a profile was in use.
+        tuned: whether a profile was used.
         size: (height, width) of the first frame.
-        cold: from nothing to the first mask.
-        latency: of a frame, array in to labels out: frame after frame, or as the camera sends them.
-        frames_per_second: masks a second: frame after frame, or those that the camera's pace left.
-        cpu_seconds: processor time of a frame, all threads together.
-        paced: how it keeps up with the camera; None where no rate was given.
-        spinning: what it would cost to let idle threads spin; None on one thread, on other
-            devices, and with a profile.
-        overhead: what a frame costs outside of onnxruntime.
-        profile: where the time goes inside of it.
-        sweep: costs against image area; empty unless asked for.
+        cold: from process start to the first mask.
+        latency: of a frame, array in to labels out: frame after frame, or at the camera's rate.
+        frames_per_second: masks per second: frame after frame, or at the camera's rate.
+        cpu_seconds: CPU time per frame, all threads together.
+        paced: how well it keeps up with the camera; None where no rate was given.
+        spinning: the cost of letting idle threads spin; None on one thread, on other devices, and with a
+            profile.
+        overhead: the time per frame spent outside onnxruntime.
+        profile: the time per operator inside it.
+        sweep: time and memory over image area; empty unless requested.
     """
 
     name: str
@@ -113,7 +113,7 @@ class ModelReport:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model against the first one: `ratio` is its time in units of the first's, below 1 is faster."""
+    """A model compared with the first one: `ratio` is its time over the first's, below 1 is faster."""
 
     name: str
     against: str
@@ -136,7 +136,7 @@ class BenchmarkReport:
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """A model that is ready, and its frames."""
+    """An open model and its frames."""
 
     name: str
     path: str
@@ -156,7 +156,7 @@ class _Opened:
 
 @dataclass(frozen=True)
 class _Timing:
-    """The frames of one model, and how the rounds compare."""
+    """The timed frames of one model, and one value per round to compare models by."""
 
     latency: Latency
     frames_per_second: float
@@ -170,16 +170,16 @@ def benchmark(
     options: BenchmarkOptions | None = None,
     progress: Progress | None = None,
 ) -> BenchmarkReport:
-    """Measure models, one or several. Nothing is measured before all of them have segmented a frame.
+    """Measure one or several models. Before anything is measured, each must have segmented a frame.
 
     Args:
         models: path of a file, or several.
         options: what to measure on; None means the defaults.
-        progress: receives the phases as stages, each with the share of it that is done.
+        progress: receives each phase as a stage, with the share of it that is done.
 
     Raises:
         ModelError, ProviderError, VerificationError: a model or the device, as for `Segmenter`.
-        InputError: there are no pictures, or a frame is too small or too large.
+        InputError: there are no images, or a frame is too small or too large.
         UsageError: no model, or an option out of range.
     """
     options = options or BenchmarkOptions()
@@ -229,7 +229,7 @@ def _open(
 
 
 def _check_profiles(profiles: Mapping[str, Profile], opened: Sequence[_Opened]) -> None:
-    """Raise ProfileError for a profile that is for none of the models."""
+    """Raise ProfileError if a profile belongs to none of the models."""
     digests = [one.segmenter.digest for one in opened]
     for profile in profiles.values():
         if profile.model_sha256 not in digests:
@@ -242,23 +242,23 @@ def _frames(opened: Sequence[_Opened], options: BenchmarkOptions, stages: Stages
         blocks = _blocks(opened, options.rate, seconds, stages)
         return [_paced(own, options.rate) for own in blocks]
     with stages.stage("frames", 1.0) as did:
-        turns = interleaved(
+        timings = interleaved(
             [one.calls() for one in opened],
             seconds=seconds,
             fewest=10,
             most=MOST_ROUNDS,
             progress=stages.progress,
         )
-        did.text = f"{len(turns.seconds)} of each model"
-    timings = []
-    for times, cpu in zip(turns.seconds.T, turns.cpu_seconds.T, strict=True):
+        did.text = f"{len(timings.seconds)} per model"
+    found = []
+    for times, cpu in zip(timings.seconds.T, timings.cpu_seconds.T, strict=True):
         latency = latency_of(times)
-        timings.append(_Timing(latency, 1000 / latency.mean_ms, float(cpu.mean()), None, times))
-    return timings
+        found.append(_Timing(latency, 1000 / latency.mean_ms, float(cpu.mean()), None, times))
+    return found
 
 
 def _blocks(opened: Sequence[_Opened], rate: float, seconds: float, stages: Stages) -> list[list[Block]]:
-    """A second or less of camera for each model by turns: within it, the model has the machine for itself."""
+    """Interleaved blocks of a second or less: within a block, one model has the machine to itself."""
     blocks: list[list[Block]] = [[] for _ in opened]
     block = min(BLOCK_SECONDS, seconds / len(opened) / 4)
 
@@ -273,7 +273,7 @@ def _blocks(opened: Sequence[_Opened], rate: float, seconds: float, stages: Stag
             most=MOST_ROUNDS,
             progress=stages.progress,
         )
-        did.text = f"{rate:g} frames a second"
+        did.text = f"{rate:g} frames per second"
     return [entries[1:] for entries in blocks]
 
 
@@ -358,13 +358,13 @@ def _described(frames: Sequence[np.ndarray], options: BenchmarkOptions) -> str:
     sizes = sorted({frame.shape[:2] for frame in frames})
     shown = ", ".join(f"{height}x{width}" for height, width in sizes[:3])
     shown += ", ..." if len(sizes) > 3 else ""
-    kind = ("computed " if options.images is None else "") + ("picture" if len(frames) == 1 else "pictures")
-    pace = "" if options.rate is None else f", {options.rate:g} a second"
+    kind = ("computed " if options.images is None else "") + ("image" if len(frames) == 1 else "images")
+    pace = "" if options.rate is None else f", {options.rate:g} per second"
     return f"{len(frames)} {kind} of {shown}{pace}"
 
 
 def _names(paths: Sequence[str]) -> list[str]:
-    """File names where they tell the models apart, else the paths as given, numbered where they repeat."""
+    """File names where they are distinct, else the paths as given, numbered where they repeat."""
     names = [Path(path).name for path in paths]
     if len(set(names)) < len(names):
         names = [os.fspath(path) for path in paths]

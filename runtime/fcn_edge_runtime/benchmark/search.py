@@ -1,15 +1,15 @@
-"""The search for session options that pay for one model on this machine.
+"""The search for session options that make one model faster on this machine.
 
-One thing is changed at a time, starting from what a session is without a profile: the device, the head,
-bfloat16 in OpenVINO, on request one size of frames alone, threads with and without spinning, the optimization
-of the graph, the memory arena, the memory pattern. Each change is timed against the best so far, frame by
-frame side by side, and is taken only where it pays beyond the noise: at least 2 % by the median, and better
-in so many rounds that tossed coins would do it less than once in a hundred times. What was taken is timed
-against the start once more, in fresh rounds, and dropped if it does not hold. Another device, bfloat16 and
-known shapes may change labels, and few; another head only ties. Whatever is tried has to pass the self-test.
+One option is changed at a time, starting from a session without a profile: the device, the head, bfloat16 in
+OpenVINO, on request a fixed frame size, threads with and without spinning, the optimization of the graph, the
+memory arena, the memory pattern. Each change is timed against the best so far, frame by frame, interleaved.
+It is taken only if it pays beyond the noise: at least 2 % by the median, and better in so many rounds that
+chance explains it in less than one case in a hundred. The changes taken are timed together against the start
+once more, in fresh rounds, and dropped if the gain does not hold. Another device, bfloat16 and a fixed size
+may change a few labels; another head only ties. Every session that is tried must pass the self-test.
 
-A sparse head and precision are in the file and no options of a session: `fcn-edge export --head auto` and
-`fcn-edge quantize` choose those.
+A sparse head and the precision are properties of the file, not options of a session: `fcn-edge export
+--head auto` and `fcn-edge quantize` choose those.
 """
 
 from __future__ import annotations
@@ -44,26 +44,25 @@ FEWEST, MOST = 7, 401  # rounds of a comparison
 SECONDS = 8.0  # of a comparison, at most
 LEAST_GAIN = 0.02
 CHANCE = 0.01
-# Another head breaks ties otherwise: those of scores that are equal but for rounding.
+# Another head breaks ties differently: between logits that are equal up to rounding.
 MOST_TIES = 1e-4
 _UNTRIED = "not tried, the budget is over"
-
-
 PREFERENCES = ("latency", "cpu")
 
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """How session options are searched for.
+    """Options of the search for session options.
 
     Attributes:
-        size: (height, width) of the frames; None keeps images as they are, and computes frames of 480x640.
+        size: (height, width) of the frames; None keeps the images' own sizes; computed frames are 480x640.
         device: "auto" tries every provider that starts; any other is used or refused, and no other is tried.
-        budget: seconds for all of it, give or take a comparison. What does not fit is listed as not tried.
-        max_threads: threads at most; None means the cores that this process may use.
-        prefer: what to lower: "latency", the time until the labels are there, or "cpu", the processor time
-            that all threads take together, which leaves more to others.
-        fixed_size: also try a session for frames of this size only; a profile with it refuses others.
+        budget: seconds for the whole search, give or take a comparison. What does not fit is listed as not
+            tried.
+        max_threads: the largest number of threads; None means the cores this process may use.
+        prefer: what to lower: "latency", the time until the labels are done, or "cpu", the CPU time of all
+            threads together, which leaves more of the machine to other programs.
+        fixed_size: also try a session for frames of this size alone; a profile with it refuses other sizes.
 
     Raises:
         UsageError: there is no such preference, or a number is out of range.
@@ -90,14 +89,14 @@ class Trial:
     """One change, tried against the best so far.
 
     Attributes:
-        change: in words.
-        options: all of them, with the change.
-        taken: whether it is part of what follows.
-        why: why it was taken or not, or was not timed.
-        wall: wall time of a frame in units of the best so far; None if it was not timed.
-        cpu: processor time of a frame, all threads together, in units of the same.
-        milliseconds: wall time of a frame, median.
-        cpu_milliseconds: processor time of a frame, median.
+        change: the change, in words.
+        options: all options, with the change.
+        taken: whether the change was kept.
+        why: why it was taken, not taken, or not timed.
+        wall: wall time per frame relative to the best so far; None if it was not timed.
+        cpu: CPU time per frame, all threads together, relative to the same.
+        milliseconds: wall time per frame, median.
+        cpu_milliseconds: CPU time per frame, median.
     """
 
     change: str
@@ -113,24 +112,23 @@ class Trial:
         if self.wall is None or self.cpu is None:
             return f"{self.change}: {self.why}"
         return (
-            f"{self.change}: {_ratio(self.wall)} of the time, {_ratio(self.cpu)} of the processor time: "
-            f"{self.why}"
+            f"{self.change}: {_ratio(self.wall)} of the time, {_ratio(self.cpu)} of the CPU time: {self.why}"
         )
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What the search found.
+    """The result of a search.
 
     Attributes:
-        profile: to be saved.
+        profile: the profile, not saved yet.
         start: the options it started from: those of a session without a profile.
-        trials: everything that was tried, in this order.
-        total: the profile's options against the start, in fresh rounds; None if nothing was taken.
-        milliseconds: wall time of a frame at the start, median.
-        cpu_milliseconds: processor time of a frame at the start, median.
+        trials: all trials, in order.
+        total: the profile's options compared with the start, in fresh rounds; None if nothing was taken.
+        milliseconds: wall time per frame at the start, median.
+        cpu_milliseconds: CPU time per frame at the start, median.
         sizes: (height, width) of the frames.
-        warnings: what makes the result doubtful.
+        warnings: reasons to doubt the result.
     """
 
     profile: Profile
@@ -144,13 +142,13 @@ class Tuned:
 
     @property
     def untried(self) -> int:
-        """How many changes the budget left no time for."""
+        """How many changes were not tried for lack of time."""
         return sum(trial.why == _UNTRIED for trial in self.trials)
 
 
 @dataclass(frozen=True)
 class _Running:
-    """An open session, the options it was made with, and the labels it gives."""
+    """An open session, the options it was made with, and its labels of the frames."""
 
     options: ProfileOptions
     session: Session
@@ -160,18 +158,18 @@ class _Running:
 def search(
     model: ModelFile, frames: Sequence[Array], options: TuneOptions, progress: Progress | None = None
 ) -> Tuned:
-    """Search for session options that pay.
+    """Search for session options that make a model faster.
 
     Args:
         model: the model, open.
-        frames: (H, W, C) each, as the model takes them; all of them are run in turn.
+        frames: (H, W, C) each, in the model's dtype; they are run in a cycle.
         options: how to search.
         progress: receives each trial as a stage.
 
     Raises:
         UsageError: no such device, no frames, or a budget too small for one comparison.
-        ProviderError, ModelError: the model cannot be run on the device.
-        VerificationError: the self-test fails with the options of a session without a profile.
+        ProviderError, ModelError: the model does not run on the device.
+        VerificationError: the self-test fails even without a profile.
     """
     device, max_threads, fixed_size = options.device, options.max_threads, options.fixed_size
     if not frames:
@@ -230,7 +228,7 @@ def search(
 
 
 class _Search:
-    """The trials so far, and the time that is left for further ones."""
+    """The trials so far, and the time left for further ones."""
 
     def __init__(
         self, model: ModelFile, frames: Sequence[Array], budget: float, prefer: str, progress: Progress
@@ -242,20 +240,20 @@ class _Search:
         self.milliseconds = self.cpu_milliseconds = 0.0
 
     def opened(self, options: ProfileOptions) -> _Running:
-        """A session that passed the self-test, and its labels, which are all of one run's memory, too."""
+        """A session that passed the self-test, and its labels of every frame, which also warms it up."""
         session = options.open(self.model)
         require_trusted(session, self.model)
         return _Running(options, session, [_labels(session, frame) for frame in self.frames])
 
     def look(self, start: _Running) -> None:
-        """Time the start alone: how long a comparison will take.
+        """Time the start alone, to know how long a comparison will take.
 
         Raises:
-            UsageError: longer than the budget.
+            UsageError: one comparison takes longer than the budget.
         """
         self.progress.start("start", 1.0)
         alone = interleaved(
-            [_by_turns(start, self.frames)], seconds=1.0, fewest=3, most=9, progress=self.progress
+            [_next_frame(start, self.frames)], seconds=1.0, fewest=3, most=9, progress=self.progress
         )
         self.milliseconds = 1000 * float(np.median(alone.seconds))
         self.progress.finish(f"{self.milliseconds:.1f} ms a frame")
@@ -269,7 +267,7 @@ class _Search:
 
     def tried(self, change: str, options: ProfileOptions, best: _Running) -> _Running:
         """Try a change against the best so far; returns what is best now."""
-        left = self.budget - (time.perf_counter() - self.begun) - self._shortest  # that is for the last one
+        left = self.budget - (time.perf_counter() - self.begun) - self._shortest  # reserved for the last one
         trial, running = Trial(change, options, False, _UNTRIED), best
         if left >= self._shortest:
             share = left / max(self.planned - len(self.trials), 1)
@@ -302,17 +300,17 @@ class _Search:
         return trial
 
     def compared(self, change: str, own: _Running, other: _Running, seconds: float) -> Trial:
-        """Time one session against another, side by side, and judge by what is preferred."""
-        turns = interleaved(
-            [_by_turns(own, self.frames), _by_turns(other, self.frames)],
+        """Time one session against another, interleaved, and decide by what is preferred."""
+        timings = interleaved(
+            [_next_frame(own, self.frames), _next_frame(other, self.frames)],
             seconds=seconds,
             fewest=FEWEST,
             most=MOST,
             progress=self.progress,
         )
-        wall, cpu = turns.seconds, turns.cpu_seconds
-        judged = wall if self.prefer == "latency" else cpu
-        taken, why = _verdict(judged[:, 0], judged[:, 1])
+        wall, cpu = timings.seconds, timings.cpu_seconds
+        preferred = wall if self.prefer == "latency" else cpu
+        taken, why = _verdict(preferred[:, 0], preferred[:, 1])
         return Trial(
             change,
             own.options,
@@ -338,7 +336,7 @@ def _allowed(own: ProfileOptions, other: ProfileOptions) -> float:
 
 
 def _verdict(own: Times, other: Times) -> tuple[bool, str]:
-    """Whether it pays: by at least so much, and not by chance (a sign test, one-sided)."""
+    """Whether a change pays: by at least `LEAST_GAIN`, and not by chance (a one-sided sign test)."""
     ratio = float(np.median(own / other))
     rounds, wins = len(own), int((own < other).sum())
     chance = sum(math.comb(rounds, k) for k in range(wins, rounds + 1)) / 2**rounds
@@ -350,8 +348,8 @@ def _verdict(own: Times, other: Times) -> tuple[bool, str]:
 
 
 def _other_devices(device: str) -> tuple[str, ...]:
-    """Those of the installed onnxruntime that start, each tried in a process of its own."""
-    # Azure's provider only calls remote services, and is in every ordinary wheel.
+    """Devices of the installed onnxruntime that start; each is tried in a process of its own."""
+    # Azure's provider only calls remote services; every ordinary wheel contains it.
     return tuple(
         name
         for provider in import_onnxruntime().get_available_providers()
@@ -371,7 +369,7 @@ def _bfloat16(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
 
 
 def _threads(now: ProfileOptions, most: int) -> Iterator[tuple[str, ProfileOptions]]:
-    """Powers of two and the most allowed, each with threads that sleep and with threads that spin."""
+    """Powers of two and the maximum, each with threads that sleep and with threads that spin."""
     if now.device != "cpu":
         return
     numbers = sorted({2**power for power in range(most.bit_length()) if 2**power < most} | {most})
@@ -398,8 +396,8 @@ def _labels(session: Session, frame: Array) -> Array:
     return session.run(frame[None], ["labels"])["labels"]
 
 
-def _by_turns(running: _Running, frames: Sequence[Array]) -> Callable[[], object]:
-    """A function that segments the next frame each time: in a comparison both are at the same frame."""
+def _next_frame(running: _Running, frames: Sequence[Array]) -> Callable[[], object]:
+    """A function that segments the next frame at each call: in a round both sessions get the same frame."""
     source = itertools.cycle(frames)
     return lambda: _labels(running.session, next(source))
 
@@ -409,7 +407,7 @@ def _busy_warnings() -> tuple[str, ...]:
     if not machine.busy:
         return ()
     words = f"other programs keep this machine busy (load {machine.load:.1f} on {machine.cores} cores)"
-    return (f"{words}: what pays beside them may not pay without them",)
+    return (f"{words}: what is faster now may not be faster on an idle machine",)
 
 
 def _ratio(ratio: Ratio) -> str:
@@ -418,5 +416,5 @@ def _ratio(ratio: Ratio) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text as a profile may hold it."""
+    """Text with the characters and the length that a profile may hold."""
     return "".join(c if c.isprintable() else "?" for c in text)[:300]

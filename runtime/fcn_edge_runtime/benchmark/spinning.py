@@ -1,8 +1,8 @@
-"""What it costs to let idle threads spin: they start on the next operator at once, and burn a core till then.
+"""The cost of letting idle threads spin: they start the next operator at once, and use a core until then.
 
-onnxruntime lets them by default, also for a while after a frame; here it is off unless asked for, and then
-ends with the frame. The same frames run by turns in a session of each kind, each followed by a rest as
-between two frames of a camera.
+onnxruntime spins by default, even for a while after a frame. Sessions of this package do not, unless told
+to, and then only within a frame. The same frames run interleaved in a session of each kind, each followed by
+a pause as between two frames of a camera.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ REST = 0.02
 
 @dataclass(frozen=True)
 class Spinning:
-    """A session whose idle threads spin against one whose threads sleep.
+    """A session whose idle threads spin, compared with one whose threads sleep.
 
     Attributes:
         time: wall time of a frame, spinning over sleeping: below 1 where spinning is faster.
-        cpu: the same of processor time, the rest after the frame included.
-        cpu_ms: processor time of a frame without spinning.
-        waste_ms: what spinning adds to it.
+        cpu: the same for CPU time, the pause after the frame included.
+        cpu_ms: CPU time of a frame without spinning.
+        waste_ms: CPU time that spinning adds to it.
     """
 
     time: Ratio
@@ -47,7 +47,7 @@ def compare_spinning(
     seconds: float,
     progress: Progress | None = None,
 ) -> Spinning:
-    """Run the same frames through both for about so many seconds."""
+    """Run the same frames through both for about `seconds`."""
     times: tuple[list[float], list[float]] = ([], [])
 
     def turn(run: Callable[[np.ndarray], object], into: list[float]) -> Callable[[], None]:
@@ -61,7 +61,7 @@ def compare_spinning(
 
         return once
 
-    turns = interleaved(
+    timings = interleaved(
         [turn(sleeping, times[0]), turn(spinning, times[1])],
         seconds=seconds,
         fewest=7,
@@ -69,7 +69,7 @@ def compare_spinning(
         progress=progress,
     )
     still, spun = (np.array(entries[1:]) for entries in times)
-    cpu = turns.cpu_seconds
+    cpu = timings.cpu_seconds
     return Spinning(
         ratio_of(spun, still),
         ratio_of(cpu[:, 1], cpu[:, 0]),

@@ -1,4 +1,4 @@
-"""Costs against image area: time and peak of memory of one size after another, each in a fresh process."""
+"""Time and peak memory over image area: one size after another, each in a fresh process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SIZES", "SweepPoint", "sweep"]
 SIZES = ((240, 320), (480, 640), (720, 1280), (1080, 1920), (1440, 2560), (2160, 3840))
 
 _SECONDS = 3.0
-_SPARE = 0.9  # of the memory that is left: the estimate is a line through two points
+_SPARE = 0.9  # share of the memory left that is used: the estimate is a line through two points
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class SweepPoint:
     Attributes:
         height, width: of the frame.
         frame_ms: median time of a frame after the first.
-        first_ms: the first frame, which takes the memory.
-        peak_bytes: the most memory the process held, onnxruntime itself included.
+        first_ms: the first frame, which allocates the memory.
+        peak_bytes: peak memory of the process, onnxruntime itself included.
         frames: how many were timed.
         skipped: why it was not measured, in one line; empty if it was.
     """
@@ -54,13 +54,13 @@ def sweep(
     sizes: tuple[tuple[int, int], ...] = SIZES,
     progress: Progress | None = None,
 ) -> tuple[SweepPoint, ...]:
-    """Measure sizes in their order, the smallest first; what would not fit into memory is left out.
+    """Measure sizes in order, the smallest first; those that would not fit into memory are skipped.
 
-    A size that fails is reported in its point, and those after it are not tried.
+    A size that fails is reported in its point, and larger ones are not tried.
 
     Args:
         job: model, device, threads.
-        frame_of: a frame (H, W, C) of a size (height, width).
+        frame_of: makes a frame (H, W, C) of a size (height, width).
         sizes: (height, width) each.
         progress: receives how many sizes are done.
     """
@@ -89,7 +89,7 @@ def _point(height: int, width: int, run: FreshRun) -> SweepPoint:
 
 
 def _no_memory(points: list[SweepPoint], pixels: int) -> str:
-    """Why this many pixels are not tried: a line through the last two peaks ends above what is left."""
+    """Why a size is not tried: a line through the last two peaks exceeds the memory left. Else empty."""
     known = [(p.pixels, p.peak_bytes) for p in points if p.peak_bytes is not None][-2:]
     left = available_bytes()
     if len(known) < 2 or left is None:

@@ -1,4 +1,4 @@
-"""tune(): the session options that pay for a model on this machine, as a profile."""
+"""tune(): the session options that make a model faster on this machine, as a profile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tune(
     options: TuneOptions | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Find the session options that pay for a model on this machine. `.profile` of the result can be saved.
+    """Find the session options that make a model faster here. `.profile` of the result can be saved.
 
     Args:
         path: the model.
@@ -36,8 +36,8 @@ def tune(
         UsageError: no such device, a size below the smallest that the network takes, or a budget too small
             for one comparison.
         InputError: an image cannot be read, or there are none.
-        ProviderError, ModelError: the model cannot be run on the device.
-        VerificationError: the self-test fails with the options of a session without a profile.
+        ProviderError, ModelError: the model does not run on the device.
+        VerificationError: the self-test fails even without a profile.
     """
     options = options or TuneOptions()
     with ModelFile.open(path) as model:

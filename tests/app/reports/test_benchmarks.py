@@ -18,7 +18,7 @@ from tests.export.parents import blocks, write_parent
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_every_node_of_a_file_belongs_to_the_stage_that_it_works_for(tmp_path, sparse):
+def test_every_node_of_a_file_belongs_to_the_right_stage(tmp_path, sparse):
     path = write_parent(tmp_path / "a.onnx", sparse=sparse)
     stages = stages_of(path.read_bytes())
     graph = onnx.load(path).graph
@@ -38,7 +38,7 @@ def test_every_node_of_a_file_belongs_to_the_stage_that_it_works_for(tmp_path, s
         assert heads == 3
 
 
-def test_names_that_onnxruntime_makes_are_traced_back(tmp_path):
+def test_names_made_by_onnxruntime_are_traced_back(tmp_path):
     stages = stages_of(write_parent(tmp_path / "a.onnx").read_bytes())
     assert stages.of("fcn_edge/planes_token_3") == "before"
     assert stages.of("sr_nchwc") == "network"
@@ -55,7 +55,7 @@ def test_a_profile_shows_time_in_each_stage(tmp_path):
     assert {"head", "network"} <= set(stage_of.values())
 
 
-def test_sizes_are_drawn_on_top_of_the_other_figures(tmp_path):
+def test_sizes_are_drawn_in_addition_to_the_other_plots(tmp_path):
     path = write_parent(tmp_path / "a.onnx")
     found = benchmark([str(path)], BenchmarkOptions(size=(48, 64), threads=1, device="cpu", seconds=0.1))
     points = (

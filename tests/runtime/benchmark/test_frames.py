@@ -13,7 +13,7 @@ CARD = Card("net", (), RGB)
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 1300), (1025, 5)])
 @pytest.mark.parametrize(("channels", "dtype"), [(3, "uint8"), (1, "uint16"), (4, "float32")])
-def test_computed_frames_have_any_size_in_the_models_dtype(size, channels, dtype):
+def test_computed_frames_have_any_size_and_the_models_dtype(size, channels, dtype):
     frame = computed_frame(InputSpec.default(channels, dtype), size)
     assert frame.shape == (*size, channels)
     assert frame.dtype == dtype
@@ -26,13 +26,13 @@ def test_computed_frames_differ_from_each_other():
     assert len({frame.tobytes() for frame in frames}) == len(frames)
 
 
-def test_pictures_keep_their_size_unless_another_is_asked_for(tmp_path, photo):
+def test_images_keep_their_size_unless_another_is_given(tmp_path, photo):
     Image.fromarray(photo).save(tmp_path / "a.png")
     assert (frames_for(CARD, None, [str(tmp_path)])[0] == photo).all()
     assert frames_for(CARD, (96, 32), [str(tmp_path)])[0].shape == (96, 32, 3)
 
 
-def test_of_many_pictures_only_some_are_kept_in_memory(tmp_path, photo):
+def test_of_many_images_only_some_are_kept_in_memory(tmp_path, photo):
     for index in range(MOST_FRAMES + 3):
         Image.fromarray(photo).save(tmp_path / f"{index}.png")
     assert len(frames_for(CARD, None, [str(tmp_path)])) == MOST_FRAMES
@@ -43,12 +43,12 @@ def test_a_frame_at_twice_the_size_repeats_each_pixel(photo):
     assert (doubled == photo.repeat(2, axis=0).repeat(2, axis=1)).all()
 
 
-def test_a_size_beyond_all_images_is_refused_before_memory_is_taken():
+def test_a_huge_size_is_refused_before_memory_is_allocated():
     with pytest.raises(InputError, match=r"10000000000 pixels, expected at most"):
         frames_for(CARD, (100_000, 100_000))
 
 
-def test_no_pictures_and_no_size_are_errors(tmp_path):
+def test_no_images_and_no_size_are_errors(tmp_path):
     with pytest.raises(InputError, match="no images in"):
         frames_for(CARD, None, [str(tmp_path)])
     with pytest.raises(UsageError, match="neither a size nor images"):

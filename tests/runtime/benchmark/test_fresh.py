@@ -18,8 +18,8 @@ def job(model_path):
 
 
 @pytest.mark.parametrize("bare", [False, True])
-def test_a_process_of_its_own_tells_each_stage_of_its_start_and_its_own_peak_of_memory(job, bare):
-    # This process has held more than the other needs; a child must not count that.
+def test_a_fresh_process_reports_its_stages_and_its_own_peak_memory(job, bare):
+    # This process has used more memory than the child needs; the child's peak must not include it.
     np.ones(400_000_000, np.uint8).sum()
     found = run_fresh(FreshJob(**{**vars(job), "bare": bare, "fewest": 3, "most": 3}), FRAME)
     assert min(found.start, found.imported, found.load, found.first) > 0
@@ -29,14 +29,14 @@ def test_a_process_of_its_own_tells_each_stage_of_its_start_and_its_own_peak_of_
         assert 10_000_000 < found.peak_bytes < 400_000_000
 
 
-def test_a_model_that_cannot_run_there_says_so_in_one_line(job, tmp_path):
+def test_a_model_that_cannot_run_is_reported_in_one_line(job, tmp_path):
     with pytest.raises(ModelError, match="in a process of its own: there is no model file"):
         run_fresh(FreshJob(**{**vars(job), "model": str(tmp_path / "none.onnx")}), FRAME)
     with pytest.raises(ModelError, match="in a process of its own: the image has shape"):
         run_fresh(job, FRAME[..., :2])
 
 
-def test_a_process_that_dies_is_told_from_one_that_fails(job):
+def test_a_process_that_dies_is_distinguished_from_one_that_fails(job):
     with pytest.raises(ModelError, match=r"it ended with exit code 1 \("):
         run_fresh(FreshJob(**{**vars(job), "bare": True, "model": "none.onnx"}), FRAME)
 
@@ -50,7 +50,7 @@ def test_a_sweep_measures_each_size_in_its_own_process(job):
         assert points[1].peak_bytes - points[0].peak_bytes > 5_000_000
 
 
-def test_a_size_that_fails_ends_the_sweep_and_the_sizes_before_it_stay(job):
+def test_a_size_that_fails_ends_the_sweep_and_keeps_earlier_sizes(job):
     def frame(size):
         return np.zeros((*size, 3 if size[0] < 20 else 2), np.uint8)
 
@@ -61,16 +61,16 @@ def test_a_size_that_fails_ends_the_sweep_and_the_sizes_before_it_stay(job):
 
 
 def test_a_size_that_would_not_fit_into_memory_is_not_tried(job, monkeypatch):
-    # How much memory is left is the machine's; here there is little.
+    # The memory left depends on the machine; here there is little.
     monkeypatch.setattr(sweeping, "available_bytes", lambda: 1_000_000)
     points = sweep(job, lambda size: np.zeros((*size, 3), np.uint8), ((8, 8), (300, 300), (9000, 9000)))
     if points[0].peak_bytes is None:
-        pytest.skip("this system does not tell how much memory a process held")
+        pytest.skip("this system does not report peak memory")
     assert points[2].frame_ms is None
     assert "GB are left" in points[2].skipped
 
 
-def test_memory_is_told_in_bytes():
+def test_memory_is_reported_in_bytes():
     peak, left = peak_bytes(), available_bytes()
     assert peak is None or 10_000_000 < peak < 10**12
     assert left is None or 0 <= left < 10**15

@@ -20,7 +20,7 @@ def report(model_path):
     return benchmark(models, BenchmarkOptions(**SHORT, size=(33, 45), threads=2))
 
 
-def test_every_model_gets_every_figure(report):
+def test_every_model_gets_every_measurement(report):
     assert [one.name for one in report.models] == ["plain.onnx", "wide.onnx"]
     for one in report.models:
         assert one.size == (33, 45)
@@ -37,21 +37,21 @@ def test_every_model_gets_every_figure(report):
         assert one.sweep == ()
 
 
-def test_every_model_but_the_first_is_compared_with_it(report):
+def test_other_models_are_compared_with_the_first(report):
     assert [c.name for c in report.comparisons] == [one.name for one in report.models[1:]]
     assert {c.against for c in report.comparisons} == {report.models[0].name}
     # 300 classes instead of 3: a hundred times the work of the same layer.
     assert report.comparisons[0].ratio.median > 1
 
 
-def test_a_cold_start_is_compared_with_bare_onnxruntime_start_by_start(report):
+def test_cold_starts_are_compared_with_those_of_bare_onnxruntime(report):
     cold = report.models[0].cold
     assert cold.ratio.rounds >= 3
-    # Loose: that it is a ratio of the two at all, and not of something else.
+    # Loose: it only checks that the ratio is of these two.
     assert cold.ratio.median == pytest.approx(cold.total_ms / cold.bare_ms, rel=0.5)
 
 
-def test_models_of_one_name_are_told_apart():
+def test_models_with_the_same_name_are_distinguished():
     assert _names(["a/m.onnx", "b/n.onnx"]) == ["m.onnx", "n.onnx"]
     assert _names(["a/m.onnx", "b/m.onnx", "a/m.onnx"]) == ["a/m.onnx", "b/m.onnx", "a/m.onnx (2)"]
 
@@ -63,7 +63,7 @@ def test_the_report_is_plain_json(report):
     assert data["machine"]["cores"] >= 1
 
 
-def test_what_is_wrong_is_said_before_anything_is_measured(model_path, tmp_path):
+def test_errors_are_raised_before_anything_is_measured(model_path, tmp_path):
     good = str(model_path("large"))
     with pytest.raises(ModelError, match="there is no model file"):
         benchmark([good, str(tmp_path / "none.onnx")], BenchmarkOptions(**SHORT))
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_said_before_anything_is_measured(model_path, tmp_path)
         benchmark([], BenchmarkOptions(**SHORT))
 
 
-def test_the_profiles_parts_add_up_to_the_run(model_path):
+def test_the_parts_of_a_profile_add_up_to_the_run(model_path):
     frame = np.zeros((64, 64, 3), np.uint8)
     found = profile_model(str(model_path("plain")), "cpu", 1, [frame], seconds=0.01)
     nodes = sum(operator.ms for operator in found.operators)
@@ -86,7 +86,7 @@ def test_the_profiles_parts_add_up_to_the_run(model_path):
     assert list(found.nodes) == sorted(found.nodes, key=lambda node: -node.ms)
 
 
-def test_overhead_is_what_the_call_adds_to_the_run(model_path):
+def test_overhead_is_the_time_that_a_call_adds_to_the_run(model_path):
     with Segmenter(model_path("plain"), "cpu", 1) as segmenter:
         found = measure_overhead(segmenter, np.zeros((64, 64, 3), np.uint8), seconds=0.1)
     assert found.ms > 0

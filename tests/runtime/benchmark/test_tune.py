@@ -40,13 +40,13 @@ def test_every_change_is_tried_once_and_reported_with_ratios(tuned):
         assert trial.cpu.median > 0
         assert trial.wall.rounds >= 7
         assert "of the time" in str(trial)
-        assert "of the processor time" in str(trial)
+        assert "of the CPU time" in str(trial)
     assert all(0 <= done <= total for done, total in recorded.advances)
     assert found.sizes == ((48, 64), (31, 17))
     assert found.milliseconds > 0
 
 
-def test_the_profile_is_of_this_model_and_machine_and_says_what_was_tried(tuned, model_path, photo):
+def test_the_profile_names_its_model_its_machine_and_the_trials(tuned, model_path, photo):
     found, _ = tuned
     profile = found.profile
     with Segmenter(model_path("rgb"), "cpu") as plain:
@@ -59,7 +59,7 @@ def test_the_profile_is_of_this_model_and_machine_and_says_what_was_tried(tuned,
         assert (opened(photo).labels == expected).all()
 
 
-def test_what_is_stored_was_taken_and_held_against_the_start(tuned):
+def test_the_profile_holds_what_was_taken_and_beats_the_start(tuned):
     found, _ = tuned
     taken = [trial for trial in found.trials if trial.taken]
     if found.total is not None and found.total.taken:
@@ -79,13 +79,13 @@ def test_what_is_stored_was_taken_and_held_against_the_start(tuned):
         ([0.5] * 31 + [2.0] * 10, [1.0] * 41, "taken"),
     ],
 )
-def test_a_change_is_taken_only_where_it_pays_beyond_the_noise(own, other, expected):
+def test_a_change_is_taken_only_if_it_pays_beyond_the_noise(own, other, expected):
     taken, why = _verdict(np.array(own), np.array(other))  # the seam: real times have no known answer
     assert why == expected
     assert taken == (expected == "taken")
 
 
-def test_noise_alone_is_hardly_ever_taken_for_a_gain():
+def test_noise_alone_is_rarely_taken_for_a_gain():
     rng = np.random.default_rng(0)
     times = rng.lognormal(0, 0.3, (2, 1000, 15))
     assert sum(_verdict(own, other)[0] for own, other in zip(*times, strict=True)) <= 10
@@ -115,7 +115,7 @@ def test_a_model_that_fails_its_self_test_is_not_tuned(model_path, photo):
         search(model, [photo], TuneOptions(device="cpu"))
 
 
-def test_what_does_not_fit_the_budget_is_listed_as_not_tried(model_path):
+def test_changes_beyond_the_budget_are_listed_as_not_tried(model_path):
     tiny = np.zeros((8, 8, 3), np.uint8)
     budget, found = 0.001, None
     with ModelFile.open(model_path("plain")) as model:
@@ -129,7 +129,7 @@ def test_what_does_not_fit_the_budget_is_listed_as_not_tried(model_path):
     assert found.profile.options not in [trial.options for trial in untried]
 
 
-def test_threads_never_exceed_what_is_allowed(model_path, photo):
+def test_threads_never_exceed_the_maximum(model_path, photo):
     with ModelFile.open(model_path("plain")) as model:
         found = search(model, [photo], TuneOptions(device="cpu", budget=0.5, max_threads=1))
     assert found.start == ProfileOptions("cpu", 1)
@@ -145,13 +145,13 @@ def test_threads_never_exceed_what_is_allowed(model_path, photo):
         ({"frames": []}, "got no frames"),
     ],
 )
-def test_what_cannot_be_tuned_is_wrong_usage(model_path, photo, options, expected):
+def test_invalid_options_are_usage_errors(model_path, photo, options, expected):
     frames = options.pop("frames", [photo])
     with ModelFile.open(model_path("plain")) as model, pytest.raises(UsageError, match=expected):
         search(model, frames, TuneOptions(**{"device": "cpu", **options}))
 
 
-def test_processor_time_can_be_preferred(model_path, photo):
+def test_cpu_time_can_be_preferred(model_path, photo):
     with ModelFile.open(model_path("plain")) as model:
         found = search(model, [photo], TuneOptions(device="cpu", budget=1, prefer="cpu"))
     for trial in found.trials:
@@ -159,7 +159,7 @@ def test_processor_time_can_be_preferred(model_path, photo):
             assert trial.cpu.median < 1
 
 
-def test_a_session_of_one_size_is_tried_on_request_alone(model_path, photo):
+def test_a_fixed_size_is_tried_only_on_request(model_path, photo):
     with ModelFile.open(model_path("rgb")) as model:
         usual = search(model, [photo], TuneOptions(device="cpu", budget=0.5))
         asked = search(
