@@ -1,4 +1,4 @@
-"""The file: card, golden vectors and seal put in, and written so that it is there whole or not at all."""
+"""The file: model, card, golden vectors and seal, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from fcn_edge_runtime.model.seal import sealed
 
 __all__ = ["Draft", "OutputFile", "assemble"]
 
-# Protobuf ends at 2 GiB; external data would break the promise of one file.
+# The limit of protobuf is 2 GiB; external data would break the promise of one file.
 MAX_BYTES = (1 << 31) - 1
 
 
 def assemble(model: onnx.ModelProto, card: Card, golden: Golden) -> bytes:
     """The bytes of the file: the model with card, golden vectors and, at the very end, the seal.
 
-    The same model, card and vectors give the same bytes. Every metadata entry and doc string the model has
-    is removed from it first.
+    The same model, card and vectors give the same bytes. Every metadata entry and doc string of the model is
+    removed first.
 
     Raises:
         ArtifactError: it would be larger than an ONNX file can be.
@@ -39,7 +39,7 @@ def assemble(model: onnx.ModelProto, card: Card, golden: Golden) -> bytes:
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
     try:
         data = sealed(model.SerializeToString(deterministic=True))
-    except (EncodeError, ValueError) as error:  # protobuf itself ends there
+    except (EncodeError, ValueError) as error:  # the limit of protobuf itself
         raise ArtifactError(f"write: the model is too large for an ONNX file: {error}") from error
     if len(data) > MAX_BYTES:
         raise ArtifactError(
@@ -50,14 +50,14 @@ def assemble(model: onnx.ModelProto, card: Card, golden: Golden) -> bytes:
 
 @dataclass(frozen=True)
 class Draft:
-    """A file written beside its place, not yet renamed into it."""
+    """A complete file next to its final path, not yet renamed."""
 
     path: Path
 
 
 @dataclass(frozen=True)
 class OutputFile:
-    """Where a file is to go, found writable before the work starts.
+    """Where a file will be written; checked to be writable before the work starts.
 
     Attributes:
         path: the model's final path.
@@ -69,10 +69,10 @@ class OutputFile:
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> OutputFile:
-        """Check a path before hours are spent on what goes there.
+        """Check a path before the work starts, which may take hours.
 
         Raises:
-            ArtifactError: no .onnx name, a folder, or a folder that is missing or cannot be written.
+            ArtifactError: the name does not end in .onnx, or its folder is missing or cannot be written.
         """
         target = Path(path)
         if target.suffix != ".onnx":
@@ -84,7 +84,7 @@ class OutputFile:
             raise ArtifactError(f"write: there is no folder {folder}: make it first")
         report = target.with_suffix(".verification.json")
         with _temporary(report):
-            pass  # the only sure way to know: permission bits do not tell for root, mounts and quotas
+            pass  # the only sure test: permission bits are not enough for root, mounts and quotas
         with _os_errors(report), contextlib.suppress(FileNotFoundError):
             report.lstat()  # the longest of the names, which may be too long
         remove_dead_parts(folder)
@@ -92,14 +92,14 @@ class OutputFile:
 
     @contextlib.contextmanager
     def draft(self, data: bytes) -> Iterator[Draft]:
-        """The data in a file beside the target, on disk; it is removed unless it was published."""
+        """Write the data to a file next to the target; it is removed unless it is published."""
         with _temporary(self.path) as temporary:
             _write(temporary, data)
-            del data  # the file is opened and run from here on: a second copy of it would be in the way
+            del data  # the file is opened and run next: a second copy would waste memory
             yield Draft(temporary)
 
     def publish(self, draft: Draft, report: Mapping[str, Any]) -> None:
-        """Rename the report into place, then the model: a model is never there without its report."""
+        """Rename the report into place, then the model: a model never exists without its report."""
         with _temporary(self.report) as temporary:
             _write(temporary, _json(report))
             with _os_errors(self.path), alone_in(self.path.parent):
@@ -108,7 +108,7 @@ class OutputFile:
             _sync_folder(self.path.parent)
 
     def publish_report(self, report: Mapping[str, Any]) -> None:
-        """Put a new report beside a model that stays as it is."""
+        """Write a new report next to a model that is not changed."""
         with _temporary(self.report) as temporary:
             _write(temporary, _json(report))
             with _os_errors(self.report):
@@ -121,7 +121,7 @@ def _json(report: Mapping[str, Any]) -> bytes:
 
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """A new, empty file beside the target; removed at the end, unless it was renamed."""
+    """A new, empty file next to the target; removed at the end, unless it was renamed."""
     with contextlib.ExitStack() as stack:
         with _os_errors(target):
             part = stack.enter_context(part_of(target))
@@ -136,7 +136,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the renames survive a power cut, where the system can."""
+    """Make the renames survive a power failure, where the system supports it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -67,8 +67,8 @@ def export(
     """Turn a network into one ONNX file that was shown to decide like PyTorch, or into an error.
 
     Args:
-        net: maps float32 [N, C, H, W] to scores [N, K, H, W], or to a dict with "out", or a tuple with the
-            scores first. It is not changed.
+        net: maps float32 [N, C, H, W] to logits [N, K, H, W], or to a dict with "out", or a tuple with the
+            logits first. It is not changed.
         card: name, classes and input of the model. With no classes they are numbered.
         path: the file to write, ending in .onnx. `NAME.verification.json` is written beside it.
         images: further inputs to verify at: a folder, paths, arrays, a mapping or a function, see
@@ -119,15 +119,15 @@ def export(
         check_classes(found.classes, card)
         cases = all_cases(card, options.sizes, frames)
         did.text = (
-            f"{found.classes} scores a pixel, any size from {card.geometry.smallest_size}"
+            f"{found.classes} logits a pixel, any size from {card.geometry.smallest_size}"
             + (f", working at {working.text}" if working else "")
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
-    scores = LogitsNetwork(net, upsample=found.reduction > 1).eval()
+    logits_network = LogitsNetwork(net, upsample=found.reduction > 1).eval()
 
     with stages.stage("trace") as did:
-        traced = trace(scores, card.input.channels, found)
+        traced = trace(logits_network, card.input.channels, found)
         did.text = f"{len(traced.graph.node)} nodes, opset {OPSET}, torch {torch.__version__}"
 
     with stages.stage("simplify") as did:
@@ -137,12 +137,12 @@ def export(
 
     with stages.stage("graft") as did:
         inner = geometry(network, smallest=found.smallest_image, multiple=found.multiple)
-        # Padded scores reach beyond the working image, so they are cut at its size and upsampled then.
+        # Padded logits reach beyond the working image, so they are cut to its size before upsampling.
         working = working and replace(
             working,
             coarse=found.multiple == 1
             and can_be_sparse(network)
-            and ends_in_upsampling(scores, card.input.channels, found.smallest_image),
+            and ends_in_upsampling(logits_network, card.input.channels, found.smallest_image),
         )
         card = replace(
             noted(card, working),
@@ -160,7 +160,7 @@ def export(
             f"{card.geometry.stride}, receptive field {card.geometry.receptive_field}"
             + (", sees the whole image" if card.geometry.sees_whole_image else "")
         )
-    reference = Reference(scores, card.input, found.multiple, working)
+    reference = Reference(logits_network, card.input, found.multiple, working)
 
     with stages.stage("verify", unit="inputs") as did:
         # At another working size no stage before the graft gives what the file gives.

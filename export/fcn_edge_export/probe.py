@@ -1,8 +1,8 @@
-"""What sizes a network takes: found by running it, since nothing else tells.
+"""The sizes that a network accepts, found by running it: they are not declared anywhere.
 
-A size is taken if the network runs and its scores cover the input: the same height and width, or a whole
-factor fewer that is the same at every size. A network that crashes at a size, or returns fewer pixels there,
-does not take it; the file then pads such sizes up to the network's multiple.
+A size is accepted if the network runs and its logits cover the input: they have the same height and width, or
+are smaller by a whole factor that is the same at every size. A size at which the network crashes or returns
+fewer pixels is not accepted; the file pads such sizes up to the network's multiple.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Sizes", "probe"]
 
-# Between them these have every power of two up to 128 and the multiples 3, 7 and 14 of patch-based backbones
-# among their divisors. The small ones come first because most networks take them and they are quick.
+# Their divisors include every power of two up to 128, and the multiples 3, 7 and 14 of patch-based backbones.
+# The small ones come first because most networks accept them and they are fast.
 STARTS = (96, 224, 384, 512, 640, 896)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a probed network takes and gives.
+    """The input sizes and the output of a probed network.
 
     Attributes:
-        classes: channels of its scores.
-        smallest: the smallest height and width it takes, a multiple of `multiple`.
-        multiple: heights and widths it takes are multiples of this.
-        reduction: its scores have 1/reduction of the input's height and width (1: full size).
+        classes: channels of its logits.
+        smallest: the smallest height and width it accepts, a multiple of `multiple`.
+        multiple: heights and widths it accepts are multiples of this.
+        reduction: its logits have 1/reduction of the input's height and width (1: full size).
     """
 
     classes: int
@@ -47,38 +47,38 @@ class Sizes:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One run: the shape that came out, or what the network said instead."""
+    """One run: the shape of the output, or the network's error."""
 
     shape: tuple[int, ...] | None
-    complaint: str = ""
+    error: str = ""
 
 
 def probe(net: nn.Module, channels: int) -> Sizes:
-    """Find the sizes that `net` (in evaluation mode, float32, on the CPU) takes.
+    """Find the sizes that `net` (in evaluation mode, float32, on the CPU) accepts.
 
     Raises:
-        ArtifactError: it takes none of the sizes tried, or only one, or its scores do not cover its input.
+        ArtifactError: it accepts none of the sizes tried, or only one, or its logits do not cover its input.
     """
     start, first = _first_size(net, channels)
     reduction = _reduction(start, first)
     classes = first[1]
 
-    def takes(height: int, width: int) -> bool:
+    def accepts(height: int, width: int) -> bool:
         try:
             shape = _attempt(net, channels, height, width).shape
-        except ArtifactError:  # no scores at this size
+        except ArtifactError:  # no logits at this size
             return False
         return shape is not None and shape[1] == classes and _covers(height, width, shape, reduction)
 
-    # A size start + m is taken exactly if m is a multiple of the network's own multiple, which divides start.
+    # start + m is accepted exactly if m is a multiple of the network's own multiple, which divides start.
     divisors = [d for d in range(1, start + 1) if start % d == 0]
-    multiple = next((d for d in divisors if takes(start + d, start + 3 * d)), None)
+    multiple = next((d for d in divisors if accepts(start + d, start + 3 * d)), None)
     if multiple is None:
         raise ArtifactError(
-            f"probe: the network takes an image of {start}x{start} but none of {2 * start}x{4 * start} "
+            f"probe: the network accepts an image of {start}x{start} but none of {2 * start}x{4 * start} "
             "pixels, so it is bound to one size: expected a fully convolutional network"
         )
-    return Sizes(classes, _smallest(takes, multiple, start), multiple, reduction)
+    return Sizes(classes, _smallest(accepts, multiple, start), multiple, reduction)
 
 
 def _attempt(net: nn.Module, channels: int, height: int, width: int) -> _Attempt:
@@ -87,21 +87,21 @@ def _attempt(net: nn.Module, channels: int, height: int, width: int) -> _Attempt
     try:
         with torch.inference_mode():
             output = net(x)
-    except Exception as error:  # noqa: BLE001 (a network may raise anything at a size it does not take)
+    except Exception as error:  # noqa: BLE001 (a network may raise anything at a size it does not accept)
         return _Attempt(None, f"{type(error).__name__}: {error}")
     return _Attempt(tuple(only_output(output).shape))
 
 
 def _first_size(net: nn.Module, channels: int) -> tuple[int, tuple[int, ...]]:
-    complaint = ""
+    error = ""
     for size in STARTS:
         attempt = _attempt(net, channels, size, size)
         if attempt.shape is not None:
             return size, attempt.shape
-        complaint = complaint or attempt.complaint
+        error = error or attempt.error
     raise ArtifactError(
-        f"probe: the network took no {channels}-channel image of {', '.join(map(str, STARTS))} pixels "
-        f"a side; at {STARTS[0]} it said: {complaint}"
+        f"probe: the network accepted no {channels}-channel image of {', '.join(map(str, STARTS))} pixels "
+        f"a side; the error at {STARTS[0]} was: {error}"
     )
 
 
@@ -110,13 +110,13 @@ def _reduction(size: int, shape: tuple[int, ...]) -> int:
         if _covers(size, size, shape, reduction):
             return reduction
     raise ArtifactError(
-        f"probe: the network gave scores of {shape[-2]}x{shape[-1]} for an image of {size}x{size}, expected "
+        f"probe: the network gave logits of {shape[-2]}x{shape[-1]} for an image of {size}x{size}, expected "
         "the same height and width, or a whole factor fewer: padding must keep the spatial size"
     )
 
 
 def _covers(height: int, width: int, shape: tuple[int, ...], reduction: int) -> bool:
-    """Full-size scores must fit exactly; reduced ones may round up or down."""
+    """Full-size logits must fit exactly; the size of reduced ones may be rounded up or down."""
     if reduction == 1:
         return shape[-2:] == (height, width)
     return all(
@@ -125,14 +125,14 @@ def _covers(height: int, width: int, shape: tuple[int, ...], reduction: int) -> 
     )
 
 
-def _smallest(takes: Callable[[int, int], bool], multiple: int, start: int) -> int:
-    """The smallest multiple taken: doubling until one is, then halving the gap."""
-    if takes(multiple, multiple):
+def _smallest(accepts: Callable[[int, int], bool], multiple: int, start: int) -> int:
+    """The smallest multiple that is accepted: doubling, then bisection."""
+    if accepts(multiple, multiple):
         return multiple
     low, high = 1, 2  # in units of the multiple; low is refused
-    while high * multiple < start and not takes(high * multiple, high * multiple):
+    while high * multiple < start and not accepts(high * multiple, high * multiple):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if takes(middle * multiple, middle * multiple) else (middle, high)
+        low, high = (low, middle) if accepts(middle * multiple, middle * multiple) else (middle, high)
     return high * multiple

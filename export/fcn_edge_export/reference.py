@@ -1,15 +1,15 @@
-"""The reference: what PyTorch says for an image, by the formulas on the card.
+"""The reference: PyTorch's logits for an image, by the formulas on the card.
 
-    image --scale, mean, std--> normalized --edge padding--> network --upsample--> scores --crop--> logits
+    image --scale, mean, std--> normalized --edge padding--> network --upsample--> --crop--> logits
 
 With a working size (h, w) of an image (H, W) it is
 
     x       the normalized image, F.interpolate(..., (h, w), mode="bilinear", antialias=True)
-    scores  the network's for x, edge-padded to its multiple and cut back to (h, w); where the card says
-            `coarse`, what the network's own last F.interpolate reads of them
-    logits  F.interpolate(scores, (H, W), mode="bilinear", align_corners=False)
+    z       the network's logits of x, edge-padded to its multiple and cut back to (h, w); with `coarse`, what
+            the network's own last F.interpolate reads
+    logits  F.interpolate(z, (H, W), mode="bilinear", align_corners=False)
 
-Everything the ONNX file does is held against this, so it is written for clarity and runs in float32.
+The ONNX file is compared with this code, so it is written for clarity and runs in float32.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = ["LogitsNetwork", "Reference", "ends_in_upsampling", "prepared", "weig
 
 
 class LogitsNetwork(nn.Module):
-    """A network reduced to one output: scores per class, at the size of its input.
+    """A network reduced to one output: logits of each class, at the size of its input.
 
-    A model that returns a dict gives its "out", a tuple its first, an object its `logits`. Scores that come
-    out smaller than the input by a whole factor are upsampled as the papers do: bilinear.
+    A dict gives its "out", a tuple its first item, an object its `logits`. Logits that are smaller than the
+    input by a whole factor are upsampled as in the papers: bilinear.
     """
 
     def __init__(self, net: nn.Module, *, upsample: bool = False) -> None:
@@ -47,18 +47,18 @@ class LogitsNetwork(nn.Module):
         self.upsample = upsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores [batch, classes, height, width] of normalized pixels [batch, channels, height, width]."""
-        scores = only_output(self.net(x))
+        """Logits [batch, classes, height, width] of normalized pixels [batch, channels, height, width]."""
+        logits = only_output(self.net(x))
         if self.upsample:
-            scores = F.interpolate(scores, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        return scores
+            logits = F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return logits
 
 
 def only_output(output: Any) -> Tensor:
-    """The scores among whatever a network returns.
+    """The logits in the output of a network.
 
     Raises:
-        ArtifactError: there is no 4-dimensional tensor where it is looked for.
+        ArtifactError: the output has no 4-dimensional tensor in any of the expected places.
     """
     if isinstance(output, dict) and "out" in output:
         output = output["out"]
@@ -71,14 +71,14 @@ def only_output(output: Any) -> Tensor:
             f"a tensor of shape {list(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
         )
         raise ArtifactError(
-            f"probe: the network returned {got}, expected scores [batch, classes, height, width] "
+            f"probe: the network returned {got}, expected logits [batch, classes, height, width] "
             "(as a tensor, a dict with 'out', a tuple with them first, or an object with .logits)"
         )
     return output
 
 
 class _Upsamplings(TorchFunctionMode):
-    """Remembers every F.interpolate while it is active: what it gave, and what it was given."""
+    """Records every call of F.interpolate while it is active: (result, arguments)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,10 +93,10 @@ class _Upsamplings(TorchFunctionMode):
         return result
 
 
-def _coarse(scores: LogitsNetwork, x: Tensor) -> Tensor | None:
-    """What the last upsampling reads, where the scores are those of a plain bilinear one; else None."""
+def _coarse(network: LogitsNetwork, x: Tensor) -> Tensor | None:
+    """The input of the last upsampling, if it is a plain bilinear one that gives the logits; else None."""
     with _Upsamplings() as seen:
-        final: Tensor = scores(x)
+        final: Tensor = network(x)
     given = next((given for result, given in seen.calls if result is final), None)
     plain = given is not None and given.get("mode") == "bilinear"
     if given is None or not plain or given.get("align_corners") or given.get("antialias"):
@@ -105,14 +105,14 @@ def _coarse(scores: LogitsNetwork, x: Tensor) -> Tensor | None:
     return low
 
 
-def ends_in_upsampling(scores: LogitsNetwork, channels: int, side: int) -> bool:
-    """Whether the scores of an image of side x side are plainly, bilinearly upsampled ones."""
+def ends_in_upsampling(network: LogitsNetwork, channels: int, side: int) -> bool:
+    """Whether the logits of an image of side x side are the result of a plain bilinear upsampling."""
     with torch.inference_mode():
-        return _coarse(scores, torch.zeros(1, channels, side, side)) is not None
+        return _coarse(network, torch.zeros(1, channels, side, side)) is not None
 
 
 def prepared(net: nn.Module) -> nn.Module:
-    """The network in float32, on the CPU, in evaluation mode; a copy if it was anything else."""
+    """The network in float32, on the CPU, in evaluation mode; a copy if it was not."""
     tensors = [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
     ready = not any(m.training for m in net.modules()) and all(
         t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors
@@ -125,7 +125,7 @@ def weights_sha256(net: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
         digest.update(f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{list(tensor.shape)}|".encode())
-        # A byte view keeps dtypes that numpy lacks (bfloat16); every platform of torch's is little-endian.
+        # A byte view works for dtypes that numpy lacks (bfloat16); all platforms of torch are little-endian.
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
     return digest.hexdigest()
@@ -133,16 +133,16 @@ def weights_sha256(net: nn.Module) -> str:
 
 @dataclass(frozen=True)
 class Reference:
-    """PyTorch's answer to an image.
+    """PyTorch's logits for an image.
 
     Attributes:
-        scores: the network as `LogitsNetwork`, in evaluation mode.
+        network: in evaluation mode.
         spec: how pixels are normalized.
         multiple: the network's sizes are multiples of this; others are padded at the bottom and right.
         working: the size the network works at; None is the image's.
     """
 
-    scores: LogitsNetwork
+    network: LogitsNetwork
     spec: InputSpec
     multiple: int = 1
     working: WorkingSize | None = None
@@ -168,18 +168,18 @@ class Reference:
         with torch.inference_mode():
             x = self.normalized(images)
             if self.working is None:
-                scores = self.scores(x)[..., :height, :width]
+                logits = self.network(x)[..., :height, :width]
             else:
-                low = self._working_scores(self.working, x, images)
-                scores = F.interpolate(low, size=(height, width), mode="bilinear", align_corners=False)
-        return np.ascontiguousarray(scores.float().numpy())
+                low = self._working_logits(self.working, x, images)
+                logits = F.interpolate(low, size=(height, width), mode="bilinear", align_corners=False)
+        return np.ascontiguousarray(logits.float().numpy())
 
-    def _working_scores(self, working: WorkingSize, x: Tensor, images: npt.NDArray[Any]) -> Tensor:
+    def _working_logits(self, working: WorkingSize, x: Tensor, images: npt.NDArray[Any]) -> Tensor:
         if not working.coarse:
             height, width = working.of(*images.shape[1:3])
-            scores: Tensor = self.scores(x)[..., :height, :width]
-            return scores
-        low = _coarse(self.scores, x)
+            logits: Tensor = self.network(x)[..., :height, :width]
+            return logits
+        low = _coarse(self.network, x)
         if low is None:
             raise ArtifactError("verify: the network no longer ends in bilinear upsampling: export it again")
         return low

@@ -1,8 +1,8 @@
 """onnxsim, isolated and checked.
 
-It runs in a process of its own with a time limit, because native code that crashes would take the exporter
-with it, and its result is compared with what went in, because the simplifier may freeze or rename axes. That
-the numbers are still right is for the verdict to find out.
+It runs in its own process with a time limit, because a crash in native code would end the exporter, too. The
+interface of its result is compared with the interface before, because the simplifier may freeze or rename
+axes. Whether the numbers are still right is checked by the verdict.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Simplified", "contract", "operators", "simplify"]
 
-# onnxsim imports torch where it finds it, which takes longer than all it does for a small network, and does
-# without where it does not.
+# onnxsim imports torch if it is installed, which takes longer than simplifying a small network, and works
+# without it.
 WORKER = """
 import sys
 sys.modules["torch"] = None
@@ -33,7 +33,7 @@ onnx.save(model, sys.argv[2])
 
 @dataclass(frozen=True)
 class Simplified:
-    """The simplified model and its node counts; `skipped` says why it was left as it was, if it was."""
+    """The simplified model and its node counts; if it was not simplified, `skipped` is the reason."""
 
     model: onnx.ModelProto
     nodes_before: int

@@ -1,4 +1,4 @@
-"""Whether one session is faster than another, here: pairs of runs side by side, and the median of ratios."""
+"""Whether one session is faster than another on this machine: interleaved runs, and the median of ratios."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Speed:
 
     Attributes:
         ratio: median over the pairs of (time of the file) / (time of its parent): below 1 is faster.
-        spread: the quartiles of the same.
+        spread: the quartiles of these ratios.
         milliseconds: median time of the file for one frame.
         parent_milliseconds: the same of the parent.
         size: (height, width) of the frame.
-        pairs: how many were run.
+        pairs: number of pairs.
     """
 
     ratio: float
@@ -37,7 +37,14 @@ class Speed:
 def compare_speed(
     session: Session, parent: Session, image: np.ndarray, progress: Progress | None = None
 ) -> Speed:
-    """Time labels of an image (N, H, W, C) by turns, which one goes first by turns, too."""
+    """Time both on an image (N, H, W, C), interleaved, with the first of each pair alternating.
+
+    Args:
+        session: of the file.
+        parent: of its parent.
+        image: in the card's dtype.
+        progress: receives the share of the time that has passed.
+    """
     turns = interleaved(
         [lambda: session.run(image, ["labels"]), lambda: parent.run(image, ["labels"])], progress=progress
     )

@@ -1,8 +1,8 @@
 """nn.Module -> ONNX with symbolic batch, height and width.
 
-One way for every network: torch.export, one decomposition, torch.onnx. The decomposition rewrites adaptive
-average pooling to a grid, which torch.onnx would bake to the traced size, as two small matrix products whose
-matrices are made from the sizes at run time.
+The same steps for every network: torch.export, one decomposition, torch.onnx. The decomposition rewrites
+adaptive average pooling to a grid as two small matrix products whose matrices are made from the sizes at run
+time; torch.onnx alone would freeze it to the traced size.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ __all__ = ["trace"]
 AXES = ("batch", "height", "width")
 
 
-def trace(scores: LogitsNetwork, channels: int, sizes: Sizes) -> onnx.ModelProto:
+def trace(network: LogitsNetwork, channels: int, sizes: Sizes) -> onnx.ModelProto:
     """The network as ONNX: `normalized` [batch, channels, height, width] -> `logits`, all float32.
 
     Raises:
-        ArtifactError: torch cannot trace it, or what it traced is not the contract.
+        ArtifactError: torch cannot trace it, or the traced model differs from the contract.
     """
     example = torch.zeros(2, channels, *example_size(sizes))
     dynamic = torch.export.Dim.DYNAMIC
     try:
         with _quiet(), torch.no_grad():
             program = torch.export.export(
-                scores, (example,), dynamic_shapes={"x": {0: dynamic, 2: dynamic, 3: dynamic}}, strict=False
+                network, (example,), dynamic_shapes={"x": {0: dynamic, 2: dynamic, 3: dynamic}}, strict=False
             )
             if _pools_to_a_grid(program):
                 program = program.run_decompositions(
@@ -66,7 +66,7 @@ def trace(scores: LogitsNetwork, channels: int, sizes: Sizes) -> onnx.ModelProto
 
 
 def example_size(sizes: Sizes) -> tuple[int, int]:
-    """Unequal odd numbers of the multiple, 0 and 1 being special to the tracer; small, to be quick."""
+    """Unequal odd numbers of the multiple, because 0 and 1 are special to the tracer; small, to be fast."""
     units = max(-(-48 // sizes.multiple), -(-sizes.smallest // sizes.multiple), 3) | 1
     return units * sizes.multiple, (units + 2) * sizes.multiple
 
@@ -102,7 +102,11 @@ def _pools_to_a_grid(program: torch.export.ExportedProgram) -> bool:
 
 
 def _by_contract(model: onnx.ModelProto, channels: int, classes: int) -> onnx.ModelProto:
-    """The traced model with its axes named by the contract, or an error that says how it differs."""
+    """The traced model with its axes named by the contract.
+
+    Raises:
+        ArtifactError: it differs from the contract; the message names the difference.
+    """
     graph = model.graph
     if [i.name for i in graph.input] != [TRACED_INPUT] or [o.name for o in graph.output] != [LOGITS]:
         names = f"{[i.name for i in graph.input]} -> {[o.name for o in graph.output]}"
@@ -118,8 +122,8 @@ def _by_contract(model: onnx.ModelProto, channels: int, classes: int) -> onnx.Mo
             raise ArtifactError(
                 f"trace: {name} was frozen to {taken[axis]}: the network fixes it while it is traced"
             )
-    # Symbols come back renamed, and output axes as expressions of them. What the axes are called is our
-    # contract; whether they really are as long as the input's is for the verdict to find out.
+    # torch renames the symbols, and gives output axes as expressions of them. Their names are part of our
+    # contract; whether the output really has the input's size is checked by the verdict.
     del graph.value_info[:]
     name_axes(graph.input[0], channels)
     name_axes(graph.output[0], classes)
@@ -141,7 +145,7 @@ def name_axes(value: onnx.ValueInfoProto, channels: int) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the tracer's chatter: it is about torch's own internals, which no user can act on."""
+    """Silence the tracer's messages about torch's internals, which no user can act on."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:
@@ -156,7 +160,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    """The cause, without the pages of advice torch puts around it."""
+    """The cause, without the long advice that torch adds."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

@@ -1,10 +1,10 @@
-"""Which layers of a model may be computed in integers: its body, between normalization and classifier.
+"""The body of a model: the layers between normalization and classifier, which may be computed in integers.
 
-    image --normalize--> [ body: integers ] --classifier--> scores --upsample--> logits --ArgMax--> labels
+    image --normalize--> [ body ] --classifier--> low logits --upsample--> logits --ArgMax--> labels
 
-The classifier and everything behind it stay in float: scores interpolated in 8 bits tie and band. The
-classifier is whatever convolution (or matrix product) comes first on the way back from the scores; learned
-upsampling of scores to scores is passed over. There may be several, as in FCN-8s and LR-ASPP.
+The classifier and everything behind it stay in float, because logits interpolated in 8 bits tie and band. The
+classifier is the first convolution or matrix product on the way back from the logits; learned upsampling of
+logits to logits is skipped. There may be several classifiers, as in FCN-8s and LR-ASPP.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["OURS", "Body", "body_of", "constants_of", "drop_unused", "head_of", "typed"]
 
-# What onnxruntime computes in integers between integers. Transposed convolutions are not among them.
+# What onnxruntime computes in integers. It does not do so for transposed convolutions.
 INTEGER_OPS = (
     "Conv",
     "Relu",
@@ -40,11 +40,11 @@ class Body:
     """The part of a model that may go into integers, by the names of its nodes, in the graph's order.
 
     Attributes:
-        nodes: all of it.
-        convolutions: those of it that hold weights.
-        additions: those that add two paths: each rounds the sum anew, which adds up along a residual network.
-        classifiers: the products that give the scores; they stay in float.
-        tensors: every value that a node of the body reads or gives, constants left out.
+        nodes: all nodes.
+        convolutions: those with weights.
+        additions: those that add two paths; each rounds its sum, which adds up in a residual network.
+        classifiers: the products that give the logits; they stay in float.
+        tensors: every value that a node of the body reads or gives, except constants.
     """
 
     nodes: tuple[str, ...]
@@ -55,7 +55,7 @@ class Body:
 
 
 def typed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose values have types and whose nodes have names of their own, as a quantizer needs."""
+    """A copy whose values have types and whose nodes have unique names, as a quantizer needs."""
     copy = onnx.shape_inference.infer_shapes(model)
     taken = {node.name for node in copy.graph.node}
     seen: set[str] = set()
@@ -74,7 +74,7 @@ def body_of(model: onnx.ModelProto) -> Body:
     """The body of a typed model.
 
     Raises:
-        ArtifactError: the model has no tensor of scores, or no layer that integers could compute.
+        ArtifactError: the model has no tensor of logits, or no layer that can be computed in integers.
     """
     head, classifiers = head_of(model)
     constants = constants_of(model)
@@ -85,9 +85,9 @@ def body_of(model: onnx.ModelProto) -> Body:
         if ours or node.op_type not in INTEGER_OPS or types.get(node.output[0]) != TensorProto.FLOAT:
             continue
         if node.op_type == "Conv" and node.input[1] not in constants:
-            continue  # weights computed at run time have no scale of their own
+            continue  # weights computed at run time have no known scale
         if node.op_type in ("Add", "Concat") and any(name in constants for name in node.input):
-            continue  # a constant is no activation
+            continue  # a constant is not an activation
         nodes.append(node)
     convolutions = tuple(n.name for n in nodes if n.op_type == "Conv")
     if not convolutions:
@@ -108,7 +108,7 @@ def constants_of(model: onnx.ModelProto) -> Mapping[str, onnx.TensorProto]:
 
 
 def drop_unused(model: onnx.ModelProto) -> None:
-    """Remove constants that no node reads, such as float weights that only their integer copies replace."""
+    """Remove constants that no node reads, such as float weights that have integer copies."""
     used = set(_read(model.graph))
     for constant in [c for c in model.graph.initializer if c.name not in used]:
         model.graph.initializer.remove(constant)
@@ -125,18 +125,18 @@ def _read(graph: onnx.GraphProto) -> Iterator[str]:
 
 
 def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:
-    """Names of the nodes from the classifiers to the scores, and of the classifiers among them."""
+    """Names of the nodes from the classifiers to the logits, and of the classifiers among them."""
     producer = {name: node for node in model.graph.node for name in node.output}
     start = next((name for name in (LOGITS, LOGITS_LOW) if name in producer), None)
     if start is None:
-        raise ArtifactError(f"quantize: the model holds no tensor called '{LOGITS}': export it again")
+        raise ArtifactError(f"quantize: the model has no tensor called '{LOGITS}': export it again")
     constants = constants_of(model)
     head: set[str] = set()
     classifiers = []
     waiting = [start]
     while waiting:
         node = producer.get(waiting.pop())
-        # Sizes are read off values far away; they are no path of the scores.
+        # A Shape node reads sizes, not values: it is not on the path of the logits.
         if node is None or node.name in head or node.op_type == "Shape" or TRACED_INPUT in node.output:
             continue
         head.add(node.name)
@@ -150,7 +150,7 @@ def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:
 
 
 def _keeps_channels(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether a transposed convolution maps as many channels to as many: learned upsampling."""
+    """Whether a transposed convolution keeps the number of channels: learned upsampling."""
     weight = constants.get(node.input[1])
     groups = next((a.i for a in node.attribute if a.name == "group"), 1)
     return weight is not None and weight.dims[0] == weight.dims[1] * groups

@@ -1,13 +1,13 @@
-"""An int8 file reads the image's bytes as they are: its normalization is folded into the first convolution.
+"""Folds the normalization into the first convolution, so that an int8 file reads the image's bytes directly.
 
     image --Cast, Mul, Add--> Conv(W, b)    becomes    image --minus zero point--> Conv(W s / std, b')
 
     W ((p s - mean) / std) + b  =  (W s / std) (p - z)  +  b + sum of W (z s - mean) / std
 
-Bytes p with the scale 1 and the zero point z are what an integer convolution takes, so nothing is left to be
-computed before it, and no pixel is rounded once more. What is not the same is the padding: zeros that stood
-for the mean color now stand for the gray z, the byte nearest to the channels' mean colors. Where there is
-padding and a channel's mean is far from that gray, nothing is folded: no layer given back would mend it.
+Bytes p with scale 1 and zero point z are what an integer convolution takes, so nothing is computed before it
+and no pixel is rounded a second time. The padding changes: zeros that stood for the mean color now stand for
+the gray z, the byte nearest to the channels' mean colors. Where there is padding and a channel's mean is far
+from that gray, nothing is folded, because keeping layers in float would not correct that error.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ PLANES = "fcn_edge/planes"  # the image's bytes, channels first
 FLOAT = "fcn_edge/float"
 ZERO_POINT = "zero_point"
 TOP = 255
-GRAYISH = 0.2  # how far padding may be from what it stood for, in normalized units; ImageNet's is 0.18
+GRAYISH = 0.2  # error of the padding that is accepted, in normalized units; ImageNet's is 0.18
 
 
 @dataclass(frozen=True)
 class FoldedModel:
-    """The float model whose body is to be put into integers, and what is known of its input.
+    """The float model whose body will be quantized, and the range of its input.
 
     Attributes:
-        model: as given, or with its normalization folded away.
-        input_range: of the tensor that the network takes; None where only calibration can tell.
+        model: as given, or with its normalization folded in.
+        input_range: of the tensor that the network takes; None where it must be calibrated.
     """
 
     model: onnx.ModelProto
@@ -48,17 +48,17 @@ class FoldedModel:
 
 
 def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool) -> FoldedModel:
-    """The model with its normalization folded into its first convolutions, where that can be done.
+    """The model with its normalization folded into its first convolutions, where that is possible.
 
-    It cannot where the image is not of bytes, is padded or resized before the network, where activations are
-    signed, where something else than a plain convolution of the body reads it, or where padding would not
-    stand for nearly the same color.
+    It is not possible where the image is not uint8, is padded or resized before the network, where
+    activations are signed, where anything but a plain convolution of the body reads the image, or where
+    padding would stand for a clearly different color.
 
     Args:
         model: typed, see `body.typed`; it is not changed.
         body: of this model.
         spec: the card's input formula.
-        signed: whether activations are to be int8 without a zero point.
+        signed: whether activations will be int8 without a zero point.
     """
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
     zero = int(np.clip(np.rint(np.mean(mean) / spec.scale), 0, TOP))
@@ -85,9 +85,9 @@ def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool)
 
 
 def without_rounding(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Feed the image's bytes to what dequantizes them, in place: they are what they would be rounded to.
+    """Connect the image's bytes to what dequantizes them, in place: rounding would not change them.
 
-    A model whose first convolution stays in float is left as it is.
+    A model whose first convolution stays in float is not changed.
     """
     made = {node.output[0]: node for node in model.graph.node}
     centered = made.get(TRACED_INPUT)
@@ -109,7 +109,7 @@ def without_rounding(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _normalized_range(spec: InputSpec) -> Range | None:
-    """What normalized pixels can be, by the card alone; None for float images, which know no bounds."""
+    """The range of normalized pixels, from the card alone; None for float images, which have no bounds."""
     if spec.dtype == "float32":
         return None
     top = float(np.iinfo(spec.dtype).max) * spec.scale
@@ -118,12 +118,12 @@ def _normalized_range(spec: InputSpec) -> Range | None:
 
 
 def _first_convolutions(model: onnx.ModelProto, body: Body, *, padded: bool) -> frozenset[str]:
-    """Names of the convolutions that read the normalized image; none if it is not theirs alone.
+    """Names of the convolutions that read the normalized image; none if anything else reads it, too.
 
     With `padded` they may pad it.
     """
     if any(a.HasField("g") or a.graphs for node in model.graph.node for a in node.attribute):
-        return frozenset()  # a branch may read it, too
+        return frozenset()  # a subgraph may read it, too
     made = {node.output[0]: node for node in model.graph.node}
     at = made.get(TRACED_INPUT)
     while at is not None and at.op_type in ("Add", "Mul"):
@@ -137,7 +137,7 @@ def _first_convolutions(model: onnx.ModelProto, body: Body, *, padded: bool) -> 
 
 
 def _is_plain(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto], *, padded: bool) -> bool:
-    """Whether a convolution reads all channels at once and pads by less than its kernel, or not at all."""
+    """Whether a convolution has one group, and pads by less than its kernel (`padded`) or not at all."""
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     kernel = constants[node.input[1]].dims[2:]
     reach = [d * (k - 1) for k, d in zip(kernel, attributes.get("dilations", [1, 1]), strict=True)]
@@ -153,7 +153,7 @@ def _is_plain(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto], *
 
 
 def _replace_formula(model: onnx.ModelProto, zero: int) -> None:
-    """Minus the zero point, in place of the card's formula between the bytes and the network."""
+    """Replace the card's formula between the bytes and the network by a subtraction of the zero point."""
     out = Nodes()
     out.add("Sub", [FLOAT, out.constant(ZERO_POINT, np.array(zero, np.float32))], TRACED_INPUT)
     made = {node.output[0]: node for node in model.graph.node}
@@ -173,7 +173,7 @@ def _replace_formula(model: onnx.ModelProto, zero: int) -> None:
 
 
 def _keep(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    """These nodes, and the constants that they read."""
+    """Keep only these nodes and the constants that they read."""
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     model.graph.ClearField("node")
     model.graph.node.extend(kept)

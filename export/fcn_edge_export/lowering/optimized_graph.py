@@ -1,4 +1,4 @@
-"""What onnxruntime makes of a file: the graph it really runs, and which convolutions it left in float."""
+"""The graph that onnxruntime really runs after its optimizations, and the convolutions it keeps in float."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLOAT_CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv")
 def fused_graph(model: onnx.ModelProto) -> onnx.GraphProto:
     """The graph after all of onnxruntime's optimizations for this CPU.
 
-    This session never runs: it is made to be written down. All others are made by `open_session`.
+    This session never runs, it only writes its graph. All other sessions are made by `open_session`.
 
     Raises:
         ArtifactError: onnxruntime cannot load the model.
@@ -32,7 +32,7 @@ def fused_graph(model: onnx.ModelProto) -> onnx.GraphProto:
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.optimized_model_filepath = str(path)
         options.intra_op_num_threads = 1
-        options.log_severity_level = 4  # it warns that such a file is for this machine alone
+        options.log_severity_level = 4  # it warns that such a file is for this machine only
         try:
             runtime.InferenceSession(
                 model.SerializeToString(),
@@ -55,7 +55,7 @@ def float_convolutions(
         original: the float model it was made of.
         expected: names of convolutions in the float model.
     """
-    # onnxruntime names a node it makes after the node, or after the value, that it replaces.
+    # onnxruntime names a new node after the node, or after the value, that it replaces.
     names = {node.name: node.name for node in original.graph.node if node.name in expected}
     names |= {node.output[0]: node.name for node in original.graph.node if node.name in expected}
     readers = {i: n for n in original.graph.node if n.op_type in ("Relu", "Clip") for i in n.input[:1]}

@@ -1,8 +1,8 @@
-"""A float model rewritten to compute its body in integers: QuantizeLinear and DequantizeLinear put in.
+"""Inserts QuantizeLinear and DequantizeLinear, so that a float model computes its body in integers.
 
-The rewriting is onnxruntime's own; what goes in, which ranges hold and which machine it is for is decided
-here. Weights are int8 per output channel, symmetric. Activations are uint8 with a zero point for CPUs, where
-onnxruntime then merges a convolution with the ReLU behind it; int8 without one for GPUs, which want that.
+The nodes are inserted by onnxruntime's own quantizer; layers, ranges and the target are chosen here. Weights
+are int8 per output channel, symmetric. Activations are uint8 with a zero point for CPUs, where onnxruntime
+then merges a convolution with the ReLU behind it, and int8 without a zero point for GPUs, which need that.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["INTEGER_TARGETS", "IntegerTarget", "target_named", "this_target", "w
 
 @dataclass(frozen=True)
 class IntegerTarget:
-    """What a machine wants of an int8 file.
+    """The form of int8 that a kind of machine needs.
 
     Attributes:
-        name: as a user says it.
+        name: as users write it.
         signed: activations are int8 and symmetric instead of uint8 with a zero point.
-        seven_bits: weights use 7 of their 8 bits, because the machine adds two products in 16 bits and would
-            saturate (x86 before VNNI).
+        seven_bits: weights use 7 of their 8 bits, because the machine adds two products in 16 bits, which
+            would saturate (x86 before VNNI).
     """
 
     name: str
@@ -55,7 +55,7 @@ def target_named(name: str | None) -> IntegerTarget:
     """The target of that name; None means this machine.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none of that name.
     """
     wanted = this_target() if name is None else name
     found = next((target for target in INTEGER_TARGETS if target.name == wanted), None)
@@ -67,7 +67,7 @@ def target_named(name: str | None) -> IntegerTarget:
 
 
 def this_target() -> str:
-    """Which of the CPU targets this machine is."""
+    """The name of the target that this machine's CPU is."""
     if platform.machine().lower() in ("aarch64", "arm64"):
         return "arm64"
     return "x86-vnni" if adds_exactly() else "x86"
@@ -86,11 +86,11 @@ def with_qdq(
         model: typed, see `body.typed`; it is not changed.
         body: of this model.
         ranges: of every tensor of the body.
-        target: what it is for.
-        keep_float: names of nodes that stay as they are.
+        target: the machine it is for.
+        keep_float: names of nodes that stay in float.
 
     Raises:
-        ArtifactError: onnxruntime's quantizer gave up.
+        ArtifactError: onnxruntime's quantizer failed.
     """
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
@@ -120,7 +120,7 @@ def with_qdq(
     made = quantizer.model.model
     _read_sizes_off_integers(made)
     drop_unused(without_rounding(made))
-    quantizer.model.topological_sort()  # it puts what it adds last; other engines want an order
+    quantizer.model.topological_sort()  # it appends new nodes at the end; other engines need a sorted graph
     made.producer_name = "fcn-edge"
     made.producer_version = ""
     made.ir_version = model.ir_version
@@ -128,14 +128,14 @@ def with_qdq(
 
 
 def _marked(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Tell the quantizer that types are known, or it would write the model to a folder to find them."""
+    """Mark types as known. Otherwise the quantizer writes the model to a folder to infer them."""
     entry = model.metadata_props.add()
     entry.key, entry.value = "onnx.infer", "onnxruntime.quant"
     return model
 
 
 def _read_sizes_off_integers(model: onnx.ModelProto) -> None:
-    """Let Shape read what a DequantizeLinear reads: the size is the same, and no float copy need be made."""
+    """Let Shape read the input of a DequantizeLinear: the size is the same, and no float copy is made."""
     sources = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     for node in model.graph.node:
         if node.op_type == "Shape":
@@ -144,7 +144,7 @@ def _read_sizes_off_integers(model: onnx.ModelProto) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The quantizer advises to preprocess what an export has already simplified."""
+    """Silence the quantizer, which advises to preprocess a model that the export has already simplified."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

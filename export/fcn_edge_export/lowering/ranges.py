@@ -1,13 +1,14 @@
 """The range of every activation over calibration frames, in memory that does not grow with their number.
 
-Least and greatest values are taken inside the graph, so that one number a tensor comes back. Percentile and
-entropy need to know how values are spread: a second pass counts them into as many equal bins between the two
-as `BINS` says, a few tensors at a time.
+Minimum and maximum are computed inside the graph, so that only two numbers per tensor come back. Percentile
+and entropy also need a histogram: a second pass counts values in `BINS` equal bins between the two, a few
+tensors at a time.
 
-    minmax      everything that was seen
+    minmax      the full range
     percentile  all but the outermost hundredth of a percent
-    entropy     the clipping that loses least information: least Kullback-Leibler divergence between the
-                counts and the same counts in 256 levels (Migacz, "8-bit inference with TensorRT", GTC 2017)
+    entropy     the clipping that loses least information: the smallest Kullback-Leibler divergence between
+                the counts and the same counts in 256 levels (Migacz, "8-bit inference with TensorRT",
+                GTC 2017)
 """
 
 from __future__ import annotations
@@ -36,20 +37,20 @@ BINS = 2048
 LEVELS = 256
 KEPT = 0.9999
 SHARES = np.linspace(0.2, 1.0, 81)  # how much of the range entropy tries to keep
-AT_ONCE = 8  # tensors whose values are in memory together
-SAMPLED = 1 << 16  # values of a tensor counted a frame, evenly spread over it
+AT_ONCE = 8  # tensors whose values are in memory at the same time
+SAMPLED = 1 << 16  # values counted per tensor and frame, evenly spaced
 
 
 @dataclass
 class _Spread:
-    """Counts of one tensor's values in equal bins between its least and its greatest."""
+    """Histogram of one tensor's values in equal bins between its minimum and its maximum."""
 
     low: float
     high: float
     counts: npt.NDArray[np.int64]
 
     def add(self, values: Array) -> None:
-        # An odd step passes through every column of an image of even width.
+        # An odd step visits every column of an image of even width.
         flat = values.reshape(-1)[:: max(1, values.size // SAMPLED) | 1]
         bins = (flat - self.low) * (BINS / (self.high - self.low))
         self.counts += np.bincount(np.clip(bins.astype(np.int32), 0, BINS - 1), minlength=BINS)
@@ -61,7 +62,7 @@ def activation_ranges(
     frames: Frames,
     method: str = "minmax",
 ) -> dict[str, Range]:
-    """(least, greatest) of each tensor, clipped as the method says.
+    """(minimum, maximum) of each tensor, clipped by the method.
 
     Args:
         model: the float model.
@@ -70,7 +71,7 @@ def activation_ranges(
         method: one of `METHODS`.
 
     Raises:
-        UsageError: no such method.
+        UsageError: there is no such method.
     """
     if method not in METHODS:
         raise UsageError(f"got the method {method!r}, expected one of {', '.join(METHODS)}")
@@ -85,7 +86,7 @@ def activation_ranges(
 
 
 def clipped_by_percentile(counts: npt.NDArray[np.int64], low: float, high: float) -> Range:
-    """The range without the outermost (1 - KEPT) of all values, half of it at either end."""
+    """The range without the outermost (1 - KEPT) of all values, half of them at each end."""
     total = np.cumsum(counts) / counts.sum()
     outside = (1 - KEPT) / 2
     width = (high - low) / BINS
@@ -95,10 +96,10 @@ def clipped_by_percentile(counts: npt.NDArray[np.int64], low: float, high: float
 
 
 def clipped_by_entropy(counts: npt.NDArray[np.int64], low: float, high: float) -> Range:
-    """The range [s low, s high] whose 256 levels lose least: least KL(counts || counts in levels)."""
+    """The range [s low, s high] with the smallest KL(counts || counts in 256 levels)."""
     width = (high - low) / BINS
     if low <= 0 <= high:
-        # Zero is always among the levels, so its many values behind a ReLU lose nothing at any clipping.
+        # Zero is always one of the levels, so the many zeros behind a ReLU lose nothing at any clipping.
         counts = counts.copy()
         counts[min(int(-low / width), BINS - 1)] = 0
     best, kept = np.inf, (low, high)
@@ -126,7 +127,7 @@ def _divergence(counts: npt.NDArray[np.int64], first: int, last: int) -> float:
     share = np.bincount(level, inside, LEVELS) / np.maximum(np.bincount(level, used, LEVELS), 1)
     leveled = np.where(used, share[level], 0.0)
     p, q = clipped / clipped.sum(), leveled / max(leveled.sum(), 1.0)
-    # A value clipped into an empty bin has no level of its own there: a small number stands for "nothing".
+    # A value clipped into an empty bin has no level there: a small number stands in for zero.
     seen = p > 0
     return float((p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-9))).sum())
 
@@ -138,7 +139,7 @@ def _outer_ranges(model: onnx.ModelProto, tensors: Sequence[str], frames: Frames
         more.graph.node.append(helper.make_node("ReduceMin", [name], [low], keepdims=0))
         more.graph.node.append(helper.make_node("ReduceMax", [name], [high], keepdims=0))
     more.graph.output.extend(helper.make_tensor_value_info(o, TensorProto.FLOAT, []) for o in outputs)
-    # Messages that follow each other are merged: no copy of the weights is made.
+    # Concatenated protobuf messages are merged, so no copy of the weights is made.
     session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
     least, greatest = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
     for batch in frames():

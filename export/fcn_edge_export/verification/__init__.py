@@ -1,1 +1,1 @@
-"""Whether a file decides like its reference."""
+"""Comparison of a file with its reference."""

@@ -49,7 +49,7 @@ class CaseResult(Measurement):
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """A rule that does not hold: its name, the finding in words, and the (batch, row, column) to look at."""
+    """A rule that is broken: its name, the finding in words, and the worst (batch, row, column)."""
 
     rule: str
     detail: str

@@ -1,4 +1,4 @@
-"""What a model is verified on: sizes that catch what goes wrong, and the user's own frames."""
+"""The inputs a model is verified on: sizes that expose common errors, and the user's own frames."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Case:
-    """One input: what to call it, and how to make it, (N, H, W, C) in the card's dtype."""
+    """One input: its name, and a function that gives it, (N, H, W, C) in the card's dtype."""
 
     name: str
     image: Callable[[], Array]
 
 
 def default_sizes(smallest: int, multiple: int) -> tuple[tuple[int, int, int], ...]:
-    """(batch, height, width): batches, odd, prime, non-square both ways, the smallest, and a far one."""
+    """(batch, height, width): batches, odd, prime, portrait and landscape, the smallest, and a large one."""
     wanted = (
         (1, smallest, smallest),
         (2, 64, 96),
@@ -43,7 +43,7 @@ def default_sizes(smallest: int, multiple: int) -> tuple[tuple[int, int, int], .
 
 
 def pattern_cases(sizes: Sequence[tuple[int, int, int]], spec: InputSpec) -> Iterator[Case]:
-    """Cases made of the golden pattern, each size with a seed of its own."""
+    """One case of the golden pattern for each size, each with its own seed."""
     for index, (batch, height, width) in enumerate(sizes):
         seed = 100 + index
 
@@ -54,9 +54,9 @@ def pattern_cases(sizes: Sequence[tuple[int, int, int]], spec: InputSpec) -> Ite
 
 
 def frame_cases(frames: Mapping[str, Callable[[], Array]], card: Card) -> Iterator[Case]:
-    """Cases made of a user's own frames: name -> what reads it, (H, W, C) in the card's dtype.
+    """One case for each of a user's own frames: name -> what reads it, (H, W, C) in the card's dtype.
 
-    A frame that the model could not segment is an InputError that names it, when its turn comes.
+    A frame that the model cannot segment raises an InputError that names it, when it is read.
     """
     for name, read in frames.items():
 

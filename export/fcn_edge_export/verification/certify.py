@@ -1,4 +1,4 @@
-"""From a grafted model to one that may be written: judged on every device, explained where refused."""
+"""Verification of a grafted model on every device, before and after it is written."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Certified", "all_cases", "certify", "check_draft"]
 
-LARGEST_SIDE = 4096  # the pattern hashes 12 bits of each coordinate
+LARGEST_SIDE = 4096  # the golden pattern hashes 12 bits of each coordinate
 
 
 @dataclass(frozen=True)
 class Certified:
-    """A passed verdict on every device asked for, with the self-test and the card that go into the file."""
+    """A passed verdict on every requested device, with the self-test and the card that go into the file."""
 
     card: Card
     golden: Golden
@@ -52,17 +52,17 @@ class Certified:
 def all_cases(
     card: Card, sizes: Sequence[tuple[int, int]], images: Mapping[str, Callable[[], npt.NDArray[Any]]]
 ) -> list[Case]:
-    """The default sizes, the user's further ones (height, width), and the user's frames.
+    """The default sizes, further (height, width) given by the user, and the user's frames.
 
     Raises:
-        UsageError: a size below the smallest the network takes, or above what the pattern is made for.
+        UsageError: a size is smaller than the network accepts, or larger than the pattern.
     """
     smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
     for height, width in sizes:
         if not smallest <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
             raise UsageError(
                 f"got the size {height}x{width}, expected sides of {smallest} to {LARGEST_SIDE}: "
-                "the network takes none smaller, and larger ones are verified by images of your own"
+                "the network accepts none smaller; verify larger ones with your own images"
             )
     wanted = [*default_sizes(smallest, multiple), *((1, h, w) for h, w in sizes)]
     return [*pattern_cases(tuple(dict.fromkeys(wanted)), card.input), *frame_cases(images, card)]
@@ -77,7 +77,7 @@ def certify(
     earlier: Mapping[str, onnx.ModelProto],
     progress: Progress | None = None,
 ) -> Certified:
-    """Judge a grafted model on every device.
+    """Verify a grafted model on every device.
 
     Args:
         reference: PyTorch.
@@ -85,7 +85,7 @@ def certify(
         card: its card, all but the verification filled in.
         cases: the inputs.
         devices: "cpu", "cuda", ...
-        earlier: what the stages before grafting made, by stage, to find where a refused model went wrong.
+        earlier: models of the stages before grafting, by stage, to find where a refused model went wrong.
         progress: receives how many inputs are done, on all devices together.
 
     Raises:
@@ -118,13 +118,13 @@ def certify(
 
 
 def check_draft(path: Path, certified: Certified, cases: Sequence[Case]) -> tuple[str, int]:
-    """Open the written file as its users will, and hold it against its probe and its own self-test.
+    """Open the written file as its users will, compare it with its probe, and run its self-test.
 
     Returns:
         The file's SHA-256 and its size in bytes.
 
     Raises:
-        VerificationError: it does not do what its probe did.
+        VerificationError: its labels differ from its probe's, or its self-test fails.
     """
     with ModelFile.open(path) as file:
         for device, verdict in zip(certified.devices, certified.verdicts, strict=True):
@@ -141,7 +141,7 @@ def _refuse(
     cases: Sequence[Case],
     earlier: Mapping[str, onnx.ModelProto],
 ) -> None:
-    """Raise the verdict's error, with the first stage whose model already differs from PyTorch."""
+    """Raise the verdict's error, naming the first stage whose model already differs from PyTorch."""
     image = cases[verdict.results.index(verdict.worst)].image()
     where = f" (stage: {_first_wrong_stage(reference, image, earlier, device)})" if earlier else ""
     try:

@@ -1,4 +1,4 @@
-"""The self-test that travels with the file: labels PyTorch gives for inputs anyone can compute again."""
+"""The self-test inside the file: PyTorch's labels for inputs that any runtime can compute."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["TAU", "golden_vectors"]
 
 Array = npt.NDArray[Any]
 
-# Relative error a device may make before a label counts as wrong, by the precision of the file.
+# Relative error of logits that a device may make before a label counts as wrong, by precision of the file.
 TAU = {"fp32": 1e-3, "fp16": 1e-2}
 SEEDS = range(1, 9)
 
 
 def golden_vectors(reference: Callable[[Array], Array], probe: Session, card: Card, tau: float) -> Golden:
-    """Self-test cases at the golden sizes, each on the seed of 1 to 8 whose labels have the most entropy.
+    """Self-test cases at the golden sizes, each with the seed of 1 to 8 whose labels have the most entropy.
 
-    Pixels whose margin is at most 2 tau A, twice what a device may be off, are undecided: they hold the
+    Pixels whose margin is at most 2 tau A, twice the error allowed on a device, are undecided: they hold the
     unlabeled value and are not compared. A is the
     amplitude of the reference's logits, see `measure`.
 
     Args:
         reference: images (N, H, W, C) -> logits (N, K, H, W).
-        probe: a session of the verified file; it picks the seeds, being quicker than the reference.
+        probe: a session of the verified file; it picks the seeds because it is faster than the reference.
         card: of the file.
         tau: relative error allowed on a device.
     """
@@ -51,7 +51,7 @@ def _image(card: Card, size: tuple[int, int, int], seed: int) -> Array:
 
 
 def _entropy(labels: Array) -> float:
-    """Shannon entropy of the label counts, rounded so that equal counts tie and the first seed wins."""
+    """Shannon entropy of the label counts, rounded, so that of equal counts the first seed wins."""
     counts = np.unique(labels, return_counts=True)[1]
     shares = np.sort(counts) / labels.size
     return round(float(-(shares * np.log(shares)).sum()), 9)

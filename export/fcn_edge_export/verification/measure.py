@@ -4,7 +4,7 @@
     M  max |z|
     E  max |file - reference| over logits
 
-c(z) takes out what softmax and argmax cannot see: a common offset of all classes.
+c(z) removes an offset that all classes share, which softmax and argmax do not see.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is told about an export: `NAME.verification.json`, and its one-line summary."""
+"""The report of a verification: `NAME.verification.json`, and its one-line summary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("fcn-edge", "torch", "onnx", "onnxscript", "onnxsim", "onnxruntime",
 
 
 def produced_by() -> dict[str, str]:
-    """The version of everything that had a hand in the file."""
+    """The versions of all packages that took part in making the file."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -33,7 +33,7 @@ def produced_by() -> dict[str, str]:
 def verification_report(
     digest: str, card: Card, verdicts: Sequence[Verdict], stages: Sequence[Stage]
 ) -> dict[str, Any]:
-    """Everything that was measured, as JSON values. It names the model by its digest."""
+    """Everything that was measured, as JSON values, with the digest of the model."""
     return {
         "schema": SCHEMA,
         "model_sha256": digest,
@@ -69,6 +69,6 @@ def verdict_text(verdicts: Sequence[Verdict]) -> str:
     providers = ", ".join(v.provider.removesuffix("ExecutionProvider") for v in verdicts)
     blind = "; BLIND: fewer than two labels were seen" if all(v.blind for v in verdicts) else ""
     return (
-        f"equal to PyTorch on {providers} at {len(results)} inputs: scores within {error:.1e} of their "
+        f"equal to PyTorch on {providers} at {len(results)} inputs: logits within {error:.1e} of their "
         f"amplitude, {flips} labels flipped, agreement at least {100 * agreement:.3f} %{blind}"
     )

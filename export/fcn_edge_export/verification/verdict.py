@@ -163,7 +163,7 @@ def _expected(reference: Logits, name: str, image: Array) -> Outputs:
 
 
 def _broken_rules(expected: Outputs, got: Outputs, measured: Measurement) -> Iterator[BrokenRule]:
-    """Each rule that does not hold, in the order of the module's docstring."""
+    """Each broken rule, in the order of the module's docstring."""
     error, bound = measured.error, error_bound(measured)
     if error > bound:
         relative = error / measured.amplitude if measured.amplitude else math.inf

@@ -31,15 +31,15 @@ __all__ = ["VerifyResult", "opened", "verify"]
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """What a verification found.
+    """The result of a verification.
 
     Attributes:
         path: the model.
-        report: its verification report, JSON, written anew.
+        report: its new verification report, JSON.
         digest: SHA-256 of the model file, as it is now.
         card: the card in the file.
         same_weights: whether the network's weights are those the card names.
-        resealed: whether the file was sealed anew.
+        resealed: whether the file got a new seal.
         stages: every stage with its time.
         verdicts: the comparison with PyTorch, one a device.
     """
@@ -62,19 +62,19 @@ def verify(
     options: VerifyOptions | None = None,
     progress: Progress | None = None,
 ) -> VerifyResult:
-    """Hold an existing file against a network, and write its verification report anew.
+    """Compare an existing file with a network, and write a new verification report.
 
     Args:
         path: the model.
         net: the network it was exported from, with its weights.
         images: further inputs to verify at: a folder, paths, arrays, a mapping or a function, see
             `fcn_edge_runtime.imaging.frames.frames_of`.
-        options: sizes, devices, and whether a changed file is sealed anew; None means the defaults.
+        options: sizes, devices, and whether a changed file gets a new seal; None means the defaults.
         progress: receives the stages as they run.
 
     Raises:
         VerificationError: it does not decide like PyTorch; nothing is written.
-        ModelError: the file is not ours, or its seal does not match and it is not to be resealed.
+        ModelError: the file was not written by fcn-edge, or its seal does not match and it is not resealed.
         ProviderError: a device does not start.
     """
     from fcn_edge_export.probe import probe
@@ -91,13 +91,13 @@ def verify(
         same_weights = weights_sha256(net) == card.net.weights_sha256  # before any conversion
         net = prepared(net)
         found = probe(net, card.input.channels)
-        did.text = f"{found.classes} scores a pixel; weights " + (
+        did.text = f"{found.classes} logits a pixel; weights " + (
             "are those on the card" if same_weights else "differ from the card's, or the card names none"
         )
 
     with stages.stage("verify", unit="inputs") as did:
-        scores = LogitsNetwork(net, upsample=found.reduction > 1).eval()
-        reference = Reference(scores, card.input, card.geometry.size_multiple, working_size_of(card))
+        network = LogitsNetwork(net, upsample=found.reduction > 1).eval()
+        reference = Reference(network, card.input, card.geometry.size_multiple, working_size_of(card))
         cases = all_cases(card, options.sizes, frames_of(images, card) if images is not None else {})
         certified = certify(reference, model, card, cases, options.devices, {}, stages.progress)
         did.text = verdict_text(certified.verdicts)
@@ -114,7 +114,7 @@ def verify(
             if found_digest != digest:
                 raise ModelError(f"{target.path} was changed while it was verified: verify it again")
             target.publish_report(verification_report(digest, card, certified.verdicts, stages.done))
-        did.text = f"{target.report.name}" + (", and the file sealed anew" if options.reseal else "")
+        did.text = f"{target.report.name}" + (", and a new seal on the file" if options.reseal else "")
     return VerifyResult(
         path=target.path,
         report=target.report,
@@ -131,7 +131,7 @@ def opened(path: Path, *, sealed: bool) -> tuple[onnx.ModelProto, Card, str]:
     """The model, its card, and the file's SHA-256. A sealed file passes the runtime's own checks first.
 
     Raises:
-        ModelError: the file is missing or no ONNX, has no card of ours, or is not sealed though it should be.
+        ModelError: the file is missing, is not ONNX, has no card, or should be sealed and is not.
     """
     if sealed:
         with ModelFile.open(path) as file:

@@ -252,7 +252,9 @@ def test_another_number_of_classes_is_a_wrong_shape(copied):
 
 
 def test_a_network_for_other_images_is_refused_by_the_probe(copied):
-    with pytest.raises(ArtifactError, match=r"took no 3-channel image.*expected input.*to have 1 channels"):
+    with pytest.raises(
+        ArtifactError, match=r"accepted no 3-channel image.*expected input.*to have 1 channels"
+    ):
         verify(copied, seeded(lambda: Plain(channels=1)))
 
 
@@ -316,5 +318,5 @@ def test_no_device_at_all_is_a_wrong_argument(plain, copied):
 
 def test_a_network_that_returns_something_else_is_refused(plain, copied):
     silent = networks.Wrapped(plain.net, lambda _: None)
-    with pytest.raises(ArtifactError, match="returned NoneType, expected scores"):
+    with pytest.raises(ArtifactError, match="returned NoneType, expected logits"):
         verify(copied, silent)
