@@ -247,10 +247,10 @@ def test_a_class_list_of_another_length_is_found_before_tracing(classes, given, 
     [
         (networks.Wrapped(torch.nn.Identity(), lambda _: None), "returned NoneType, expected logits"),
         (torch.nn.Flatten(), r"returned a tensor of shape \[1, 27648\]"),
-        (torch.nn.Conv2d(3, 4, 33), "scores of 64x64 for an image of 96x96"),
+        (torch.nn.Conv2d(3, 4, 33), "logits of 64x64 for an image of 96x96"),
         (
             torch.nn.Conv2d(1, 4, 1),
-            "accepted no 3-channel image of 96, .* pixels a side; the error at 96 was: Runtime",
+            "accepted no 3-channel image of 96, .* a side; the error at 96 was: Runtime",
         ),
         (networks.BoundToOneSize(), "accepts an image of 96x96 but none of 192x384.*bound to one size"),
     ],
