@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 import pytest
 import tomllib
 
+import fcn_edge
 from fcn_edge_runtime import errors
 from fcn_edge_runtime.model import card
 from tests.docs.blocks import ROOT, pages
@@ -92,3 +93,9 @@ def test_the_extras_page_lists_every_extra():
         for name in re.findall(r"`(\w+)`", row)
     }
     assert named == set(declared) - {"dev", "engines", "demo"}
+
+
+def test_the_python_page_shows_every_name_of_the_face():
+    shown = set(re.findall(r"^::: fcn_edge\.(\w+)$", text_of("docs/reference/python.md"), re.MULTILINE))
+    constants = {"CITYSCAPES", "VOC", "__version__"}
+    assert shown == set(fcn_edge.__all__) - set(errors.__all__) - constants
