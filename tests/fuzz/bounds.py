@@ -1,4 +1,4 @@
-"""What a parser may do with any bytes at all: give a value or raise one of our errors, soon, and small."""
+"""What a parser may do with any bytes: return a value or raise one of our errors, at little cost."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ BYTES = 200 << 20
 
 
 class Finding(Exception):  # noqa: N818 - not an error of the program
-    """An input took more time or memory than a bad file may, or its error more than a line."""
+    """An input took more time or memory than a bad file may, or its error has several lines."""
 
 
 def attempt(call, *arguments):
-    """Call, and give our own error if that is how it ends; None if it gives a value."""
+    """Call. Returns our own error if it raises one; None if it returns a value."""
     try:
         call(*arguments)
     except FcnEdgeError as error:
@@ -28,14 +28,14 @@ def attempt(call, *arguments):
     return None
 
 
-def judge(target, data, slower=1):
-    """Give the bytes to a target. Returns the error it raised, None if it took them.
+def check(target, data, slower=1):
+    """Give the bytes to a target. Returns the error it raised, None if it accepted them.
 
     `slower`: how much slower the code is than usual, where its branches are counted.
 
     Raises:
         Finding: it took too long, or too much memory.
-        Exception: whatever else escaped; a finding.
+        Exception: any other error; a finding.
     """
     before, start = _peak(reset=True), time.process_time()
     error = attempt(target.run, data)
@@ -48,7 +48,7 @@ def judge(target, data, slower=1):
 
 
 def _peak(*, reset=False):
-    """The most memory this process had, since the last reset where the kernel can forget."""
+    """The peak memory of this process, since the last reset where the kernel allows one."""
     if reset:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")

@@ -1,9 +1,9 @@
-"""Try a target for some seconds, guided by the branches that inputs reach.
+"""Fuzz a target for some seconds, guided by the branches that inputs reach.
 
     python -m tests.fuzz.fuzz TARGET SECONDS [FOLDER]
 
-Starts from the target's good inputs and the kept findings. A finding ends the run with another exit code than
-0; its input lies in FOLDER, as crash-*, timeout-* or oom-*: mend the code, then keep the file in
+Starts from the target's good inputs and the kept findings. A finding ends the run with a nonzero exit code;
+its input is in FOLDER, as crash-*, timeout-* or oom-*: fix the code, then keep the file in
 tests/fuzz/corpus/TARGET.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import atheris
 
-from tests.fuzz.bounds import judge
+from tests.fuzz.bounds import check
 
 CORPUS = Path(__file__).parent / "corpus"
 SLOWER = 3  # with every branch counted
@@ -30,7 +30,7 @@ def main(name, seconds, folder):
     with atheris.instrument_imports(include=list(target.instrument), enable_loader_override=False):
         inputs = [*target.seeds(), *(path.read_bytes() for path in sorted((CORPUS / name).glob("*")))]
         for data in inputs:
-            judge(target, data, SLOWER)
+            check(target, data, SLOWER)
     folder.mkdir(parents=True, exist_ok=True)
     seeds = Path(tempfile.mkdtemp(prefix="fcn-edge-seeds-"))
     for number, data in enumerate(inputs):
@@ -38,7 +38,7 @@ def main(name, seconds, folder):
 
     def mutate(data, largest, seed):
         chance = random.Random(seed)  # noqa: S311 - changes that a seed repeats
-        # Half of the changes keep the form, half of those are then changed blindly, too.
+        # Three quarters of the changes keep the form, a quarter of those are then changed at random, too.
         changed = target.mutate(data, chance) if chance.random() < 0.75 else data
         if changed == data or chance.random() < 0.25:
             changed = atheris.Mutate(changed, min(largest, len(changed) + 4096))
@@ -56,7 +56,7 @@ def main(name, seconds, folder):
     }
     arguments = [sys.argv[0], *(f"-{key}={value}" for key, value in options.items()), str(seeds)]
     custom = {"custom_mutator": mutate} if target.mutate else {}
-    atheris.Setup(arguments, lambda data: judge(target, data, SLOWER) and None, **custom)
+    atheris.Setup(arguments, lambda data: check(target, data, SLOWER) and None, **custom)
     atheris.Fuzz()
 
 

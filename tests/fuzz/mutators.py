@@ -1,7 +1,7 @@
 """Changes that keep what a parser checks first, so that what it checks last is reached, too.
 
-Each takes bytes and a source of chance and gives other bytes. A seal, a CRC or a length that bytes changed at
-random would break is mended by whoever calls them, or never broken.
+Each takes bytes and a random generator and returns other bytes. A seal, a CRC or a length that random changes
+would break is restored by the caller, or never broken.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def mutate_model(data, random):
         return data
     for _ in range(random.randint(1, 4)):
         edit = random.choice((_any_field, _any_field, _any_field, _node, _rewire, _constant, _metadata))
-        with contextlib.suppress(ValueError):  # a name that is no text any more, a number out of range
+        with contextlib.suppress(ValueError):  # a name that is not text any more, a number out of range
             edit(proto, random)
     return proto.SerializeToString()
 
@@ -206,7 +206,7 @@ def _node(proto, random):
 
 
 def _rewire(proto, random):
-    """An input of a node taken from elsewhere: perhaps from behind it."""
+    """An input of a node taken from elsewhere: perhaps from one after it."""
     names = [name for node in proto.graph.node for name in node.output]
     names += [tensor.name for tensor in proto.graph.initializer]
     nodes = [node for node in proto.graph.node if node.input]
@@ -240,8 +240,8 @@ def _metadata(proto, random):
         entry.value = changed.decode("utf-8", "replace") if isinstance(changed, bytes) else changed
 
 
-def mend_png(data):
-    """A PNG with the checksum of every chunk made right; other bytes as they are."""
+def fix_png(data):
+    """A PNG with the checksum of every chunk corrected; other bytes as they are."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return data
     out, at = bytearray(data[:8]), 8

@@ -1,6 +1,6 @@
 """Give a target its good inputs and every kept finding again: `python -m tests.fuzz.replay TARGET`.
 
-Prints one line for each; ends with another exit code than 0 at the first that is a finding still.
+Prints one line for each; ends with a nonzero exit code at the first that is still a finding.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.fuzz.bounds import judge
+from tests.fuzz.bounds import check
 from tests.fuzz.targets import TARGETS
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -19,10 +19,10 @@ def main(name, paths):
     target = TARGETS[name]
     for number, data in enumerate(target.seeds()):
         print(f"seed {number}", flush=True)
-        assert judge(target, data) is None
+        assert check(target, data) is None
     for path in paths or sorted((CORPUS / name).glob("*")):
         print(path.name, flush=True)
-        print(f"  {judge(target, path.read_bytes()) or 'taken'}", flush=True)
+        print(f"  {check(target, path.read_bytes()) or 'accepted'}", flush=True)
 
 
 if __name__ == "__main__":

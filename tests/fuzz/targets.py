@@ -1,4 +1,4 @@
-"""Every place where bytes that nobody vouches for become values, each with real files to begin from."""
+"""Every parser of untrusted bytes, each with real files to start from."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.fuzz.bounds import attempt
 
 @dataclass(frozen=True)
 class Target:
-    """A parser to be tried.
+    """A parser to fuzz.
 
     Attributes:
-        run: takes bytes; any error but ours is a finding.
-        seeds: gives good inputs.
+        run: takes bytes; any error that is not ours is a finding.
+        seeds: returns good inputs.
         mutate: changes an input and keeps its form; None leaves it to the fuzzer.
         instrument: packages whose branches guide the fuzzer.
         largest: bytes of an input.
@@ -73,7 +73,7 @@ def _declared(data):
 
 
 def _opened(data):
-    """Sealed, so that the seal hides nothing; then every use of the card."""
+    """Sealed, so that the seal does not refuse it first; then every use of the card."""
     from fcn_edge_runtime.model.describe import describe
     from fcn_edge_runtime.model.file import ModelFile
     from fcn_edge_runtime.model.seal import sealed
@@ -205,7 +205,7 @@ def _pictures():
 
 
 def _picture(data):
-    """Found by its bytes, whatever the name says; `.npy` by its name."""
+    """The format is found by its bytes, except for `.npy`, which is found by its name."""
     from fcn_edge_runtime.imaging.reading import read_image
 
     path = _file("picture.npy" if data.startswith(b"\x93NUMPY") else "picture.png", data)
@@ -218,14 +218,14 @@ def _mutate_picture(data, random):
         return data
     out = bytearray(data)
     for _ in range(random.randint(1, 4)):
-        # The first hundred bytes say what the rest means.
+        # The first hundred bytes describe the rest.
         end = len(out) if random.random() < 0.5 else min(len(out), 100)
         out[random.randrange(end)] = random.choice((0, 1, 255, 127, random.randrange(256)))
-    return mutators.mend_png(bytes(out))
+    return mutators.fix_png(bytes(out))
 
 
 def _message(data):
-    """The first byte says as which message the rest is read."""
+    """The first byte selects the message that the rest is read as."""
     from fcn_edge_runtime.robot import cdr
     from fcn_edge_runtime.robot.frames import read_frame
 
@@ -318,9 +318,9 @@ def _checkpoint(data):
 
 
 TARGETS = {
-    "wire": Target(_declared, _models, mutators.mutate_model),
+    "protobuf": Target(_declared, _models, mutators.mutate_model),
     "seal": Target(_unsealed, _sealed_models),
-    "modelfile": Target(_opened, _models, mutators.mutate_model),
+    "file": Target(_opened, _models, mutators.mutate_model),
     "onnxruntime": Target(_loaded, _models, mutators.mutate_model),
     "card": Target(_card, lambda: _texts("fcn_edge.card"), mutators.mutate_json),
     "golden": Target(_golden, lambda: _texts("fcn_edge.golden"), mutators.mutate_json),

@@ -1,6 +1,6 @@
-"""Whatever the bytes, a parser gives a value or one of our errors, within 2 s of the processor and 200 MB.
+"""Any bytes give a value or one of our errors, within 2 s of CPU time and 200 MB.
 
-The corpus holds what once did otherwise, and files made by hand to do so.
+The corpus holds past findings, and files made by hand to be findings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECONDS = 20
 
 
 def python(module, *arguments):
-    """Run a module of the tests in a process of its own, which a finding may well end."""
+    """Run a module of the tests in a process of its own, which a finding may end."""
     path = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
@@ -37,7 +37,7 @@ def python(module, *arguments):
     "arbitrary and re-sealed bytes to every parser", "our errors alone, within 2 s and 200 MB"
 )
 @pytest.mark.parametrize("target", TARGETS)
-def test_past_findings_stay_mended(target):
+def test_past_findings_stay_fixed(target):
     done = python("tests.fuzz.replay", target)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-3000:]
     for path in (CORPUS / target).glob("*"):
@@ -56,7 +56,7 @@ def test_the_corpus_belongs_to_targets():
     importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this machine"
 )
 @pytest.mark.parametrize("target", TARGETS)
-def test_new_inputs_raise_none_but_our_errors(target, tmp_path):
+def test_new_inputs_raise_only_our_errors(target, tmp_path):
     done = python("tests.fuzz.fuzz", target, SECONDS, tmp_path)
     found = [path.name for path in tmp_path.iterdir()]
     assert done.returncode == 0, f"{found}: {done.stdout[-500:]} {done.stderr[-3000:]}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card import Card
-from fcn_edge_runtime.model.protobuf.summary import ModelSummary, TensorInfo
+from fcn_edge_runtime.model.protobuf.summary import ModelSummary
+from fcn_edge_runtime.model.protobuf.value_info import TensorInfo
 
 __all__ = ["IR_VERSION", "OPSET", "OUTPUTS", "check_contract"]
 

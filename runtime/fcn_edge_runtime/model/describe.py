@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.model.protobuf.summary import TensorInfo
+from fcn_edge_runtime.model.protobuf.value_info import TensorInfo
 
 __all__ = ["describe"]
 

@@ -1,7 +1,7 @@
 """A model without its head: the same network, ending in the logits before their last upsampling.
 
-    ... --> low --Resize--> logits --ArgMax, Cast--> labels             what a file holds
-    ... --> low                                                         what is left
+    ... --> logits_low --Resize--> logits --ArgMax, Cast--> labels      what a file holds
+    ... --> logits_low                                                  what is left
 
 The labels can then be computed by `numpy_head`. The file's protobuf is cut and joined without being parsed
 as a whole; what is no longer needed, the head's operators and other outputs, is left out.

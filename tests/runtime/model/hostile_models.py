@@ -1,4 +1,4 @@
-"""Small models that make giants, or never end, in every way that constants allow: by name."""
+"""Small models that make oversized tensors, or never end, in every way that constants allow, by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.runtime import make_models as mm
 
 node = helper.make_node
 BIG = (50_000, 40_000)
-TURNS = 31  # doublings that make 2 billion
+DOUBLINGS = 31  # of one element make 2 billion
 
 
 def const(name, values, dtype=np.int64):
@@ -35,13 +35,13 @@ def body(*nodes):
     return helper.make_graph(
         [node("Identity", ["go"], ["go_on"]), *nodes],
         "body",
-        [info("turn", TensorProto.INT64, []), info("go", TensorProto.BOOL, []), info("v", 1, ["n"])],
+        [info("step", TensorProto.INT64, []), info("go", TensorProto.BOOL, []), info("v", 1, ["n"])],
         [info("go_on", TensorProto.BOOL, []), info("w", 1, ["m"])],
     )
 
 
-def loop(turns, *nodes):
-    forever = [const("m", turns), const("c", True, bool), ones("a", 1)]
+def loop(steps, *nodes):
+    forever = [const("m", steps), const("c", True, bool), ones("a", 1)]
     return [node("Loop", ["m", "c", "a"], ["g"], body=body(*nodes))], forever
 
 
@@ -100,14 +100,14 @@ HOSTILE = {
         [const("a", [250, 200]), const("b", [200, 200])],
     ),
     "expand": ([node("Expand", ["a", "s"], ["g"])], [ones("a", 1), const("s", BIG)]),
-    "expand of scores": ([node("Expand", ["logits", "s"], ["g"])], [const("s", [*BIG, 1, 1, 1, 1])]),
+    "expand of logits": ([node("Expand", ["logits", "s"], ["g"])], [const("s", [*BIG, 1, 1, 1, 1])]),
     "tile": ([node("Tile", ["a", "s"], ["g"])], [ones("a", 1, 1), const("s", BIG)]),
-    "tile of scores": ([node("Tile", ["logits", "s"], ["g"])], [const("s", [1, 1, 300, 300])]),
+    "tile of logits": ([node("Tile", ["logits", "s"], ["g"])], [const("s", [1, 1, 300, 300])]),
     "tiles of tiles": (
         chain(lambda a, b, _: node("Tile", [a, "s"], [b]), 6),
         [ones("a", 1), const("s", [40])],
     ),
-    "doubling": (chain(lambda a, b, _: node("Concat", [a, a], [b], axis=0), TURNS), [ones("a", 1)]),
+    "doubling": (chain(lambda a, b, _: node("Concat", [a, a], [b], axis=0), DOUBLINGS), [ones("a", 1)]),
     "range": (
         [node("Range", ["a", "b", "c"], ["g"])],
         [const("a", 0), const("b", 2 * 10**9), const("c", 1)],
@@ -133,7 +133,7 @@ HOSTILE = {
         [ones("a", 1, 1, 1, 1), const("s", [1, 1, *BIG])],
     ),
     "pad": ([node("Pad", ["a", "p"], ["g"])], [ones("a", 1, 1), const("p", [0, 0, 49_999, 39_999])]),
-    "pad of scores": (
+    "pad of logits": (
         [node("Pad", ["logits", "p"], ["g"])],
         [const("p", [0, 0, 20_000, 20_000, 0, 0, 20_000, 20_000])],
     ),
@@ -179,7 +179,7 @@ HOSTILE = {
     ),
     "fourier": ([node("DFT", ["a", "l"], ["g"])], [ones("a", 1, 2, 1), const("l", 1 << 27)]),
     "sparse": ([sparse()], []),
-    "loop that doubles": loop(TURNS, node("Concat", ["v", "v"], ["w"], axis=0)),
+    "loop that doubles": loop(DOUBLINGS, node("Concat", ["v", "v"], ["w"], axis=0)),
     "loop without end": loop(10**15, node("Add", ["v", "v"], ["w"])),
     "operator of another domain": (
         [node("Range", ["a", "b", "c"], ["g"], domain="com.microsoft")],
@@ -190,7 +190,7 @@ HOSTILE = {
 
 
 def hostile_model(kind):
-    """A sealed file whose labels depend on the giant, so that nothing optimizes it away."""
+    """A sealed file whose labels depend on the oversized tensor, so that it is not optimized away."""
     nodes, initializers = HOSTILE[kind]
     card = mm.make_card()
     proto = mm.make_proto(card)

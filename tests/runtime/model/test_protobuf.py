@@ -8,8 +8,11 @@ import pytest
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.limits import check_limits
-from fcn_edge_runtime.model.protobuf.reading import MAX_FIELDS
+from fcn_edge_runtime.model.protobuf import fields
+from fcn_edge_runtime.model.protobuf.reading import MAX_FIELDS, Reader
 from fcn_edge_runtime.model.protobuf.summary import summarize
+from fcn_edge_runtime.model.protobuf.views import read_attribute, read_node
+from fcn_edge_runtime.model.protobuf.writing import field, message
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - after the skip
@@ -17,22 +20,68 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - after the ski
 from tests.runtime import make_models as mm  # noqa: E402 - needs onnx
 
 
-def model_of(*nodes, initializers=(), **fields):
+def model_of(*nodes, initializers=(), **more):
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", "height", "width", 3])
     graph = helper.make_graph(list(nodes), "g", [image], [], list(initializers))
-    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)], **fields)
+    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)], **more)
 
 
-def external(name, field="raw_data"):
+def external(name):
     tensor = numpy_helper.from_array(np.zeros(4, np.float32), name)
-    tensor.ClearField(field)
+    tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", "weights.bin"
     return tensor
 
 
-def test_the_summary_says_what_onnx_says():
+def test_field_names_and_numbers_are_those_of_onnx():
+    messages = {
+        "TensorType": onnx.TypeProto.Tensor,
+        "Dimension": onnx.TensorShapeProto.Dimension,
+    }
+    for name in set(fields.__all__) - {"DataType"}:
+        descriptor = messages.get(name, getattr(onnx, f"{name}Proto", None)).DESCRIPTOR
+        known = {field.name.upper(): field.number for field in descriptor.fields}
+        named = {key: number for key, number in vars(getattr(fields, name)).items() if key.isupper()}
+        assert named
+        assert named.items() <= known.items()
+    named = {key: number for key, number in vars(fields.DataType).items() if key.isupper()}
+    assert named.items() <= dict(TensorProto.DataType.items()).items()
+
+
+def test_onnx_reads_what_is_written():
+    graph = message(fields.Model.GRAPH, field(fields.Graph.NAME, "ü" * 100))
+    proto = onnx.ModelProto.FromString(field(fields.Model.IR_VERSION, 300_000) + graph)
+    assert proto.ir_version == 300_000
+    assert proto.graph.name == "ü" * 100
+
+
+def test_views_hold_what_onnx_wrote():
+    node = helper.make_node(
+        "Pad", ["a", "", "b"], ["c"], name="n", domain="d", mode="edge", axis=-1, pads=[1, -2]
+    )
+    node.attribute.add(name="many", ints=range(65))
+    node.attribute.add(name="t").t.CopyFrom(numpy_helper.from_array(np.array([3, -4], np.int64), "t"))
+    node.attribute.add(name="g").g.SetInParent()
+    node.attribute.add(name="sparse").sparse_tensor.SetInParent()
+    data = node.SerializeToString()
+    reader = Reader(memoryview(data))
+    view = read_node(reader, 0, len(data))
+    assert (view.op_type, view.domain, view.inputs, view.outputs) == ("Pad", "d", ("a", "", "b"), ("c",))
+    assert reader.text(*view.name) == "n"
+    found = {a.name: a for a in (read_attribute(reader, *span) for span in view.attributes)}
+    assert found["mode"].s == b"edge"
+    assert (found["axis"].i, found["axis"].ints) == (-1, ())
+    assert found["pads"].ints == (1, -2)
+    assert found["many"].ints is None
+    assert found["t"].tensor.declared() == ("t", TensorProto.INT64, 2, False)
+    assert found["t"].tensor.numbers() == (3, -4)
+    assert len(found["g"].graphs) == 1
+    assert [name for name, attribute in found.items() if attribute.sparse] == ["sparse"]
+
+
+def test_the_summary_equals_what_onnx_reads():
     card = mm.make_card()
     proto = mm.make_proto(card, ("labels", "confidence", "logits"))
     onnx.helper.set_model_props(proto, {"a": "1", "b": "zwei"})
@@ -88,14 +137,14 @@ def test_external_data_is_found_wherever_it_hides(place):
     assert summarize(places_for_external_data()[place].SerializeToString()).external_tensors
 
 
-def test_a_tensor_that_declares_more_than_it_holds_is_counted_as_it_declares():
+def test_a_tensor_counts_with_the_size_that_it_declares():
     liar = TensorProto(dims=[100_000, 100_000], data_type=TensorProto.FLOAT, name="liar")
     assert summarize(model_of(initializers=[liar]).SerializeToString()).largest_tensor_bytes == 4 * 10**10
 
 
-def test_damaged_bytes_give_a_summary_or_our_error_and_nothing_else():
+def test_damaged_bytes_give_a_summary_or_a_model_error():
     data = mm.make_proto(mm.make_card()).SerializeToString()
-    numbers = random.Random(5)  # noqa: S311 - a seed for repetition, no secret
+    numbers = random.Random(5)  # noqa: S311 - a seed for repetition, not a secret
     refused = 0
     for _ in range(3000):
         bad = bytearray(data)
@@ -109,33 +158,33 @@ def test_damaged_bytes_give_a_summary_or_our_error_and_nothing_else():
     assert refused > 300
 
 
-def test_every_cut_gives_a_summary_or_our_error():
+def test_every_truncation_gives_a_summary_or_a_model_error():
     data = mm.make_proto(mm.make_card()).SerializeToString()
     for length in range(len(data)):
         try:
             summarize(data[:length])
         except ModelError as error:
-            assert "export again" in str(error)  # noqa: PT017 - a cut may also be legal
+            assert "export again" in str(error)  # noqa: PT017 - a truncated file may also be legal
 
 
 def test_a_model_nested_too_deep_is_refused_without_recursion():
     data = b""
     for _ in range(3000):
-        node = b"\x2a" + varint(len(data) + 1 + len(varint(len(data)))) + b"\x32" + varint(len(data)) + data
-        data = b"\x0a" + varint(len(node)) + node
+        attribute = message(fields.Node.ATTRIBUTE, field(fields.Attribute.G, data))
+        data = field(fields.Graph.NODE, attribute)
     with pytest.raises(ModelError, match="nested"):
-        summarize(b"\x3a" + varint(len(data)) + data)
+        summarize(field(fields.Model.GRAPH, data))
 
 
-def test_a_model_of_millions_of_empty_fields_is_refused_in_bounded_time():
-    data = b"\x0a\x00" * (2 * MAX_FIELDS)
+def test_millions_of_empty_fields_are_refused_in_bounded_time():
+    data = field(fields.Graph.NODE, b"") * (2 * MAX_FIELDS)
     start = time.process_time()
     with pytest.raises(ModelError, match="fields"):
-        summarize(b"\x3a" + varint(len(data)) + data)
+        summarize(field(fields.Model.GRAPH, data))
     assert time.process_time() - start < 5
 
 
-def test_two_graphs_two_equal_keys_and_foreign_wire_types_are_refused():
+def test_duplicate_graphs_or_keys_and_other_wire_types_are_refused():
     graph = model_of().SerializeToString()
     with pytest.raises(ModelError, match="2 graphs"):
         summarize(graph + b"\x3a\x00")
@@ -147,7 +196,7 @@ def test_two_graphs_two_equal_keys_and_foreign_wire_types_are_refused():
             summarize(graph + bad)
 
 
-def giants():
+def oversized():
     def const(name, values, dtype=np.int64):
         return numpy_helper.from_array(np.array(values, dtype), name)
 
@@ -176,19 +225,11 @@ def giants():
     }
 
 
-@pytest.mark.parametrize("kind", giants())
-def test_operators_that_make_giants_of_constants_are_found(kind):
+@pytest.mark.parametrize("kind", oversized())
+def test_oversized_constants_are_refused(kind):
     with pytest.raises(ModelError, match="has an operator"):
-        check_limits(giants()[kind].SerializeToString())
+        check_limits(oversized()[kind].SerializeToString())
 
 
-def test_an_ordinary_model_makes_no_giants():
+def test_an_ordinary_model_is_within_the_limits():
     check_limits(mm.make_proto(mm.make_card()).SerializeToString())
-
-
-def varint(value):
-    out = b""
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])

@@ -17,7 +17,7 @@ def refusal(data):
     return str(caught.value)
 
 
-def test_the_record_is_the_85_bytes_that_the_design_writes_down():
+def test_the_record_is_the_85_bytes_of_the_format():
     digest = "ab" * 32
     assert (
         seal_record(digest) == bytes.fromhex("72530a0f") + b"fcn_edge.sha256" + b"\x12\x40" + digest.encode()
@@ -25,19 +25,19 @@ def test_the_record_is_the_85_bytes_that_the_design_writes_down():
     assert len(seal_record(digest)) == SEAL_LENGTH == 85
 
 
-def test_a_digest_of_another_form_makes_no_seal():
-    for digest in ("ab" * 31, "AB" * 32, "xy" * 32):
+def test_a_malformed_digest_is_refused():
+    for digest in ("ab" * 31, "AB" * 32, "xy" * 32, "é" * 64):
         with pytest.raises(ValueError, match="64 lower-case"):
             seal_record(digest)
 
 
-def test_a_sealed_file_passes_and_gives_the_digest_of_the_whole_file():
+def test_a_sealed_file_gives_the_digest_of_the_whole_file():
     data = sealed(BODY)
     assert check_seal(io.BytesIO(data)) == hashlib.sha256(data).hexdigest()
     assert unsealed(data) == BODY == unsealed(BODY)
 
 
-def test_every_single_flipped_byte_is_found():
+def test_every_flipped_byte_is_found():
     data = bytearray(sealed(BODY))
     for position in range(len(data)):
         data[position] ^= 1
@@ -45,25 +45,25 @@ def test_every_single_flipped_byte_is_found():
         data[position] ^= 1
 
 
-def test_every_cut_is_found():
+def test_every_truncation_is_found():
     data = sealed(BODY)
     for length in range(len(data)):
         refusal(data[:length])
 
 
-def test_a_file_without_a_seal_is_said_to_be_unsealed():
+def test_a_file_without_a_seal_is_reported_as_unsealed():
     assert "is not sealed" in refusal(BODY)
     assert "is not sealed" in refusal(b"")
 
 
-def test_a_file_that_a_tool_rewrote_after_sealing_is_said_to_be_changed():
+def test_a_file_rewritten_after_sealing_is_reported_as_changed():
     message = refusal(sealed(BODY) + b"\x72\x00")
     assert "was changed after export, or is damaged" in message
     assert "fcn-edge verify --reseal" in message
 
 
-def test_a_seal_across_the_edge_of_two_pieces_is_still_noticed():
-    piece = 1 << 20
+def test_a_seal_across_two_chunks_is_still_noticed():
+    chunk = 1 << 20
     for shift in range(1, 20):
-        data = b"\0" * (piece - shift) + b"fcn_edge.sha256" + b"\0" * 200
+        data = b"\0" * (chunk - shift) + b"fcn_edge.sha256" + b"\0" * 200
         assert "was changed" in refusal(data)

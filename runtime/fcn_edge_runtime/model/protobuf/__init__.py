@@ -3,6 +3,7 @@
     fields.py       the names of the field numbers
     reading.py      the fields of a message, one after the other
     views.py        bounded views of nodes, attributes and tensors
+    value_info.py   inputs and outputs: name, type and shape
     summary.py      what a whole file declares
     writing.py      the same format, written
 

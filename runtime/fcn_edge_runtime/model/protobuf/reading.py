@@ -15,7 +15,7 @@ MAX_NAME = 4096
 VARINT, BYTES = 0, 2
 _FIXED_SIZES = {1: 8, 5: 4}
 
-# Where a message or a text lies: its first byte, and the one after its last.
+# The place of a message or a text: its first byte, and the one after its last.
 Span = tuple[int, int]
 # A field: its number, its wire type, and either its value and 0, or the span of its bytes.
 Field = tuple[int, int, int, int]
@@ -52,7 +52,7 @@ class Reader:
         raise damaged("a number runs past its end")
 
     def fields(self, start: int, end: int) -> Iterator[Field]:
-        """The fields of the message that lies in buffer[start:end].
+        """The fields of the message in buffer[start:end].
 
         Raises:
             ModelError: it is not protobuf, or more than MAX_FIELDS fields were read.
@@ -86,7 +86,7 @@ class Reader:
             position += value
 
     def spans(self, start: int, end: int, wanted: int) -> list[Span]:
-        """Where the messages or texts of this field number lie, in the file's order."""
+        """Where the messages or texts of this field number are, in the file's order."""
         return [
             (first, last)
             for number, wire, first, last in self.fields(start, end)

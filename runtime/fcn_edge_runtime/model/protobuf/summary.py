@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from fcn_edge_runtime.model.protobuf.fields import (
     Attribute,
     DataType,
-    Dimension,
     Function,
     Graph,
     Model,
@@ -20,16 +19,13 @@ from fcn_edge_runtime.model.protobuf.fields import (
     OperatorSetId,
     SparseTensor,
     StringStringEntry,
-    TensorShape,
-    TensorType,
     TrainingInfo,
-    Type,
-    ValueInfo,
 )
 from fcn_edge_runtime.model.protobuf.reading import BYTES, VARINT, Reader, damaged
-from fcn_edge_runtime.model.protobuf.views import MAX_RANK, TensorView
+from fcn_edge_runtime.model.protobuf.value_info import TensorInfo, read_value_info
+from fcn_edge_runtime.model.protobuf.views import TensorView
 
-__all__ = ["ModelSummary", "TensorInfo", "summarize"]
+__all__ = ["ModelSummary", "summarize"]
 
 MAX_DEPTH = 64
 MAX_TENSORS = 4096
@@ -80,21 +76,6 @@ _CHILDREN: dict[str, dict[int, str]] = {
     },
     "sparse": {SparseTensor.VALUES: "tensor", SparseTensor.INDICES: "tensor"},
 }
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """An input or output of the graph.
-
-    Attributes:
-        name: the tensor's name.
-        elem_type: ONNX's TensorProto.DataType (1 float32, 2 uint8, 4 uint16); 0 if it is not a tensor.
-        dims: one entry a dimension: a number, a symbol's name, or None; None if no shape is given.
-    """
-
-    name: str
-    elem_type: int
-    dims: tuple[int | str | None, ...] | None
 
 
 @dataclass(frozen=True)
@@ -275,53 +256,17 @@ def _initializer(walk: _Walk, start: int, end: int) -> None:
 
 
 def _input(walk: _Walk, start: int, end: int) -> None:
-    _value_info(walk, walk.inputs, start, end)
+    _add_value(walk, walk.inputs, start, end)
 
 
 def _output(walk: _Walk, start: int, end: int) -> None:
-    _value_info(walk, walk.outputs, start, end)
+    _add_value(walk, walk.outputs, start, end)
 
 
-def _value_info(walk: _Walk, found: list[TensorInfo], start: int, end: int) -> None:
+def _add_value(walk: _Walk, found: list[TensorInfo], start: int, end: int) -> None:
     if len(found) >= MAX_TENSORS:
         raise damaged(f"it has more than {MAX_TENSORS} inputs or outputs")
-    name, elem_type, dims = "", 0, None
-    for number, wire, value, stop in walk.fields(start, end):
-        if number == ValueInfo.NAME and wire == BYTES:
-            name = walk.text(value, stop)
-        elif number == ValueInfo.TYPE and wire == BYTES:
-            for kind, kind_wire, inner, inner_stop in walk.fields(value, stop):
-                if kind == Type.TENSOR_TYPE and kind_wire == BYTES:
-                    elem_type, dims = _tensor_type(walk, inner, inner_stop)
-                elif kind_wire == BYTES and kind != Type.DENOTATION:  # a sequence, a map and so on
-                    elem_type, dims = 0, None
-    found.append(TensorInfo(name, elem_type, dims))
-
-
-def _tensor_type(walk: _Walk, start: int, end: int) -> tuple[int, tuple[int | str | None, ...] | None]:
-    elem_type = 0
-    dims: list[int | str | None] | None = None
-    for number, wire, value, stop in walk.fields(start, end):
-        if number == TensorType.ELEM_TYPE and wire == VARINT:
-            elem_type = value
-        elif number == TensorType.SHAPE and wire == BYTES:
-            dims = [] if dims is None else dims
-            for inner, inner_wire, dim, dim_stop in walk.fields(value, stop):
-                if inner == TensorShape.DIM and inner_wire == BYTES:
-                    dims.append(_dimension(walk, dim, dim_stop))
-            if len(dims) > MAX_RANK:
-                raise damaged(f"a tensor has more than {MAX_RANK} dimensions")
-    return elem_type, None if dims is None else tuple(dims)
-
-
-def _dimension(walk: _Walk, start: int, end: int) -> int | str | None:
-    size: int | str | None = None
-    for number, wire, value, stop in walk.fields(start, end):
-        if number == Dimension.DIM_VALUE and wire == VARINT:
-            size = value
-        elif number == Dimension.DIM_PARAM and wire == BYTES:
-            size = walk.text(value, stop)
-    return size
+    found.append(read_value_info(walk, start, end))
 
 
 _READERS = {

@@ -1,6 +1,6 @@
 """Bounded views of ONNX's nodes, attributes and tensors.
 
-A view holds what is small: names, types, short lists of numbers, and the places of what lies inside. Where
+A view holds what is small: names, types, short lists of numbers, and the places of what is inside. Where
 a field that should occur once occurs more often, the last one counts, as in protobuf; the parts of messages
 that occur more often are not merged.
 """
@@ -61,7 +61,7 @@ class TensorDeclaration(NamedTuple):
 
 
 class TensorView(NamedTuple):
-    """Where a stored tensor lies; each method reads it once."""
+    """The place of a stored tensor; each method reads it once."""
 
     reader: Reader
     span: Span
@@ -122,7 +122,7 @@ class TensorView(NamedTuple):
 
 
 class AttributeView(NamedTuple):
-    """An attribute of a node: the values that are short, and where its graphs lie.
+    """An attribute of a node: the values that are short, and the places of its graphs.
 
     Attributes:
         name: empty if it has none.
@@ -130,7 +130,7 @@ class AttributeView(NamedTuple):
         s: its text, cut after MAX_NAME bytes.
         ints: its list of integers; None if it has more than MAX_NUMBERS.
         tensor: its tensor.
-        graphs: its graphs.
+        graphs: where its graphs are.
         sparse: it holds a sparse tensor.
     """
 
@@ -151,8 +151,8 @@ class NodeView(NamedTuple):
         domain: the operator's domain; empty for ONNX's own.
         inputs: the names of what it reads; empty where an optional input is left out.
         outputs: the names of what it makes.
-        name: where its own name lies, for `Reader.text`.
-        attributes: where its attributes lie, for `read_attribute`.
+        name: where its own name is, for `Reader.text`.
+        attributes: where its attributes are, for `read_attribute`.
     """
 
     op_type: str
