@@ -1,1 +1,1 @@
-"""Small trained models: how they are made, and what was made."""
+"""Small trained models: the code that trains them, and the results."""

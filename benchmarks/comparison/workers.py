@@ -73,11 +73,11 @@ class EngineProcess:
         Raises:
             WorkerError: it refuses, failed, crashed, or is not ready in time.
         """
-        said = self._answer(seconds)
+        answer = self._answer(seconds)
         for key in ("refused", "failed"):
-            if key in said:
-                raise WorkerError(str(said[key]))
-        return said
+            if key in answer:
+                raise WorkerError(str(answer[key]))
+        return answer
 
     def ask(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """The answer to a question.
@@ -122,8 +122,8 @@ class EngineProcess:
                     raise WorkerError(self._obituary())
                 self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
-        said: dict[str, Any] = json.loads(line)
-        return said
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def _obituary(self) -> str:
         return f"its process {how_it_ended(self._process.wait(), self._log.read_text('utf-8', 'replace'))}"

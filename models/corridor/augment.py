@@ -54,7 +54,7 @@ def _crop(
 
 
 def _recolor(rng: np.random.Generator, x: Tensor) -> Tensor:
-    """Gain, white balance, saturation, contrast, gamma, blur and noise, drawn anew for every image."""
+    """Gain, white balance, saturation, contrast, gamma, blur and noise, drawn separately for every image."""
     n = len(x)
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:

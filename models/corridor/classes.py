@@ -1,4 +1,4 @@
-"""The one place for the classes of the corridor models: ids, names and colors."""
+"""The classes of the corridor models: ids, names and colors."""
 
 from __future__ import annotations
 

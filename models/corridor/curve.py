@@ -1,4 +1,4 @@
-"""The learning curve as a picture, from the histories that training leaves."""
+"""Plots the learning curve from the histories that training writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw(folder: Path, target: Path) -> None:
-    """One row for each `*.history.json` in `folder`: loss, and IoU on the validation frames, over minutes."""
+    """One row per `*.history.json` in `folder`: loss, and IoU on the validation frames, over minutes."""
     histories = {
         p.name.removesuffix(".history.json"): json.loads(p.read_text()) for p in folder.glob("*.history.json")
     }

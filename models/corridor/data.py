@@ -1,4 +1,4 @@
-"""The data set: which seeds are for what, and a cache of rendered frames on disk."""
+"""The data set: the use of each range of seeds, and a cache of rendered frames on disk."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRAINING = range(7_000_000)
-"""Seeds that training may use; it takes them from 0 upwards."""
+"""Seeds for training, which uses them from 0 upwards."""
 
 VALIDATION = range(8_000_001, 8_999_999)
 """Seeds that choose the best weights while training."""
 
 HELD_OUT = range(9_000_000, 9_999_999)
-"""Seeds that only the published scores are made from."""
+"""Seeds that are used only for the published scores."""
 
 WIDTH, HEIGHT = 320, 240
 
@@ -45,7 +45,7 @@ def held_out_seeds(count: int) -> range:
 
 
 def generator_id() -> str:
-    """Names the generator: eight hex digits over its sources, so that no cache outlives a change of them."""
+    """Names the generator: eight hex digits over its sources, so that a change of them starts a new cache."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
     for source in [here / "classes.py", *sorted((here / "scene").glob("*.py"))]:
@@ -54,7 +54,7 @@ def generator_id() -> str:
 
 
 def _code(source: str) -> bytes:
-    """What a source does: its syntax tree without docstrings, so that words and line breaks do not count."""
+    """The syntax tree of a source without docstrings, so that wording and line breaks do not count."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if (
@@ -86,7 +86,7 @@ def _render(seeds: range, target: Path) -> Path:
 
 
 def frames(seeds: range, workers: int = 2) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images `(n, H, W, 3)` and labels `(n, H, W)` of these seeds; what the cache lacks is rendered first."""
+    """Images `(n, H, W, 3)` and labels `(n, H, W)` of these seeds; missing ones are rendered first."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     chunks = [seeds[k : k + CHUNK] for k in range(0, len(seeds), CHUNK)]

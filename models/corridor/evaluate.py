@@ -1,4 +1,4 @@
-"""Scores of trained weights on frames that training never saw.
+"""Scores of trained weights on held-out frames.
 
 `python -m models.corridor.evaluate --net corridor`
 """

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def label_image(labels: np.ndarray) -> Image.Image:
-    """Class ids as a palette PNG: the ids are the pixel values, the palette only colors them."""
+    """Class ids as a palette PNG: the pixel values are the ids, and the palette gives their colors."""
     image = Image.fromarray(labels)
     image = image.convert("P") if image.mode != "P" else image
     image.putpalette(palette())

@@ -1,4 +1,4 @@
-"""What training minimizes: cross-entropy, plus a soft Jaccard loss, which is what the score measures."""
+"""The training loss: cross-entropy plus a soft Jaccard loss, which approximates the score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from models.corridor.classes import NAMES, UNLABELED
 
 CLASS_WEIGHTS = (0.9, 0.7, 1.0, 1.3, 1.2, 1.4, 1.6)
-"""Rare classes count more, but far less than their rarity would say: that would paint people on walls."""
+"""Rare classes weigh more, but far less than by inverse frequency, which would label walls as people."""
 
 
 def loss(logits: Tensor, labels: Tensor) -> Tensor:

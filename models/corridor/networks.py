@@ -1,4 +1,4 @@
-"""The two networks: how each is built, what it wants as input, and how its weights are stored."""
+"""The two networks: how each is built, its input, and how its weights are stored."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Input: x = (pixel / 255 - MEAN) / STD per channel, ImageNet's numbers; recipes state the same ones."""
+"""Input: x = (pixel / 255 - MEAN) / STD per channel, with ImageNet's values, as in the recipes."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training.
+    """A phase of training.
 
     Attributes:
         share: of the whole training time.
-        crop: height and width that the network sees.
+        crop: height and width of the network's input.
         scales: frames are reduced or enlarged by a factor between these before they are cropped.
         batch: crops a step.
-        options: of the network, where they differ from those it is used with.
+        options: of the network, where they differ from those of the final network.
         stride: 0 trains on every pixel of the upsampled logits. Otherwise the logits of this output stride
-            are trained where they are, each on the one pixel that the final network would put there.
+            are trained directly, each on the one pixel where the final network would place it.
     """
 
     share: float
@@ -59,7 +59,7 @@ class Net:
 HALF = (0.5, 0.8)
 WHOLE = (0.8, 1.25)
 
-# Half-size frames cost a quarter and teach most of what there is to learn, so both begin with them. The
+# Half-size frames cost a quarter and teach most of the task, so both begin with them. The
 # weights of a ResNet do not depend on its output stride either, and at stride 16 a step costs a third of one
 # at stride 8: only the end of the training is done at the stride where the network is used.
 NETS: dict[str, Net] = {
@@ -100,11 +100,11 @@ def load(name: str, path: Path | None = None) -> nn.Module:
 
 
 def save(state: dict[str, Tensor], path: Path) -> None:
-    """Stores a state dict as safetensors: floats as float16, which halves the file and keeps the score."""
+    """Stores a state dict as safetensors: floats as float16, which halves the file at the same score."""
     halves = {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(halves, path)
-    path.chmod(0o644)  # safetensors leaves it to the owner alone
+    path.chmod(0o644)  # safetensors makes it readable only by its owner
 
 
 def normalize(images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A contact sheet of frames: image, labels, and both over each other.
+"""A contact sheet of frames: image, labels, and overlay.
 
 `python -m models.corridor.preview -o preview.png`
 """
@@ -41,7 +41,7 @@ def triptych(made: Frame) -> np.ndarray:
 @click.option("--columns", default=2, show_default=True)
 @click.option("--images-only", is_flag=True, help="Leave labels and overlays out.")
 def main(output: Path, first: int, every: int, count: int, columns: int, *, images_only: bool) -> None:
-    """Write a contact sheet, and say how often each class is seen."""
+    """Write a contact sheet, and print how often each class occurs."""
     pixels = np.zeros(256)
     present = np.zeros(256)
     cells = []

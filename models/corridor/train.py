@@ -18,14 +18,14 @@ from models.corridor.curve import draw
 CALIBRATION = Path(__file__).parent / "calibration"
 
 VALIDATIONS = 8
-"""How often a training is scored on validation frames."""
+"""Number of validations in a training."""
 
 SAVE_EVERY = 120.0
 """Seconds between checkpoints."""
 
 
 class Progress:
-    """Tells how far a training is; validates and saves now and then."""
+    """Prints progress; validates and saves at intervals."""
 
     def __init__(
         self, plan: training.Plan, checkpoint: Path, validation: tuple[np.ndarray, np.ndarray], times: int
@@ -65,7 +65,7 @@ class Progress:
 def _steps_for(
     net: str, minutes: float, images: np.ndarray, labels: np.ndarray, device: str
 ) -> tuple[int, ...]:
-    """How many steps of each phase fit into the time, from three throwaway steps of each."""
+    """How many steps of each phase fit into the time, measured on three steps of each."""
     phases = networks.NETS[net].phases
     counts = []
     for k, phase in enumerate(phases):
@@ -80,7 +80,7 @@ def _steps_for(
 
 
 def smoke_frames() -> tuple[np.ndarray, np.ndarray]:
-    """Eight of the shipped training frames, so that a smoke run needs no renderer."""
+    """Eight of the shipped training frames, so that a smoke run does not need a renderer."""
     names = sorted(p.stem for p in (CALIBRATION / "labels").glob("*.png"))[:8]
     images = [np.asarray(Image.open(CALIBRATION / f"{n}.jpg").convert("RGB")) for n in names]
     labels = [np.asarray(Image.open(CALIBRATION / "labels" / f"{n}.png")) for n in names]
@@ -93,23 +93,26 @@ def smoke_frames() -> tuple[np.ndarray, np.ndarray]:
     "--frames", default=8400, show_default=True, help="Training frames; what is not cached is rendered."
 )
 @click.option("--minutes", default=40.0, show_default=True, help="Plan as many steps as fit into this time.")
-@click.option(
-    "--steps", help="Plan exactly these steps for each phase, e.g. 4000,800; --minutes is not used then."
-)
+@click.option("--steps", help="Plan exactly these steps for each phase, e.g. 4000,800; --minutes is ignored.")
 @click.option(
     "--until",
     type=click.IntRange(1),
     help="Stop after this step of the plan, and keep the averaged weights of that moment.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the first weights and of every later choice.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Seed of the initial weights and all random choices.",
+)
 @click.option(
     "--init",
     type=click.Path(path_type=Path),
     help="Start from these weights (safetensors), not from random ones.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint, with the plan it holds.")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint, with its plan.")
 @click.option(
-    "--smoke", is_flag=True, help="A few steps on eight shipped frames, to see that everything runs."
+    "--smoke", is_flag=True, help="A few steps on eight shipped frames, to check that everything runs."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--threads", default=0, help="CPU threads; 0 leaves it to PyTorch.")

@@ -1,7 +1,7 @@
-"""The training loop: a pure function of its plan and its frames, interrupted and resumed at will.
+"""The training loop: a pure function of its plan and its frames, can be interrupted and resumed at any step.
 
-Every random choice of a step comes from a generator seeded with the step's number, so a checkpoint needs no
-state of any generator: model, optimizer and the number of steps done are all there is.
+Every random choice of a step comes from a generator seeded with the step's number, so a checkpoint does not
+need the state of any generator: only model, optimizer and the number of steps done.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 0.04
 MEMORY = 300
-"""About how many of the last steps the averaged weights remember."""
+"""About the number of last steps in the averaged weights."""
 WEIGHT_DECAY = 0.02
 
 
@@ -73,10 +73,10 @@ class Plan:
 
 @dataclass
 class State:
-    """Where a training stands.
+    """The state of a training.
 
     `average` is the running average of the state dict over the last steps (Polyak and Juditsky, 1992), which
-    is scored and kept: it does what a longer, slower training would. `best` is the one that scored best.
+    is scored and kept: it has the effect of a longer, slower training. `best` is the one that scored best.
     """
 
     model: torch.nn.Module
@@ -90,7 +90,7 @@ class State:
 
 
 def start(plan: Plan, device: str, step: int = 0) -> State:
-    """An untrained state, with the network as the phase of `step` wants it."""
+    """An untrained state, with the network of the phase of `step`."""
     net = networks.NETS[plan.net]
     torch.manual_seed(plan.seed)
     phase = net.phases[min(plan.phase(step), len(net.phases) - 1)]
@@ -104,12 +104,12 @@ def start(plan: Plan, device: str, step: int = 0) -> State:
 
 
 def last_convolution(model: torch.nn.Module) -> torch.nn.Conv2d:
-    """The convolution that gives the scores, before upsampling."""
+    """The convolution that computes the logits, before upsampling."""
     return [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)][-1]
 
 
 def _groups(model: torch.nn.Module) -> list[dict[str, Any]]:
-    """Weight decay pulls on kernels only: biases and norms are one number a channel."""
+    """Weight decay applies only to kernels: biases and norms have one number per channel."""
     kernels = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
     return [{"params": kernels, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
@@ -138,7 +138,7 @@ def save(state: State, plan: Plan, path: Path) -> None:
 
 
 def resume(path: Path, device: str) -> tuple[Plan, State]:
-    """The plan and the state of a checkpoint; going on from it gives what an uninterrupted run would have."""
+    """The plan and the state of a checkpoint; continuing from it gives the result of an uninterrupted run."""
     stored = torch.load(path, map_location=device, weights_only=True)
     plan = Plan(stored["net"], tuple(stored["steps"]), stored["seed"])
     state = start(plan, device, stored["step"])
@@ -151,7 +151,7 @@ def resume(path: Path, device: str) -> tuple[Plan, State]:
 
 
 def _enter_phase(plan: Plan, state: State, device: str) -> None:
-    """Rebuilds the network where a new phase uses other options; weights and optimizer move over."""
+    """Rebuilds the network where a new phase uses other options; weights and optimizer state are kept."""
     fresh = start(plan, device, state.step)
     fresh.model.load_state_dict(state.model.state_dict())
     fresh.optimizer.load_state_dict(state.optimizer.state_dict())
@@ -187,7 +187,7 @@ def run(
 
 @torch.no_grad()
 def remember(state: State) -> None:
-    """Takes the present weights into the average; early on, when they still move fast, it forgets faster."""
+    """Adds the current weights to the average; early, while they change fast, it forgets faster."""
     keep = 1 - 1 / min(MEMORY, 2 + state.step / 10)
     for name, value in state.model.state_dict().items():
         if value.is_floating_point():
@@ -197,7 +197,7 @@ def remember(state: State) -> None:
 
 
 def _odds(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """How often each frame is drawn: with a person, a robot or a door in it, up to four times as often."""
+    """How often each frame is drawn: up to four times as often with a person, a robot or a door in it."""
     weights = np.ones(len(labels))
     for k, weight in ((PERSON, 1.0), (ROBOT, 1.5), (DOOR, 0.5)):
         weights += weight * np.array(
@@ -223,7 +223,7 @@ def _step(
     x, y = networks.normalize(x.to(device)), y.to(device)
     if phase.stride:
         # Output (i, j) of a coarse grid is output (k i, k j) of the final grid of stride 8, which upsampling
-        # puts on pixel 8 k i + 3.5: that pixel's class is what this output has to say.
+        # puts on pixel 8 k i + 3.5: that pixel's class is the target of this output.
         grids: list[Tensor] = []
         hook = last_convolution(state.model).register_forward_hook(lambda *args: grids.append(args[2]))
         state.model(x)

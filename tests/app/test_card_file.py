@@ -13,7 +13,7 @@ def card(described=None, **given):
     return card_from(described or Description(), name="net", net=NetInfo("net"), **given)
 
 
-def test_voc_has_21_classes_in_the_order_of_the_challenge_with_its_colors():
+def test_voc_has_21_classes_with_its_order_and_colors():
     classes = read_classes("voc")
     assert len(classes) == 21
     assert (classes[0].name, classes[0].color) == ("background", (0, 0, 0))
@@ -28,13 +28,13 @@ def test_cityscapes_has_its_19_training_classes():
     assert len(classes) == 19
 
 
-def test_a_number_numbers_the_classes_and_one_is_binary():
+def test_a_number_numbers_the_classes_and_1_is_binary():
     assert [c.name for c in read_classes("3")] == ["class_0", "class_1", "class_2"]
     assert [c.name for c in read_classes("1")] == ["background", "object"]
 
 
 @pytest.mark.parametrize("text", ["0", "70000", "vo", "names.txt", ""])
-def test_what_is_no_class_list_is_refused(text):
+def test_an_invalid_class_list_is_refused(text):
     with pytest.raises(UsageError, match=r"expected"):
         read_classes(text)
 
@@ -67,7 +67,7 @@ def test_a_toml_card_sets_everything(tmp_path):
     assert (made.input.mean, made.input.std, made.input.scale) == ((0.5,), (0.25,), 1 / 65535)
 
 
-def test_three_channels_are_normalized_as_imagenet_and_others_not_at_all():
+def test_only_three_channels_get_imagenets_normalization():
     assert card().input.mean == (0.485, 0.456, 0.406)
     assert card(channels=4).input.mean == (0.0,) * 4
     assert card(channels=4).input.std == (1.0,) * 4
@@ -93,7 +93,7 @@ def test_three_channels_are_normalized_as_imagenet_and_others_not_at_all():
         ("name = ", "no TOML"),
     ],
 )
-def test_a_wrong_card_file_is_one_line_that_names_the_field(tmp_path, text, complaint):
+def test_an_invalid_card_file_names_the_field_in_one_line(tmp_path, text, complaint):
     path = tmp_path / "card.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match=complaint) as caught:

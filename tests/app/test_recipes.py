@@ -16,7 +16,7 @@ from fcn_edge_runtime.errors import CheckpointError, UsageError
 MODELS = Path(__file__).parents[2] / "models"
 
 
-def test_the_models_of_the_readme_are_there():
+def test_the_models_of_the_readme_have_recipes():
     names = {r.name for r in recipes()}
     assert {
         "corridor",
@@ -28,7 +28,7 @@ def test_the_models_of_the_readme_are_there():
 
 
 @pytest.mark.parametrize("recipe", recipes(), ids=lambda r: r.name)
-def test_every_recipe_names_a_network_classes_a_license_and_checked_weights(recipe):
+def test_every_recipe_is_complete(recipe):
     assert find(recipe.net).name == recipe.net
     described = description_from(recipe.card, recipe.name)
     assert described.classes
@@ -37,7 +37,7 @@ def test_every_recipe_names_a_network_classes_a_license_and_checked_weights(reci
         assert recipe.sha256 or re.search(r"-[0-9a-f]{8,64}\.pth$", recipe.weights)
 
 
-def test_the_corridor_recipes_say_what_the_training_says():
+def test_the_corridor_recipes_match_the_training():
     from models.corridor.classes import COLORS, NAMES
 
     for name in ("corridor", "corridor-r18"):
@@ -55,14 +55,14 @@ def test_listing_recipes_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_a_broken_recipe_is_named(tmp_path, monkeypatch):
+def test_an_invalid_recipe_is_named(tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text("summary = 'x'\nnet = 3\n")
     monkeypatch.setattr(fcn_edge.recipes, "FOLDERS", (tmp_path,))
     with pytest.raises(UsageError, match=r"mine.toml: net is 3, expected text"):
         recipes()
 
 
-def test_weights_that_were_left_out_name_where_they_are(tmp_path, monkeypatch):
+def test_weights_outside_the_wheel_have_a_named_place(tmp_path, monkeypatch):
     (tmp_path / "big.toml").write_text((MODELS / "corridor-r18.toml").read_text())
     monkeypatch.setattr(fcn_edge.recipes, "FOLDERS", (tmp_path,))
     with pytest.raises(CheckpointError) as refused:

@@ -1,9 +1,9 @@
-"""Make the artifacts of a release: small files of every kind we write, and what they must decide forever.
+"""Make the artifacts of a release: small files of every kind we write, and the labels they must always give.
 
     python -m tests.artifacts.make_artifacts 0.2.0
 
-writes `VERSION-KIND.onnx` and `VERSION.json` beside this script, and refuses to overwrite a set. Until
-a version is released its set may be made anew: remove it first.
+writes `VERSION-KIND.onnx` and `VERSION.json` beside this script, and refuses to overwrite a set. A version
+that is not released yet may get a new set: remove the old one first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SEED = 3
 
 
 class Halving(nn.Module):
-    """Takes even sizes alone, so that the file has to pad and crop."""
+    """Takes only even sizes, so that the file has to pad and crop."""
 
     def __init__(self, classes: int, channels: int = 3) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Halving(nn.Module):
 
 
 class Pooling(nn.Module):
-    """Adds what a 3 x 3 grid of the whole image says, which is pooled in the graph at any size."""
+    """Adds a 3 x 3 grid pooled over the whole image, in the graph at any size."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ def _int8(path: Path) -> None:
 
 
 def kinds() -> dict[str, Callable[[Path], object]]:
-    """What is made, by name: each writes its file at the path it is given."""
+    """The kinds of files by name: each function writes its file to a path."""
     torch.manual_seed(0)
     rgb = InputSpec.default(3)
     every = ("labels", "confidence", "probabilities", "logits")
@@ -112,13 +112,13 @@ def kinds() -> dict[str, Callable[[Path], object]]:
 
 
 def _margin(path: Path, image: np.ndarray) -> tuple[np.ndarray, float]:
-    """How far the decision at each pixel is from another one, (N, H, W), and the logits' amplitude."""
+    """The margin of the decision at each pixel (N, H, W), and the logits' amplitude."""
     logits = open_session(with_logits_output(onnx.load(path)), "cpu").run(image, [LOGITS])[LOGITS]
     return margins(logits), amplitude(logits)
 
 
 def _record(path: Path) -> dict[str, object]:
-    """The file's digest, and for each input which pixels are too close to call and what the others are."""
+    """The file's digest, and for each input the undecided pixels and the labels of the others."""
     with ModelFile.open(path) as model:
         tau, digest = model.golden.tau, model.digest
     cases = []
@@ -146,12 +146,10 @@ def _record(path: Path) -> dict[str, object]:
 
 
 def main(version: str) -> None:
-    """Make the set of a version, unless there is one."""
+    """Make the set of a version, if there is none."""
     there = sorted(HERE.glob(f"{version}[-.]*"))
     if there:
-        sys.exit(
-            f"{there[0].name} is there: what was released is kept as it is; remove an unreleased set first"
-        )
+        sys.exit(f"{there[0].name} exists: a released set is never changed; remove an unreleased one first")
     records = []
     with tempfile.TemporaryDirectory(dir=HERE) as folder:
         for name, make in kinds().items():

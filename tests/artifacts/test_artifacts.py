@@ -1,6 +1,6 @@
-"""Files of every released version load, pass their self-test, and decide as they did on their first day.
+"""Files of every released version load, pass their self-test, and give the same labels as at their release.
 
-Numpy, onnxruntime and the runtime are all it needs: `make test-oldest` runs it on the oldest stack.
+It needs only numpy, onnxruntime and the runtime: `make test-oldest` runs it on the oldest stack.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ SETS = [json.loads(path.read_text()) for path in sorted(HERE.glob("*.json"))]
 RECORDS = {record["file"]: record for release in SETS for record in release["files"]}
 
 
-def test_every_kept_file_is_on_record_and_the_bytes_that_were_released():
+def test_every_kept_file_is_recorded_and_unchanged():
     assert sorted(RECORDS) == sorted(path.name for path in HERE.glob("*.onnx"))
     for name, record in RECORDS.items():
         assert hashlib.sha256((HERE / name).read_bytes()).hexdigest() == record["sha256"], name
 
 
-def test_the_first_set_is_there_and_its_inputs_tell_labels_apart():
+def test_the_first_set_exists_and_gives_several_labels():
     assert "0.1.0" in [release["version"] for release in SETS]
     for name, record in RECORDS.items():
         assert max(case["distinct"] for case in record["cases"]) > 1, name
@@ -47,7 +47,7 @@ def test_a_file_of_an_earlier_release_passes_its_self_test(name):
 
 @pytest.mark.security("files of an earlier release", "load, pass, give the same labels")
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_file_of_an_earlier_release_decides_as_on_its_first_day(name):
+def test_a_file_of_an_earlier_release_gives_the_same_labels(name):
     with Segmenter(HERE / name, "cpu") as segmenter:
         card = segmenter.card
         for case in RECORDS[name]["cases"]:
@@ -55,7 +55,7 @@ def test_a_file_of_an_earlier_release_decides_as_on_its_first_day(name):
             assert image_digest(image) == case["input_sha256"]
             labels = segmenter(image).labels.copy()
             packed = np.frombuffer(zlib.decompress(base64.b64decode(case["undecided"])), np.uint8)
-            # Pixels too close to call, by the file's own tolerance, may fall either way elsewhere.
+            # Undecided pixels, by the file's own tolerance, may get another label on another machine.
             undecided = np.unpackbits(packed, count=labels.size).reshape(labels.shape).astype(bool)
             assert (~undecided).sum() == case["decided"]
             labels[undecided] = card.unlabeled

@@ -22,7 +22,7 @@ from benchmarks.comparison.table import Occasion, as_json, as_markdown
 from benchmarks.comparison.workers import ROOT, EngineProcess, WorkerError
 
 OCCASION = Occasion("corridor", "2026-11-25", "a processor (avx2)", 2, 2, 0.1)
-PLAIN = Contender("plain recipe", "plain", "fp32", None)
+PLAIN = Contender("plain export", "plain", "fp32", None)
 
 
 @pytest.fixture
@@ -63,13 +63,13 @@ def test_a_failing_engine_is_a_row_with_its_reason(materials, tmp_path):
     refusing = Contender("ncnn", "ncnn", "int8", None)
     found = run_size(materials, (absent, broken, PLAIN, refusing), tmp_path, seconds=0)
     by_name = {row.name: row for row in found.rows}
-    assert [row.name for row in found.rows] == ["absent", "broken", "plain recipe", "ncnn"]
+    assert [row.name for row in found.rows] == ["absent", "broken", "plain export", "ncnn"]
     assert "make bench-engines" in by_name["absent"].how
     assert "ModuleNotFoundError" in by_name["broken"].how
     assert "ncnn2int8" in by_name["ncnn"].how
-    assert by_name["plain recipe"].agreement == 1
-    assert by_name["plain recipe"].milliseconds > 0
-    assert by_name["plain recipe"].faster.median == 1
+    assert by_name["plain export"].agreement == 1
+    assert by_name["plain export"].milliseconds > 0
+    assert by_name["plain export"].faster.median == 1
     text = as_markdown(OCCASION, [found])
     assert "| broken | fp32 | - | - | - | not timed: ModuleNotFoundError" in text
 

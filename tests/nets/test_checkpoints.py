@@ -38,10 +38,10 @@ def same(net, other):
 def refusal(path, net=None):
     with pytest.raises(CheckpointError) as caught:
         load_weights(net or tiny(1), path)
-    said = str(caught.value)
-    assert "\n" not in said
-    assert Path(path).name in said
-    return said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert Path(path).name in message
+    return message
 
 
 def from_reference(name, seed=0):
@@ -190,9 +190,9 @@ def test_reading_gives_the_tensors_by_name(tmp_path):
 
 
 def test_a_wrong_number_of_classes_is_reported_as_such(tmp_path):
-    said = refusal(saved(tiny(0).state_dict(), tmp_path), tiny(num_classes=5))
+    message = refusal(saved(tiny(0).state_dict(), tmp_path), tiny(num_classes=5))
 
-    assert "got 21 classes, expected 5" in said
+    assert "got 21 classes, expected 5" in message
 
 
 @pytest.mark.parametrize("name", ["fcn_resnet18", "fcn8s_vgg16", "lraspp_mobilenet_v3_large"])
@@ -209,18 +209,18 @@ def test_missing_extra_and_wrong_shapes_are_counted_and_named(tmp_path):
     del state["conv2.bias"]
     state |= {f"neck.{n}.weight": torch.zeros(1) for n in range(5)}
 
-    said = refusal(saved(state, tmp_path))
+    message = refusal(saved(state, tmp_path))
 
-    assert "1 missing (conv2.bias)" in said
-    assert "5 not of this network (neck.0.weight, neck.1.weight, neck.2.weight, ...)" in said
-    assert "1 of another shape (conv1.weight: got [4, 1, 3, 3], expected [4, 3, 3, 3])" in said
+    assert "1 missing (conv2.bias)" in message
+    assert "5 not of this network (neck.0.weight, neck.1.weight, neck.2.weight, ...)" in message
+    assert "1 of another shape (conv1.weight: got [4, 1, 3, 3], expected [4, 3, 3, 3])" in message
 
 
 def test_a_wider_network_is_not_mistaken_for_other_classes(tmp_path):
-    said = refusal(saved(build("fcn_tiny", width=8).state_dict(), tmp_path))
+    message = refusal(saved(build("fcn_tiny", width=8).state_dict(), tmp_path))
 
-    assert "classes" not in said
-    assert "3 of another shape" in said
+    assert "classes" not in message
+    assert "3 of another shape" in message
 
 
 @pytest.mark.security("NaN and infinite weights", "named")
@@ -273,10 +273,10 @@ class Canary:
 def test_a_pickle_that_would_run_code_is_refused_and_named(tmp_path, zipped):
     content = {"model": tiny(0).state_dict(), "extra": Canary(tmp_path / "sang")}
 
-    said = refusal(saved(content, tmp_path, _use_new_zipfile_serialization=zipped))
+    message = refusal(saved(content, tmp_path, _use_new_zipfile_serialization=zipped))
 
-    assert "mkdir" in said
-    assert "was not loaded" in said
+    assert "mkdir" in message
+    assert "was not loaded" in message
     assert not (tmp_path / "sang").exists()
 
 
@@ -290,10 +290,10 @@ def test_a_namespace_does_not_let_other_code_in(tmp_path):
 
 @pytest.mark.security("a whole pickled network", "refused, its class named")
 def test_a_pickled_network_is_refused_and_its_class_named(tmp_path):
-    said = refusal(saved(tiny(0), tmp_path))
+    message = refusal(saved(tiny(0), tmp_path))
 
-    assert "fcn_edge.nets.zoo.fcn_tiny.FCNTiny" in said
-    assert "torch.save(net.state_dict()" in said
+    assert "fcn_edge.nets.zoo.fcn_tiny.FCNTiny" in message
+    assert "torch.save(net.state_dict()" in message
 
 
 @pytest.mark.security("TorchScript", "refused as a program")
@@ -320,10 +320,10 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path):
         archive.writestr("w/data.pkl", b"\x80\x02}.")
         archive.writestr("w/data/0", bytes(32 << 20))
 
-    said = refusal(tmp_path / "bomb.pth")
+    message = refusal(tmp_path / "bomb.pth")
 
-    assert "w/data/0 declares 33,554,432 bytes" in said
-    assert "does not compress" in said
+    assert "w/data/0 declares 33,554,432 bytes" in message
+    assert "does not compress" in message
 
 
 @pytest.mark.security("an archive or a tensor longer than the file", "refused")
@@ -362,9 +362,9 @@ def test_a_truncated_file_is_refused(tmp_path, kind, share):
     raw = path.read_bytes()
     path.write_bytes(raw[: int(len(raw) * share)])
 
-    said = refusal(path)
+    message = refusal(path)
 
-    assert "again" in said
+    assert "again" in message
 
 
 def test_a_safetensors_header_longer_than_the_file_is_refused(tmp_path):
@@ -384,7 +384,7 @@ def test_a_safetensors_entry_beyond_the_file_is_refused(tmp_path):
 
 @pytest.mark.security("a file of another kind as weights", "refused, its kind named")
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("w.pth", b"", "empty"),
         ("w.pth", b"<!DOCTYPE html><html>", "a web page"),
@@ -396,10 +396,10 @@ def test_a_safetensors_entry_beyond_the_file_is_refused(tmp_path):
         ("w.safetensors", b"\x01", "named .safetensors but holds something else"),
     ],
 )
-def test_a_file_of_another_kind_is_refused_and_its_kind_named(tmp_path, name, content, said):
+def test_a_file_of_another_kind_is_refused_and_its_kind_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
 
-    assert said in refusal(tmp_path / name)
+    assert message in refusal(tmp_path / name)
 
 
 def test_a_zip_file_without_a_checkpoint_is_refused(tmp_path):
@@ -415,7 +415,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ({"epoch": 3, "best": 0.5}, "no state_dict found; it holds epoch, best"),
         ([torch.zeros(2)], "holds a list"),
@@ -426,8 +426,8 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         ({"conv1.weight": torch.zeros(2, dtype=torch.complex64)}, "not a dense tensor"),
     ],
 )
-def test_a_file_without_a_state_dict_lists_what_it_holds(tmp_path, content, said):
-    assert said in refusal(saved(content, tmp_path))
+def test_a_file_without_a_state_dict_lists_what_it_holds(tmp_path, content, message):
+    assert message in refusal(saved(content, tmp_path))
 
 
 # --- what would exhaust the machine -------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def test_a_value_gets_the_type_of_the_signature(setting, expected):
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("width=wide", "option width of net is 'wide', expected int"),
         ("width=1.5", "expected int"),
@@ -72,26 +72,26 @@ def test_a_value_gets_the_type_of_the_signature(setting, expected):
         ("depth=3", "net has no option 'depth'; its options: width=8, rate=0.1"),
     ],
 )
-def test_a_value_of_another_type_is_refused(setting, said):
+def test_a_value_of_another_type_is_refused(setting, message):
     with pytest.raises(UsageError) as caught:
         fit_options(target, parse_settings([setting]), "net")
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (["width"], "not of the form KEY=VALUE"),
         (["=3"], "not of the form"),
         (["a=1", "a=2"], "'a' is given twice"),
     ],
 )
-def test_settings_must_be_keys_and_values_each_given_once(settings, said):
+def test_settings_must_be_keys_and_values_each_given_once(settings, message):
     with pytest.raises(UsageError) as caught:
         parse_settings(settings)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_values_that_are_not_text_pass_unchanged():

@@ -69,9 +69,9 @@ def test_an_unknown_name_gets_the_closest_ones():
 
 
 def test_a_name_unlike_any_other_gets_all_of_them():
-    said = refusal("zzz")
+    message = refusal("zzz")
 
-    assert all(entry.name in said for entry in entries())
+    assert all(entry.name in message for entry in entries())
 
 
 def test_an_unknown_option_gets_the_known_ones():
@@ -151,11 +151,11 @@ def test_a_missing_module_is_named():
 def test_a_module_that_lacks_a_library_names_the_library(tmp_path):
     (tmp_path / "needy.py").write_text("import a_library_nobody_has\n")
 
-    said = refusal(f"{tmp_path}/needy.py:build")
+    message = refusal(f"{tmp_path}/needy.py:build")
 
-    assert "ModuleNotFoundError" in said
-    assert "a_library_nobody_has" in said
-    assert "(needy.py, line 1)" in said
+    assert "ModuleNotFoundError" in message
+    assert "a_library_nobody_has" in message
+    assert "(needy.py, line 1)" in message
 
 
 def test_a_missing_callable_gets_the_known_ones(mynet):
@@ -163,9 +163,9 @@ def test_a_missing_callable_gets_the_known_ones(mynet):
 
 
 def test_a_callable_that_raises_is_named_with_its_line(mynet):
-    said = refusal(f"{mynet}:fails")
+    message = refusal(f"{mynet}:fails")
 
-    assert "RuntimeError: out of ideas (mynet.py, line 9)" in said
+    assert "RuntimeError: out of ideas (mynet.py, line 9)" in message
 
 
 def test_a_callable_that_exits_does_not_end_the_program(mynet):

@@ -133,17 +133,17 @@ def test_the_hash_may_be_in_the_fragment_or_an_argument(url, cache):
 @pytest.mark.security("a download that breaks off", "refused, no file left")
 @pytest.mark.parametrize("way", ["cut", "missing", "huge"])
 def test_a_download_that_fails_leaves_no_file(url, cache, way):
-    said = refusal(url(way))
+    message = refusal(url(way))
 
-    assert {"cut": "was cut off after", "missing": "404", "huge": "longer than"}[way] in said
+    assert {"cut": "was cut off after", "missing": "404", "huge": "longer than"}[way] in message
     assert list(cache.iterdir()) == []
 
 
 @pytest.mark.security("a download with another hash", "refused, no file left")
 def test_another_hash_is_refused_and_leaves_no_file(url, cache):
-    said = refusal(url("plain", "net-00000000.pth"))
+    message = refusal(url("plain", "net-00000000.pth"))
 
-    assert f"has SHA-256 {DIGEST[:8]}, expected 00000000" in said
+    assert f"has SHA-256 {DIGEST[:8]}, expected 00000000" in message
     assert list(cache.iterdir()) == []
 
 
@@ -167,10 +167,10 @@ def test_a_redirect_to_a_local_file_is_not_followed(url):
 
 
 def test_offline_the_message_names_the_place_for_the_file(cache):
-    said = refusal("http://127.0.0.1:9/net-0123abcd.pth")
+    message = refusal("http://127.0.0.1:9/net-0123abcd.pth")
 
-    assert str(cache / "net-0123abcd.pth") in said
-    assert "refused" in said
+    assert str(cache / "net-0123abcd.pth") in message
+    assert "refused" in message
 
 
 def test_a_file_placed_by_hand_is_used_without_a_network(cache):
@@ -195,7 +195,7 @@ def test_without_the_variable_the_cache_is_in_the_home_folder(monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("ftp://host/net-0123abcd.pth", "only over http or https"),
         ("file:///etc/passwd", "only over http or https"),
@@ -205,18 +205,18 @@ def test_without_the_variable_the_cache_is_in_the_home_folder(monkeypatch, tmp_p
         ("http://host/net.pth#sha256=xyz", "no SHA-256 to check it against"),
     ],
 )
-def test_a_url_that_cannot_be_checked_gets_no_request(url, said):
+def test_a_url_that_cannot_be_checked_gets_no_request(url, message):
     with pytest.raises(UsageError) as caught:
         parse_url(url)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_passwords_and_keys_in_a_url_are_not_shown():
-    said = refusal("http://me:secret@127.0.0.1:9/net-0123abcd.pth?key=hidden")
+    message = refusal("http://me:secret@127.0.0.1:9/net-0123abcd.pth?key=hidden")
 
-    assert "secret" not in said
-    assert "hidden" not in said
+    assert "secret" not in message
+    assert "hidden" not in message
 
 
 @pytest.mark.security("a URL whose name leads out of the cache", "a plain name in the cache")

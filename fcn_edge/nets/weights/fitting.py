@@ -79,9 +79,9 @@ def _check_names_and_shapes(found: Mapping[str, Tensor], expected: Mapping[str, 
         )
     wrong = [f"{key}: got {got}, expected {wanted}" for key, (got, wanted) in shapes.items()]
     problems = (("missing", missing), ("not of this network", extra), ("of another shape", wrong))
-    told = "; ".join(f"{len(keys)} {what} ({_some(keys)})" for what, keys in problems if keys)
+    differences = "; ".join(f"{len(keys)} {what} ({_some(keys)})" for what, keys in problems if keys)
     raise CheckpointError(
-        f"weights {name} do not fit the network: {told}; "
+        f"weights {name} do not fit the network: {differences}; "
         "name the network and the options (--set) that they were trained with"
     )
 

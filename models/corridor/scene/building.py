@@ -45,7 +45,7 @@ class Surface:
 
 @dataclass(frozen=True)
 class Style:
-    """What one space is made of."""
+    """The materials of one space."""
 
     floor: Surface
     wall: Surface
@@ -66,7 +66,7 @@ def _surface(
 
 
 def style(b: Builder, rng: np.random.Generator) -> Style:
-    """A random style: muted floors, light walls, lighter ceilings, as buildings have them."""
+    """A random style: muted floors, light walls, lighter ceilings, as in real buildings."""
     floor = _surface(b, rng, textures.FLOORS, (0.8, 3.5))
     if rng.uniform() < 0.5:
         floor = Surface(

@@ -1,4 +1,4 @@
-"""Where the robot's camera is and how it looks."""
+"""Position and direction of the robot's camera."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class View:
         return 2 * float(np.arctan(np.tan(self.fovy / 2) * 4 / 3))
 
     def axes(self) -> list[float]:
-        """The camera's right and up axes, as MuJoCo's `xyaxes` wants them."""
+        """The camera's right and up axes, as MuJoCo's `xyaxes`."""
         forward = np.array(
             [
                 np.cos(self.yaw) * np.cos(self.pitch),
@@ -43,7 +43,7 @@ class View:
 
 
 def views(rng: np.random.Generator, plan: Plan, count: int) -> list[View]:
-    """`count` views in a main space, most of them looking down its length, as a robot on its way does."""
+    """`count` views in a main space, most of them looking down its length, as a moving robot does."""
     chosen: list[View] = []
     while len(chosen) < count:
         view = _view(rng, plan)

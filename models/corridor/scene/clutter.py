@@ -210,7 +210,7 @@ def bag(b: Builder, rng: np.random.Generator) -> float:
 
 
 def heap(b: Builder, rng: np.random.Generator) -> float:
-    """Shapes that mean nothing in particular, in any colors: an obstacle need not be a known thing."""
+    """Arbitrary shapes in any color: an obstacle need not be a known object."""
     for _ in range(int(rng.integers(1, 4))):
         skin = _any(b, rng) if rng.uniform() < 0.6 else _carton(b, rng)
         at, size = rng.uniform(-0.2, 0.2, 2), rng.uniform(0.08, 0.35, 3)
@@ -236,7 +236,7 @@ def pole(b: Builder, rng: np.random.Generator) -> float:
 
 
 def cable(b: Builder, rng: np.random.Generator) -> float:
-    """A cable or a hose that wanders over the floor."""
+    """A cable or a hose lying on the floor."""
     stuff, r = _any(b, rng), rng.uniform(0.008, 0.022)
     at, heading = np.array([-0.9, 0.0, r]), rng.normal(0, 0.5)
     for _ in range(14):

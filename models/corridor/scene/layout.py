@@ -36,7 +36,7 @@ class Plan:
     walls: dict[str, list[Bay]] = field(default_factory=dict)
 
     def wall_length(self, side: str) -> float:
-        """How long the wall on this side is."""
+        """The length of the wall on this side."""
         return self.length if side in ("south", "north") else self.width
 
     def wall_frame(self, side: str) -> tuple[tuple[float, float, float], float]:

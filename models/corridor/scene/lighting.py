@@ -1,4 +1,4 @@
-"""Lamps that are seen, and the lights that they cast."""
+"""Visible lamps, and the light they cast."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lights(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
             strength * tint,
             shadow=k == 0,
         )
-    # what floor and walls throw back: without it every ceiling would be dark
+    # light reflected by floor and walls: without it every ceiling would be dark
     light = b.spec.worldbody.add_light(
         pos=[plan.length / 2, plan.width / 2, 0.1], dir=[0, 0, 1], castshadow=False
     )

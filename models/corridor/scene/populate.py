@@ -1,4 +1,4 @@
-"""Where things go: people, robots, furniture along walls, clutter, signs on walls, pipes under ceilings."""
+"""Placement: people, robots, furniture along walls, clutter, signs on walls, pipes under ceilings."""
 
 from __future__ import annotations
 

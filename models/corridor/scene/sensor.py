@@ -1,4 +1,4 @@
-"""What a real camera does to a picture: shading in corners, exposure, blur, noise, JPEG."""
+"""The effects of a real camera: shading in corners, exposure, blur, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def occlusion(
 ) -> NDArray[np.floating]:
     """Darkens creases and the ground under things, which a rasterizer leaves bright.
 
-    Depth-buffer unsharp masking (Luft, Colditz and Deussen, 2006): what lies behind its surroundings is
-    shaded.
+    Depth-buffer unsharp masking (Luft, Colditz and Deussen, 2006): points behind their surroundings are
+    darkened.
     """
     near = np.minimum(depth, 30.0)
     shade = np.zeros_like(near)
@@ -52,7 +52,7 @@ def expose(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.
 
 
 def blur(rng: np.random.Generator, image: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Motion blur along a line in a quarter of frames, and a lens that is never perfectly sharp."""
+    """Motion blur along a line in a quarter of frames, and slight lens blur."""
     out: NDArray[np.floating] = ndimage.gaussian_filter(image, (s := abs(rng.normal(0, 0.4)), s, 0))
     if rng.uniform() < 0.15:
         length, angle = (
@@ -90,7 +90,7 @@ def compress(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.u
 def sense(
     rng: np.random.Generator, image: NDArray[np.uint8], depth: NDArray[np.floating]
 ) -> NDArray[np.uint8]:
-    """From what the renderer drew, `(H, W, 3) uint8` and depth in meters, to what a camera delivers."""
+    """From the rendered image, `(H, W, 3) uint8`, and depth in meters to the image of a camera."""
     picture: NDArray[np.floating] = image.astype(np.float32) / 255
     picture = occlusion(picture, depth, rng.uniform(0.1, 0.45))
     picture = noise(rng, blur(rng, expose(rng, picture)))

@@ -28,7 +28,7 @@ def color(
 
 
 def warm_gray(rng: Rng, value: tuple[float, float]) -> Color:
-    """A color such as paint on a wall has: nearly gray, mostly a little warm."""
+    """A color of wall paint: nearly gray, mostly a little warm."""
     hue = rng.choice([rng.uniform(0.05, 0.17), rng.uniform(0.0, 1.0)], p=[0.8, 0.2])
     return colorsys.hsv_to_rgb(float(hue), rng.uniform(0.0, 0.18), rng.uniform(*value))
 
@@ -60,7 +60,7 @@ def paint(base: Color, shade: Field) -> Texture:
 
 
 def furnishing(rng: Rng) -> Color:
-    """A color that things are sold in: a strong one or dark gray; brown is for doors, teal for robots."""
+    """A color of products: a strong one or dark gray; brown is for doors, teal for robots."""
     if rng.uniform() < 0.75:
         return color(rng, (0.5, 0.9), (0.25, 0.85), (0.6, 1.03) if rng.uniform() < 0.55 else (0.12, 0.38))
     return warm_gray(rng, (0.06, 0.4))
@@ -253,7 +253,7 @@ def picture(rng: Rng, n: int = 128) -> Texture:
 
 
 def outdoors(rng: Rng, n: int = 128) -> Texture:
-    """What a window shows: a sky, and something green or gray below it, out of focus."""
+    """The view from a window: a sky, and something green or gray below it, out of focus."""
     sky = np.asarray(colorsys.hsv_to_rgb(0.58, rng.uniform(0.0, 0.4), rng.uniform(0.75, 1.0)), np.float32)
     ground = np.asarray(color(rng, (0.1, 0.5), (0.25, 0.7)), np.float32)
     edge = rng.uniform(0.2, 0.8) * n + 12 * noise(rng, n, 4)[0]

@@ -33,7 +33,7 @@ def test_every_node_of_a_file_belongs_to_the_right_stage(tmp_path, sparse):
         assert "up" not in found
         assert heads > 20
     else:
-        # Upsampling is the head's, though the network brings it: the sparse head does without.
+        # Upsampling belongs to the head, though it is part of the network: the sparse head replaces it.
         assert found["up"] == "head"
         assert heads == 3
 

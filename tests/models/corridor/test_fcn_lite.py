@@ -1,4 +1,4 @@
-"""`fcn_lite`: sizes, stride, and what it costs."""
+"""`fcn_lite`: sizes, stride and cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_logits_have_the_size_of_the_image_at_odd_sizes_too(net, size):
         assert net(torch.randn(2, 3, *size)).shape == (2, 7, *size)
 
 
-def test_scores_are_made_at_one_eighth_of_the_image(net):
+def test_logits_are_computed_at_one_eighth_of_the_image(net):
     seen = []
     hook = net.classifier.register_forward_hook(lambda *args: seen.append(args[2].shape))
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The scene generator, where MuJoCo and a way to render without a screen are there."""
+"""The scene generator, if MuJoCo and offscreen rendering are available."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from models.corridor.classes import NAMES, UNLABELED
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")  # MuJoCo reads it once, when it is imported
-# In a process of its own: without OSMesa it is the very import of mujoco that fails.
+# In a separate process: without OSMesa, importing mujoco itself fails.
 _RENDERS = subprocess.run(
     [sys.executable, "-c", "import models.corridor.scene.render as r, mujoco; mujoco.GLContext(8, 8)"],
     check=False,
@@ -44,7 +44,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(frames):
     assert done.stdout.split()[0] == here  # MuJoCo may print something after it
 
 
-def test_frames_do_not_depend_on_which_were_drawn_before(frames):
+def test_frames_do_not_depend_on_earlier_ones(frames):
     from models.corridor.scene.render import frame
 
     again = frame(3)
@@ -62,7 +62,7 @@ def test_other_seeds_give_other_pictures(frames):
     assert len(pictures) == len(frames)
 
 
-def test_a_frame_has_the_size_asked_for():
+def test_a_frame_has_the_requested_size():
     from models.corridor.scene.render import frame
 
     made = frame(9, width=96, height=64)
@@ -78,7 +78,7 @@ def test_a_negative_seed_is_refused():
 
 
 def test_the_shipped_frames_are_what_their_seeds_render():
-    """Labels to the pixel wherever the renderer is the one that made them; images nearly, on any."""
+    """Labels are equal to the pixel with the renderer that made them; images are close with any."""
     from PIL import Image
 
     from models.corridor.evaluate import HELD_OUT

@@ -1,4 +1,4 @@
-"""What the repository carries: weights, held-out frames, calibration frames, the model page."""
+"""Files of the repository: weights, held-out frames, calibration frames, the model page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stated(net):
 
 
 @pytest.mark.parametrize("net", list(LIMITS))
-def test_the_shipped_weights_reach_the_mean_iou_that_the_page_states(net, frames):
+def test_the_shipped_weights_reach_the_mean_iou_of_the_page(net, frames):
     assert evaluate(net, None, *frames).mean_iou == pytest.approx(stated(net), abs=0.001)
 
 
@@ -40,13 +40,13 @@ def test_weights_are_within_their_size(net):
     assert (networks.WEIGHTS / f"{net}.safetensors").stat().st_size <= LIMITS[net]
 
 
-def test_forty_held_out_frames_are_shipped_with_labels_of_known_ids(frames):
+def test_forty_held_out_frames_have_labels_of_known_ids(frames):
     images, labels = frames
     assert images.shape == (40, 240, 320, 3)
     assert set(np.unique(labels).tolist()) == {*range(len(NAMES)), UNLABELED}
 
 
-def test_held_out_frames_are_named_by_held_out_seeds_and_calibration_frames_by_training_seeds():
+def test_frames_are_named_by_seeds_of_their_range():
     held_out = [int(p.stem) for p in (HELD_OUT / "images").glob("*.png")]
     calibration = [int(p.stem) for p in (FOLDER / "calibration").glob("*.jpg")]
     assert set(held_out) <= set(data.HELD_OUT)
@@ -54,7 +54,7 @@ def test_held_out_frames_are_named_by_held_out_seeds_and_calibration_frames_by_t
     assert len(calibration) == 32
 
 
-def test_label_images_carry_ids_and_the_colors_of_the_classes():
+def test_label_images_hold_ids_and_colors_of_the_classes():
     with Image.open(min((HELD_OUT / "labels").glob("*.png"))) as image:
         assert image.mode == "P"
         assert image.getpalette()[: 3 * len(NAMES)] == [c for color in COLORS for c in color]

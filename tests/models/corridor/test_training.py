@@ -1,4 +1,4 @@
-"""Training on tiny networks and made-up frames: no renderer is needed here."""
+"""Training on tiny networks and synthetic frames, without a renderer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.corridor.classes import NAMES, UNLABELED
 from models.corridor.losses import loss
 from models.corridor.networks import Net, Phase
 
-# Eight channels, not four: oneDNN (torch 2.13, AVX2 alone) never returns from the gradient of a strided 1x1
+# Eight channels, not four: oneDNN (torch 2.13, only AVX2) never returns from the gradient of a strided 1x1
 # convolution over four channels.
 TINY = Net(
     "fcn_lite",
@@ -32,7 +32,7 @@ def tiny(monkeypatch):
 
 @pytest.fixture(scope="module")
 def frames():
-    """Two classes, told apart by color, split by a line that moves."""
+    """Two classes of different color, split by a moving line."""
     images, labels = np.zeros((8, 60, 80, 3), np.uint8), np.zeros((8, 60, 80), np.uint8)
     for k in range(8):
         labels[k, :, 10 + 7 * k :] = 5
@@ -54,7 +54,7 @@ def test_training_lowers_the_loss(tiny, frames):
 
 
 @pytest.mark.parametrize("stop", [3, 6])
-def test_a_resumed_training_ends_exactly_where_an_uninterrupted_one_does(tiny, frames, tmp_path, stop):
+def test_a_resumed_training_equals_an_uninterrupted_one(tiny, frames, tmp_path, stop):
     tiny = training.Plan("tiny", (6, 4))
     whole = training.start(tiny, "cpu")
     trained(tiny, whole, frames, 10)
@@ -91,7 +91,7 @@ def test_the_learning_rate_rises_then_falls_to_a_hundredth(tiny):
     assert [tiny.phase(s) for s in (0, 19, 20, 29)] == [0, 0, 1, 1]
 
 
-def test_training_validation_and_held_out_seeds_are_disjoint_down_to_the_scene():
+def test_training_validation_and_held_out_scenes_are_disjoint():
     def scenes(seeds):
         return range(seeds.start // data.SCENE_STEP, seeds[-1] // data.SCENE_STEP + 1)
 
@@ -120,7 +120,7 @@ def test_unlabeled_pixels_do_not_count_in_the_loss():
     assert torch.allclose(loss(logits, labels), loss(other, labels))
 
 
-def test_a_perfect_guess_costs_next_to_nothing():
+def test_a_perfect_prediction_has_almost_no_loss():
     labels = torch.randint(0, len(NAMES), (2, 16, 16))
     logits = torch.nn.functional.one_hot(labels, len(NAMES)).movedim(-1, 1) * 30.0
     assert float(loss(logits, labels)) < 0.01
