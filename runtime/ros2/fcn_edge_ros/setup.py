@@ -1,4 +1,4 @@
-"""What colcon installs: module, `segmenter` executable, launch file, parameters, marker of the index."""  # noqa: INP001 - a setup script is in no package
+"""What colcon installs: module, `segmenter` executable, launch file, parameters, index marker."""  # noqa: INP001 - a setup script is not in a package
 
 from setuptools import setup
 

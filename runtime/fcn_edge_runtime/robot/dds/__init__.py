@@ -1,1 +1,1 @@
-"""The ROS 2 wire (DDS), without ROS."""
+"""ROS 2 over DDS, on machines without ROS."""

@@ -3,8 +3,8 @@
     unconfigured --configure--> inactive --activate--> active
     model opened, publishers made   |   subscribed, worker and timers run
 
-The callback stores the message and returns, so that the executor stays free; inference runs in a thread of
-its own, where onnxruntime releases Python's lock.
+The callback stores the message and returns, so that the executor stays free; inference runs in a separate
+thread, where onnxruntime releases the GIL.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ JOIN_SECONDS = 10.0
 
 
 class WorkerFailedError(Exception):
-    """The device failed while the node was active. It ends the process, which may be started again."""
+    """The device failed while the node was active. It ends the process, which may be restarted."""
 
 
 class SegmenterNode(LifecycleNode):
@@ -44,7 +44,7 @@ class SegmenterNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__("segmenter")
         for name, (default, meaning) in PARAMETERS.items():
-            # Types are checked in `Parameters`, which takes 1 for 1.0 and says what it expected.
+            # `Parameters` checks types: it accepts 1 for 1.0 and reports the expected type.
             self.declare_parameter(
                 name, default, ParameterDescriptor(description=meaning, dynamic_typing=True)
             )
@@ -64,15 +64,15 @@ class SegmenterNode(LifecycleNode):
         return self._value("autostart") is not False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the model and make the publishers."""
+        """Open the model and create the publishers."""
         return self._guarded("configured", self._configure, super().on_configure, state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe, and start to work."""
+        """Subscribe and start the worker."""
         return self._guarded("activated", self._activate, super().on_activate, state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop to work; the model stays open."""
+        """Stop the worker; the model stays open."""
         self._halt()
         return super().on_deactivate(state)
 
@@ -83,21 +83,21 @@ class SegmenterNode(LifecycleNode):
         return result
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop from whatever state."""
+        """Stop from any state."""
         self._halt()
         result = super().on_shutdown(state)
         self._release()
         return result
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """After a failed transition everything is given back, and the node can be configured again."""
+        """Release everything after a failed transition, so that the node can be configured again."""
         del state
         self._halt()
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
-        """Give everything back, at the end of the process."""
+        """Release everything at the end of the process."""
         self._halt()
         self._release()
 
@@ -108,7 +108,7 @@ class SegmenterNode(LifecycleNode):
         parent: Callable[[LifecycleState], TransitionCallbackReturn],
         state: LifecycleState,
     ) -> TransitionCallbackReturn:
-        # rclpy turns exceptions of transitions into an error without a word; here they are said.
+        # rclpy turns exceptions of transitions into errors without a message; here they are logged.
         try:
             work()
         except FcnEdgeError as error:
@@ -159,13 +159,13 @@ class SegmenterNode(LifecycleNode):
             worker.put,
             profile(given.input_reliability, given.input_depth),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            raw=True,  # the message's bytes: our codec reads them without copying the pixels
+            raw=True,  # the message as CDR, which is decoded without copying the pixels
         )
         self._running = [
             (self.destroy_subscription, subscription),
             (self.destroy_timer, self.create_timer(LABEL_INFO_SECONDS, outputs.frames.publish_label_info)),
             (self.destroy_timer, self.create_timer(DIAGNOSTICS_SECONDS, self._diagnose)),
-            # Publishers are enabled only once this transition is over, so the first one comes a moment later.
+            # Publishers are enabled only after this transition: the first message is sent a little later.
             (self.destroy_timer, self._once(0.05, outputs.frames.publish_label_info)),
         ]
         if given.scales_camera:
@@ -181,7 +181,7 @@ class SegmenterNode(LifecycleNode):
     def _work(self, worker: Worker[bytes], stop: threading.Event) -> None:
         try:
             worker.run(stop)
-        except BaseException as error:  # noqa: BLE001 - told by the timer, in the executor's thread
+        except BaseException as error:  # noqa: BLE001 - reported by the timer, in the executor's thread
             self._failure = error
 
     def _diagnose(self) -> None:
@@ -214,7 +214,7 @@ class SegmenterNode(LifecycleNode):
         return timer
 
     def _halt(self) -> None:
-        """Unsubscribe, then stop the worker. Publishers stay: until it is joined it may still publish."""
+        """Unsubscribe, then stop the worker. Publishers stay, because it may publish until it is joined."""
         for destroy, entity in self._running:
             destroy(entity)
         self._running = []

@@ -25,7 +25,7 @@ __all__ = ["Outputs", "profile"]
 
 
 def profile(reliability: str, depth: int, *, latched: bool = False) -> QoSProfile:
-    """A QoS profile: keep last, and transient_local where late subscribers must get the last message."""
+    """A QoS profile: keep last, and transient_local where late subscribers need the last message."""
     return QoSProfile(
         history=QoSHistoryPolicy.KEEP_LAST,
         depth=depth,
@@ -52,7 +52,7 @@ class _RosTopic:
 
 
 class Outputs:
-    """The publishers, made when the node is configured. They stay silent until it is active.
+    """The publishers, created when the node is configured. They publish nothing until it is active.
 
     Attributes:
         frames: publishes segmented frames and LabelInfo.
@@ -80,7 +80,7 @@ class Outputs:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
 
     def camera_info(self, info: CameraInfo) -> None:
-        """Send the camera's matrices for masks that are smaller than their images."""
+        """Publish the camera's matrices for masks that are smaller than their images."""
         factor = self._parameters.shrink
         info.height, info.width = -(-info.height // factor), -(-info.width // factor)
         info.k = scaled_intrinsics(list(info.k), 3, factor)
@@ -88,7 +88,7 @@ class Outputs:
         self._camera.publish(info)
 
     def diagnostics(self, report: Diagnostic, name: str, hardware: str) -> None:
-        """Send one status."""
+        """Publish one status."""
         values = [KeyValue(key=key, value=value) for key, value in report.values]
         status = DiagnosticStatus(
             level=bytes([report.level]),
@@ -102,7 +102,7 @@ class Outputs:
         self._diagnostics.publish(array)
 
     def destroy(self) -> None:
-        """Take the publishers away, so that the node can be configured again."""
+        """Destroy the publishers, so that the node can be configured again."""
         for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
         self._node.destroy_publisher(self._diagnostics)

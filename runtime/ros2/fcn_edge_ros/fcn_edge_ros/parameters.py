@@ -1,4 +1,4 @@
-"""The node's parameters: names, defaults, meaning, and the check of their values. Needs no ROS."""
+"""The node's parameters: names, defaults, descriptions and validation. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ __all__ = ["PARAMETERS", "Parameters", "Value"]
 
 Value = bool | int | float | str
 
-# Name: (default, what it does).
+# Name: (default, description).
 PARAMETERS: dict[str, tuple[Value, str]] = {
     "model_path": ("", "The .onnx file that fcn-edge export wrote. Required."),
-    "device": ("auto", "auto, cpu, cuda, or any provider of this onnxruntime: used or refused."),
+    "device": ("auto", "auto, cpu, cuda, or any provider of this onnxruntime; there is no silent fallback."),
     "threads": (0, "Threads on the CPU; 0 is all cores this process may use."),
     "profile": (
         "",
-        "What fcn-edge tune wrote for this model here: device, threads and options. Empty: none.",
+        "A profile from fcn-edge tune for this model and machine: device, threads and options.",
     ),
-    "image_topic": ("image", "The images. Remapping works as well."),
-    "image_transport": ("raw", "raw, or compressed: then image_topic/compressed is subscribed to."),
+    "image_topic": ("image", "The input images. Remapping works as well."),
+    "image_transport": ("raw", "raw, or compressed, which subscribes to image_topic/compressed."),
     "input_reliability": ("best_effort", "best_effort matches every publisher, reliable only reliable ones."),
-    "input_depth": (1, "Images waiting in the subscription. 1 is always the newest."),
+    "input_depth": (1, "Queue size of the subscription. 1 keeps only the newest image."),
     "output_reliability": ("reliable", "reliable or best_effort."),
-    "output_depth": (1, "Messages kept for slow subscribers. 1 is always the newest."),
-    "max_frame_age": (0.0, "Drop frames whose stamp is older than this, in seconds; 0 drops none."),
-    "max_rate": (0.0, "Frames a second at most; 0 is no limit."),
-    "mask_size": ("source", "source, or model: the size that the network saw, with a scaled camera_info."),
+    "output_depth": (1, "Queue size of publishers. 1 keeps only the newest message."),
+    "max_frame_age": (0.0, "Drop frames whose stamp is older than this, in seconds; 0 is no limit."),
+    "max_rate": (0.0, "The highest rate, in frames per second; 0 is no limit."),
+    "mask_size": ("source", "source, or model: the size of the network's input, with a scaled camera_info."),
     "mask_encoding": ("auto", "auto (mono8, above 255 classes mono16), mono8 or mono16."),
-    "shrink": (1, "The network sees the image so many times smaller each way."),
-    "publish_confidence": (True, "Publish confidence, when the model has it and someone listens."),
+    "shrink": (1, "Segment the image this many times smaller in each direction."),
+    "publish_confidence": (True, "Publish confidence, if the model has it and it has a subscriber."),
     "overlay_alpha": (
         0.5,
-        "0 shows only the image in overlays, 1 only the colors. Made when someone listens.",
+        "0 shows only the image in overlays, 1 only the colors. Published if it has a subscriber.",
     ),
-    "camera_info_topic": ("camera_info", "Read only where mask_size is model and shrink is above 1."),
-    "autostart": (True, "Configure and activate without being told to."),
+    "camera_info_topic": ("camera_info", "Used only if mask_size is model and shrink is above 1."),
+    "autostart": (True, "Configure and activate at the start, without a lifecycle manager."),
 }
 _RELIABILITY = ("best_effort", "reliable")
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters' values, checked.
+    """Validated values of the parameters.
 
     Raises:
-        UsageError: a value is out of range; the message names the parameter, got and expected.
+        UsageError: a value is out of range; the message says which, what was got and what was expected.
     """
 
     model_path: str
@@ -91,7 +91,7 @@ class Parameters:
 
     @classmethod
     def of(cls, values: Mapping[str, Value]) -> Parameters:
-        """The parameters from values by name; whole numbers will do for fractions.
+        """The parameters from values by name; integers are accepted for floats.
 
         Raises:
             UsageError: a value has another type than its default, or is out of range.
@@ -123,7 +123,7 @@ class Parameters:
         return PipelineOptions(self.mask_encoding, self.mask_size, self.shrink, self.overlay_alpha)
 
     def limits(self) -> Limits:
-        """Which frames are passed over."""
+        """Which frames are dropped."""
         return Limits(self.max_frame_age, self.max_rate)
 
 

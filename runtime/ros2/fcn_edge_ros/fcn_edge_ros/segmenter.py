@@ -1,4 +1,4 @@
-"""`ros2 run fcn_edge_ros segmenter`: starts the node, or says why it cannot start."""
+"""`ros2 run fcn_edge_ros segmenter`: starts the node, or reports why it cannot start."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the node until it is told to stop."""
+    """Run the node until it is stopped."""
     try:
-        import onnxruntime  # noqa: F401 - the same
+        import onnxruntime  # noqa: F401 - only to check that it is installed
 
-        import fcn_edge_runtime.robot  # noqa: F401 - only whether it is there
+        import fcn_edge_runtime.robot  # noqa: F401 - the same
     except ImportError as error:
-        # Executables of ROS run in the interpreter that built the workspace, and not in an active venv.
+        # ROS executables run in the interpreter that built the workspace, not in an active venv.
         sys.exit(
             f"segmenter: {error.name or error} cannot be imported by {sys.executable} "
             f"(Python {platform.python_version()}), the interpreter of this workspace. Install it there, "
             f"`{sys.executable} -m pip install 'fcn-edge[cpu,images]'`, or add the site-packages folder of a "
-            "venv of the same Python version to PYTHONPATH. An active venv alone changes nothing."
+            "venv of the same Python version to PYTHONPATH. Activating a venv is not enough."
         )
     sys.exit(run())
 
 
 def run() -> int:
-    """Start, spin, stop; gives the exit code."""
+    """Start, spin, stop; returns the exit code."""
     import rclpy
     from rclpy.executors import ExternalShutdownException
     from rclpy.lifecycle import TransitionCallbackReturn
@@ -40,7 +40,9 @@ def run() -> int:
         if node.autostart and not (
             node.trigger_configure() == success and node.trigger_activate() == success
         ):
-            node.get_logger().fatal("did not start: see above; with autostart:=false a manager can try again")
+            node.get_logger().fatal(
+                "did not start: see above; with autostart:=false a lifecycle manager can retry"
+            )
             return 1
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):

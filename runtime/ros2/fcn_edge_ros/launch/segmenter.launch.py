@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - launch files are in no package
+# ruff: noqa: INP001 - launch files are not in a package
 """Start one segmenter.
 
 ros2 launch fcn_edge_ros segmenter.launch.py model:=/models/road.onnx image:=/camera/image_raw
@@ -14,7 +14,7 @@ from launch_ros.actions import LifecycleNode
 
 
 def generate_launch_description() -> LaunchDescription:
-    """One segmenter, with the parameters of a file, and those that most people set as arguments."""
+    """One segmenter with parameters from a file; the most common ones are launch arguments."""
     defaults = str(Path(get_package_share_directory("fcn_edge_ros")) / "config" / "segmenter.yaml")
     return LaunchDescription(
         [
