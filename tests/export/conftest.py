@@ -1,4 +1,4 @@
-"""Exports that many tests look at, each made once."""
+"""Exports shared by many tests, each made once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fcn_edge_runtime.model.card import Card, InputSpec
 from tests.export import networks
 from tests.export.frames import picture
 
-# The tracer's own diary, which pytest would keep and print a page of for every failure.
+# The tracer's log, of which pytest would print a page for every failure.
 logging.getLogger("torch.__trace").disabled = True
 
-# These networks are tiny: on a busy machine a second thread is waited for longer than it helps.
+# These networks are tiny: on a busy machine a second thread costs more than it helps.
 torch.set_num_threads(1)
 
 ALL_OUTPUTS = ("labels", "confidence", "probabilities", "logits")
@@ -25,7 +25,7 @@ ALL_OUTPUTS = ("labels", "confidence", "probabilities", "logits")
 
 @dataclass(frozen=True)
 class Exported:
-    """A network, and the file made of it."""
+    """A network and its exported file."""
 
     net: torch.nn.Module
     path: Path

@@ -1,4 +1,4 @@
-"""Pictures with edges and slopes, made of waves."""
+"""Images with edges and gradients, made of waves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def picture(height, width, channels, dtype, seed=0):
-    """Sums of waves, others in each channel: (height, width, channels) of the dtype, over its whole range."""
+    """Sums of waves, different in each channel: (height, width, channels), over the whole range of dtype."""
     y, x = np.mgrid[:height, :width].astype(np.float64)
     waves = [
         np.sin(y / (3 + 2 * c) + seed) + np.cos(x / (4 + c)) + np.sign(np.sin((x + y + seed) / 9))

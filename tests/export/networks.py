@@ -1,4 +1,4 @@
-"""Small networks, one for each way in which a segmentation network can be unlike another."""
+"""Small networks, one for each way in which segmentation networks differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 def seeded(build, seed=0):
-    """A network with random weights and lively batch norms, in evaluation mode, in which every class wins."""
+    """A network with random weights and batch norms, in evaluation mode; every class wins somewhere."""
     torch.manual_seed(seed)
     net = build()
     for module in net.modules():
@@ -32,11 +32,11 @@ def seeded(build, seed=0):
 
 
 def balance(net, head):
-    """Shift and scale the last layer so that each class's scores have mean 0 and variance 1 on a picture."""
+    """Shift and scale the last layer so that each class's logits have mean 0 and variance 1 on an image."""
     channels = next(m for m in net.modules() if isinstance(m, nn.Conv2d)).in_channels
     x = torch.from_numpy(picture(96, 128, channels, "float32")).permute(2, 0, 1)[None]
     seen = []
-    hook = head.register_forward_hook(lambda _, __, scores: seen.append(scores))
+    hook = head.register_forward_hook(lambda _, __, logits: seen.append(logits))
     with torch.no_grad():
         net((x - 0.45) / 0.22 if channels == 3 else x)
         hook.remove()
@@ -54,12 +54,12 @@ def block(inputs, outputs, stride=1):
     )
 
 
-def up(scores, like, *, align_corners=False):
-    return F.interpolate(scores, size=like.shape[-2:], mode="bilinear", align_corners=align_corners)
+def up(logits, like, *, align_corners=False):
+    return F.interpolate(logits, size=like.shape[-2:], mode="bilinear", align_corners=align_corners)
 
 
 class Plain(nn.Module):
-    """Convolutions at a quarter of the size, scores upsampled: what most networks here look like."""
+    """Convolutions at a quarter of the size, logits upsampled, like most networks in these tests."""
 
     def __init__(self, channels=3, classes=5):
         super().__init__()
@@ -93,7 +93,7 @@ class OnlyMultiplesOfEight(nn.Module):
 
 
 class Shrinks(nn.Module):
-    """Pooled by floor and brought back by a transposed convolution: 97x131 in, 96x128 out."""
+    """Pooling that rounds down, then a transposed convolution: 97x131 in, 96x128 out."""
 
     def __init__(self):
         super().__init__()
@@ -105,7 +105,7 @@ class Shrinks(nn.Module):
 
 
 class LowResolution(nn.Module):
-    """Scores at 1/2^halvings of the size, as many published networks return them."""
+    """Logits at 1/2^halvings of the size, as many published networks return them."""
 
     def __init__(self, channels, halvings):
         super().__init__()
@@ -118,7 +118,7 @@ class LowResolution(nn.Module):
 
 @dataclass
 class Output:
-    """What transformer libraries return: an object with `logits`."""
+    """An object with `logits`, as transformer libraries return."""
 
     logits: torch.Tensor
 
@@ -127,7 +127,7 @@ torch.utils._pytree.register_dataclass(Output)
 
 
 class Wrapped(nn.Module):
-    """A network whose output is wrapped into whatever `wrap` makes of it."""
+    """A network whose output is passed through `wrap`."""
 
     def __init__(self, net, wrap):
         super().__init__()
@@ -186,7 +186,7 @@ class PyramidOfFeatures(nn.Module):
 
 
 class Mirrored(nn.Module):
-    """Reflect padding, which an image of one pixel has nothing to reflect for."""
+    """Reflect padding, which fails for an image of one pixel."""
 
     def __init__(self):
         super().__init__()
@@ -198,7 +198,7 @@ class Mirrored(nn.Module):
 
 
 class InstanceNormed(nn.Module):
-    """Normalized by the statistics of each image: every score depends on every pixel."""
+    """Normalized by the statistics of each image: every logit depends on every pixel."""
 
     def __init__(self):
         super().__init__()
@@ -212,7 +212,7 @@ class InstanceNormed(nn.Module):
 
 
 class BoundToOneSize(nn.Module):
-    """A learned position for every pixel, as in many transformers: another size does not fit."""
+    """A learned position for every pixel, as in many transformers: other sizes fail."""
 
     def __init__(self):
         super().__init__()
@@ -224,7 +224,7 @@ class BoundToOneSize(nn.Module):
 
 
 class Offset(nn.Module):
-    """Scores with a common offset, which no decision depends on."""
+    """Logits with an offset that all classes share, which changes no label."""
 
     def __init__(self, net, offset):
         super().__init__()
@@ -236,7 +236,7 @@ class Offset(nn.Module):
 
 
 class Traced(nn.Module):
-    """A network that is another one while it is traced: `before` its scores, and `after` them.
+    """A network that differs while it is traced: `before` its logits, and `after` them.
 
     This is how a converter that gets something wrong looks from outside, and nothing is mocked.
     """
@@ -246,7 +246,7 @@ class Traced(nn.Module):
         self.net = net
         self.instead = instead or net
         self.before = before or (lambda x: x)
-        self.after = after or (lambda scores: scores)
+        self.after = after or (lambda logits: logits)
 
     def forward(self, x):
         if torch.compiler.is_exporting():

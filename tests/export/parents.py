@@ -1,4 +1,4 @@
-"""Verified-looking float files made of a few hand-written layers, in milliseconds and without PyTorch."""
+"""Float files of a few hand-written layers, made in milliseconds and without PyTorch, to be lowered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLORS = np.array([[230, 40, 30], [30, 220, 50], [40, 30, 235]], np.uint8)
 
 
 def blocks(height=48, width=64, seed=0):
-    """A picture of large squares in three clear colors, a little noisy: (height, width, 3) uint8."""
+    """An image of large squares in three clear colors, a little noisy: (height, width, 3) uint8."""
     random = np.random.default_rng(seed)
     squares = random.integers(0, 3, (-(-height // 16), -(-width // 16)))
     classes = np.kron(squares, np.ones((16, 16), np.int64))[:height, :width]
@@ -110,7 +110,7 @@ def network(*, outlier=0.0, channels=3, bright=0.0):
 
 
 def write_parent(path, outputs=("labels",), *, sparse=False, **options):
-    """A sealed file of the network, with its self-test; the verdict on its card is taken on trust."""
+    """A sealed file of the network, with its self-test; the verdict on its card is not computed."""
     card = Card(
         "colors",
         numbered_classes(3),

@@ -1,4 +1,4 @@
-"""Every kind of network comes out right at every size: the written file in the runtime, against PyTorch."""
+"""Every kind of network is correct at every size: the written file in the runtime compared with PyTorch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.export.networks import seeded
 
 @dataclass(frozen=True)
 class Kind:
-    """A network and what must be found out about it.
+    """A network, and the properties that must be found.
 
-    `grid`: the network itself takes multiples of this. `low`: its scores have 1/low of the size.
+    `grid`: the network itself takes multiples of this. `low`: its logits have 1/low of the size.
     """
 
     build: object
@@ -37,13 +37,13 @@ KINDS = {
         networks.OnlyMultiplesOfEight, grid=8, outputs=ALL_OUTPUTS
     ),
     "shrinks anything but multiples of 4": Kind(networks.Shrinks, grid=4),
-    "scores at a quarter, in a tuple, 4 bands of uint16": Kind(
+    "logits at a quarter, in a tuple, 4 bands of uint16": Kind(
         lambda: networks.Wrapped(networks.LowResolution(4, halvings=2), lambda s: (s, s.mean())),
         channels=4,
         dtype="uint16",
         low=4,
     ),
-    "scores at an eighth, in a dict": Kind(
+    "logits at an eighth, in a dict": Kind(
         lambda: networks.Wrapped(networks.LowResolution(3, halvings=3), lambda s: {"aux": -s, "out": s}),
         low=8,
     ),
@@ -79,22 +79,22 @@ def pytorch(kind, net, frames):
     height, width = x.shape[2:]
     x = F.pad(x, (0, -width % kind.grid, 0, -height % kind.grid), mode="replicate")
     with torch.inference_mode():
-        scores = net(x)
-    if isinstance(scores, dict):
-        scores = scores["out"]
-    elif isinstance(scores, tuple):
-        scores = scores[0]
-    elif not isinstance(scores, torch.Tensor):
-        scores = scores.logits
+        logits = net(x)
+    if isinstance(logits, dict):
+        logits = logits["out"]
+    elif isinstance(logits, tuple):
+        logits = logits[0]
+    elif not isinstance(logits, torch.Tensor):
+        logits = logits.logits
     if kind.low > 1:
-        scores = F.interpolate(scores, size=x.shape[2:], mode="bilinear", align_corners=False)
-    return scores[..., :height, :width].numpy()
+        logits = F.interpolate(logits, size=x.shape[2:], mode="bilinear", align_corners=False)
+    return logits[..., :height, :width].numpy()
 
 
 SIZES = [(1, 1), (1, 40), (37, 1), (2, 2), (7, 9), (16, 24), (61, 83), (128, 64), (101, 211), (301, 17)]
 
 
-def test_its_sizes_are_found_and_any_image_is_right(exported):
+def test_any_size_of_image_is_segmented_correctly(exported):
     kind, made = exported
     geometry = made.result.card.geometry
     assert (geometry.size_multiple, geometry.smallest_size) == (kind.grid, kind.smallest)
@@ -110,18 +110,18 @@ def test_its_sizes_are_found_and_any_image_is_right(exported):
     assert_right(segment(batch), pytorch(kind, made.net, batch), "a batch of 3")
 
 
-def assert_right(got, scores, where):
-    """Scores to float32's accuracy, labels wherever they are no toss-up, probabilities as softmax says."""
-    tolerance = 2e-5 * np.abs(scores).max() + 1e-6
-    np.testing.assert_allclose(got.logits, scores, atol=tolerance, rtol=0, err_msg=str(where))
-    if scores.shape[1] == 1:
-        labels, margin = scores[:, 0] > 0, np.abs(scores[:, 0])
-        shares = 1 / (1 + np.exp(-scores.astype(np.float64)))
+def assert_right(got, logits, where):
+    """Logits to float32's accuracy, labels except near ties, probabilities by softmax."""
+    tolerance = 2e-5 * np.abs(logits).max() + 1e-6
+    np.testing.assert_allclose(got.logits, logits, atol=tolerance, rtol=0, err_msg=str(where))
+    if logits.shape[1] == 1:
+        labels, margin = logits[:, 0] > 0, np.abs(logits[:, 0])
+        shares = 1 / (1 + np.exp(-logits.astype(np.float64)))
         winner = np.maximum(shares, 1 - shares)[:, 0]
     else:
-        labels = scores.argmax(axis=1)
-        margin = np.diff(np.sort(scores, axis=1)[:, -2:], axis=1)[:, 0]
-        odds = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+        labels = logits.argmax(axis=1)
+        margin = np.diff(np.sort(logits, axis=1)[:, -2:], axis=1)[:, 0]
+        odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
         shares = odds / odds.sum(axis=1, keepdims=True)
         winner = shares.max(axis=1)
     clear = margin > 2 * tolerance
@@ -142,7 +142,7 @@ def test_labels_are_bytes_up_to_255_classes_and_two_bytes_above(exported):
     assert got.labels.shape == (20, 30)
 
 
-def test_the_verdict_saw_it_at_batches_at_odd_sizes_and_both_orientations(exported):
+def test_the_verdict_covers_batches_odd_sizes_and_orientations(exported):
     kind, made = exported
     sizes = made.result.card.verification.sizes
     assert (1, kind.smallest, kind.smallest) in sizes

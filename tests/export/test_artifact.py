@@ -1,4 +1,4 @@
-"""The file: what is in it, what is not, and that it is there whole or not at all."""
+"""The contents of the file, and that it is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.export.conftest import ALL_OUTPUTS
 from tests.export.networks import Plain, seeded
 
 ROOT = Path(__file__).parents[2]
-# A process of its own, as a user's script is one. It says which stages are done.
+# Runs in its own process, like a user's script, and prints which stages are done.
 SCRIPT = """
 import resource, sys
 sys.path.insert(0, {root!r})
@@ -58,7 +58,7 @@ except FcnEdgeError as error:
 
 
 def start(path, *, cwd, limit=0, **environment):
-    """Begin an export to `path` in another process."""
+    """Start an export to `path` in another process."""
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT.format(root=str(ROOT), limit=limit), str(path)],
         stdout=subprocess.PIPE,
@@ -77,21 +77,21 @@ def twice(tmp_path_factory):
         base = tmp_path_factory.mktemp("twice") / folder
         base.mkdir(parents=True)
         process = start(Path("net.onnx"), cwd=base, PYTHONHASHSEED=seed)
-        said, complaints = process.communicate()
-        assert process.returncode == 0, said + complaints
-        made.append((base, said, complaints))
+        stdout, stderr = process.communicate()
+        assert process.returncode == 0, stdout + stderr
+        made.append((base, stdout, stderr))
     return made
 
 
-def test_two_exports_are_byte_identical_from_any_folder_and_hash_seed(twice):
+def test_exports_from_any_folder_and_hash_seed_are_identical(twice):
     first, second = ((folder / "net.onnx").read_bytes() for folder, _, _ in twice)
     assert first == second
 
 
 def test_an_export_prints_nothing_of_its_own(twice):
-    for _, said, complaints in twice:
-        assert complaints == ""
-        assert re.fullmatch(r"((started|finished) \w+\n|step \d+\n)*", said)
+    for _, stdout, stderr in twice:
+        assert stderr == ""
+        assert re.fullmatch(r"((started|finished) \w+\n|step \d+\n)*", stdout)
 
 
 def test_stages_come_in_the_order_of_the_design(twice):
@@ -133,13 +133,13 @@ def test_the_file_is_by_the_contract(plain):
     assert not model.functions
     assert not any(i.data_location for i in model.graph.initializer)
 
-    def said(value):
+    def signature(value):
         kind = value.type.tensor_type
         return value.name, kind.elem_type, [d.dim_param or d.dim_value for d in kind.shape.dim]
 
     uint8, float32 = onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT
-    assert [said(v) for v in model.graph.input] == [("image", uint8, ["batch", "height", "width", 3])]
-    assert [said(v) for v in model.graph.output] == [
+    assert [signature(v) for v in model.graph.input] == [("image", uint8, ["batch", "height", "width", 3])]
+    assert [signature(v) for v in model.graph.output] == [
         ("labels", uint8, ["batch", "height", "width"]),
         ("confidence", float32, ["batch", "height", "width"]),
         ("probabilities", float32, ["batch", 5, "height", "width"]),
@@ -147,7 +147,7 @@ def test_the_file_is_by_the_contract(plain):
     ]
 
 
-def test_batch_norms_are_merged_and_names_of_ours_are_told_apart(plain):
+def test_batch_norms_are_merged_and_our_names_do_not_clash(plain):
     model = onnx.load(plain.path)
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
     ours = [node for node in model.graph.node if node.name.startswith("fcn_edge/")]
@@ -156,11 +156,11 @@ def test_batch_norms_are_merged_and_names_of_ours_are_told_apart(plain):
 
 
 def test_the_report_names_the_digest_and_every_size(plain):
-    told = json.loads(plain.result.report.read_text())
+    report = json.loads(plain.result.report.read_text())
     assert plain.result.report.name == "plain.verification.json"
-    assert told["model_sha256"] == hashlib.sha256(plain.path.read_bytes()).hexdigest()
-    assert told["verdict"] == "passed"
-    (provider,) = told["providers"]
+    assert report["model_sha256"] == hashlib.sha256(plain.path.read_bytes()).hexdigest()
+    assert report["verdict"] == "passed"
+    (provider,) = report["providers"]
     assert provider["provider"] == "CPUExecutionProvider"
     assert [tuple(entry["size"]) for entry in provider["inputs"]] == list(
         plain.result.card.verification.sizes
@@ -169,11 +169,11 @@ def test_the_report_names_the_digest_and_every_size(plain):
         assert 0 < entry["error"] < entry["bound"]
         assert entry["agreement"] == 1
         assert entry["margin"] >= 0
-    assert told["produced_by"]["torch"] == torch.__version__
-    assert [stage["name"] for stage in told["stages"]][:3] == ["probe", "trace", "simplify"]
+    assert report["produced_by"]["torch"] == torch.__version__
+    assert [stage["name"] for stage in report["stages"]][:3] == ["probe", "trace", "simplify"]
 
 
-def test_the_card_says_where_the_numbers_come_from(plain):
+def test_the_card_names_the_sources_of_its_numbers(plain):
     state = hashlib.sha256()
     for name, tensor in sorted(plain.net.state_dict().items()):
         kind = str(tensor.dtype).removeprefix("torch.")
@@ -200,7 +200,7 @@ def test_a_bad_path_is_found_before_the_work_starts(name, message, tmp_path):
         export(None, Card("unused", (), InputSpec.default()), tmp_path / name)
 
 
-def test_a_folder_that_cannot_be_written_is_found_before_the_work_starts():
+def test_a_read_only_folder_is_found_before_the_work_starts():
     with pytest.raises(ArtifactError, match=r"write: cannot write to /proc"):
         export(None, Card("unused", (), InputSpec.default()), "/proc/net.onnx")
 
@@ -226,7 +226,7 @@ def test_an_unknown_output_is_found_before_the_work_starts(tmp_path):
         (Card("a", (), InputSpec.default(), net=NetInfo("n", {"path": Path()})), "not JSON serializable"),
     ],
 )
-def test_a_card_that_no_reader_would_take_is_found_before_the_work_starts(card, message, tmp_path):
+def test_an_invalid_card_is_found_before_the_work_starts(card, message, tmp_path):
     with pytest.raises(UsageError, match=message):
         export(None, card, tmp_path / "net.onnx")
 
@@ -255,14 +255,14 @@ def test_a_class_list_of_another_length_is_found_before_tracing(classes, given, 
         (networks.BoundToOneSize(), "accepts an image of 96x96 but none of 192x384.*bound to one size"),
     ],
 )
-def test_a_network_that_is_no_fcn_is_told_so_in_one_line(net, message, tmp_path):
+def test_a_network_that_is_not_an_fcn_is_a_one_line_error(net, message, tmp_path):
     with pytest.raises(ArtifactError, match=message) as caught:
         export(net.eval(), Card("a", (), InputSpec.default()), tmp_path / "net.onnx")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_size_below_the_smallest_is_a_wrong_argument(tmp_path):
+def test_a_size_below_the_smallest_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="got the size 1x40, expected sides of 2 to 4096"):
         export(
             seeded(networks.Mirrored),
@@ -276,10 +276,10 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
     path = tmp_path / "net.onnx"
     path.write_bytes(b"the old model")
     process = start(path, cwd=tmp_path, limit=2000)
-    said, complaints = process.communicate()
-    assert process.returncode == 1, complaints
-    assert "ArtifactError write: cannot write to" in said
-    assert "File too large" in said
+    stdout, stderr = process.communicate()
+    assert process.returncode == 1, stderr
+    assert "ArtifactError write: cannot write to" in stdout
+    assert "File too large" in stdout
     assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
     assert path.read_bytes() == b"the old model"
 
@@ -297,7 +297,7 @@ def test_a_killed_export_leaves_the_old_file_whole(moment, tmp_path):
             break
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    # Whatever the moment, there is the old file, or the new one whole with its report.
+    # At any moment there is the old file, or the complete new one with its report.
     if path.read_bytes() != b"the old model":
         Segmenter(path, "cpu")
         assert path.with_suffix(".verification.json").is_file()
@@ -320,7 +320,7 @@ def shim(folder, monkeypatch, source):
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
-def test_a_simplifier_that_crashes_is_an_error_that_names_the_stage(traced, tmp_path, monkeypatch):
+def test_a_simplifier_that_crashes_is_a_stage_error(traced, tmp_path, monkeypatch):
     shim(tmp_path, monkeypatch, "import os\nos.abort()\n")
     with pytest.raises(
         ArtifactError, match=r"simplify: onnxsim ended with signal SIGABRT: .*--allow-unsimplified"
@@ -328,7 +328,7 @@ def test_a_simplifier_that_crashes_is_an_error_that_names_the_stage(traced, tmp_
         simplify(traced)
 
 
-def test_a_simplifier_that_hangs_is_an_error_that_names_the_stage(traced, tmp_path, monkeypatch):
+def test_a_simplifier_that_hangs_is_a_stage_error(traced, tmp_path, monkeypatch):
     shim(tmp_path, monkeypatch, "import time\ntime.sleep(60)\n")
     with pytest.raises(ArtifactError, match=r"onnxsim took longer than 2 s: .*--allow-unsimplified"):
         simplify(traced, seconds=2)
@@ -354,20 +354,20 @@ def test_a_simplifier_that_changes_the_contract_is_refused(change, message, trac
         simplify(traced)
 
 
-def test_a_full_folder_for_temporary_files_is_an_error_that_names_it(traced, tmp_path, monkeypatch):
+def test_a_full_temporary_folder_is_named_in_the_error(traced, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(ArtifactError, match=r"simplify: cannot work in .*gone: .*TMPDIR"):
         simplify(traced)
 
 
-def test_modules_in_the_working_directory_do_not_reach_the_simplifier(traced, tmp_path, monkeypatch):
+def test_the_simplifier_ignores_modules_in_the_working_directory(traced, tmp_path, monkeypatch):
     for name in ("onnx", "numpy", "onnxsim"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('a file of the user')\n")
     monkeypatch.chdir(tmp_path)
     assert simplify(traced).nodes_after < len(traced.graph.node)
 
 
-def test_a_simplifier_that_spoils_the_numbers_is_caught_by_the_verdict(tmp_path, monkeypatch):
+def test_a_simplifier_that_changes_numbers_fails_the_verdict(tmp_path, monkeypatch):
     spoilt = tmp_path / "shim"
     spoilt.mkdir()
     source = """
@@ -388,7 +388,7 @@ def simplify(model):
     assert [p.name for p in tmp_path.iterdir()] == ["shim"]
 
 
-def test_going_on_without_a_simplifier_is_possible_and_said(tmp_path, monkeypatch):
+def test_an_export_without_simplifier_is_possible_and_reported(tmp_path, monkeypatch):
     shim(tmp_path, monkeypatch, "import os\nos.abort()\n")
     card = Card("a", (), InputSpec.default())
     with pytest.raises(ArtifactError, match=r"^simplify: "):
@@ -396,8 +396,8 @@ def test_going_on_without_a_simplifier_is_possible_and_said(tmp_path, monkeypatc
     result = export(
         seeded(Plain), card, tmp_path / "net.onnx", options=ExportOptions(allow_unsimplified=True)
     )
-    told = {stage.name: stage.summary for stage in result.stages}
-    assert "NOT simplified, as allowed: simplify: onnxsim ended with signal SIGABRT" in told["simplify"]
+    summaries = {stage.name: stage.summary for stage in result.stages}
+    assert "NOT simplified, as allowed: simplify: onnxsim ended with signal SIGABRT" in summaries["simplify"]
     Segmenter(result.path, "cpu")
 
 

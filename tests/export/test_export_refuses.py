@@ -1,4 +1,4 @@
-"""The verdict bites: a network that is another one while it is traced gets no file.
+"""The verdict refuses: a network that differs while it is traced gets no file.
 
 Each fault is what a converter, a recipe or a careless line really gets wrong. The faults happen inside
 torch.export (`networks.Traced`), so everything from the network to the folder is real.
@@ -26,7 +26,7 @@ def card():
 
 
 def renormalized(x, pixels=1.0, mean=MEAN, std=STD):
-    """What x would be had other constants been used on the same pixels."""
+    """x as it would be with other normalization constants on the same pixels."""
     image = x * per_channel(STD) + per_channel(MEAN)
     return (image * pixels - per_channel(mean)) / per_channel(std)
 
@@ -48,14 +48,14 @@ def nan_weight(module):
 
 
 def biased(module):
-    """One class favored by one percent of the scores' amplitude, which is about 4."""
+    """One class favored by one percent of the logits' amplitude, which is about 4."""
     if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
         with torch.no_grad():
             module.bias[1] += 0.04
 
 
-def first_of_batch(scores):
-    return scores[:1].expand_as(scores)
+def first_of_batch(logits):
+    return logits[:1].expand_as(logits)
 
 
 SIZE = r"\d+x\d+x\d+"
@@ -108,7 +108,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_network_that_is_traced_wrongly_gets_no_file_and_the_old_one_stays(fault, tmp_path):
+def test_a_wrongly_traced_network_leaves_the_old_file(fault, tmp_path):
     spoil, message = FAULTS[fault]
     path, report = tmp_path / "net.onnx", tmp_path / "net.verification.json"
     before = old_files(path, report)
@@ -122,9 +122,9 @@ def test_a_network_that_is_traced_wrongly_gets_no_file_and_the_old_one_stays(fau
     assert caught.value.exit_code == 3
 
 
-def test_a_batch_that_is_frozen_while_traced_is_refused_by_name(tmp_path):
+def test_an_axis_that_is_frozen_while_traced_is_named(tmp_path):
     before = old_files(tmp_path / "net.onnx", tmp_path / "net.verification.json")
-    frozen = Traced(seeded(Plain), after=lambda scores: scores.reshape(2, *scores.shape[1:]))
+    frozen = Traced(seeded(Plain), after=lambda logits: logits.reshape(2, *logits.shape[1:]))
 
     with pytest.raises(ArtifactError, match=r"^trace: ") as caught:
         export(frozen, card(), tmp_path / "net.onnx")
@@ -133,22 +133,22 @@ def test_a_batch_that_is_frozen_while_traced_is_refused_by_name(tmp_path):
     assert_untouched(tmp_path, before)
 
 
-def test_where_nothing_was_before_nothing_is_afterwards(tmp_path):
+def test_a_failed_export_creates_no_file(tmp_path):
     with pytest.raises(VerificationError):
         export(Traced(seeded(Plain), before=lambda x: x.flip(1)), card(), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_scores_with_a_common_offset_pass_since_no_decision_depends_on_it(tmp_path):
+def test_logits_with_an_offset_of_all_classes_pass(tmp_path):
     result = export(networks.Offset(seeded(Plain), 1e4), card(), tmp_path / "net.onnx")
     worst = max(result.verdicts[0].results, key=lambda r: r.error)
-    assert worst.error > 1e-4 * worst.amplitude  # it could not pass by the amplitude alone
+    assert worst.error > 1e-4 * worst.amplitude  # the amplitude alone would not allow it
     assert worst.magnitude > 9_000
     assert not result.card.verification.blind
 
 
 def old_files(*paths):
-    """Files that were there before, with times long past; what they are is remembered."""
+    """Files that existed before, with old timestamps, and their contents."""
     for path in paths:
         path.write_text(f"the old {path.name}")
         os.utime(path, ns=(10**18, 10**18))
@@ -163,8 +163,8 @@ def assert_untouched(folder, before):
     assert {path.name: state(path) for path in folder.iterdir()} == before
 
 
-def test_the_faults_are_large_enough_to_matter_and_small_enough_to_be_missed():
-    """The list is worth something only if its faults are subtle: these keep nearly every label."""
+def test_the_injected_faults_are_small_but_change_labels():
+    """The faults test the verdict only if they are subtle: these keep nearly every label."""
     net = seeded(Plain)
     x = torch.randn(1, 3, 97, 131, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():

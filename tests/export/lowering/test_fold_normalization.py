@@ -1,4 +1,4 @@
-"""An int8 file reads the image's bytes as they are: nothing is computed before its first convolution."""
+"""An int8 file reads the image's bytes directly: nothing is computed before its first convolution."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ GRAY = 114  # the nearest whole value to the mean of ImageNet's three mean color
 
 
 def entered(spec, *, signed=False, multiple=1, net=None):
-    """(a float model, the same as it enters quantizing)."""
+    """(a float model, the same with its normalization folded in)."""
     card = Card("colors", numbered_classes(3), spec, geometry=Geometry(size_multiple=multiple))
     model = typed(graft(net or network(), card))
     return model, folded(model, body_of(model), spec, signed=signed)
@@ -41,7 +41,7 @@ def ops_between_image_and(model, name):
     return ops
 
 
-def test_nothing_is_computed_before_the_first_convolution_of_an_int8_file(tmp_path):
+def test_an_int8_file_computes_nothing_before_its_first_layer(tmp_path):
     parent = write_parent(tmp_path / "parent.onnx")
     assert ops_between_image_and(onnx.load(parent), "stem") == ["Add", "Mul", "Cast", "Transpose"]
     made = quantize(
@@ -61,7 +61,7 @@ def test_an_int8_file_is_valid_onnx(tmp_path):
         onnx.checker.check_model(onnx.load(path), full_check=True)
 
 
-def test_no_size_is_read_off_a_float_copy_of_the_image(tmp_path):
+def test_no_float_copy_of_the_image_is_made_for_its_size(tmp_path):
     parent = write_parent(tmp_path / "parent.onnx")
     made = quantize(
         parent, tmp_path / "int8.onnx", lambda _: frames(20), options=QuantizeOptions(allow_slower=True)
@@ -72,7 +72,7 @@ def test_no_size_is_read_off_a_float_copy_of_the_image(tmp_path):
     assert not {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"} & set(read)
 
 
-def test_the_scores_are_the_parents_wherever_no_padding_is_seen():
+def test_the_logits_are_the_parents_away_from_padding():
     model, entry = entered(InputSpec.default())
     image = blocks(96, 128)[None]
     assert entry.input_range == (-GRAY, 255 - GRAY)
@@ -82,7 +82,7 @@ def test_the_scores_are_the_parents_wherever_no_padding_is_seen():
     assert np.abs(folded - whole).max() < 0.1 * np.abs(whole).max()
 
 
-def test_the_scores_are_the_parents_everywhere_if_the_mean_is_one_gray():
+def test_the_logits_are_the_parents_if_the_mean_is_gray():
     spec = dataclasses.replace(InputSpec.default(), mean=(0.4,) * 3)  # 102 of 255: a whole value
     model, entry = entered(spec)
     image = blocks(61, 83)[None]
@@ -99,7 +99,7 @@ def test_a_convolution_without_a_bias_gets_one():
     np.testing.assert_allclose(logits(entry.model, image), whole, rtol=0, atol=1e-4 * np.abs(whole).max())
 
 
-def test_means_far_from_any_gray_keep_their_normalization_where_padding_would_stand_for_it():
+def test_means_far_from_gray_keep_the_normalization_with_padding():
     spec = dataclasses.replace(InputSpec.default(), mean=(0.9, 0.1, 0.5))
     model, entry = entered(spec)
     assert entry.model is model
@@ -141,7 +141,7 @@ def read_twice(net):
 
 
 @pytest.mark.parametrize("change", [wide_padding, read_twice])
-def test_networks_that_use_more_than_the_pixels_under_a_kernel_keep_their_normalization(change):
+def test_other_readers_of_the_image_keep_the_normalization(change):
     net = network()
     change(net)
     model, entry = entered(InputSpec.default(), net=net)

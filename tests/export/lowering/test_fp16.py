@@ -36,7 +36,7 @@ def test_its_card_names_the_parent_and_the_precision(parent, made):
         assert file.card.verification.reference == f"parent:{whole.digest}"
 
 
-def test_the_body_is_in_half_and_what_decides_is_not(made):
+def test_the_body_is_in_float16_and_the_head_in_float32(made):
     graph = onnx.load(made.path).graph
     types = {i.name: i.data_type for i in graph.initializer}
     weights = [types[n.input[1]] for n in graph.node if n.op_type == "Conv"]
@@ -47,7 +47,7 @@ def test_the_body_is_in_half_and_what_decides_is_not(made):
     assert kinds[resize.input[0]] == kinds[resize.output[0]] == TensorProto.FLOAT
 
 
-def test_accuracy_is_held_against_labels(parent, tmp_path):
+def test_accuracy_is_measured_with_labels(parent, tmp_path):
     images = frames(4)
     with Segmenter(parent) as whole:
         truth = {name: (lambda read=read: whole(read()).labels.copy()) for name, read in images.items()}

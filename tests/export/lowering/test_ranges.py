@@ -25,7 +25,7 @@ def batches(count):
     return lambda: (blocks(seed=index)[None] for index in range(count))
 
 
-def test_the_body_is_what_lies_between_normalization_and_classifier(model):
+def test_the_body_lies_between_normalization_and_classifier(model):
     body = body_of(model)
     assert body.convolutions == ("stem", "first", "second")
     assert body.additions == ("residual",)
@@ -33,7 +33,7 @@ def test_the_body_is_what_lies_between_normalization_and_classifier(model):
     assert body.tensors[0] == "normalized"
 
 
-def test_the_classifiers_of_several_heads_and_learnt_upsampling_stay_in_float():
+def test_all_classifiers_and_learned_upsampling_stay_in_float():
     def conv(name, source, target, op="Conv"):
         return onnx.helper.make_node(op, [source, f"{name}.w"], [target], name=name)
 
@@ -58,7 +58,7 @@ def test_the_classifiers_of_several_heads_and_learnt_upsampling_stay_in_float():
     assert body.classifiers == ("coarse", "fine")
 
 
-def test_least_and_greatest_values_are_those_of_all_frames_together(model):
+def test_minimum_and_maximum_are_taken_over_all_frames(model):
     whole = activation_ranges(model, ["normalized", "sr"], batches(6))
     parts = [
         activation_ranges(model, ["normalized", "sr"], lambda i=i: [blocks(seed=i)[None]]) for i in range(6)
@@ -70,7 +70,7 @@ def test_least_and_greatest_values_are_those_of_all_frames_together(model):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_stays_within_what_was_seen(model, method):
+def test_every_method_stays_within_the_observed_range(model, method):
     outer = activation_ranges(model, ["fr", "sum"], batches(3))
     for name, (low, high) in activation_ranges(model, ["fr", "sum"], batches(3), method).items():
         assert outer[name][0] - 1e-5 <= low < high <= outer[name][1] + 1e-5
@@ -84,7 +84,7 @@ def counts_of(values):
     )
 
 
-def test_a_lone_outlier_is_clipped_by_percentile_and_by_entropy():
+def test_percentile_and_entropy_clip_a_single_outlier():
     values = np.append(np.abs(np.random.default_rng(0).normal(size=200_000)), 40.0)
     assert clipped_by_percentile(*counts_of(values))[1] < 6
     assert clipped_by_entropy(*counts_of(values))[1] < 20

@@ -1,4 +1,4 @@
-"""The self-test in the file: the design's formulas, computed here again in another way."""
+"""The self-test in the file: the design's formulas, implemented a second time in another way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MASK = 2**32 - 1
 
 
 def lowbias32(value):
-    """The hash of the design, in whole numbers of any size."""
+    """The hash of the design, with integers of any size."""
     value &= MASK
     value = (value ^ value >> 16) * 0x7FEB352D & MASK
     value = (value ^ value >> 15) * 0x846CA68B & MASK
@@ -55,12 +55,12 @@ def golden(plain):
         return file.golden
 
 
-def test_two_cases_of_the_designs_sizes_travel_with_the_file(golden):
+def test_the_file_holds_two_self_test_cases(golden):
     assert [(case.batch, case.height, case.width) for case in golden.cases] == [(2, 64, 96), (1, 67, 45)]
     assert golden.tau == 1e-3
 
 
-def test_the_images_are_the_designs_pixel_by_pixel(golden):
+def test_the_images_follow_the_formula_pixel_by_pixel(golden):
     for case in golden.cases:
         image = pattern(case.batch, case.height, case.width, 3, case.seed, InputSpec.default())
         assert hashlib.sha256(image.tobytes()).hexdigest() == case.input_sha256
@@ -69,7 +69,7 @@ def test_the_images_are_the_designs_pixel_by_pixel(golden):
             assert image[b, row, column, c] == pixel(int(b), row, column, int(c), case.seed)
 
 
-def test_of_the_eight_seeds_the_one_with_the_most_entropy_is_taken(plain, golden):
+def test_the_seed_with_the_most_label_entropy_is_taken(plain, golden):
     segment = Segmenter(plain.path, "cpu")
     for case in golden.cases:
         entropies = {}
@@ -81,26 +81,26 @@ def test_of_the_eight_seeds_the_one_with_the_most_entropy_is_taken(plain, golden
         assert entropies[case.seed] == pytest.approx(max(entropies.values()))
 
 
-def test_labels_are_pytorchs_and_undecided_where_the_margin_is_within_twice_tau(plain, golden):
+def test_labels_are_pytorchs_or_undecided_within_twice_tau(plain, golden):
     undecided = 0
     for case in golden.cases:
         image = pattern(case.batch, case.height, case.width, 3, case.seed, InputSpec.default())
         x = torch.from_numpy(image.astype(np.float32)).permute(0, 3, 1, 2) / 255
         with torch.inference_mode():
-            scores = plain.net((x - per_channel(MEAN)) / per_channel(STD)).double()
-        centered = scores - scores.mean(dim=1, keepdim=True)
-        best = scores.topk(2, dim=1).values
+            logits = plain.net((x - per_channel(MEAN)) / per_channel(STD)).double()
+        centered = logits - logits.mean(dim=1, keepdim=True)
+        best = logits.topk(2, dim=1).values
         margin = (best[:, 0] - best[:, 1]).numpy()
         limit = 2 * 1e-3 * float(centered.abs().max())
         marked = case.labels == 255
-        close = np.abs(margin - limit) < 1e-5  # rounding may decide these either way
+        close = np.abs(margin - limit) < 1e-5  # rounding may change these
         np.testing.assert_array_equal(marked[~close], (margin <= limit)[~close])
-        np.testing.assert_array_equal(case.labels[~marked], scores.argmax(dim=1).numpy()[~marked])
+        np.testing.assert_array_equal(case.labels[~marked], logits.argmax(dim=1).numpy()[~marked])
         undecided += int(marked.sum())
     assert 0 < undecided < 500
 
 
-def test_a_self_test_full_of_all_21_classes_takes_under_6_kilobytes(tmp_path):
+def test_a_self_test_with_21_classes_is_under_6_kilobytes(tmp_path):
     net = seeded(lambda: Plain(classes=21))
     result = export(net, Card("voc", VOC, InputSpec.default()), tmp_path / "voc.onnx")
     model = onnx.load(result.path)

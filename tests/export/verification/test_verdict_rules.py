@@ -1,7 +1,7 @@
 """Each rule of the verdict alone, on sessions of two or three nodes.
 
-The image of these models is the logits themselves, channels last, so that what PyTorch "says" and what the
-file "says" can be set pixel by pixel.
+The image of these models is the logits themselves, channels last, so that the logits of
+both sides can be set pixel by pixel.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ SOFTMAX = ("Softmax", ["logits"], ["probabilities"], {"axis": 1})
 WINNER = ("ReduceMax", ["probabilities", "one"], ["confidence"], {"keepdims": 0})
 
 
-def says(image):
-    """What PyTorch says: the image, as scores."""
+def as_logits(image):
+    """The logits of the reference: the image, channels first."""
     return np.ascontiguousarray(np.moveaxis(image, -1, 1))
 
 
-def judged(probe, image, *, reference=says, outputs=("labels",)):
+def verified(probe, image, *, reference=as_logits, outputs=("labels",)):
     return compare(reference, probe, [Case("made", lambda: image)], outputs=outputs).results[0]
 
 
-def scores(height=20, width=30, classes=CLASSES):
+def random_image(height=20, width=30, classes=CLASSES):
     return RNG.normal(size=(2, height, width, classes)).astype(np.float32)
 
 
-def test_a_right_model_passes_with_no_error_at_all():
-    result = judged(session(argmax(), CAST), scores())
+def test_a_correct_model_passes_without_error():
+    result = verified(session(argmax(), CAST), random_image())
     assert (result.failure, result.error, result.flips, result.agreement) == ("", 0.0, 0, 1.0)
     assert result.labels_seen == (0, 1, 2)
 
@@ -77,36 +77,36 @@ def test_a_right_model_passes_with_no_error_at_all():
 def test_labels_that_are_off_by_one_break_the_head_rule():
     shifted = ("Add", ["argmax", "one"], ["best"], {})
     first = ("ArgMax", ["logits"], ["argmax"], {"axis": 1, "keepdims": 0})
-    result = judged(session(first, shifted, CAST), scores())
+    result = verified(session(first, shifted, CAST), random_image())
     assert result.failure == "head"
     assert "1200 labels are not the argmax of the file's own logits" in result.detail
 
 
 def test_ties_decided_for_the_last_class_break_the_head_rule():
-    image = scores()
+    image = random_image()
     image[1, 7, 9] = (0.5, 2.0, 2.0)
-    assert judged(session(argmax(), CAST), image).failure == ""
-    result = judged(session(argmax(last=1), CAST), image)
+    assert verified(session(argmax(), CAST), image).failure == ""
+    result = verified(session(argmax(last=1), CAST), image)
     assert (result.failure, result.pixel) == ("head", (1, 7, 9))
 
 
 def test_labels_that_wrap_around_break_the_head_rule():
     wrapped = ("Sub", ["argmax", "one"], ["best"], {})
     first = ("ArgMax", ["logits"], ["argmax"], {"axis": 1, "keepdims": 0})
-    assert judged(session(first, wrapped, CAST), scores()).failure == "head"
+    assert verified(session(first, wrapped, CAST), random_image()).failure == "head"
 
 
-def test_an_error_beyond_the_bound_breaks_the_numbers_rule_at_its_pixel():
+def test_an_error_above_the_bound_breaks_the_numbers_rule():
     error = np.zeros((2, CLASSES, 20, 30))
     error[1, 2, 3, 4] = 5e-3
-    result = judged(session(argmax(), CAST, error=error), scores())
+    result = verified(session(argmax(), CAST, error=error), random_image())
     assert (result.failure, result.pixel) == ("numbers", (1, 3, 4))
     assert "logits differ by 0.005" in result.detail
 
 
 def test_an_error_within_the_bound_passes_and_is_measured():
     error = np.full((1, 1, 1, 1), 1e-4)
-    result = judged(session(argmax(), CAST, error=error), scores())
+    result = verified(session(argmax(), CAST, error=error), random_image())
     assert result.failure == ""
     assert result.error == pytest.approx(1e-4, rel=1e-2)
     assert (
@@ -114,16 +114,16 @@ def test_an_error_within_the_bound_passes_and_is_measured():
     )
 
 
-def test_a_common_offset_of_the_scores_does_not_widen_the_bound_beyond_its_rounding():
-    offset = scores() + np.float32(1e4)
-    result = judged(session(argmax(), CAST), offset)
+def test_an_offset_of_all_logits_widens_the_bound_by_rounding_only():
+    offset = random_image() + np.float32(1e4)
+    result = verified(session(argmax(), CAST), offset)
     assert result.amplitude < 10
     assert result.bound == pytest.approx(1e-4 * result.amplitude + 8 * 2**-23 * result.magnitude)
-    assert judged(session(argmax(), CAST, error=np.full((1, 1, 1, 1), 0.05)), offset).failure == "numbers"
+    assert verified(session(argmax(), CAST, error=np.full((1, 1, 1, 1), 0.05)), offset).failure == "numbers"
 
 
 def near_ties(share):
-    """Scores with one confident pixel, and a share of pixels where two classes are equal but for 2e-6."""
+    """Logits with one confident pixel, and a share of pixels where two classes differ by 2e-6."""
     image = np.zeros((1, 40, 50, CLASSES), np.float32)
     image[..., 0] = 1.0
     image[0, 0, 0, 0] = 10.0
@@ -133,18 +133,18 @@ def near_ties(share):
 
 
 @pytest.mark.parametrize(("share", "failure"), [(0.004, ""), (0.01, "decisions")])
-def test_flips_on_near_ties_are_allowed_for_half_a_percent_of_the_pixels(share, failure):
+def test_near_ties_may_flip_half_a_percent_of_the_labels(share, failure):
     error = np.zeros((1, CLASSES, 1, 1))
     error[:, 1] = 4e-6
-    result = judged(session(argmax(), CAST, error=error), near_ties(share))
+    result = verified(session(argmax(), CAST, error=error), near_ties(share))
     assert result.failure == failure
     assert result.agreement == pytest.approx(1 - share)
     if failure:
         assert "1.00 % of the labels flip, allowed 0.5 %" in result.detail
 
 
-def test_a_flip_that_the_errors_do_not_explain_is_seen_even_if_the_labels_lie():
-    # Labels that follow their logits cannot flip further than the errors; the rule is the second lock.
+def test_a_flip_larger_than_the_errors_is_found():
+    # Labels that follow their logits cannot flip further than the errors, so no file reaches this rule.
     from fcn_edge_export.verification.verdict import _unjustified_flips
 
     expected = labeled(np.array([[[[1.0]], [[0.9]], [[0.0]]]], np.float32))
@@ -156,22 +156,22 @@ def test_a_flip_that_the_errors_do_not_explain_is_seen_even_if_the_labels_lie():
     assert not _unjustified_flips(expected, second).any()
 
 
-def test_a_right_confidence_passes_and_a_wrong_one_does_not():
+def test_a_wrong_confidence_breaks_the_confidence_rule():
     head = (argmax(), CAST, SOFTMAX)
     outputs = ("labels", "logits", "confidence", "probabilities")
     right = session(*head, WINNER, outputs=outputs)
-    assert judged(right, scores(), outputs=outputs).failure == ""
+    assert verified(right, random_image(), outputs=outputs).failure == ""
 
     mean = ("ReduceMean", ["probabilities", "one"], ["confidence"], {"keepdims": 0})
-    result = judged(session(*head, mean, outputs=outputs), scores(), outputs=outputs)
+    result = verified(session(*head, mean, outputs=outputs), random_image(), outputs=outputs)
     assert result.failure == "confidence"
     assert result.detail.startswith("confidence differs by")
 
 
-def test_probabilities_over_the_wrong_axis_break_the_confidence_rule():
+def test_a_softmax_over_the_wrong_axis_breaks_the_confidence_rule():
     wrong = ("Softmax", ["logits"], ["probabilities"], {"axis": 2})
     outputs = ("labels", "logits", "probabilities")
-    result = judged(session(argmax(), CAST, wrong, outputs=outputs), scores(), outputs=outputs)
+    result = verified(session(argmax(), CAST, wrong, outputs=outputs), random_image(), outputs=outputs)
     assert result.failure == "confidence"
     assert result.detail.startswith("probabilities differs by")
 
@@ -181,49 +181,54 @@ def test_a_confidence_that_is_nan_breaks_the_confidence_rule():
     zero = ("Sub", ["best_float", "best_float"], ["zero"], {})
     cast = ("Cast", ["best"], ["best_float"], {"to": TensorProto.FLOAT})
     outputs = ("labels", "logits", "confidence")
-    result = judged(session(argmax(), CAST, cast, zero, nan, outputs=outputs), scores(), outputs=outputs)
+    result = verified(
+        session(argmax(), CAST, cast, zero, nan, outputs=outputs), random_image(), outputs=outputs
+    )
     assert result.failure == "confidence"
 
 
 def test_one_class_means_labels_above_zero():
-    image = scores(classes=1)
+    image = random_image(classes=1)
     image[0, 0, 0] = 0.0
     threshold = numpy_helper.from_array(np.zeros(1, np.float32))
     zero = ("Constant", [], ["zero"], {"value": threshold})
     positive = [zero, ("Greater", ["logits", "zero"], ["yes"], {}), ("Squeeze", ["yes", "one"], ["best"], {})]
-    assert judged(session(*positive, CAST, classes=1), image).failure == ""
+    assert verified(session(*positive, CAST, classes=1), image).failure == ""
     positive[1] = ("GreaterOrEqual", ["logits", "zero"], ["yes"], {})
-    result = judged(session(*positive, CAST, classes=1), image)
+    result = verified(session(*positive, CAST, classes=1), image)
     assert (result.failure, result.pixel) == ("head", (0, 0, 0))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nan_or_inf_on_either_side_is_named_with_its_pixel(bad):
-    image = scores()
+    image = random_image()
     image[1, 2, 3, 0] = bad
     clean = np.nan_to_num(image, nan=0, posinf=0)
     probe = session(argmax(), CAST)
-    theirs = judged(probe, image, reference=lambda _: says(clean))
-    ours = judged(probe, clean, reference=lambda _: says(image))
+    theirs = verified(probe, image, reference=lambda _: as_logits(clean))
+    ours = verified(probe, clean, reference=lambda _: as_logits(image))
     assert (theirs.failure, theirs.pixel) == ("finite", (1, 2, 3))
     assert "the file" in theirs.detail
     assert (ours.failure, ours.pixel) == ("finite", (1, 2, 3))
     assert "PyTorch" in ours.detail
 
 
-def test_logits_of_another_shape_are_refused_before_numbers_are_compared():
-    result = judged(session(argmax(), CAST), scores(), reference=lambda x: says(x)[..., :-1])
+def test_logits_of_another_shape_break_the_shape_rule():
+    result = verified(session(argmax(), CAST), random_image(), reference=lambda x: as_logits(x)[..., :-1])
     assert result.failure == "shape"
     assert "(2, 3, 20, 30)" in result.detail
     assert "(2, 3, 20, 29)" in result.detail
 
 
 def test_more_classes_than_the_network_gives_are_refused():
-    assert judged(session(argmax(), CAST), scores(), reference=lambda x: says(x)[:, :2]).failure == "shape"
+    assert (
+        verified(session(argmax(), CAST), random_image(), reference=lambda x: as_logits(x)[:, :2]).failure
+        == "shape"
+    )
 
 
-def test_what_onnxruntime_refuses_to_run_is_a_failed_run():
-    result = judged(session(argmax(), CAST, error=np.zeros((1, 1, 7, 1))), scores())
+def test_an_error_of_onnxruntime_breaks_the_run_rule():
+    result = verified(session(argmax(), CAST, error=np.zeros((1, 1, 7, 1))), random_image())
     assert result.failure == "run"
     assert "onnxruntime" in result.detail
     assert "2x20x30x3" in result.detail
@@ -234,11 +239,11 @@ def test_the_message_names_the_worst_input_and_not_the_first():
     error[..., 4] = 0.01
     error[..., 20] = 1.0
     probe = session(argmax(), CAST, error=error)
-    small, large = scores(20, 30), scores(11, 30)
+    small, large = random_image(20, 30), random_image(11, 30)
 
     def reference(image):
         """Off by 0.01 of the error on the small image, by all of it on the other."""
-        return says(image) + np.float32(0.99 if image.shape[1] == 20 else 0) * error.astype(np.float32)
+        return as_logits(image) + np.float32(0.99 if image.shape[1] == 20 else 0) * error.astype(np.float32)
 
     verdict = compare(reference, probe, [Case("near", lambda: small), Case("far", lambda: large)])
     with pytest.raises(VerificationError, match=r"2 of 2 inputs .* worst at far 2x11x30, pixel \(.*, 20\)"):
@@ -246,19 +251,19 @@ def test_the_message_names_the_worst_input_and_not_the_first():
 
 
 def test_a_verdict_over_one_label_only_is_blind():
-    image = scores()
+    image = random_image()
     image[..., 0] += 100
     probe = session(argmax(), CAST)
-    verdict = compare(says, probe, [Case("dark", lambda: image)])
+    verdict = compare(as_logits, probe, [Case("dark", lambda: image)])
     assert verdict.passed
     assert verdict.blind
-    assert not compare(says, probe, [Case("dark", lambda: image), Case("lit", scores)]).blind
+    assert not compare(as_logits, probe, [Case("dark", lambda: image), Case("lit", random_image)]).blind
 
 
-def test_a_shipped_file_whose_labels_differ_from_its_probe_is_refused():
-    image = scores()
+def test_a_file_whose_labels_differ_from_its_probe_is_refused():
+    image = random_image()
     cases = [Case("made", lambda: image)]
-    verdict = compare(says, session(argmax(), CAST), cases)
+    verdict = compare(as_logits, session(argmax(), CAST), cases)
     check_shipped(session(argmax(), CAST, outputs=("labels",)), verdict, cases)
     image[0, 0, 0] = (0, 0, 9) if image[0, 0, 0].argmax() != 2 else (9, 0, 0)
     with pytest.raises(VerificationError, match="at made 2x20x30 the file's labels differ from its probe's"):

@@ -1,4 +1,4 @@
-"""A file that exists, held against its network: faults made in the finished file, and resealing."""
+"""An existing file compared with its network: faults made in the finished file, and resealing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.export.networks import MEAN, STD, Plain, seeded
 
 @pytest.fixture
 def copied(plain, tmp_path):
-    """A copy of the plain network's file and report, to be spoilt."""
+    """A copy of the plain network's file and report, to be damaged."""
     for source in (plain.path, plain.result.report):
         shutil.copy(source, tmp_path)
     return tmp_path / plain.path.name
@@ -77,7 +77,7 @@ def nan_weight(model):
 
 
 def scaled_weights(model):
-    """What a batch norm of another epsilon looks like once it is merged."""
+    """A merged batch norm as it would be with another epsilon."""
     value = numpy_helper.to_array(first_weight(model)).copy()
     value[2] *= 0.994
     put(first_weight(model), value)
@@ -129,13 +129,13 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_file_with_a_fault_is_refused_although_its_seal_is_right(fault, plain, copied):
+def test_a_faulty_file_with_a_valid_seal_is_refused(fault, plain, copied):
     change, rule = FAULTS[fault]
     edit(copied, change)
     before = states(copied.parent)
     with pytest.raises(VerificationError, match=f"rule '({rule})'"):
         verify(copied, plain.net)
-    # Nor does resealing help.
+    # Resealing does not help either.
     with pytest.raises(VerificationError, match=f"rule '({rule})'"):
         verify(copied, plain.net, options=VerifyOptions(reseal=True))
     assert states(copied.parent) == before
@@ -145,7 +145,7 @@ def states(folder):
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns, p.stat().st_ino) for p in folder.iterdir()}
 
 
-def test_a_right_file_passes_and_gets_a_new_report_and_nothing_else(plain, copied):
+def test_a_correct_file_gets_a_new_report_and_is_not_changed(plain, copied):
     data = copied.read_bytes()
     report = copied.with_suffix(".verification.json")
     report.unlink()
@@ -154,10 +154,10 @@ def test_a_right_file_passes_and_gets_a_new_report_and_nothing_else(plain, copie
     assert result.same_weights
     assert not result.resealed
     assert result.digest == plain.result.digest
-    told = json.loads(report.read_text())
-    assert told["model_sha256"] == plain.result.digest
-    assert told["verdict"] == "passed"
-    assert [1, 73, 19] in [entry["size"] for entry in told["providers"][0]["inputs"]]
+    found = json.loads(report.read_text())
+    assert found["model_sha256"] == plain.result.digest
+    assert found["verdict"] == "passed"
+    assert [1, 73, 19] in [entry["size"] for entry in found["providers"][0]["inputs"]]
     assert sorted(p.name for p in copied.parent.iterdir()) == sorted([copied.name, report.name])
 
 
@@ -178,7 +178,7 @@ def test_your_own_frames_are_verified_by_name(plain, copied):
         (picture(48, 64, 4, "uint8"), r"dusk.png: the image has shape \(48, 64, 4\)"),
     ],
 )
-def test_a_frame_the_model_cannot_take_is_the_frames_fault_and_not_the_models(frame, message, plain, copied):
+def test_a_frame_that_does_not_fit_the_model_is_an_input_error(frame, message, plain, copied):
     from fcn_edge_runtime import InputError
 
     with pytest.raises(InputError, match=message):
@@ -195,7 +195,7 @@ def test_a_flipped_bit_is_refused_by_the_seal(plain, copied):
 
 
 def touched(model):
-    """What a viewer or an editor leaves behind: another producer, a note, a renamed node."""
+    """The changes of a viewer or an editor: another producer, a doc string, a renamed node."""
     model.producer_name = "a viewer"
     model.doc_string = "opened at /home/somebody"
     model.metadata_props.add(key="opened", value="yesterday")
@@ -203,7 +203,7 @@ def touched(model):
     model.graph.node[2].doc_string = "here"
 
 
-def test_a_harmless_change_is_refused_until_it_is_verified_and_resealed(plain, copied):
+def test_a_harmless_change_is_refused_until_it_is_resealed(plain, copied):
     model = onnx.load(copied)
     touched(model)
     onnx.save(model, copied)
@@ -227,8 +227,8 @@ def test_a_harmless_change_is_refused_until_it_is_verified_and_resealed(plain, c
         "fcn_edge.sha256",
     ]
     assert verify(copied, plain.net).digest == result.digest
-    told = json.loads(copied.with_suffix(".verification.json").read_text())
-    assert told["model_sha256"] == result.digest
+    found = json.loads(copied.with_suffix(".verification.json").read_text())
+    assert found["model_sha256"] == result.digest
 
 
 def test_a_harmful_change_is_not_resealed(plain, copied):
@@ -256,7 +256,7 @@ def test_a_network_for_other_images_is_refused_by_the_probe(copied):
         verify(copied, seeded(lambda: Plain(channels=1)))
 
 
-def test_a_network_that_was_left_in_training_mode_is_judged_in_evaluation_mode_and_left_as_it_was(copied):
+def test_a_network_in_training_mode_is_verified_and_not_changed(copied):
     net = seeded(Plain).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     verify(copied, net)
@@ -288,14 +288,14 @@ def test_a_file_without_a_probe_point_is_refused(plain, copied):
         ("noise.onnx", bytes(range(256)) * 4, "is not sealed"),
     ],
 )
-def test_a_file_that_is_no_model_of_ours_is_refused(name, content, message, plain, tmp_path):
+def test_a_file_that_fcn_edge_did_not_write_is_refused(name, content, message, plain, tmp_path):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelError, match=message):
         verify(tmp_path / name, plain.net)
 
 
-def test_what_cannot_be_read_cannot_be_resealed(plain, tmp_path):
+def test_an_unreadable_file_cannot_be_resealed(plain, tmp_path):
     for name, content in (("missing.onnx", None), ("noise.onnx", bytes(range(256)) * 4)):
         if content is not None:
             (tmp_path / name).write_bytes(content)
@@ -304,7 +304,7 @@ def test_what_cannot_be_read_cannot_be_resealed(plain, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(0, 9), (9, -1), (5000, 9)])
-def test_a_size_that_cannot_be_verified_is_a_wrong_argument(size, plain, copied):
+def test_a_size_that_cannot_be_verified_is_a_usage_error(size, plain, copied):
     with pytest.raises(UsageError, match="expected sides of 1 to 4096"):
         verify(copied, plain.net, options=VerifyOptions(sizes=[size]))
 
