@@ -10,8 +10,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from fcn_edge_runtime._fields import Fields
 from fcn_edge_runtime.errors import CheckpointError, UsageError
 
 __all__ = ["Recipe", "find_recipe", "recipes"]
@@ -102,26 +103,20 @@ def _read(path: Path) -> Recipe:
         data = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"the recipe {path} cannot be read: {error}") from None
-    if unknown := set(data) - FIELDS:
-        _refuse(path, min(unknown), "there", "only " + ", ".join(sorted(FIELDS)))
-    for key in ("summary", "net", "weights", "license"):
-        if not isinstance(data.get(key), str):
-            _refuse(path, key, data.get(key), "text")
-    weights = data["weights"]
+    fields = Fields.of(data, UsageError, f"the recipe {path}")
+    fields.only(FIELDS)
+    summary, net, weights = (fields.text(key) for key in ("summary", "net", "weights"))
     return Recipe(
         name=path.stem,
-        summary=data["summary"],
-        net=data["net"],
-        options=dict(data.get("options", {})),
+        summary=summary,
+        net=net,
+        options=dict(fields.object("options").values) if "options" in fields else {},
         weights=weights if "://" in weights else str(path.parent / weights),
-        sha256=data.get("sha256"),
+        sha256=fields.optional("sha256", Fields.digest),
         card={
             "name": path.stem,
-            **{k: data[k] for k in ("name", "description", "license", "classes", "input") if k in data},
+            "license": fields.text("license"),
+            **{key: data[key] for key in ("name", "description", "classes", "input") if key in data},
         },
         path=path,
     )
-
-
-def _refuse(path: Path, key: str, got: object, expected: str) -> NoReturn:
-    raise UsageError(f"the recipe {path}: {key} is {got!r}, expected {expected}")

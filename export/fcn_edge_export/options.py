@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fcn_edge_export.graph.working_size import parse_working_size
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.card_facts import METHODS, TARGETS
 from fcn_edge_runtime.model.contract import OUTPUTS
 
 __all__ = [
@@ -23,8 +25,6 @@ __all__ = [
 ]
 
 HEADS = ("dense", "sparse", "auto")
-METHODS = ("minmax", "percentile", "entropy")
-TARGETS = ("x86-vnni", "x86", "arm64", "gpu")
 AGREEMENT = 0.99
 LARGEST_SIDE = 4096  # computed images hash 12 bits of each coordinate
 
@@ -65,9 +65,7 @@ class ExportOptions:
         _check_devices(self.devices)
         _check_one_of("head", self.head, HEADS)
         if self.working_size is not None:
-            from fcn_edge_export.graph.working_size import WorkingSize  # brings onnx
-
-            WorkingSize.parse(self.working_size)
+            parse_working_size(self.working_size)
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,19 @@ import onnx
 
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.classes import numbered_classes
+from fcn_edge_export.final_card import GraphFacts, drafted, finished_card
 from fcn_edge_export.graph.geometry import geometry
 from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft
 from fcn_edge_export.graph.head_choice import choose_sparse
-from fcn_edge_export.graph.working_size import WorkingSize, noted
+from fcn_edge_export.graph.working_size import fitted, parse_working_size, whole_geometry
 from fcn_edge_export.options import ExportOptions
 from fcn_edge_export.simplify import Simplified, operators, simplify
 from fcn_edge_export.verification.certify import all_cases, certify, check_draft
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
-from fcn_edge_runtime.errors import ArtifactError, ModelError, UsageError
+from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
-from fcn_edge_runtime.model.card import UNTRAINED, Card, Geometry, VerificationInfo
+from fcn_edge_runtime.model.card import UNTRAINED, Card
 from fcn_edge_runtime.model.contract import OPSET
 from fcn_edge_runtime.progress import Progress, Stage, Stages
 
@@ -98,9 +99,9 @@ def export(
 
     target = OutputFile.at(path)
     options = options or ExportOptions()
-    card = _drafted(card)
+    drafted(card, numbered_classes(2))  # checked before the work starts
     frames = frames_of(images, card) if images is not None else {}
-    working = WorkingSize.parse(options.working_size) if options.working_size is not None else None
+    working = parse_working_size(options.working_size) if options.working_size is not None else None
     stages = Stages(progress)
     # As they are stored, before any conversion.
     weights = weights_sha256(net) if options.trained else UNTRAINED
@@ -108,19 +109,14 @@ def export(
 
     with stages.stage("probe") as did:
         found = probe(net, card.input.channels)
-        card = replace(
-            card,
-            classes=card.classes or numbered_classes(found.classes),
-            geometry=Geometry(
-                size_multiple=found.multiple, smallest_size=1 if working else found.smallest_image
-            ),
-        )
-        working = working and working.fitted(found.smallest_image)
-        check_classes(found.classes, card)
-        cases = all_cases(card, options.sizes, frames)
+        draft = drafted(card, numbered_classes(found.classes))
+        working = working and fitted(working, found.smallest_image)
+        smallest = 1 if working else found.smallest_image
+        check_classes(found.classes, draft)
+        cases = all_cases(draft, options.sizes, frames, smallest=smallest, multiple=found.multiple)
         did.text = (
-            f"{found.classes} logits a pixel, any size from {card.geometry.smallest_size}"
-            + (f", working at {working.text}" if working else "")
+            f"{found.classes} logits a pixel, any size from {smallest}"
+            + (f", working at {working}" if working else "")
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
@@ -144,65 +140,45 @@ def export(
             and can_be_sparse(network)
             and ends_in_upsampling(logits_network, card.input.channels, found.smallest_image),
         )
-        card = replace(
-            noted(card, working),
-            geometry=working.geometry(inner) if working else inner,
-            net=replace(card.net, weights_sha256=weights),
-            produced_by=produced_by(),
+        whole = whole_geometry(working, inner) if working else inner
+        sparse = choose_sparse(
+            options.head,
+            network,
+            draft,
+            options.outputs,
+            frames,
+            options.devices,
+            multiple=found.multiple,
+            working=working,
         )
-        sparse = choose_sparse(options.head, network, card, options.outputs, frames, options.devices)
-        if sparse:
-            card = replace(card, notes={**card.notes, "head": "sparse"})
-        model = graft(network, card, options.outputs, sparse=sparse)
+        model = graft(
+            network, draft, options.outputs, sparse=sparse, multiple=found.multiple, working=working
+        )
+        facts = GraphFacts(whole, working, "sparse" if sparse else "dense", weights)
         did.text = (
-            f"{card.input.dtype} image in, {', '.join(o.name for o in model.graph.output)} out; "
+            f"{draft.input.dtype} image in, {', '.join(o.name for o in model.graph.output)} out; "
             f"{'sparse head, ' if sparse else ''}stride "
-            f"{card.geometry.stride}, receptive field {card.geometry.receptive_field}"
-            + (", sees the whole image" if card.geometry.sees_whole_image else "")
+            f"{whole.stride}, receptive field {whole.receptive_field}"
+            + (", sees the whole image" if whole.sees_whole_image else "")
         )
-    reference = Reference(logits_network, card.input, found.multiple, working)
+    reference = Reference(logits_network, draft.input, found.multiple, working)
 
     with stages.stage("verify", unit="inputs") as did:
         # At another working size no stage before the graft gives what the file gives.
         earlier = {} if working else {"trace": traced, "simplify": network}
-        certified = certify(reference, model, card, cases, options.devices, earlier, stages.progress)
-        card = certified.card
+        certified = certify(
+            reference, model, draft, cases, options.devices, earlier, stages.progress, smallest=smallest
+        )
         did.text = verdict_text(certified.verdicts)
 
-    with stages.stage("write") as did, target.draft(assemble(model, card, certified.golden)) as draft:
-        digest, size = check_draft(draft.path, certified, cases)
-        target.publish(draft, verification_report(digest, card, certified.verdicts, stages.done))
+    card = finished_card(draft, certified.verification, produced_by(), graph=facts)
+    with stages.stage("write") as did, target.draft(assemble(model, card, certified.golden)) as written:
+        digest, size = check_draft(written.path, certified, cases)
+        target.publish(written, verification_report(digest, card, certified.verdicts, stages.done))
         did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
     return ExportResult(
         target.path, target.report, digest, size, card, tuple(stages.done), certified.verdicts
     )
-
-
-def _drafted(card: Card) -> Card:
-    """The user's part of a card, found readable by the rules of its readers before the work starts.
-
-    Raises:
-        UsageError: it cannot be written as JSON, or a reader would refuse it.
-    """
-    draft = Card(
-        name=card.name,
-        classes=card.classes,
-        input=card.input,
-        description=card.description,
-        license=card.license,
-        net=card.net,
-        notes=card.notes,
-    )
-    complete = replace(
-        draft,
-        classes=draft.classes or numbered_classes(2),
-        verification=VerificationInfo(verdict="passed"),
-    )
-    try:
-        Card.from_json(complete.to_json())
-    except (ModelError, TypeError, ValueError) as error:
-        raise UsageError(f"the card given to export() cannot be written: {error}") from error
-    return draft
 
 
 def _simplified(traced: onnx.ModelProto, *, allow_unsimplified: bool) -> Simplified:

@@ -27,9 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fcn_edge_export.graph.working_size import WorkingSize
 from fcn_edge_runtime.errors import ArtifactError
-from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.model.card import InputSpec, WorkingSize
 
 __all__ = ["LogitsNetwork", "Reference", "ends_in_upsampling", "prepared", "weights_sha256"]
 

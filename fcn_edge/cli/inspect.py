@@ -55,6 +55,9 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("network", " ".join([net["name"], *(f"{k}={v}" for k, v in sorted(net["options"].items()))])),
         ("weights", net["weights_sha256"]),
         ("precision", card["precision"]),
+        *_lowering(card["lowering"]),
+        ("working size", _working_size(card["working_size"])),
+        ("head", card["head"]),
         *(("input" if i == 0 else "", _tensor(t)) for i, t in enumerate(facts["inputs"])),
         *(("outputs" if i == 0 else "", _tensor(t)) for i, t in enumerate(facts["outputs"])),
         (
@@ -73,11 +76,33 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("", "blind: fewer than two labels were seen" if verification["blind"] else ""),
         ("self-test", "; ".join(_case(case) for case in facts["selftest"]["cases"])),
         ("produced by", produced),
-        *(("notes" if i == 0 else "", f"{k}: {v}") for i, (k, v) in enumerate(sorted(card["notes"].items()))),
     ]
     classes = [f"{c['id']:>3}  #{bytes(c['color']).hex()}  {c['name']}" for c in card["classes"]]
     lines += [("classes" if i == 0 else "", text) for i, text in enumerate(classes)]
     return [(name, text) for name, text in lines if text]
+
+
+def _lowering(lowering: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if lowering is None:
+        return []
+    measured = "measured" if lowering["speed_measured"] else "unmeasured"
+    calibration = lowering["calibration"]
+    lines = [("", f"for {lowering['target']}, speed {measured}"), ("", f"parent {lowering['parent_sha256']}")]
+    if calibration is not None:
+        how = f"{calibration['method']} of {calibration['frames']} frames"
+        lines.append(("", f"calibration {how}, {calibration['sha256']}"))
+    if lowering["kept_in_float"]:
+        lines.append(("", f"kept in float: {', '.join(lowering['kept_in_float'])}"))
+    return lines
+
+
+def _working_size(working: dict[str, Any] | None) -> str:
+    from fcn_edge_runtime.model.card import WorkingSize
+
+    if working is None:
+        return ""
+    least = f", at least {working['least']}" if working["least"] > 1 else ""
+    return f"{WorkingSize(**working)}{least}"
 
 
 def _tensor(tensor: dict[str, Any]) -> str:

@@ -76,21 +76,24 @@ def test_only_three_channels_get_imagenets_normalization():
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("nam = 'x'", "nam is 'there'"),
-        ("name = 3", "name is 3, expected text"),
+        ("nam = 'x'", "field 'nam' is unknown, expected only classes"),
+        ("name = 3", "'name' is 3, expected text"),
         ("classes = ['one']", "at least two"),
         ("classes = [{name='a'}, {color='#000000'}]", r"classes\[1\]"),
-        ("classes = [{name='a', color='#00'}, {name='b'}]", r"classes\[0\].color is '#00'"),
+        ("classes = [{name='a', color='#00'}, {name='b'}]", r"classes\[0\].color' is '#00'"),
         ("classes = [{name='a', color=[0, 0, 300]}, {name='b'}]", "from 0 to 255"),
-        ("classes = [{name='a', id=1}, {name='b'}]", "ids are positions"),
-        ("input = 3", "expected a table"),
+        (
+            "classes = [{name='a', id=1}, {name='b'}]",
+            r"\[0\].id' is 1, expected 0, the position",
+        ),
+        ("input = 3", "expected an object"),
         ("[input]\nmena = 1", "input.mena"),
-        ("[input]\ndtype = 'int8'", "uint8 or uint16 or float32"),
-        ("[input]\nstd = 0", "numbers above 0"),
-        ("[input]\nmean = [1, 2]", "3 finite numbers"),
+        ("[input]\ndtype = 'int8'", "one of uint8, uint16, float32"),
+        ("[input]\nstd = 0", "number above 0"),
+        ("[input]\nmean = [1, 2]", "3 numbers, one for each of 3 channels"),
         ("[input]\nchannels = 0", "1 to 4096"),
         ("[input]\nscale = -1", "above 0"),
-        ("name = ", "no TOML"),
+        ("name = ", "not TOML"),
     ],
 )
 def test_an_invalid_card_file_names_the_field_in_one_line(tmp_path, text, complaint):
@@ -107,5 +110,5 @@ def test_a_missing_card_file_is_named(tmp_path):
 
 
 def test_channels_that_contradict_the_network_are_refused():
-    with pytest.raises(UsageError, match=r"channels is 4, expected 1"):
+    with pytest.raises(UsageError, match=r"'input.channels' is 4, expected 1"):
         card(Description(input={"channels": 4}), channels=1)

@@ -58,7 +58,7 @@ def test_listing_recipes_loads_no_torch():
 def test_an_invalid_recipe_is_named(tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text("summary = 'x'\nnet = 3\n")
     monkeypatch.setattr(fcn_edge.recipes, "FOLDERS", (tmp_path,))
-    with pytest.raises(UsageError, match=r"mine.toml: net is 3, expected text"):
+    with pytest.raises(UsageError, match=r"mine.toml: field 'net' is 3, expected text"):
         recipes()
 
 

@@ -119,5 +119,5 @@ def write_parent(path, outputs=("labels",), *, sparse=False, **options):
     )
     model = graft(network(**options), card, outputs, sparse=sparse)
     probe = open_session(with_logits_output(model), "cpu")
-    path.write_bytes(assemble(model, card, golden_vectors(logits_of(probe), probe, card, 1e-3)))
+    path.write_bytes(assemble(model, card, golden_vectors(logits_of(probe), probe, card, 1e-3, smallest=1)))
     return path

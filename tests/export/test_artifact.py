@@ -218,9 +218,12 @@ def test_an_unknown_output_is_found_before_the_work_starts(tmp_path):
 @pytest.mark.parametrize(
     ("card", "message"),
     [
-        (Card("a", (), InputSpec(3, "uint8", 1 / 255, (0.5,), (0.5,))), "'input.mean'.*3 numbers"),
-        (Card("a", (), InputSpec(1, "uint8", 1 / 255, (0.5,), (0.0,))), "'input.std'.*above 0"),
-        (Card("a", (), InputSpec(1, "int32", 1.0, (0.5,), (1.0,))), "'dtype'.*uint8 or uint16 or float32"),
+        (
+            Card("a", (), InputSpec(3, "uint8", 1 / 255, (0.5,), (0.5,))),
+            r"'input.mean'.*3 numbers",
+        ),
+        (Card("a", (), InputSpec(1, "uint8", 1 / 255, (0.5,), (0.0,))), r"'input.std\[0\]'.*above 0$"),
+        (Card("a", (), InputSpec(1, "int32", 1.0, (0.5,), (1.0,))), "'input.dtype'.*one of uint8, uint16"),
         (Card("a", (), InputSpec(1, "uint8", 1.0, (float("nan"),), (1.0,))), "cannot be written"),
         (Card("a", (ClassInfo(1, "a", (0, 0, 0)),) * 2, InputSpec.default()), r"'classes\[0\].id'"),
         (Card("a", (), InputSpec.default(), net=NetInfo("n", {"path": Path()})), "not JSON serializable"),

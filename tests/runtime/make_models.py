@@ -16,6 +16,7 @@ from fcn_edge_runtime.model.card import (
     ClassInfo,
     Geometry,
     InputSpec,
+    LoweringInfo,
     NetInfo,
     VerificationInfo,
 )
@@ -146,7 +147,7 @@ KINDS = {
     "bands5": {"channels": 5, "dtype": "float32"},
     "wide": {"classes": 300},
     "large": {"smallest": 40},
-    "half": {"precision": "fp16"},
+    "half": {"precision": "fp16", "lowering": LoweringInfo("0" * 64, "gpu")},
     "elsewhere": {"providers": ("CUDAExecutionProvider",)},
 }
 WRONG = {"elsewhere_wrong": KINDS["elsewhere"], "plain_wrong": {}}

@@ -16,9 +16,9 @@ from onnx import TensorProto, helper
 from fcn_edge_export.graph.names import FULL_SIZE, LOGITS, LOGITS_LOW, LOGITS_PADDED, TRACED_INPUT
 from fcn_edge_export.graph.nodes import Nodes
 from fcn_edge_export.graph.sparse_head import sparse_labels, upsampling_of
-from fcn_edge_export.graph.working_size import WorkingSize, working_size_of
+from fcn_edge_export.graph.working_size import add_working_size
 from fcn_edge_runtime.errors import ArtifactError, UsageError
-from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.card import Card, InputSpec, WorkingSize
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET, OUTPUTS
 
 __all__ = [
@@ -39,14 +39,20 @@ ELEM_TYPE = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32"
 
 
 def graft(
-    network: onnx.ModelProto, card: Card, outputs: Sequence[str] = ("labels",), *, sparse: bool = False
+    network: onnx.ModelProto,
+    card: Card,
+    outputs: Sequence[str] = ("labels",),
+    *,
+    sparse: bool = False,
+    multiple: int = 1,
+    working: WorkingSize | None = None,
 ) -> onnx.ModelProto:
     """The network with the card's input formula before it and the asked outputs behind it.
 
     `network` maps `normalized` to `logits`, both float32 NCHW. The result maps `image` [batch, height, width,
     channels] to `labels` [batch, height, width] and whatever else is asked, in the order of `OUTPUTS`. With
     `sparse` the labels come from the scores before upsampling, see `sparse_head`; all else is computed from
-    the upsampled scores, as it needs every one of them. Where the card notes a working size, the image is
+    the upsampled scores, as it needs every one of them. Where the card has a working size, the image is
     resized before the network and the scores behind it, see `working_size`.
 
     Raises:
@@ -56,13 +62,11 @@ def graft(
     wanted = wanted_outputs(outputs)
     classes = score_channels(network)
     check_classes(classes, card)
-    working = working_size_of(card)
     _check_network(network, needs_upsampling=sparse and working is None)
 
-    multiple = card.geometry.size_multiple
     padded = multiple > 1 and working is None  # whether the scores at full size are cut
     before, after = Nodes(), Nodes()
-    _normalize(before, card, working)
+    _normalize(before, card.input, working, UNPADDED_INPUT if multiple > 1 else TRACED_INPUT)
     if multiple > 1:
         _pad(before, multiple)
     if padded:
@@ -248,24 +252,23 @@ def wanted_outputs(outputs: Sequence[str]) -> list[str]:
     return [name for name in OUTPUTS if name == "labels" or name in outputs]
 
 
-def _normalize(out: Nodes, card: Card, working: WorkingSize | None) -> None:
+def _normalize(out: Nodes, spec: InputSpec, working: WorkingSize | None, last: str) -> None:
     """X = (pixel * scale - mean) / std as one multiplication and one addition a channel.
 
     Transposed while the pixels are still small integers: a quarter of the bytes to move. Resized before it,
     which is the same but for rounding, the weights of a resize having the sum 1: fewer pixels to normalize.
     """
-    spec = card.input
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
     factor = (spec.scale / std).astype(np.float32).reshape(1, -1, 1, 1)
     offset = (-mean / std).astype(np.float32).reshape(1, -1, 1, 1)
-    last = UNPADDED_INPUT if card.geometry.size_multiple > 1 else TRACED_INPUT
     planes = out.add("Transpose", [IMAGE], "fcn_edge/planes", perm=[0, 3, 1, 2])
     if spec.dtype != "float32":
         planes = out.add("Cast", [planes], "fcn_edge/float", to=TensorProto.FLOAT)
     if working is not None:
         size = out.add("Shape", [IMAGE], "fcn_edge/working/image_size", start=1, end=3)
         outer = out.add("Shape", [planes], "fcn_edge/working/outer", start=0, end=2)
-        sizes = out.add("Concat", [outer, working.add(out, size)], "fcn_edge/working/sizes", axis=0)
+        inner = add_working_size(working, out, size)
+        sizes = out.add("Concat", [outer, inner], "fcn_edge/working/sizes", axis=0)
         planes = out.add(
             "Resize",
             [planes, "", "", sizes],

@@ -10,11 +10,10 @@ import numpy.typing as npt
 import onnx
 
 from fcn_edge_export.graph.graft import can_be_sparse, graft
-from fcn_edge_export.graph.working_size import working_size_of
 from fcn_edge_export.speed import compare_speed
-from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.card import Card, WorkingSize
 from fcn_edge_runtime.model.golden_input import pattern
-from fcn_edge_runtime.session.session import Session, open_session
+from fcn_edge_runtime.session.session import open_session
 
 __all__ = ["choose_sparse"]
 
@@ -29,6 +28,9 @@ def choose_sparse(
     outputs: Sequence[str],
     images: Mapping[str, Callable[[], npt.NDArray[Any]]],
     devices: Sequence[str],
+    *,
+    multiple: int = 1,
+    working: WorkingSize | None = None,
 ) -> bool:
     """Whether the file gets the sparse head.
 
@@ -38,20 +40,18 @@ def choose_sparse(
     """
     if head != "auto":
         return head == "sparse"
-    if set(outputs) - {"labels"} or set(devices) != {"cpu"} or not _can(network, card):
+    # With a working size every file ends in bilinear upsampling.
+    possible = working is not None or can_be_sparse(network)
+    if set(outputs) - {"labels"} or set(devices) != {"cpu"} or not possible:
         return False
-    dense, sparse = (_session(network, card, sparse=choice) for choice in (False, True))
+    dense, sparse = (
+        open_session(
+            graft(network, card, sparse=choice, multiple=multiple, working=working).SerializeToString(), "cpu"
+        )
+        for choice in (False, True)
+    )
     frames = [read() for read in list(images.values())[:FRAMES]]
     tried = [np.ascontiguousarray(f if f.ndim == 4 else f.reshape(1, *f.shape[:2], -1)) for f in frames] or [
         pattern(*TRIED, card.input.channels, 1, card.input)
     ]
     return float(np.median([compare_speed(sparse, dense, image).ratio for image in tried])) < 1
-
-
-def _can(network: onnx.ModelProto, card: Card) -> bool:
-    """With a working size every file ends in bilinear upsampling."""
-    return working_size_of(card) is not None or can_be_sparse(network)
-
-
-def _session(network: onnx.ModelProto, card: Card, *, sparse: bool) -> Session:
-    return open_session(graft(network, card, sparse=sparse).SerializeToString(), "cpu")

@@ -35,6 +35,7 @@ from fcn_edge_export.verification.cases import frame_cases
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
 from fcn_edge_runtime.evaluation.labels import LabelSource, labels_of
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
+from fcn_edge_runtime.model.card import LoweringInfo
 from fcn_edge_runtime.progress import Progress, Stages
 
 __all__ = ["body_in_fp16", "convert_to_fp16"]
@@ -97,7 +98,7 @@ def convert_to_fp16(
         frames,
         precision="fp16",
         least=options.agreement,
-        notes={"speed": "unmeasured"},
+        lowering=LoweringInfo(parent.digest, "gpu"),
         truth=truth,
         device=options.device,
     )

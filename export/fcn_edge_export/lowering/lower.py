@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import onnx
 
 from fcn_edge_export.artifact import OutputFile, assemble
+from fcn_edge_export.final_card import finished_card
 from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import LABELS, LOGITS
 from fcn_edge_export.lowering.gate import Gate, logits_of, run_gate
@@ -30,7 +31,7 @@ from fcn_edge_export.verification.measure import measure
 from fcn_edge_export.verification.report import produced_by, verification_report
 from fcn_edge_export.verification.verify_file import opened
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.model.card import Card, VerificationInfo
+from fcn_edge_runtime.model.card import Card, LoweringInfo, VerificationInfo
 from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, raise_to
 from fcn_edge_runtime.progress import Stage, Stages
@@ -111,14 +112,16 @@ class Child:
 
     Attributes:
         model: its graph.
+        card: of the file.
         gate: what the gate measured.
         engines: the largest difference of a logit between onnxruntime's fused and its plain operators, as a
             share of the amplitude: how far another engine may be off with the same file.
-        certified: card, self-test and verdict.
+        certified: its verdict and self-test.
         cases: the inputs of the verdict.
     """
 
     model: onnx.ModelProto
+    card: Card
     gate: Gate
     engines: float
     certified: Certified
@@ -150,7 +153,7 @@ def open_parent(path: Path) -> Parent:
     model, card, digest = opened(path, sealed=True)
     if card.precision != "fp32" or card.verification.reference != "pytorch":
         raise UsageError(
-            f"{path} is of precision {card.precision}, verified against {card.verification.reference[:24]}: "
+            f"{path} is of precision {card.precision}, verified against {card.verification.reference}: "
             "expected an fp32 model that was verified against PyTorch, as `fcn-edge export` writes it"
         )
     return Parent(model, card, digest, with_logits_output(model))
@@ -164,7 +167,7 @@ def gate_child(
     *,
     precision: str,
     least: float,
-    notes: Mapping[str, str],
+    lowering: LoweringInfo,
     truth: Mapping[str, Callable[[], Array]] | None = None,
     device: str = "cpu",
 ) -> Child:
@@ -177,7 +180,7 @@ def gate_child(
         frames: inputs on which it must agree.
         precision: for the card.
         least: share of the frames' labels that must be the parent's, 0..1.
-        notes: for the card.
+        lowering: for the card.
         truth: labels of frames, by name.
         device: where the child runs; the parent runs on the CPU.
 
@@ -209,24 +212,19 @@ def gate_child(
         tau = min(1.0, max(error, engines, TAU.get(precision, 0.0)))
         info = VerificationInfo(
             verdict="passed",
-            reference=f"parent:{parent.digest}",
+            reference="parent",
             sizes=tuple(result.size for result in gate.verdict.results),
             providers=(gate.verdict.provider,),
             tolerance="labels = argmax; agreement with the parent on "
             f"{len(frames)} frames >= {100 * least:g} %",
             blind=gate.verdict.blind,
         )
-        own = replace(
-            card,
-            precision=precision,
-            verification=info,
-            notes={**card.notes, **notes},
-            produced_by={**card.produced_by, f"{precision}-by": _own_version(), **_engine_version()},
-        )
-        golden = golden_vectors(logits_of(reference), probe, own, tau)
-        certified = Certified(own, golden, (gate.verdict,), (device,))
+        golden = golden_vectors(logits_of(reference), probe, card, tau, smallest=card.geometry.smallest_size)
+        certified = Certified(info, golden, (gate.verdict,), (device,))
         did.text = gate.text
-    return Child(model, gate, engines, certified, (*patterns, *frames))
+    by = {f"{precision}-by": _own_version(), **_engine_version()}
+    own = finished_card(card, info, by, precision=precision, lowering=lowering)
+    return Child(model, own, gate, engines, certified, (*patterns, *frames))
 
 
 def write_child(
@@ -244,7 +242,7 @@ def write_child(
     Raises:
         VerificationError: the written file does not do what its probe did.
     """
-    card, gate = child.certified.card, child.gate
+    card, gate = child.card, child.gate
     with (
         stages.stage("write") as did,
         place.draft(assemble(child.model, card, child.certified.golden)) as draft,
@@ -253,7 +251,7 @@ def write_child(
         report = {
             **verification_report(digest, card, child.certified.verdicts, stages.done),
             "rules": {"text": card.verification.tolerance, "most_iou_lost": gate.most_lost},
-            "reference": card.verification.reference,
+            "reference": f"parent:{parent.digest}",
             "agreement": gate.agreement,
             "worst_frame": list(gate.worst_frame),
             "mean_iou": {"parent": gate.parent_iou, "file": gate.iou},

@@ -43,6 +43,7 @@ from fcn_edge_export.verification.cases import Case
 from fcn_edge_runtime.errors import UsageError, VerificationError
 from fcn_edge_runtime.evaluation.labels import LabelSource, labels_of
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
+from fcn_edge_runtime.model.card import CalibrationInfo, LoweringInfo
 from fcn_edge_runtime.progress import Progress, Stages, tracked
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
@@ -129,13 +130,13 @@ def quantize(
         frames.held_out,
         precision="int8",
         least=options.agreement,
-        notes={
-            "calibration": frames.digest,
-            "calibration_frames": str(len(frames.calibrated)),
-            "calibration_method": options.method,
-            "target": integer_target.name,
-            "speed": "judged" if measurable else "unmeasured",
-        },
+        lowering=LoweringInfo(
+            parent_sha256=parent.digest,
+            target=integer_target.name,
+            speed_measured=measurable,
+            calibration=CalibrationInfo(frames.digest, len(frames.calibrated), options.method),
+            kept_in_float=tuple(layer.name for layer in kept),
+        ),
         truth=truth,
     )
 
@@ -277,7 +278,7 @@ def _integers_text(body: Body, kept: Sequence[LayerDamage], left: Sequence[str])
 
 
 def _blind_warning(child: Child) -> list[tuple[str, str]]:
-    unlabeled = child.certified.card.unlabeled
+    unlabeled = child.card.unlabeled
     seen = {int(v) for case in child.certified.golden.cases for v in np.unique(case.labels)} - {unlabeled}
     if len(seen) >= 2:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,23 +41,34 @@ LARGEST_SIDE = 4096  # the golden pattern hashes 12 bits of each coordinate
 
 @dataclass(frozen=True)
 class Certified:
-    """A passed verdict on every requested device, with the self-test and the card that go into the file."""
+    """A passed verdict on every requested device, with what goes into the file: its summary and self-test."""
 
-    card: Card
+    verification: VerificationInfo
     golden: Golden
     verdicts: tuple[Verdict, ...]
     devices: tuple[str, ...]
 
 
 def all_cases(
-    card: Card, sizes: Sequence[tuple[int, int]], images: Mapping[str, Callable[[], npt.NDArray[Any]]]
+    card: Card,
+    sizes: Sequence[tuple[int, int]],
+    images: Mapping[str, Callable[[], npt.NDArray[Any]]],
+    *,
+    smallest: int,
+    multiple: int,
 ) -> list[Case]:
     """The default sizes, further (height, width) given by the user, and the user's frames.
+
+    Args:
+        card: of the file, or its draft.
+        sizes: of the user.
+        images: of the user: name -> what reads it, (H, W, C) in the card's dtype.
+        smallest: height and width of an image that the file takes.
+        multiple: of the sizes that the network takes.
 
     Raises:
         UsageError: a size is smaller than the network accepts, or larger than the pattern.
     """
-    smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
     for height, width in sizes:
         if not smallest <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
             raise UsageError(
@@ -76,17 +87,20 @@ def certify(
     devices: Sequence[str],
     earlier: Mapping[str, onnx.ModelProto],
     progress: Progress | None = None,
+    *,
+    smallest: int,
 ) -> Certified:
     """Verify a grafted model on every device.
 
     Args:
         reference: PyTorch.
         model: the grafted model.
-        card: its card, all but the verification filled in.
+        card: of the file, or its draft.
         cases: the inputs.
         devices: "cpu", "cuda", ...
         earlier: models of the stages before grafting, by stage, to find where a refused model went wrong.
         progress: receives how many inputs are done, on all devices together.
+        smallest: height and width of an image that the file takes.
 
     Raises:
         VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
@@ -106,7 +120,7 @@ def certify(
         if not verdict.passed:
             _refuse(verdict, session.device, reference, cases, earlier)
         verdicts.append(verdict)
-    golden = golden_vectors(reference, sessions[0], card, TAU[card.precision])
+    golden = golden_vectors(reference, sessions[0], card, TAU[card.precision], smallest=smallest)
     info = VerificationInfo(
         verdict="passed",
         sizes=tuple(r.size for r in verdicts[0].results),
@@ -114,7 +128,7 @@ def certify(
         tolerance=TOLERANCE,
         blind=all(v.blind for v in verdicts),
     )
-    return Certified(replace(card, verification=info), golden, tuple(verdicts), tuple(devices))
+    return Certified(info, golden, tuple(verdicts), tuple(devices))
 
 
 def check_draft(path: Path, certified: Certified, cases: Sequence[Case]) -> tuple[str, int]:

@@ -24,7 +24,9 @@ TAU = {"fp32": 1e-3, "fp16": 1e-2}
 SEEDS = range(1, 9)
 
 
-def golden_vectors(reference: Callable[[Array], Array], probe: Session, card: Card, tau: float) -> Golden:
+def golden_vectors(
+    reference: Callable[[Array], Array], probe: Session, card: Card, tau: float, *, smallest: int
+) -> Golden:
     """Self-test cases at the golden sizes, each with the seed of 1 to 8 whose labels have the most entropy.
 
     Pixels whose margin is at most 2 tau A, twice the error allowed on a device, are undecided: they hold the
@@ -34,11 +36,12 @@ def golden_vectors(reference: Callable[[Array], Array], probe: Session, card: Ca
     Args:
         reference: images (N, H, W, C) -> logits (N, K, H, W).
         probe: a session of the verified file; it picks the seeds because it is faster than the reference.
-        card: of the file.
+        card: of the file, or its draft.
         tau: relative error allowed on a device.
+        smallest: height and width of an image that the file takes.
     """
     cases = []
-    for size in raise_to(GOLDEN_SIZES, card.geometry.smallest_size):
+    for size in raise_to(GOLDEN_SIZES, smallest):
         seed = max(SEEDS, key=lambda seed: _entropy(probe.run(_image(card, size, seed), [LABELS])[LABELS]))
         image = _image(card, size, seed)
         labels = _decided_labels(reference(image), tau, card)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from fcn_edge_export.artifact import OutputFile, assemble
-from fcn_edge_export.graph.working_size import working_size_of
+from fcn_edge_export.final_card import finished_card
 from fcn_edge_export.options import VerifyOptions
 from fcn_edge_export.verification.certify import all_cases, certify, check_draft
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
@@ -97,15 +97,19 @@ def verify(
 
     with stages.stage("verify", unit="inputs") as did:
         network = LogitsNetwork(net, upsample=found.reduction > 1).eval()
-        reference = Reference(network, card.input, card.geometry.size_multiple, working_size_of(card))
-        cases = all_cases(card, options.sizes, frames_of(images, card) if images is not None else {})
-        certified = certify(reference, model, card, cases, options.devices, {}, stages.progress)
+        reference = Reference(network, card.input, card.geometry.size_multiple, card.working_size)
+        smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
+        frames = frames_of(images, card) if images is not None else {}
+        cases = all_cases(card, options.sizes, frames, smallest=smallest, multiple=multiple)
+        certified = certify(
+            reference, model, card, cases, options.devices, {}, stages.progress, smallest=smallest
+        )
         did.text = verdict_text(certified.verdicts)
 
     with stages.stage("write") as did:
         if options.reseal:
-            by = {**card.produced_by, "resealed-by": produced_by()["fcn-edge"]}
-            card = replace(certified.card, produced_by=by)
+            by = {"resealed-by": produced_by()["fcn-edge"]}
+            card = finished_card(card, certified.verification, by)
             with target.draft(assemble(model, card, certified.golden)) as draft:
                 digest, _ = check_draft(draft.path, certified, cases)
                 target.publish(draft, verification_report(digest, card, certified.verdicts, stages.done))

@@ -10,12 +10,13 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime._fields import Fields
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card import Card
 
@@ -26,7 +27,9 @@ SCHEMA = "fcn-edge-golden/1"
 GOLDEN_SIZES = ((2, 64, 96), (1, 67, 45))
 MAX_GOLDEN_BYTES = 4 << 20
 MAX_CASES = 16
+MAX_SIDE = 4096
 MAX_PIXELS = 1 << 24
+SUBJECT, FIX = "the model's self-test", "export again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,36 +87,26 @@ class Golden:
         Raises:
             ModelError: they are not of this schema; the message names the field, got and expected.
         """
-        if len(text) > MAX_GOLDEN_BYTES:
-            raise ModelError(
-                f"the model's self-test has {len(text)} bytes, at most {MAX_GOLDEN_BYTES} are read"
-            )
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ModelError(f"the model's self-test is no JSON ({error}): export again") from None
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            _refuse("schema", data.get("schema") if isinstance(data, dict) else data, repr(SCHEMA))
-        tau = data.get("tau")
-        if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 <= tau <= 1:
-            _refuse("tau", tau, "a number from 0 to 1")
-        if data.get("dtype") not in ("uint8", "uint16"):
-            _refuse("dtype", data.get("dtype"), "uint8 or uint16")
-        cases = data.get("cases")
-        if not isinstance(cases, list) or not 1 <= len(cases) <= MAX_CASES:
-            _refuse("cases", cases, f"a list of 1 to {MAX_CASES}")
-        dtype = np.dtype(data["dtype"])
-        return cls(tuple(_case(entry, f"cases[{i}]", dtype) for i, entry in enumerate(cases)), float(tau))
+        fields = Fields.parse(text, MAX_GOLDEN_BYTES, ModelError, SUBJECT, FIX)
+        fields.schema(SCHEMA)
+        tau = fields.number("tau", 0, 1)
+        dtype = np.dtype(fields.one_of("dtype", ("uint8", "uint16")))
+        cases = fields.sequence(
+            "cases", lambda items, i: _case(items.object(i), dtype), 1, MAX_CASES, "cases"
+        )
+        return cls(cases, tau)
 
     def check_card(self, card: Card) -> None:
         """Raise ModelError unless every expected label is a class of the card, or unlabeled."""
+        fields = Fields({}, ModelError, SUBJECT, FIX)
         for index, case in enumerate(self.cases):
             if case.labels.dtype != card.label_dtype:
-                _refuse("dtype", str(case.labels.dtype), f"{card.label_dtype}, as the card's classes need")
+                got = str(case.labels.dtype)
+                fields.refuse("dtype", got, f"{card.label_dtype} for the card's {len(card.classes)} classes")
             foreign = (case.labels >= len(card.classes)) & (case.labels != card.unlabeled)
             if foreign.any():
-                got = int(case.labels[foreign][0])
-                _refuse(f"cases[{index}].labels", got, f"labels below {len(card.classes)}")
+                label = int(case.labels[foreign][0])
+                fields.refuse(f"cases[{index}].labels", label, f"labels below {len(card.classes)}")
 
 
 def raise_to(sizes: Iterable[tuple[int, int, int]], smallest: int) -> tuple[tuple[int, int, int], ...]:
@@ -125,44 +118,25 @@ def _little(labels: np.ndarray) -> bytes:
     return np.ascontiguousarray(labels, dtype=labels.dtype.newbyteorder("<")).tobytes()
 
 
-def _refuse(where: str, got: object, expected: str) -> NoReturn:
-    shown = repr(got)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    raise ModelError(f"the self-test's field '{where}' is {shown}, expected {expected}: export again")
-
-
-def _integer(data: Mapping[str, Any], key: str, where: str, high: int) -> int:
-    value = data.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
-        _refuse(f"{where}.{key}", value, f"a whole number from 1 to {high}")
-    return value
-
-
-def _case(data: object, where: str, dtype: np.dtype[Any]) -> GoldenCase:
-    if not isinstance(data, dict):
-        _refuse(where, data, "an object")
-    batch, height, width = (_integer(data, key, where, 4096) for key in ("batch", "height", "width"))
-    seed = _integer(data, "seed", where, 2**31 - 1)
-    digest, text = data.get("input_sha256"), data.get("labels")
-    if not isinstance(digest, str) or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-        _refuse(f"{where}.input_sha256", digest, "64 lower-case hex digits")
-    if batch * height * width > MAX_PIXELS:
-        _refuse(where, f"{batch}x{height}x{width}", f"at most {MAX_PIXELS} pixels")
-    if not isinstance(text, str):
-        _refuse(f"{where}.labels", text, "text")
-    raw = _inflate(text, f"{where}.labels", batch * height * width * dtype.itemsize)
+def _case(fields: Fields, dtype: np.dtype[Any]) -> GoldenCase:
+    batch, height, width = (fields.integer(key, 1, MAX_SIDE) for key in ("batch", "height", "width"))
+    pixels = batch * height * width
+    if pixels > MAX_PIXELS:
+        fields.fail(f"has a case of {batch}x{height}x{width} pixels, expected at most {MAX_PIXELS}")
+    raw = _inflated(fields, "labels", pixels * dtype.itemsize)
     labels = np.frombuffer(raw, dtype.newbyteorder("<")).reshape(batch, height, width).astype(dtype)
     labels.setflags(write=False)
+    seed, digest = fields.integer("seed", 1), fields.digest("input_sha256")
     return GoldenCase(batch, height, width, seed, digest, labels)
 
 
-def _inflate(text: str, where: str, expected: int) -> bytes:
+def _inflated(fields: Fields, key: str, expected: int) -> bytes:
     """Decode base64(zlib(...)) to exactly `expected` bytes, and never inflate more than one beyond."""
     inflater = zlib.decompressobj()
     try:
-        raw = inflater.decompress(base64.b64decode(text, validate=True), expected + 1)
+        raw = inflater.decompress(base64.b64decode(fields.text(key), validate=True), expected + 1)
     except (binascii.Error, ValueError, zlib.error) as error:
-        _refuse(where, f"damaged ({error})", "base64 of zlib data")
+        fields.refuse(key, f"damaged ({error})", "base64 of zlib data")
     if len(raw) != expected or not inflater.eof or inflater.unused_data:
-        _refuse(where, f"{len(raw)} bytes or more", f"{expected} bytes")
+        fields.refuse(key, f"{len(raw)} bytes or more", f"{expected} bytes")
     return raw

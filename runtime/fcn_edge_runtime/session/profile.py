@@ -12,11 +12,10 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
 
+from fcn_edge_runtime._fields import Fields, Key
 from fcn_edge_runtime._files import read_regular, write_whole
 from fcn_edge_runtime.errors import ProfileError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
@@ -38,6 +37,7 @@ SCHEMA = "fcn-edge-profile/1"
 MAX_BYTES = 1 << 16
 MAX_NOTES = 200
 MAX_TEXT = 300
+MAX_CORES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -217,23 +217,17 @@ class Profile:
         """Validate a profile field by field.
 
         Raises:
-            ProfileError: it is none; the message names the field, got and expected.
+            ProfileError: it is not a profile; the message names the field, got and expected.
         """
-        if len(text) > MAX_BYTES:
-            raise ProfileError(f"the profile has {len(text)} bytes, at most {MAX_BYTES} are read")
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ProfileError(f"the profile is no JSON ({error}): run `fcn-edge tune` again") from None
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            _refuse("schema", data.get("schema") if isinstance(data, dict) else data, repr(SCHEMA))
-        _only(data, "", ("schema", *(entry.name for entry in fields(cls))))
+        data = Fields.parse(text, MAX_BYTES, ProfileError, "the profile", "run `fcn-edge tune` again")
+        data.schema(SCHEMA)
+        data.only(("schema", *_names(cls)))
         return cls(
-            model=_text(data, "model"),
-            model_sha256=_digest(data, "model_sha256"),
-            host=_host(data.get("host")),
-            options=_options(data.get("options")),
-            notes=_notes(data.get("notes")),
+            model=data.line("model", MAX_TEXT),
+            model_sha256=data.digest("model_sha256"),
+            host=_host(data.object("host")),
+            options=_options(data.object("options")),
+            notes=data.sequence("notes", lambda notes, i: notes.line(i, MAX_TEXT), 0, MAX_NOTES, "notes"),
         )
 
 
@@ -246,101 +240,45 @@ def as_profile(given: Profile | str | os.PathLike[str]) -> Profile:
     return given if isinstance(given, Profile) else Profile.load(given)
 
 
-def _refuse(where: str, got: object, expected: str) -> NoReturn:
-    shown = repr(got)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    raise ProfileError(
-        f"the profile's field {where!r} is {shown}, expected {expected}: run `fcn-edge tune` again"
-    )
+def _options(data: Fields) -> ProfileOptions:
+    """Validate it; an option that this release does not know would be ignored in silence: it is refused.
 
-
-def _only(data: Mapping[str, Any], where: str, known: tuple[str, ...]) -> None:
-    """An option that this release does not know would be ignored in silence: it is refused."""
-    for key in data:
-        if key not in known:
-            _refuse(f"{where}{key}", data[key], f"none but {', '.join(known)}")
-
-
-def _object(data: object, where: str, of: type) -> Mapping[str, Any]:
-    if not isinstance(data, dict):
-        _refuse(where, data, "an object")
-    _only(data, f"{where}.", tuple(entry.name for entry in fields(of)))
-    return data
-
-
-def _host(data: object) -> Host:
-    found = _object(data, "host", Host)
-    return Host(
-        _text(found, "processor", "host."),
-        _whole(found, "cores", "host.", 1 << 20),
-        _text(found, "onnxruntime", "host."),
-    )
-
-
-def _options(data: object) -> ProfileOptions:
-    found = _object(data, "options", ProfileOptions)
-    device = _text(found, "device", "options.")
+    Raises the error of `fields`.
+    """
+    data.only(_names(ProfileOptions))
+    device = data.line("device", MAX_TEXT)
     if device.strip().lower() == "auto":
-        _refuse("options.device", device, "the device that was measured")
-    optimization = found.get("optimization")
-    if optimization not in OPTIMIZATIONS:
-        _refuse("options.optimization", optimization, f"one of {', '.join(OPTIMIZATIONS)}")
-    found = {"head": "graph", "bf16": False, "size": None, **found}  # profiles made before there was a choice
-    head = found["head"]
-    if head not in HEADS:
-        _refuse("options.head", head, f"one of {', '.join(HEADS)}")
+        data.refuse("device", device, "the device that was measured")
     return ProfileOptions(
         device=device,
-        threads=_whole(found, "threads", "options.", MAX_THREADS),
-        spinning=_boolean(found, "spinning"),
-        optimization=str(optimization),
-        cpu_arena=_boolean(found, "cpu_arena"),
-        mem_pattern=_boolean(found, "mem_pattern"),
-        bf16=_boolean(found, "bf16"),
-        head=str(head),
-        size=_size(found["size"]),
+        threads=data.integer("threads", 1, MAX_THREADS),
+        spinning=data.boolean("spinning"),
+        optimization=data.one_of("optimization", OPTIMIZATIONS),
+        cpu_arena=data.boolean("cpu_arena"),
+        mem_pattern=data.boolean("mem_pattern"),
+        # The last three may be missing: profiles were made before there was a choice.
+        bf16="bf16" in data and data.boolean("bf16"),
+        head=data.one_of("head", HEADS) if "head" in data else "graph",
+        size=data.optional("size", _size),
     )
 
 
-def _size(data: object) -> tuple[int, int] | None:
-    if data is None:
-        return None
-    if not isinstance(data, list) or len(data) != 2:
-        _refuse("options.size", data, "null or [height, width]")
-    height, width = (_whole({str(i): side}, str(i), "options.size.", MAX_SIDE) for i, side in enumerate(data))
+def _host(data: Fields) -> Host:
+    """Validate it. Raises the error of `fields`."""
+    data.only(_names(Host))
+    return Host(
+        data.line("processor", MAX_TEXT),
+        data.integer("cores", 1, MAX_CORES),
+        data.line("onnxruntime", MAX_TEXT),
+    )
+
+
+def _names(of: type) -> tuple[str, ...]:
+    return tuple(entry.name for entry in fields(of))
+
+
+def _size(read: Fields, key: Key) -> tuple[int, int]:
+    height, width = read.sequence(
+        key, lambda sides, i: sides.integer(i, 1, MAX_SIDE), 2, 2, "numbers: height, width"
+    )
     return height, width
-
-
-def _notes(data: object) -> tuple[str, ...]:
-    if not isinstance(data, list) or len(data) > MAX_NOTES:
-        _refuse("notes", data, f"a list of at most {MAX_NOTES}")
-    return tuple(_text({str(i): note}, str(i), "notes.") for i, note in enumerate(data))
-
-
-def _text(data: Mapping[str, Any], key: str, where: str = "") -> str:
-    """Text that a terminal may be shown."""
-    value = data.get(key)
-    if not isinstance(value, str) or not value.isprintable() or len(value) > MAX_TEXT:
-        _refuse(f"{where}{key}", value, f"printable text of at most {MAX_TEXT} characters")
-    return value
-
-
-def _digest(data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key)
-    if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
-        _refuse(key, value, "64 lower-case hex digits")
-    return value
-
-
-def _whole(data: Mapping[str, Any], key: str, where: str, high: int) -> int:
-    value = data.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
-        _refuse(f"{where}{key}", value, f"a whole number from 1 to {high}")
-    return value
-
-
-def _boolean(data: Mapping[str, Any], key: str) -> bool:
-    value = data.get(key)
-    if not isinstance(value, bool):
-        _refuse(f"options.{key}", value, "true or false")
-    return value

@@ -389,7 +389,8 @@ def _may_saturate(model: ModelFile | bytes) -> bool:
     """Whether a file's weights use all their 8 bits: those made for x86 before VNNI use 7."""
     if not isinstance(model, ModelFile):
         return False
-    return model.card.precision == "int8" and model.card.notes.get("target") != "x86"
+    lowering = model.card.lowering
+    return model.card.precision == "int8" and lowering is not None and lowering.target != "x86"
 
 
 def _refusal(provider: str, message: str, said: str) -> ProviderError:

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -22,7 +20,7 @@ from fcn_edge_export.verification.head_rule import wrong_labels
 from fcn_edge_export.verification.verdict import compare
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.model.card import Card, Geometry, InputSpec
+from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.session.session import open_session
 from tests.export import networks
 from tests.export.parents import blocks, frames, network, write_parent
@@ -105,8 +103,7 @@ def test_no_pixel_differs_where_scores_are_smooth():
 
 @pytest.mark.parametrize("multiple", [1, 8])
 def test_a_file_with_a_sparse_head_passes_the_verdict_of_a_dense_one(multiple):
-    card = replace(CARD, geometry=Geometry(size_multiple=multiple))
-    dense, sparse = (graft(network(), card, sparse=choice) for choice in (False, True))
+    dense, sparse = (graft(network(), CARD, sparse=choice, multiple=multiple) for choice in (False, True))
     reference = logits_of(open_session(with_logits_output(dense), "cpu"))
     probe = open_session(with_logits_output(sparse), "cpu")
     shapes = [(1, 1), (17, 90), (64, 64), (131, 97)]
@@ -182,7 +179,7 @@ def test_an_exported_file_says_so_on_its_card_and_decides_like_the_dense_one(tmp
         with Segmenter(result.path) as segmenter:
             found.append(segmenter(frame).labels)
     assert np.array_equal(*found)
-    assert result.card.notes["head"] == "sparse"
+    assert result.card.head == "sparse"
     assert "Resize" not in {node.op_type for node in onnx.load(result.path).graph.node}
 
 

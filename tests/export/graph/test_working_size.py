@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from fcn_edge_export import export, verify
-from fcn_edge_export.graph.working_size import WorkingSize, working_size_of
+from fcn_edge_export.graph.working_size import fitted, parse_working_size
 from fcn_edge_export.lowering.quantize import quantize
 from fcn_edge_export.options import ExportOptions, QuantizeOptions
 from fcn_edge_runtime import Segmenter
@@ -64,7 +64,7 @@ def test_scores_go_straight_from_the_networks_grid_to_the_images_size(plain, siz
     working = tuple((side + 1) // 2 for side in size)
     expected = by_hand(net, frame, working, coarse=True)
     assert np.abs(logits_of(result.path, frame) - expected).max() < 1e-4 * np.abs(expected).max()
-    assert result.card.notes["working_scores"] == "coarse"
+    assert result.card.working_size.coarse
 
 
 def test_the_network_really_works_on_a_quarter_of_the_pixels(plain):
@@ -82,7 +82,7 @@ def test_a_network_of_multiples_works_on_a_padded_image_and_labels_the_one_given
         expected = by_hand(net, frame, tuple((side + 1) // 2 for side in size), multiple=8)
         got = logits_of(result.path, frame)
         assert np.abs(got - expected).max() < 1e-4 * np.abs(expected).max()
-    assert result.card.notes["working_scores"] == "network"
+    assert not result.card.working_size.coarse
     assert result.card.geometry.size_multiple == 8
 
 
@@ -95,14 +95,18 @@ def test_a_fixed_size_is_the_same_for_every_image_larger_or_smaller(tmp_path):
         assert np.abs(logits_of(result.path, frame) - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def test_the_card_says_what_the_file_does_and_older_readers_can_read_it(plain):
+def test_the_card_holds_the_working_size_as_numbers(plain):
     _, result = plain
     with ModelFile.open(result.path) as file:
         card = file.card
     assert card.to_dict()["schema"] == "fcn-edge-card/1"
-    assert card.notes["working_size"] == "0.5x"
-    found = working_size_of(card)
-    assert (found.text, found.coarse, found.of(75, 133)) == ("0.5x", True, (38, 67))
+    assert json.loads(card.to_json())["working_size"] == {
+        "fraction": [1, 2],
+        "size": None,
+        "least": 1,
+        "coarse": True,
+    }
+    assert (str(card.working_size), card.working_size.of(75, 133)) == ("0.5x", (38, 67))
     assert card.geometry.stride == 8  # 4 working pixels
     assert card.geometry.smallest_size == 1
 
@@ -155,7 +159,7 @@ def test_a_file_with_a_working_size_can_be_quantized(tmp_path):
         lambda _: frames,
         options=QuantizeOptions(allow_slower=True, agreement=0.9),
     )
-    assert child.card.notes["working_size"] == "0.5x"
+    assert str(child.card.working_size) == "0.5x"
     assert child.float_convolutions == ()
 
 
@@ -180,20 +184,19 @@ def test_a_file_with_a_working_size_can_be_quantized(tmp_path):
 )
 def test_a_working_size_that_makes_no_sense_is_a_usage_error(text):
     with pytest.raises(UsageError, match=r"expected a fraction from 0.05x to below 1x.*HEIGHTxWIDTH"):
-        WorkingSize.parse(text)
+        parse_working_size(text)
 
 
 def test_a_fixed_size_below_what_the_network_takes_is_refused_and_a_fraction_keeps_above_it():
     with pytest.raises(UsageError, match="expected sides of at least 33"):
-        WorkingSize.parse("32x64").fitted(33)
-    fitted = WorkingSize.parse("0.5x").fitted(33)
-    assert fitted.of(40, 200) == (33, 100)
+        fitted(parse_working_size("32x64"), 33)
+    assert fitted(parse_working_size("0.5x"), 33).of(40, 200) == (33, 100)
 
 
-def test_notes_of_a_users_own_do_not_make_a_working_size(tmp_path):
-    card = replace(CARD, notes={"working_size": "0.5x", "site": "hall"})
+def test_what_only_the_exporter_knows_is_not_taken_from_a_users_card(tmp_path):
+    card = replace(CARD, working_size=parse_working_size("0.5x"), head="sparse", precision="int8")
     result = export(networks.seeded(networks.Plain), card, tmp_path / "net.onnx")
-    assert result.card.notes == {"site": "hall"}
+    assert (result.card.working_size, result.card.head, result.card.precision) == (None, "dense", "fp32")
 
 
 def test_the_command_takes_it_with_int8_and_names_a_bad_one_before_any_work(tmp_path):
@@ -207,4 +210,4 @@ def test_the_command_takes_it_with_int8_and_names_a_bad_one_before_any_work(tmp_
     rest = ["--working-size", "0.5x", "--head", "auto", "--images", tmp_path, "--json", "-q", "-o", out]
     done = subprocess.run([*command, *map(str, rest)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["card"]["notes"]["working_size"] == "0.5x"
+    assert json.loads(done.stdout)["card"]["working_size"]["fraction"] == [1, 2]

@@ -13,7 +13,7 @@ from fcn_edge_export.lowering.body import body_of, typed
 from fcn_edge_export.lowering.fold_normalization import folded
 from fcn_edge_export.lowering.quantize import quantize
 from fcn_edge_export.options import QuantizeOptions
-from fcn_edge_runtime.model.card import Card, Geometry, InputSpec
+from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.session.session import open_session
 from tests.export.parents import blocks, frames, network, write_parent
 
@@ -22,8 +22,8 @@ GRAY = 114  # the nearest whole value to the mean of ImageNet's three mean color
 
 def entered(spec, *, signed=False, multiple=1, net=None):
     """(a float model, the same with its normalization folded in)."""
-    card = Card("colors", numbered_classes(3), spec, geometry=Geometry(size_multiple=multiple))
-    model = typed(graft(net or network(), card))
+    card = Card("colors", numbered_classes(3), spec)
+    model = typed(graft(net or network(), card, multiple=multiple))
     return model, folded(model, body_of(model), spec, signed=signed)
 
 

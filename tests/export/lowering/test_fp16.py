@@ -33,7 +33,8 @@ def test_a_half_precision_file_decides_like_its_parent(parent, made):
 def test_its_card_names_the_parent_and_the_precision(parent, made):
     with ModelFile.open(made.path) as file, ModelFile.open(parent) as whole:
         assert file.card.precision == "fp16"
-        assert file.card.verification.reference == f"parent:{whole.digest}"
+        assert file.card.verification.reference == "parent"
+        assert file.card.lowering.parent_sha256 == whole.digest
 
 
 def test_the_body_is_in_float16_and_the_head_in_float32(made):

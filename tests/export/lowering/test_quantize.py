@@ -52,10 +52,12 @@ def test_an_int8_file_decides_like_its_parent_on_new_frames(parent, made):
 def test_the_card_names_parent_precision_and_calibration(parent, made):
     with ModelFile.open(made.path) as file, ModelFile.open(parent) as whole:
         assert file.card.precision == "int8"
-        assert file.card.verification.reference == f"parent:{whole.digest}" == f"parent:{made.parent}"
+        lowering = file.card.lowering
+        assert file.card.verification.reference == "parent"
+        assert lowering.parent_sha256 == whole.digest == made.parent
         assert file.card.verification.verdict == "passed"
-        assert file.card.notes["calibration_frames"] == "15"
-        assert len(file.card.notes["calibration"]) == 64
+        assert lowering.calibration.frames == 15
+        assert len(lowering.calibration.sha256) == 64
         assert file.digest == made.digest
 
 
@@ -132,7 +134,7 @@ def test_a_slower_file_is_refused_unless_allowed(parent, tmp_path, monkeypatch):
 def test_speed_for_another_target_is_not_measured(parent, tmp_path):
     made = attempt(parent, tmp_path, target="gpu")
     assert made.speed is None
-    assert made.card.notes["speed"] == "unmeasured"
+    assert not made.card.lowering.speed_measured
     zeros = [
         numpy_helper.to_array(i) for i in onnx.load(made.path).graph.initializer if "zero_point" in i.name
     ]

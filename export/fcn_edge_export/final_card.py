@@ -1,0 +1,99 @@
+"""The card of a file: the user's draft and the facts that the stages found, put together at assembly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from fcn_edge_runtime._fields import Fields
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.card import (
+    MAX_CARD_BYTES,
+    UNTRAINED,
+    Card,
+    ClassInfo,
+    Geometry,
+    LoweringInfo,
+    VerificationInfo,
+    WorkingSize,
+    read_card,
+)
+
+__all__ = ["GraphFacts", "drafted", "finished_card"]
+
+
+@dataclass(frozen=True)
+class GraphFacts:
+    """What the graph of an exported file does.
+
+    Attributes:
+        geometry: of the whole file.
+        working_size: where the network looks at an image of another size.
+        head: "dense" or "sparse".
+        weights_sha256: of the network, or "untrained".
+    """
+
+    geometry: Geometry
+    working_size: WorkingSize | None = None
+    head: str = "dense"
+    weights_sha256: str = UNTRAINED
+
+
+def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
+    """The part of a card that its user decides, checked by the rules of its readers.
+
+    Args:
+        card: name, classes, input, description, license and net are taken from it, and nothing else.
+        classes: where the card has none.
+
+    Raises:
+        UsageError: it cannot be written as JSON, or a reader would refuse it.
+    """
+    draft = Card(
+        name=card.name,
+        classes=card.classes or classes,
+        input=card.input,
+        description=card.description,
+        license=card.license,
+        net=replace(card.net, weights_sha256=UNTRAINED),
+    )
+    subject = "the card given to export()"
+    try:
+        text = replace(draft, verification=VerificationInfo("passed")).to_json()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{subject} cannot be written: {error}") from error
+    read_card(Fields.parse(text, MAX_CARD_BYTES, UsageError, subject))
+    return draft
+
+
+def finished_card(
+    draft: Card,
+    verification: VerificationInfo,
+    produced_by: Mapping[str, str],
+    *,
+    graph: GraphFacts | None = None,
+    precision: str | None = None,
+    lowering: LoweringInfo | None = None,
+) -> Card:
+    """The card that goes into a file.
+
+    Args:
+        draft: of the user; or the card of a file, for one that is made of it.
+        verification: the verdict.
+        produced_by: versions, added to those of the draft.
+        graph: what the graph does; None if it is as the draft states.
+        precision: None if it is as the draft states.
+        lowering: how the file was made of its parent; None if it is as the draft states.
+    """
+    graph = graph or GraphFacts(draft.geometry, draft.working_size, draft.head, draft.net.weights_sha256)
+    return replace(
+        draft,
+        net=replace(draft.net, weights_sha256=graph.weights_sha256),
+        geometry=graph.geometry,
+        working_size=graph.working_size,
+        head=graph.head,
+        precision=precision or draft.precision,
+        lowering=lowering or draft.lowering,
+        verification=verification,
+        produced_by={**draft.produced_by, **produced_by},
+    )

@@ -1,0 +1,227 @@
+"""Reading one JSON object field by field: each has its type and range, or an error names it.
+
+    fields = Fields.parse(text, 1 << 16, ProfileError, "the profile", "run `fcn-edge tune` again")
+    fields.object("options").integer("threads", 1, 1024)
+
+For the value 0 that is a ProfileError in one line with what was got, what was expected, and what to do:
+
+    the profile: field 'options.threads' is 0, expected a whole number from 1 to 1024: run `fcn-edge ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from fcn_edge_runtime.errors import FcnEdgeError
+
+__all__ = ["Fields"]
+
+T = TypeVar("T")
+Key = str | int  # of an object, or the index in a list
+
+MAX_INTEGER = 2**31 - 1
+_SHOWN = 60  # characters of a wrong value in a message
+_HEX = frozenset("0123456789abcdef")
+
+
+class Fields:
+    """The fields of one JSON object, or the items of one list by their index.
+
+    Every method that reads a field raises the document's error if it is missing or not as expected.
+
+    Attributes:
+        values: what the object holds, as `json.loads` gave it.
+    """
+
+    __slots__ = ("_error", "_fix", "_subject", "_where", "values")
+
+    def __init__(
+        self,
+        values: Mapping[Any, Any],
+        error: type[FcnEdgeError],
+        subject: str,
+        fix: str = "",
+        where: str = "",
+    ) -> None:
+        self.values = values
+        self._error, self._subject, self._fix, self._where = error, subject, fix, where
+
+    @classmethod
+    def of(cls, value: object, error: type[FcnEdgeError], subject: str, fix: str = "") -> Fields:
+        """The fields of a value that must be an object.
+
+        Args:
+            value: from JSON or TOML.
+            error: the class to raise.
+            subject: what messages call the whole, such as "the card".
+            fix: what to do about an error, such as "export again"; empty adds nothing.
+        """
+        document = cls({}, error, subject, fix)
+        if not isinstance(value, dict):
+            document.fail(f"is {_shown(value)}, expected an object")
+        document.values = value
+        return document
+
+    @classmethod
+    def parse(
+        cls, text: str | bytes, most: int, error: type[FcnEdgeError], subject: str, fix: str = ""
+    ) -> Fields:
+        """The fields of an object in JSON of at most `most` bytes; see `of`."""
+        document = cls({}, error, subject, fix)
+        if len(text) > most:
+            document.fail(f"has {len(text)} bytes, expected at most {most}")
+        try:
+            value = json.loads(text)
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is JSON but not text
+        except (ValueError, RecursionError) as reason:
+            document.fail(f"is not JSON ({reason})")
+        return cls.of(value, error, subject, fix)
+
+    def fail(self, words: str) -> NoReturn:
+        """Raise the document's error: its subject, these words, and what to do."""
+        raise self._error(f"{self._subject} {words}{self._advice}") from None
+
+    def refuse(self, key: Key, got: object, expected: str) -> NoReturn:
+        """Raise the error for a field whose value is not what is expected."""
+        where = f"{self._subject}: field '{self._path(key)}'"
+        raise self._error(f"{where} is {_shown(got)}, expected {expected}{self._advice}") from None
+
+    @property
+    def _advice(self) -> str:
+        return f": {self._fix}" if self._fix else ""
+
+    def _path(self, key: Key) -> str:
+        if isinstance(key, int):
+            return f"{self._where}[{key}]"
+        return f"{self._where}.{key}" if self._where else key
+
+    def _within(self, key: Key, values: Mapping[Any, Any]) -> Fields:
+        return Fields(values, self._error, self._subject, self._fix, self._path(key))
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self.values
+
+    def get(self, key: Key) -> Any:
+        """The value as it is; None if it is missing."""
+        return self.values.get(key)
+
+    def schema(self, expected: str) -> None:
+        """Check the field `schema`."""
+        if self.get("schema") != expected:
+            self.refuse("schema", self.get("schema"), f"{expected!r} (a newer one needs a newer fcn-edge)")
+
+    def only(self, known: Iterable[str]) -> None:
+        """Check that there are no other fields than these: an unknown one must not be ignored in silence."""
+        names = sorted(known)
+        for key in self.values:
+            if key not in names:
+                raise self._error(
+                    f"{self._subject}: field '{self._path(key)}' is unknown, "
+                    f"expected only {', '.join(names)}{self._advice}"
+                )
+
+    def object(self, key: Key) -> Fields:
+        """An object's fields."""
+        value = self.get(key)
+        if not isinstance(value, dict):
+            self.refuse(key, value, "an object")
+        return self._within(key, value)
+
+    def optional(self, key: Key, read: Callable[[Fields, Key], T]) -> T | None:
+        """What `read` makes of a field; None where it is missing or null."""
+        return None if self.get(key) is None else read(self, key)
+
+    def sequence(
+        self,
+        key: Key,
+        read: Callable[[Fields, int], T],
+        low: int = 0,
+        high: int | None = None,
+        of: str = "entries",
+    ) -> tuple[T, ...]:
+        """What `read(items, index)` makes of each item of a list of `low` to `high` items, called `of`."""
+        value = self.get(key)
+        if not isinstance(value, list) or not low <= len(value) <= (len(value) if high is None else high):
+            counts = f"at least {low}" if high is None else str(low) if low == high else f"{low} to {high}"
+            self.refuse(key, value, "a list" if low == 0 and high is None else f"a list of {counts} {of}")
+        items = self._within(key, dict(enumerate(value)))
+        return tuple(read(items, index) for index in range(len(value)))
+
+    def text(self, key: Key) -> str:
+        """Any text."""
+        value = self.get(key)
+        if not isinstance(value, str):
+            self.refuse(key, value, "text")
+        return value
+
+    def line(self, key: Key, most: int) -> str:
+        """Text that may be printed on a terminal, of at most `most` characters."""
+        value = self.get(key)
+        if not isinstance(value, str) or not value.isprintable() or len(value) > most:
+            self.refuse(key, value, f"printable text of at most {most} characters")
+        return value
+
+    def texts(self, key: Key) -> dict[str, str]:
+        """An object whose values are all text."""
+        inner = self.object(key)
+        return {name: inner.text(name) for name in inner.values}
+
+    def one_of(self, key: Key, allowed: Sequence[str]) -> str:
+        """One of a few texts."""
+        value = self.get(key)
+        if not isinstance(value, str) or value not in allowed:
+            self.refuse(key, value, allowed[0] if len(allowed) == 1 else f"one of {', '.join(allowed)}")
+        return value
+
+    def digest(self, key: Key) -> str:
+        """A SHA-256 as 64 lower-case hex digits."""
+        value = self.get(key)
+        if not isinstance(value, str) or len(value) != 64 or not _HEX.issuperset(value):
+            self.refuse(key, value, "64 lower-case hex digits")
+        return value
+
+    def integer(self, key: Key, low: int = 0, high: int = MAX_INTEGER) -> int:
+        """A whole number from `low` to `high`."""
+        value = self.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            self.refuse(key, value, f"a whole number from {low} to {high}")
+        return value
+
+    def number(self, key: Key, low: float = -math.inf, high: float = math.inf) -> float:
+        """A finite number from `low` to `high`."""
+        number = self._finite(key)
+        if number is None or not low <= number <= high:
+            expected = "a finite number" if math.isinf(low) else f"a number from {low:g} to {high:g}"
+            self.refuse(key, self.get(key), expected)
+        return number
+
+    def positive(self, key: Key) -> float:
+        """A finite number above 0."""
+        number = self._finite(key)
+        if number is None or number <= 0:
+            self.refuse(key, self.get(key), "a finite number above 0")
+        return number
+
+    def _finite(self, key: Key) -> float | None:
+        value = self.get(key)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            with contextlib.suppress(OverflowError):  # JSON's whole numbers have no limit
+                number = float(value)
+                return number if math.isfinite(number) else None
+        return None
+
+    def boolean(self, key: Key) -> bool:
+        """True or false."""
+        value = self.get(key)
+        if not isinstance(value, bool):
+            self.refuse(key, value, "true or false")
+        return value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
