@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,8 +25,7 @@ from fcn_edge_export import (
     verify,
 )
 from fcn_edge_export.artifact import OutputFile
-from fcn_edge_runtime._files import require_writable
-from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.imaging.frames import frames_of
 from fcn_edge_runtime.model.card import Card, NetInfo
 from fcn_edge_runtime.progress import Progress
@@ -40,7 +38,6 @@ __all__ = [
     "Request",
     "export_lowered",
     "export_network",
-    "require_profile_place",
     "verify_network",
 ]
 
@@ -260,17 +257,3 @@ def _weights(request: Request, recipe: Recipe | None) -> tuple[str, str | None]:
 
 def _built(plan: _Plan, progress: Progress | None) -> nn.Module:
     return build_with_weights(plan.spec, plan.weights, progress=progress)
-
-
-def require_profile_place(out: Path, model: str) -> None:
-    """Find out before a search starts whether its profile can be written.
-
-    Raises:
-        ArtifactError: it cannot.
-        UsageError: it would overwrite the model.
-    """
-    if out.is_dir():
-        raise ArtifactError(f"{out} is a folder, expected the name of a file")
-    if os.path.realpath(out) == os.path.realpath(model):
-        raise UsageError(f"the profile {out} would overwrite the model: choose another name with -o")
-    require_writable(out.parent)

@@ -97,8 +97,8 @@ def command(
     `fcn-edge export --head auto` and `fcn-edge quantize` choose those.
     """
     from fcn_edge.cli.progress import progress_on_stderr
-    from fcn_edge.workflows import require_profile_place
     from fcn_edge_runtime.benchmark.tune import TuneOptions, tune
+    from fcn_edge_runtime.session.profile import require_profile_place
 
     options = TuneOptions(size, device, budget, max_threads, prefer, fixed_size)
     require_profile_place(out, model)

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from fcn_edge_runtime._fields import Fields, Key
-from fcn_edge_runtime._files import read_regular, write_whole
-from fcn_edge_runtime.errors import ProfileError, UsageError
+from fcn_edge_runtime._files import read_regular, require_writable, write_whole
+from fcn_edge_runtime.errors import ArtifactError, ProfileError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.session.cpu import processor_name
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime
@@ -31,7 +31,7 @@ from fcn_edge_runtime.session.session import (
     open_session,
 )
 
-__all__ = ["Host", "Profile", "ProfileOptions", "as_profile"]
+__all__ = ["Host", "Profile", "ProfileOptions", "as_profile", "require_profile_place"]
 
 SCHEMA = "fcn-edge-profile/1"
 MAX_BYTES = 1 << 16
@@ -233,6 +233,20 @@ class Profile:
 
 def _on(wanted: bool) -> str:  # noqa: FBT001 - a word for a truth value
     return "on" if wanted else "off"
+
+
+def require_profile_place(path: Path, model: str | os.PathLike[str]) -> None:
+    """Check, before a search starts, that its profile can be written.
+
+    Raises:
+        ArtifactError: it cannot.
+        UsageError: it would overwrite the model.
+    """
+    if path.is_dir():
+        raise ArtifactError(f"{path} is a folder, expected the name of a file")
+    if os.path.realpath(path) == os.path.realpath(model):
+        raise UsageError(f"the profile {path} would overwrite the model: choose another name with -o")
+    require_writable(path.parent)
 
 
 def as_profile(given: Profile | str | os.PathLike[str]) -> Profile:
