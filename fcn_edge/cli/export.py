@@ -64,7 +64,7 @@ __all__ = ["command"]
     default="fp32",
     show_default=True,
     help="int8 is calibrated on --calibration, as `fcn-edge quantize` does with its defaults; fp16 is for "
-    "GPUs, and judged on --images.",
+    "GPUs, and verified on --images.",
 )
 @click.option(
     "--calibration",

@@ -28,8 +28,8 @@ __all__ = ["command"]
     required=True,
     multiple=True,
     metavar="DIR",
-    help="Pictures of what the model will see, some dozens; repeatable. Every 4th is kept to judge on, "
-    "unless --images are given.",
+    help="Pictures of what the model will see, some dozens; repeatable. Every 4th is held out to verify "
+    "on, unless --images are given.",
 )
 @click.option(
     "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
@@ -37,7 +37,7 @@ __all__ = ["command"]
 @click.option(
     "--target",
     type=click.Choice(["x86-vnni", "x86", "arm64", "gpu"]),
-    help="The machine it is for; speed is judged on this one alone.  [default: this machine]",
+    help="The machine it is for; speed is measured only for this one.  [default: this machine]",
 )
 @click.option(
     "--method",
@@ -55,7 +55,10 @@ __all__ = ["command"]
     help="Share of the labels that must be the float model's. Layers are kept in float until it holds.",
 )
 @click.option(
-    "--images", multiple=True, metavar="DIR", help="Judge on these pictures, none calibrated on; repeatable."
+    "--images",
+    multiple=True,
+    metavar="DIR",
+    help="Verify on these pictures, none of them calibrated on; repeatable.",
 )
 @click.option(
     "--labels",
