@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fcn_edge_runtime.errors import ModelError
-from fcn_edge_runtime.model.protobuf.fields import Graph, Model
+from fcn_edge_runtime.model.protobuf.fields import Graph, Model, Tensor
 from fcn_edge_runtime.model.protobuf.reading import BYTES, Reader, Span
 from fcn_edge_runtime.model.protobuf.views import (
     MAX_NUMBERS,
@@ -62,7 +62,7 @@ _PAD_ATTRIBUTES = frozenset({"pads", "output_padding"})
 _FACTOR_ATTRIBUTES = frozenset({"strides", "dilations"})
 
 
-@dataclass(slots=True)
+@dataclass
 class _Scope:
     """A graph inside the file: its constants by name, and the graph around it.
 
@@ -122,7 +122,7 @@ def _nodes(scope: _Scope) -> Iterator[NodeView]:
         if wire == BYTES and number == Graph.NODE:
             spans.append((first, last))
         elif wire == BYTES and number == Graph.INITIALIZER:
-            scope.stored[TensorView(reader, (first, last)).name()] = (first, last)
+            scope.stored[reader.last_text(first, last, Tensor.NAME)] = (first, last)
         elif wire == BYTES and number == Graph.SPARSE_INITIALIZER:
             raise _sparse()
     return (read_node(reader, *span) for span in spans)

@@ -18,6 +18,7 @@ from fcn_edge_runtime.model.protobuf.fields import (
     DataType,
     Graph,
     Model,
+    Tensor,
     TensorType,
     Type,
     ValueInfo,
@@ -26,7 +27,6 @@ from fcn_edge_runtime.model.protobuf.reading import BYTES, VARINT, Reader, Span
 from fcn_edge_runtime.model.protobuf.views import (
     AttributeView,
     NodeView,
-    TensorView,
     read_attribute,
     read_node,
 )
@@ -94,7 +94,7 @@ def _cut(reader: Reader, nodes: dict[Span, NodeView], needed: set[str], logits: 
         if number == Graph.NODE:
             return not needed.isdisjoint(nodes[begin, end].outputs)
         if number == Graph.INITIALIZER:
-            return TensorView(reader, (begin, end)).name() in needed
+            return reader.last_text(begin, end, Tensor.NAME) in needed
         return number not in (Graph.OUTPUT, Graph.VALUE_INFO)
 
     def cut(start: int, stop: int) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from fcn_edge_runtime.errors import ModelError
 
@@ -32,12 +31,14 @@ def _fixed_size(wire: int) -> int:
     return _FIXED_SIZES[wire]
 
 
-@dataclass(slots=True)
 class Reader:
     """Reads messages in place, and counts the fields that it may still read."""
 
-    buffer: memoryview
-    fields_left: int = MAX_FIELDS
+    __slots__ = ("buffer", "fields_left")
+
+    def __init__(self, buffer: memoryview) -> None:
+        self.buffer = buffer
+        self.fields_left = MAX_FIELDS
 
     def varint(self, position: int, end: int) -> tuple[int, int]:
         """The unsigned 64-bit value at `position`, and where it ends."""
@@ -92,6 +93,14 @@ class Reader:
             for number, wire, first, last in self.fields(start, end)
             if number == wanted and wire == BYTES
         ]
+
+    def last_text(self, start: int, end: int, wanted: int) -> str:
+        """The last text of this field number; empty if there is none."""
+        found = (start, start)
+        for number, wire, first, last in self.fields(start, end):
+            if number == wanted and wire == BYTES:
+                found = first, last
+        return self.text(*found)
 
     def packed(self, wire: int, value: int, stop: int) -> Iterable[int]:
         """The unsigned numbers in a field of integers, packed or not."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fcn_edge_runtime.model.protobuf.fields import (
     Attribute,
@@ -109,23 +109,24 @@ class ModelSummary:
     largest_tensor_bytes: int
 
 
-@dataclass(slots=True)
 class _Walk(Reader):
     """A reader, and what it has found."""
 
-    metadata_left: int = MAX_METADATA
-    ir_version: int = 0
-    opsets: dict[str, int] = field(default_factory=dict)
-    functions: int = 0
-    graphs: int = 0
-    external: list[str] = field(default_factory=list)
-    metadata: dict[str, bytes] = field(default_factory=dict)
-    inputs: list[TensorInfo] = field(default_factory=list)
-    outputs: list[TensorInfo] = field(default_factory=list)
-    ops: Counter[str] = field(default_factory=Counter)
-    nodes: int = 0
-    parameters: int = 0
-    largest: int = 0
+    def __init__(self, buffer: memoryview) -> None:
+        super().__init__(buffer)
+        self.metadata_left = MAX_METADATA
+        self.ir_version = 0
+        self.opsets: dict[str, int] = {}
+        self.functions = 0
+        self.graphs = 0
+        self.external: list[str] = []
+        self.metadata: dict[str, bytes] = {}
+        self.inputs: list[TensorInfo] = []
+        self.outputs: list[TensorInfo] = []
+        self.ops: Counter[str] = Counter()
+        self.nodes = 0
+        self.parameters = 0
+        self.largest = 0
 
 
 def summarize(buffer: bytes | bytearray | memoryview) -> ModelSummary:

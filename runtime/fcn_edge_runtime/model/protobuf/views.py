@@ -66,11 +66,6 @@ class TensorView(NamedTuple):
     reader: Reader
     span: Span
 
-    def name(self) -> str:
-        """Its name; empty if it has none."""
-        names = self.reader.spans(*self.span, Tensor.NAME)
-        return self.reader.text(*names[-1]) if names else ""
-
     def declared(self) -> TensorDeclaration:
         """Its name, type and size.
 
