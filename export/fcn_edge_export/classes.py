@@ -75,7 +75,7 @@ def numbered_classes(count: int) -> tuple[ClassInfo, ...]:
     """`class_0` to `class_{count - 1}`; a binary network (count 1) has `background` and `object`.
 
     Raises:
-        UsageError: there are no labels for that many.
+        UsageError: labels cannot hold that many.
     """
     if not 1 <= count <= MAX_CLASSES:
         raise UsageError(f"got {count} classes, expected 1 to {MAX_CLASSES}")

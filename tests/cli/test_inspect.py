@@ -43,7 +43,7 @@ def test_onnxruntime_is_not_needed(model_path):
     assert "test net" in done.stdout
 
 
-def test_a_file_that_is_no_model_is_refused_in_one_line(fcn_edge, tmp_path):
+def test_a_file_that_is_not_a_model_is_refused_in_one_line(fcn_edge, tmp_path):
     (tmp_path / "m.onnx").write_text("nothing")
     for name in ("m.onnx", ".", "none.onnx"):
         done = fcn_edge("inspect", name)

@@ -103,7 +103,7 @@ def _through(
     if node.op_type in POINTWISE:
         return at
     # Global pooling, reductions, matrix products, instance norms, attention: they may read every position.
-    # Called global rather than local where we cannot tell, since a card must not promise too much.
+    # An operator that is not listed counts as global: a card must not promise too much.
     return replace(at, whole=True)
 
 
@@ -155,8 +155,8 @@ def _convenient_size(smallest: int, multiple: int) -> int:
 def _measured_widths(network: onnx.ModelProto, side: int) -> dict[str, Fraction]:
     """Input pixels per element of every resized or reshaped value, measured by one run at side x side.
 
-    Values that are no square maps (attention heads, channels last) are left out. A network that does not run
-    at that size was traced wrongly: nothing is known of it, and the verdict will say so.
+    Values that are not square maps (attention heads, channels last) are left out. A network that does not run
+    at that size was traced wrongly: nothing is measured, and the verdict will fail.
     """
     names = [n.output[0] for n in network.graph.node if n.op_type in RESIZING | SHUFFLING]
     if not names:

@@ -25,7 +25,7 @@ __all__ = [
     "can_be_sparse",
     "check_classes",
     "graft",
-    "score_channels",
+    "logit_channels",
     "strip",
     "wanted_outputs",
     "with_logits_output",
@@ -34,7 +34,7 @@ __all__ = [
 
 IMAGE = "image"
 UNPADDED_INPUT = "fcn_edge/unpadded"
-WORKING_LOGITS = "fcn_edge/working/scores"  # what is upsampled to the image's size
+WORKING_LOGITS = "fcn_edge/working/logits"  # what is upsampled to the image's size
 ELEM_TYPE = {"uint8": TensorProto.UINT8, "uint16": TensorProto.UINT16, "float32": TensorProto.FLOAT}
 
 
@@ -47,32 +47,39 @@ def graft(
     multiple: int = 1,
     working: WorkingSize | None = None,
 ) -> onnx.ModelProto:
-    """The network with the card's input formula before it and the asked outputs behind it.
+    """The network with the card's input formula before it and the requested outputs after it.
 
     `network` maps `normalized` to `logits`, both float32 NCHW. The result maps `image` [batch, height, width,
-    channels] to `labels` [batch, height, width] and whatever else is asked, in the order of `OUTPUTS`. With
-    `sparse` the labels come from the scores before upsampling, see `sparse_head`; all else is computed from
-    the upsampled scores, as it needs every one of them. Where the card has a working size, the image is
-    resized before the network and the scores behind it, see `working_size`.
+    channels] to `labels` [batch, height, width] and the other outputs, in the order of `OUTPUTS`.
+
+    Args:
+        network: ends in a float32 tensor `logits`.
+        card: of the file, or its draft: input and classes are read.
+        outputs: some of `OUTPUTS`; `labels` is always there.
+        sparse: labels are computed from the logits before upsampling, see `sparse_head`; every other output
+            is computed from the upsampled logits.
+        multiple: the network takes multiples of it; other images are padded, and the result is cut.
+        working: the image is resized before the network and the logits after it, see `working_size`.
 
     Raises:
-        UsageError: an output that does not exist, or a sparse head for a network that has no use for it.
-        ArtifactError: the network's scores do not fit the card's classes, or a name of ours is taken.
+        UsageError: an output that does not exist, or a sparse head for a network that does not end in
+            bilinear upsampling.
+        ArtifactError: the network's logits do not fit the card's classes, or a tensor name is taken.
     """
     wanted = wanted_outputs(outputs)
-    classes = score_channels(network)
+    classes = logit_channels(network)
     check_classes(classes, card)
     _check_network(network, needs_upsampling=sparse and working is None)
 
-    padded = multiple > 1 and working is None  # whether the scores at full size are cut
+    padded = multiple > 1 and working is None  # whether the logits at full size are cut
     before, after = Nodes(), Nodes()
     _normalize(before, card.input, working, UNPADDED_INPUT if multiple > 1 else TRACED_INPUT)
     if multiple > 1:
         _pad(before, multiple)
     if padded:
-        _crop(after, scores=not sparse or wanted != ["labels"])
+        _crop(after, logits=not sparse or wanted != ["labels"])
     if working is not None:
-        _upsample_working(after, cut=multiple > 1, sparse=sparse, scores=wanted != ["labels"])
+        _upsample_working(after, cut=multiple > 1, sparse=sparse, logits=wanted != ["labels"])
     _decide(after, wanted, card, binary=classes == 1, padded=padded, sparse=sparse)
 
     model = helper.make_model(
@@ -83,7 +90,7 @@ def graft(
     graph.CopyFrom(network.graph)  # the only copy of the weights: large networks fill the memory
     for name in (IMAGE, *OUTPUTS):
         if name != LOGITS:
-            _rename(graph, name, f"network/{name}")  # a value of the network's that happens to bear our name
+            _rename(graph, name, f"network/{name}")  # a tensor of the network that happens to have this name
     if padded:
         _rename(graph, LOGITS, LOGITS_PADDED)
     inner = (
@@ -106,21 +113,21 @@ def graft(
     return strip(model)
 
 
-def check_classes(scores: int, card: Card) -> None:
-    """Raise ArtifactError unless a network with so many scores a pixel fits the card's classes.
+def check_classes(logits: int, card: Card) -> None:
+    """Raise ArtifactError unless a network with so many logits a pixel fits the card's classes.
 
-    One score makes a binary network: two classes.
+    One logit makes a binary network: two classes.
     """
-    if scores != len(card.classes) and (scores, len(card.classes)) != (1, 2):
-        expected = "2 classes (one score makes a binary network)" if scores == 1 else f"{scores} classes"
+    if logits != len(card.classes) and (logits, len(card.classes)) != (1, 2):
+        expected = "2 classes (one logit makes a binary network)" if logits == 1 else f"{logits} classes"
         raise ArtifactError(
-            f"graft: the network gives {scores} scores a pixel, the card names {len(card.classes)} classes, "
+            f"graft: the network gives {logits} logits a pixel, the card names {len(card.classes)} classes, "
             f"expected {expected}"
         )
 
 
-def score_channels(network: onnx.ModelProto) -> int:
-    """How many scores a pixel the network gives."""
+def logit_channels(network: onnx.ModelProto) -> int:
+    """How many logits a pixel the network gives."""
     return int(network.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
 
 
@@ -137,13 +144,13 @@ def _check_network(network: onnx.ModelProto, *, needs_upsampling: bool) -> None:
             "expected the dense head"
         )
     if any(name.startswith("fcn_edge/") for node in network.graph.node for name in node.output):
-        raise ArtifactError("graft: the network already holds our nodes: export the plain network")
+        raise ArtifactError("graft: the network holds nodes that an export adds: export the plain network")
 
 
 def _named_for_sparse(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[onnx.NodeProto]:
-    """The network's nodes, what the last upsampling reads under the contract's names.
+    """The network's nodes, with the inputs of the last upsampling under the contract's names.
 
-    The upsampling itself is left out where nobody reads the scores it gives.
+    The upsampling itself is left out where nothing reads its logits.
     """
     resize = next(node for node in graph.node if {LOGITS, LOGITS_PADDED} & set(node.output))
     _rename(graph, resize.input[0], LOGITS_LOW)
@@ -154,9 +161,9 @@ def _named_for_sparse(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[onn
 def _named_for_working(
     graph: onnx.GraphProto, working: WorkingSize, *, cut: bool, sparse: bool
 ) -> list[onnx.NodeProto]:
-    """The network's nodes, what is upsampled to the image's size under the name that is read.
+    """The network's nodes, with the logits that are upsampled to the image's size under their own name.
 
-    Without its last upsampling, where that goes straight to the image's size.
+    The network's last upsampling is left out where its coarse logits go straight to the image's size.
     """
     low = LOGITS_LOW if sparse else WORKING_LOGITS
     if not working.coarse:
@@ -170,8 +177,8 @@ def _named_for_working(
 def with_logits_output(model: onnx.ModelProto) -> bytes:
     """The probe of a file: the same bytes with `logits` added as an output.
 
-    Of a file with a sparse head, which has no such tensor, also the upsampling that gives it, and as further
-    outputs what it reads.
+    A file with a sparse head has no such tensor: it also gets the upsampling that computes it, and the inputs
+    of that upsampling as further outputs.
 
     Raises:
         ArtifactError: the model has no tensor of that name, so it cannot be probed.
@@ -192,13 +199,13 @@ def _sparse_probe(model: onnx.ModelProto, made: set[str]) -> bytes:
     more = onnx.ModelProto()
     if LOGITS not in made:
         padded = "fcn_edge/size" in made
-        scores = LOGITS_PADDED if padded else LOGITS
+        logits = LOGITS_PADDED if padded else LOGITS
         out = Nodes()
         half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        out.add("Resize", [LOGITS_LOW, "", "", FULL_SIZE], scores, **half_pixel)
+        out.add("Resize", [LOGITS_LOW, "", "", FULL_SIZE], logits, **half_pixel)
         if padded:
             axes = out.constant("probe_axes", np.array([2, 3]))
-            out.add("Slice", [scores, "fcn_edge/crop_start", "fcn_edge/size", axes], LOGITS)
+            out.add("Slice", [logits, "fcn_edge/crop_start", "fcn_edge/size", axes], LOGITS)
         more.graph.node.extend(out.nodes)
         more.graph.initializer.extend(out.constants)
     given = {o.name for o in model.graph.output}
@@ -241,7 +248,7 @@ def _strip_nodes(graph: onnx.GraphProto) -> None:
 
 
 def wanted_outputs(outputs: Sequence[str]) -> list[str]:
-    """The asked outputs in the order of `OUTPUTS`, with `labels`.
+    """The requested outputs in the order of `OUTPUTS`, with `labels`.
 
     Raises:
         UsageError: an output that does not exist.
@@ -256,7 +263,7 @@ def _normalize(out: Nodes, spec: InputSpec, working: WorkingSize | None, last: s
     """X = (pixel * scale - mean) / std as one multiplication and one addition a channel.
 
     Transposed while the pixels are still small integers: a quarter of the bytes to move. Resized before it,
-    which is the same but for rounding, the weights of a resize having the sum 1: fewer pixels to normalize.
+    which is the same except for rounding since the weights of a resize sum to 1: fewer pixels to normalize.
     """
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
     factor = (spec.scale / std).astype(np.float32).reshape(1, -1, 1, 1)
@@ -297,30 +304,30 @@ def _pad(out: Nodes, multiple: int) -> None:
     out.add("Pad", [UNPADDED_INPUT, pads], TRACED_INPUT, mode="edge")
 
 
-def _crop(out: Nodes, *, scores: bool) -> None:
-    """`logits` and what cuts anything back to the image's height and width.
+def _crop(out: Nodes, *, logits: bool) -> None:
+    """`logits` cut to the image's height and width, and the constants that cut the other outputs.
 
-    The labels are cut after the decision, which moves a quarter of a percent of the bytes. The cut scores are
-    there to be probed or asked for; where nobody does, onnxruntime drops the node.
+    The labels are cut after the decision, which moves a quarter of a percent of the bytes. The cut logits are
+    for probing or an output; where nothing reads them, onnxruntime drops the node.
     """
     out.add("Shape", [IMAGE], "fcn_edge/size", start=1, end=3)
     start = out.constant("crop_start", np.zeros(2, np.int64))
-    if scores:
+    if logits:
         axes = out.constant("crop_axes", np.array([2, 3]))
         out.add("Slice", [LOGITS_PADDED, start, "fcn_edge/size", axes], LOGITS)
 
 
-def _upsample_working(out: Nodes, *, cut: bool, sparse: bool, scores: bool) -> None:
-    """The scores of the working image, cut to its size, bilinearly upsampled to the image's size."""
+def _upsample_working(out: Nodes, *, cut: bool, sparse: bool, logits: bool) -> None:
+    """The logits of the working image, cut to its size, bilinearly upsampled to the image's size."""
     low = LOGITS_LOW if sparse else WORKING_LOGITS
     if cut:
         start = out.constant("working/start", np.zeros(2, np.int64))
         axes = out.constant("working/axes", np.array([2, 3]))
         end = "fcn_edge/working/size"
         out.add("Slice", [LOGITS_PADDED, start, end, axes], low)
-    outer = out.add("Shape", [low], "fcn_edge/working/scores_outer", start=0, end=2)
+    outer = out.add("Shape", [low], "fcn_edge/working/logits_outer", start=0, end=2)
     out.add("Concat", [outer, "fcn_edge/working/image_size"], FULL_SIZE, axis=0)
-    if not sparse or scores:
+    if not sparse or logits:
         half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
         out.add("Resize", [low, "", "", FULL_SIZE], LOGITS, **half_pixel)
 
@@ -328,10 +335,10 @@ def _upsample_working(out: Nodes, *, cut: bool, sparse: bool, scores: bool) -> N
 def _decide(
     out: Nodes, wanted: Sequence[str], card: Card, *, binary: bool, padded: bool, sparse: bool
 ) -> None:
-    scores = LOGITS_PADDED if padded else LOGITS
+    logits = LOGITS_PADDED if padded else LOGITS
 
     def finish(value: str, name: str, rank: int) -> None:
-        """Cut to the image's size where the scores are padded; `value` is name's last step but this."""
+        """Cut `value` to the image's size where the logits are padded, as the output `name`."""
         if padded:
             axes = out.constant(f"{name}_axes", np.array([rank - 2, rank - 1]))
             out.add("Slice", [value, "fcn_edge/crop_start", "fcn_edge/size", axes], name)
@@ -346,20 +353,20 @@ def _decide(
             out.constant("channel", np.array([1]))
     elif binary:
         positive = out.add(
-            "Greater", [scores, out.constant("zero", np.zeros(1, np.float32))], "fcn_edge/positive"
+            "Greater", [logits, out.constant("zero", np.zeros(1, np.float32))], "fcn_edge/positive"
         )
         flat = out.add("Squeeze", [positive, out.constant("channel", np.array([1]))], "fcn_edge/decision")
         finish(out.add("Cast", [flat], step("labels"), to=to), "labels", 3)
     else:
-        best = out.add("ArgMax", [scores], "fcn_edge/best", axis=1, keepdims=0, select_last_index=0)
+        best = out.add("ArgMax", [logits], "fcn_edge/best", axis=1, keepdims=0, select_last_index=0)
         finish(out.add("Cast", [best], step("labels"), to=to), "labels", 3)
     if "confidence" in wanted:
-        finish(_confidence(out, scores, step("confidence"), binary=binary), "confidence", 3)
+        finish(_confidence(out, logits, step("confidence"), binary=binary), "confidence", 3)
     if "probabilities" in wanted:
         value = (
-            out.add("Sigmoid", [scores], step("probabilities"))
+            out.add("Sigmoid", [logits], step("probabilities"))
             if binary
-            else out.add("Softmax", [scores], step("probabilities"), axis=1)
+            else out.add("Softmax", [logits], step("probabilities"), axis=1)
         )
         finish(value, "probabilities", 4)
 
@@ -374,16 +381,16 @@ def _sparse(out: Nodes, name: str, elem_type: int, *, binary: bool) -> str:
     )
 
 
-def _confidence(out: Nodes, scores: str, name: str, *, binary: bool) -> str:
+def _confidence(out: Nodes, logits: str, name: str, *, binary: bool) -> str:
     """The winner's softmax probability, 1 / sum(exp(z - max z)); for one class sigmoid(|z|)."""
     if binary:
-        size = out.add("Abs", [scores], "fcn_edge/abs")
+        size = out.add("Abs", [logits], "fcn_edge/abs")
         winner = out.add("Sigmoid", [size], "fcn_edge/winner")
         return out.add("Squeeze", [winner, "fcn_edge/channel"], name)
     top = out.add(
-        "ReduceMax", [scores, out.constant("class_axis", np.array([1]))], "fcn_edge/top", keepdims=1
+        "ReduceMax", [logits, out.constant("class_axis", np.array([1]))], "fcn_edge/top", keepdims=1
     )
-    below = out.add("Exp", [out.add("Sub", [scores, top], "fcn_edge/below_top")], "fcn_edge/odds")
+    below = out.add("Exp", [out.add("Sub", [logits, top], "fcn_edge/below_top")], "fcn_edge/odds")
     total = out.add("ReduceSum", [below, "fcn_edge/class_axis"], "fcn_edge/total", keepdims=0)
     return out.add("Reciprocal", [total], name)
 

@@ -1,4 +1,4 @@
-"""Which head a file gets: the dense one unless asked, or whichever is faster on the user's frames."""
+"""Which head a file gets: dense, sparse, or whichever is faster on the user's frames."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def choose_sparse(
     """Whether the file gets the sparse head.
 
     `auto` takes it where it is faster on the first frames given (a computed picture if there are none),
-    by the median of pairs. It is not tried where it cannot pay: on other devices than the CPU, where outputs
-    need every score at full size anyway, and for networks that do not end in bilinear upsampling.
+    by the median of pairs. It is not tried where it cannot be faster: on devices other than the CPU, where
+    outputs need all logits at full size anyway, and for networks that do not end in bilinear upsampling.
     """
     if head != "auto":
         return head == "sparse"

@@ -1,4 +1,4 @@
-"""Nodes and constants being collected, all named `fcn_edge/...` so that a viewer shows what is ours."""
+"""Nodes and constants of a graph in the making, all named `fcn_edge/...` so that a viewer shows our part."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Nodes:
         self.constants: list[onnx.TensorProto] = []
 
     def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Add a node with one output, and give the output's name."""
+        """Add a node with one output, and return the output's name."""
         name = output if output.startswith("fcn_edge/") else f"fcn_edge/{output}"
         self.nodes.append(helper.make_node(op, list(inputs), [output], name=name, **attributes))
         return output
 
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
-        """Add a constant, and give its name."""
+        """Add a constant, and return its name."""
         self.constants.append(numpy_helper.from_array(np.asarray(value), f"fcn_edge/{name}"))
         return f"fcn_edge/{name}"

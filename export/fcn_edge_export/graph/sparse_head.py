@@ -1,18 +1,18 @@
-"""Labels from low-resolution scores without upsampling the scores: exact, and cheap where classes are large.
+"""Labels from low-resolution logits without upsampling them: exact, and cheap where classes cover areas.
 
 Bilinear upsampling makes every pixel a convex combination of the four corners of its cell of the low
-resolution. So, with z the scores of a cell's corners:
+resolution. So, with z the logits of a cell's corners:
 
     uniform   one class wins at all four corners: it wins everywhere inside.
     pair      two classes a and b win at the corners, and every other class is at most (z_a + z_b) / 2 at each
               corner: then it is at most max(z_a, z_b) everywhere inside, and the sign of z_a - z_b decides.
               One number is interpolated for a pixel instead of one for every class.
-    hard      whatever is left: all scores of the cell's pixels are interpolated, and the first of the largest
+    hard      every other cell: all logits of the cell's pixels are interpolated, and the first of the largest
               wins, as in the dense head.
 
-The scores are padded by one at every edge, so that pixels beyond the outermost centers have cells, too. Which
-cell a pixel lies in is computed with integers: it is exact at every size. What is left of rounding is that of
-a sum of four products, below 8 * 2^-23 of the largest score.
+The logits are padded by one at every edge, so that pixels beyond the outermost centers have cells, too. Which
+cell a pixel lies in is computed with integers: it is exact at every size. The rounding that remains is that
+of a sum of four products, below 8 * 2^-23 of the largest logit.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Upsampling:
 
     Attributes:
         node: the Resize.
-        low: the name of the scores it reads, [batch, classes, height, width].
-        align_corners: whether the outermost pixels lie on the outermost scores.
+        low: the name of the logits it reads, [batch, classes, height, width].
+        align_corners: whether the outermost pixels lie on the outermost logits.
     """
 
     def __init__(self, node: onnx.NodeProto, *, align_corners: bool) -> None:
         self.node, self.low, self.align_corners = node, node.input[0], align_corners
 
 
-def upsampling_of(graph: onnx.GraphProto, scores: str) -> Upsampling | None:
-    """The upsampling that gives `scores`; None if they come from anything else than a plain bilinear one."""
-    node = next((n for n in graph.node if scores in n.output), None)
+def upsampling_of(graph: onnx.GraphProto, logits: str) -> Upsampling | None:
+    """The upsampling that gives `logits`; None if they do not come from plain bilinear upsampling."""
+    node = next((n for n in graph.node if logits in n.output), None)
     if node is None or node.op_type != "Resize":
         return None
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -92,7 +92,7 @@ class _Head:
 
 
 class _Axis:
-    """Where the pixels of one axis lie among the cells, of which there is one more than scores.
+    """Where the pixels of one axis lie among the cells, of which there is one more than logits.
 
     Attributes:
         cells: how many, a vector of one element. `most` is the largest number of pixels in one of them.
@@ -100,24 +100,24 @@ class _Axis:
         fraction: [cells, most] float32: how far from a cell's first corner to its second each pixel lies.
     """
 
-    def __init__(self, head: _Head, scores: str, pixels: str, *, align_corners: bool) -> None:
+    def __init__(self, head: _Head, logits: str, pixels: str, *, align_corners: bool) -> None:
         op, one = head.op, head.ints(1)
         zero = head.scalar(0)
-        self.cells = op("Add", scores, one)
+        self.cells = op("Add", logits, one)
         # Position of pixel y, counted from the padding in front: (slope y + offset) / unit, all integers.
-        #   half pixel      (y + 1/2) scores / pixels - 1/2 + 1
-        #   align corners   y (scores - 1) / (pixels - 1) + 1
+        #   half pixel      (y + 1/2) logits / pixels - 1/2 + 1
+        #   align corners   y (logits - 1) / (pixels - 1) + 1
         if align_corners:
-            slope, unit = op("Sub", scores, one), op("Max", op("Sub", pixels, one), one)
+            slope, unit = op("Sub", logits, one), op("Max", op("Sub", pixels, one), one)
             offset = unit
         else:
-            slope, unit = op("Add", scores, scores), op("Add", pixels, pixels)
-            offset = op("Add", scores, pixels)
+            slope, unit = op("Add", logits, logits), op("Add", pixels, pixels)
+            offset = op("Add", logits, pixels)
         y = op("Range", zero, op("Squeeze", pixels), head.scalar(1))
         cell = op("Div", op("Add", op("Mul", y, slope), offset), unit)
         number = op("Range", zero, op("Squeeze", self.cells), head.scalar(1))
         begins = op("Mul", number, unit)
-        # The first pixel of a cell: the least y with slope y + offset >= cell * unit. Of one score alone
+        # The first pixel of a cell: the least y with slope y + offset >= cell * unit. Of one logit alone
         # (slope 0, aligned) every pixel lies in the same cell, which begins at 0.
         before = op("Max", op("Sub", begins, offset), head.ints(0))
         rises = op("Max", slope, one)
@@ -128,39 +128,39 @@ class _Axis:
         step = op("Range", zero, op("Squeeze", self.most), head.scalar(1))
         pixel = op("Add", op("Unsqueeze", first, one), op("Unsqueeze", step, head.ints(0)))
         # Which cell is exact; how far into it is rounded as PyTorch rounds it, scale * (y + 1/2) - 1/2.
-        # Cell 0 begins before the first score.
+        # Cell 0 begins before the first logit.
         half = head.scalar(0.0 if align_corners else 0.5, np.float32)
-        ratio = (slope, unit) if align_corners else (scores, pixels)
+        ratio = (slope, unit) if align_corners else (logits, pixels)
         scale = op("Div", *(op("Cast", length, to=TensorProto.FLOAT) for length in ratio))
         at = op("Sub", op("Mul", op("Add", op("Cast", pixel, to=TensorProto.FLOAT), half), scale), half)
-        score = op("Cast", op("Sub", number, one), to=TensorProto.FLOAT)
-        self.fraction = op("Sub", at, op("Unsqueeze", score, one))
+        logit = op("Cast", op("Sub", number, one), to=TensorProto.FLOAT)
+        self.fraction = op("Sub", at, op("Unsqueeze", logit, one))
 
 
 def sparse_labels(
     out: Nodes, low: str, size: Sequence[str], name: str, *, elem_type: int, align_corners: bool, binary: bool
 ) -> str:
-    """Add the head: labels [batch, height, width] of scores [batch, classes, h, w].
+    """Add the head: labels [batch, height, width] of logits [batch, classes, h, w].
 
     Args:
         out: where to.
-        low: the scores.
+        low: the logits.
         size: names of height and width, vectors of one int64 each.
         name: what to call the labels.
         elem_type: of the labels.
         align_corners: see `Upsampling`.
-        binary: there is one score, and label 1 where it is above 0.
+        binary: there is one logit, and label 1 where it is above 0.
     """
     head = _Head(out)
     op = head.op
     if binary:
-        # Class 0 scores 0: the first of two equal scores wins, so label 1 needs a score above 0.
+        # Class 0 gets the logit 0: the first of two equal logits wins, so label 1 needs a logit above 0.
         low = op("Concat", op("Sub", low, low), low, axis=1)
     batch, classes = head.dim(low, 0), head.dim(low, 1)
     rows = _Axis(head, head.dim(low, 2), size[0], align_corners=align_corners)
     columns = _Axis(head, head.dim(low, 3), size[1], align_corners=align_corners)
     padded = op("Pad", low, head.ints(0, 0, 1, 1, 0, 0, 1, 1), mode="edge")
-    # A score's classes side by side, so that a corner is one run of memory.
+    # The logits of one position side by side, so that a corner is one run of memory.
     corners = head.reshape(op("Transpose", padded, perm=[0, 2, 3, 1]), -1, classes)
 
     best = op("ArgMax", padded, axis=1, keepdims=0, select_last_index=0)
@@ -172,8 +172,8 @@ def sparse_labels(
 
     at_row, at_column, near = _corners_of(head, cell, rows, columns, corners)
     a, b = (op("Gather", which, cell) for which in (least, greatest))
-    scores_a, scores_b = _scores_of(head, near, a), _scores_of(head, near, b)
-    is_pair = _pairs(head, near, scores_a, scores_b)
+    logits_a, logits_b = _logits_of(head, near, a), _logits_of(head, near, b)
+    is_pair = _pairs(head, near, logits_a, logits_b)
 
     def chosen(value: str, condition: str) -> str:
         return op("Compress", value, condition, axis=0)
@@ -184,7 +184,7 @@ def sparse_labels(
         right = op("Gather", columns.fraction, chosen(at_column, condition))
         return _interpolated(head, values, down, right, axes)
 
-    difference = chosen(op("Squeeze", op("Sub", scores_a, scores_b), head.ints(2)), is_pair)
+    difference = chosen(op("Squeeze", op("Sub", logits_a, logits_b), head.ints(2)), is_pair)
     wins = op(
         "GreaterOrEqual", inside(difference, is_pair, ()), head.scalar(0, np.float32)
     )  # at a tie the first, which is a
@@ -214,7 +214,7 @@ def sparse_labels(
 
 
 def _corners_of(head: _Head, cell: str, rows: _Axis, columns: _Axis, corners: str) -> tuple[str, str, str]:
-    """(cell row, cell column, scores [cells, 4, classes] at its corners, row by row) of cells by number."""
+    """(cell row, cell column, logits [cells, 4, classes] at its corners, row by row) of cells by number."""
     op, one = head.op, head.ints(1)
     of_image = op("Mul", rows.cells, columns.cells)
     image, rest = op("Div", cell, of_image), op("Mod", cell, of_image)
@@ -227,21 +227,21 @@ def _corners_of(head: _Head, cell: str, rows: _Axis, columns: _Axis, corners: st
     return row, column, op("Gather", corners, index)
 
 
-def _scores_of(head: _Head, near: str, which: str) -> str:
-    """The scores [cells, 4, 1] of one class a cell, out of [cells, 4, classes]."""
+def _logits_of(head: _Head, near: str, which: str) -> str:
+    """The logits [cells, 4, 1] of one class a cell, out of [cells, 4, classes]."""
     index = head.op("Unsqueeze", which, head.ints(1, 2))
     four = head.op("Concat", *([index] * 4), axis=1)
     return head.op("GatherElements", near, four, axis=2)
 
 
-def _pairs(head: _Head, near: str, scores_a: str, scores_b: str) -> str:
+def _pairs(head: _Head, near: str, logits_a: str, logits_b: str) -> str:
     """Which cells [cells] are decided by two classes alone."""
     op, axis = head.op, head.ints(2)
-    half = op("Mul", op("Add", scores_a, scores_b), head.scalar(0.5, np.float32))
+    half = op("Mul", op("Add", logits_a, logits_b), head.scalar(0.5, np.float32))
     above = op("ReduceSum", op("Cast", op("Greater", near, half), to=TensorProto.FLOAT), axis, keepdims=1)
     # Of a and b one is above their half, or none if they are equal; then no third may be above them.
     third = op("Greater", above, head.scalar(1, np.float32))
-    top = op("Greater", op("ReduceMax", near, axis, keepdims=1), op("Max", scores_a, scores_b))
+    top = op("Greater", op("ReduceMax", near, axis, keepdims=1), op("Max", logits_a, logits_b))
     fails = op("Cast", op("Or", third, top), to=TensorProto.FLOAT)
     return op("Equal", op("ReduceSum", fails, head.ints(1, 2), keepdims=0), head.scalar(0, np.float32))
 

@@ -1,4 +1,4 @@
-"""The card: what a model says about itself, as JSON in its ONNX metadata.
+"""The card: the facts about a model, as JSON in its ONNX metadata.
 
 A card is written by the exporter and read by everybody else. It is parsed by `json.loads` alone, under a
 size limit, and validated field by field, so a card that is damaged or not ours is a `ModelError`.
@@ -94,7 +94,7 @@ class NetInfo:
 
 @dataclass(frozen=True)
 class Card:
-    """Everything a model says about itself.
+    """The facts about a model that travel in its file.
 
     A user gives name, classes, input, description and license; the exporter fills in the rest, and numbers
     the classes where none are given.
@@ -154,7 +154,7 @@ class Card:
 def read_card(fields: Fields) -> Card:
     """Validate a card. Raises the error of `fields`."""
     fields.schema(SCHEMA)
-    if "notes" in fields:  # before the release what is typed now was text in there
+    if "notes" in fields:  # pre-releases held these facts as text
         fields.fail("was written by a pre-release of fcn-edge, whose files are not read")
     card = Card(
         name=fields.text("name"),
@@ -209,7 +209,7 @@ def _net_info(fields: Fields) -> NetInfo:
 
 
 def _check_consistent(card: Card, fields: Fields) -> None:
-    """What fields say about each other; ids are the positions 0..n-1, since a label is an index of logits."""
+    """Fields fit each other; ids are the positions 0..n-1, since a label is an index into the logits."""
     for position, entry in enumerate(card.classes):
         if entry.id != position:
             fields.refuse(f"classes[{position}].id", entry.id, str(position))

@@ -1,4 +1,4 @@
-"""The tensors of a model: which names, types and shapes a file of ours has, and the check that it does."""
+"""The tensors of a model: the names, types and shapes of an fcn-edge file, and the check that it has them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["IR_VERSION", "OPSET", "OUTPUTS", "check_contract"]
 IR_VERSION = 10
 OPSET = 18
 OUTPUTS = ("labels", "confidence", "probabilities", "logits")
-# What a file may declare per byte of its own; ONNX stores an int64 in at least one byte.
+# Bytes of a tensor that a file may declare per byte of its own; ONNX stores an int64 in at least one byte.
 _INFLATION = 16
 
 _NAMES = {1: "float32", 2: "uint8", 4: "uint16", 10: "float16", 11: "float64", 6: "int32", 7: "int64"}
-_MEND = "export again with `fcn-edge export`"
+_FIX = "export again with `fcn-edge export`"
 
 
 def check_contract(summary: ModelSummary, card: Card, size: int, name: str = "the model") -> None:
@@ -35,21 +35,21 @@ def check_contract(summary: ModelSummary, card: Card, size: int, name: str = "th
         shown = ", ".join(summary.external_tensors[:3])
         raise ModelError(
             f"{name} keeps weights outside the file (such as {shown}), "
-            f"expected one file that holds everything: {_MEND}"
+            f"expected one file that holds everything: {_FIX}"
         )
     if summary.function_count:
-        raise ModelError(f"{name} holds {summary.function_count} local functions, expected none: {_MEND}")
+        raise ModelError(f"{name} holds {summary.function_count} local functions, expected none: {_FIX}")
     if summary.ir_version != IR_VERSION:
-        raise ModelError(f"{name} has ONNX IR version {summary.ir_version}, expected {IR_VERSION}: {_MEND}")
+        raise ModelError(f"{name} has ONNX IR version {summary.ir_version}, expected {IR_VERSION}: {_FIX}")
     if summary.opsets.get("") != OPSET:
         got = summary.opsets.get("", "none")
-        raise ModelError(f"{name} has ONNX operator set {got}, expected {OPSET}: {_MEND}")
+        raise ModelError(f"{name} has ONNX operator set {got}, expected {OPSET}: {_FIX}")
     foreign = [op for op in summary.op_types if "::" in op]
     if foreign:
-        raise ModelError(f"{name} has the operator {foreign[0][:80]}, expected ONNX's own alone: {_MEND}")
+        raise ModelError(f"{name} has the operator {foreign[0][:80]}, expected only ONNX's own: {_FIX}")
     if summary.largest_tensor_bytes > _INFLATION * size:
         raise ModelError(
-            f"{name} declares a tensor of {summary.largest_tensor_bytes} bytes, the file has {size}: {_MEND}"
+            f"{name} declares a tensor of {summary.largest_tensor_bytes} bytes, the file has {size}: {_FIX}"
         )
     _check_tensors(summary, card, name)
 
@@ -57,7 +57,7 @@ def check_contract(summary: ModelSummary, card: Card, size: int, name: str = "th
 def _check_tensors(summary: ModelSummary, card: Card, name: str) -> None:
     inputs = [tensor.name for tensor in summary.inputs]
     if inputs != ["image"]:
-        raise ModelError(f"{name} has the inputs {inputs[:5]}, expected ['image']: {_MEND}")
+        raise ModelError(f"{name} has the inputs {inputs[:5]}, expected ['image']: {_FIX}")
     channels = card.input.channels
     _check(name, summary.inputs[0], card.input.dtype, ("batch", "height", "width", channels))
     outputs = [tensor.name for tensor in summary.outputs]
@@ -65,9 +65,9 @@ def _check_tensors(summary: ModelSummary, card: Card, name: str) -> None:
     if "labels" not in outputs or foreign or len(set(outputs)) != len(outputs):
         raise ModelError(
             f"{name} has the outputs {outputs[:5]}, "
-            f"expected labels and at most {', '.join(OUTPUTS[1:])}: {_MEND}"
+            f"expected labels and at most {', '.join(OUTPUTS[1:])}: {_FIX}"
         )
-    # A binary network has one plane of scores for its two classes.
+    # A binary network has one plane of logits for its two classes.
     planes = {len(card.classes)} | ({1} if len(card.classes) == 2 else set())
     for tensor in summary.outputs:
         if tensor.name == "labels":
@@ -81,7 +81,7 @@ def _check_tensors(summary: ModelSummary, card: Card, name: str) -> None:
 
 
 def _check(name: str, tensor: TensorInfo, dtype: str, shape: tuple[str | int, ...]) -> None:
-    """Symbols must be symbols (any name will do), numbers must be equal."""
+    """A symbol must be a symbol (of any name), a number must be equal."""
     fits = tensor.dims is not None and len(tensor.dims) == len(shape)
     for got, expected in zip(tensor.dims or (), shape, strict=False):
         fits = fits and (not isinstance(got, int) if isinstance(expected, str) else got == expected)
@@ -90,5 +90,5 @@ def _check(name: str, tensor: TensorInfo, dtype: str, shape: tuple[str | int, ..
         dims = "no shape" if tensor.dims is None else f"[{', '.join(map(str, tensor.dims[:8]))}]"
         raise ModelError(
             f"{name}: '{tensor.name}' is {got_type} {dims}, "
-            f"expected {dtype} [{', '.join(map(str, shape))}]: {_MEND}"
+            f"expected {dtype} [{', '.join(map(str, shape))}]: {_FIX}"
         )

@@ -1,4 +1,4 @@
-"""What a model file is, as plain values: for `fcn-edge inspect`, without onnxruntime."""
+"""A model file as plain JSON values: for `fcn-edge inspect`, without onnxruntime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TYPES = {1: "float32", 2: "uint8", 4: "uint16"}
 
 
 def describe(model: ModelFile) -> dict[str, Any]:
-    """Everything that is known about an open model without running it, as plain JSON values."""
+    """Everything known about an open model without running it, as plain JSON values."""
     summary, golden = model.summary, model.golden
     return {
         "path": model.path,

@@ -1,4 +1,4 @@
-"""A model file, opened once and judged before onnxruntime sees it.
+"""A model file, opened once and checked before onnxruntime sees it.
 
 What was hashed must be what is loaded. On Linux the file is opened once: the open descriptor is hashed and
 read, and onnxruntime loads it again through `/proc/self/fd/N`, so that a file renamed over the path in
@@ -33,14 +33,14 @@ _MAX_BYTES = (1 << 31) - 1
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model that was found to be ours, whole, and by the contract.
+    """A model file that is sealed, complete and follows the contract.
 
     Attributes:
         path: the path it was opened by, as it was given.
         digest: the SHA-256 of the whole file, as `sha256sum` prints it.
         size: its bytes.
         summary: what it declares: tensors, operators, versions.
-        card: what it says about itself.
+        card: its facts, see `Card`.
         golden: its self-test.
     """
 
@@ -55,7 +55,7 @@ class ModelFile:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> ModelFile:
-        """Open, hash and judge a model file. Nothing stays open if it is refused.
+        """Open, hash and check a model file. Nothing stays open if it is refused.
 
         Raises:
             ModelError: it is missing, not a regular file, not sealed, changed, or breaks the contract.
@@ -67,7 +67,7 @@ class ModelFile:
             size = state[2]
             _require_size(name, size)
             digest = check_seal(file, name)
-            summary, card, golden = _judge(file, size, name)
+            summary, card, golden = _checked(file, size, name)
             model = cls(name, digest, size, summary, card, golden, file, state)
             model.check_unchanged()
         except OSError as error:
@@ -80,7 +80,7 @@ class ModelFile:
 
     @contextlib.contextmanager
     def source(self) -> Iterator[str | bytes]:
-        """What to give to onnxruntime: a path that names the open descriptor, or the bytes.
+        """What onnxruntime loads: a path that names the open descriptor, or the bytes.
 
         Raises:
             ModelError: the file was changed in place since it was hashed, noticed before or after the load.
@@ -173,7 +173,7 @@ def _read(file: BinaryIO, size: int, name: str) -> bytes:
     return data
 
 
-def _judge(file: BinaryIO, size: int, name: str) -> tuple[ModelSummary, Card, Golden]:
+def _checked(file: BinaryIO, size: int, name: str) -> tuple[ModelSummary, Card, Golden]:
     data = _read(file, size, name)
     summary = summarize(data)
     for key in (CARD_KEY, GOLDEN_KEY):

@@ -1,9 +1,9 @@
-"""A profile: the session options that `fcn-edge tune` found to pay for one model on one machine.
+"""A profile: the session options that `fcn-edge tune` measured as fastest for one model on one machine.
 
 It stores options, not a model, and only options that cannot change where data comes from or goes to. It is
 bound to the model's SHA-256, the processor and the version of onnxruntime. A profile of another model is an
-error; one made on another machine, or with another onnxruntime, does no harm and is ignored with a warning.
-Whoever uses one runs the model's self-test first. The file is JSON from anywhere: it is read under a size
+error; one made on another machine, or with another onnxruntime, is harmless and ignored with a warning. The
+model's self-test runs before a profile is used. The file may come from anywhere: it is read under a size
 limit and validated field by field.
 """
 
@@ -52,8 +52,8 @@ class ProfileOptions:
         cpu_arena: keep freed memory.
         mem_pattern: plan a frame's memory once for each size.
         bf16: in OpenVINO.
-        head: who makes labels of scores, "graph" or "numpy".
-        size: (height, width) of the only frames that it is for; None is any.
+        head: what computes labels from logits, "graph" or "numpy".
+        size: (height, width) of the only frames it is for; None is any size.
     """
 
     device: str
@@ -90,14 +90,14 @@ class ProfileOptions:
         )
 
     def open(self, model: ModelFile) -> Session:
-        """A session with these options, whose `why` says so. Raises what `open_session` raises."""
+        """A session with these options; its `why` names the profile. Raises what `open_session` raises."""
         session = open_session(model, self.device, threads=self.threads, options=self.session_options)
         return replace(session, why="as the profile says")
 
 
 @dataclass(frozen=True)
 class Host:
-    """What a measurement depends on beside the model.
+    """What a measurement depends on besides the model.
 
     Attributes:
         processor: name and vector instructions.
@@ -119,7 +119,7 @@ class Host:
         return cls(processor_name(), cores(), str(import_onnxruntime().__version__))
 
     def difference(self, other: Host) -> str:
-        """In words, the first thing in which the other one differs; empty if nothing does."""
+        """The first thing in which the other one differs, in words; empty if they are equal."""
         for entry in fields(self):
             own, its = getattr(self, entry.name), getattr(other, entry.name)
             if own != its:
@@ -129,13 +129,13 @@ class Host:
 
 @dataclass(frozen=True)
 class Profile:
-    """ProfileOptions, what they were measured with, and what each of them bought, in words.
+    """Options, what they were measured on, and what was tried to find them, in words.
 
     Attributes:
-        model: name of the model, to read.
+        model: its name, for people.
         model_sha256: SHA-256 of the whole model file.
         host: where it was measured.
-        options: what paid.
+        options: the fastest.
         notes: one line for each thing that was tried.
     """
 
@@ -146,35 +146,35 @@ class Profile:
     notes: tuple[str, ...] = ()
 
     def check_model(self, digest: str) -> None:
-        """Do nothing where this is the model that was measured.
+        """Check that this is the model that was measured.
 
         Raises:
-            ProfileError: it is another one.
+            ProfileError: it is another model.
         """
         if digest != self.model_sha256:
             raise ProfileError(
                 f"the profile is for the model {self.model!r} with SHA-256 {self.model_sha256[:16]}..., this "
-                f"one has {digest[:16]}...: run `fcn-edge tune` on this model, or leave the profile out"
+                f"one has {digest[:16]}...: run `fcn-edge tune` on this model, or do not give the profile"
             )
 
     def usable(self, digest: str, device: str, threads: int | None, options: SessionOptions | None) -> bool:
-        """Whether it was made here, for this model; with a warning where it was made elsewhere.
+        """Whether it was made on this machine, for this model; warns where it was made on another machine.
 
         Args:
             digest: of the model.
-            device: as asked for beside the profile, like the following: "auto" leaves it to the profile.
+            device: given besides the profile, like the next two; "auto" leaves it to the profile.
             threads: None leaves them to the profile.
             options: the same.
 
         Raises:
             ProfileError: it was made for another model.
-            UsageError: what it says is given, too.
+            UsageError: device, threads or options are given although the profile has them.
         """
         self.check_model(digest)
         named = str(device).strip().lower().removesuffix("executionprovider")
         if threads is not None or options is not None or named not in ("auto", self.options.device.lower()):
             raise UsageError(
-                f"the profile says {self.options.device} and {self.options.threads} threads, and device, "
+                f"the profile is for {self.options.device} and {self.options.threads} threads, and device, "
                 "threads or options are given, too: give one or the other"
             )
         difference = self.host.difference(Host.here())
@@ -202,7 +202,7 @@ class Profile:
         """Read and validate a file.
 
         Raises:
-            ProfileError: it is missing, not a regular file, too large, or no profile.
+            ProfileError: it is missing, not a regular file, too large, or not a profile.
         """
         name = os.fspath(path)
         try:

@@ -77,7 +77,7 @@ def test_chains_of_layers(nodes, expected):
     assert found(*nodes, constants=CONSTANTS) == expected
 
 
-def test_where_paths_meet_the_larger_field_and_the_coarser_stride_count():
+def test_where_paths_meet_the_larger_field_and_stride_count():
     nodes = [
         conv("normalized", "near", 3),
         conv("normalized", "a", 3, 2),
@@ -144,12 +144,12 @@ def test_sizes_alone_carry_no_pixels():
     assert found(*nodes, constants=WEIGHTS) == (2, 3, False)
 
 
-def test_a_network_of_large_multiples_is_not_measured_on_a_huge_image():
+def test_large_multiples_are_not_measured_on_a_huge_image():
     nodes = [conv("normalized", "a", 3, 2), scaled("a", "logits", 2)]
     assert found(*nodes, constants=CONSTANTS, smallest=1, multiple=896) == (2, 5, False)
 
 
-def test_a_graph_that_does_not_run_leaves_the_verdict_to_the_verdict():
+def test_a_graph_that_does_not_run_is_left_to_the_verdict():
     fixed = ("Reshape", ["a", "shape"], "logits", {})
     constants = [*CONSTANTS, ("shape", np.array([1, 1, 33, 35]))]
     stride, _, _ = found(conv("normalized", "a", 3, 2), fixed, constants=constants)

@@ -25,7 +25,7 @@ NUMPY = SessionOptions(head="numpy")
 
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("classes", [1, 2, 6])
-def test_labels_equal_pytorchs_at_hundreds_of_sizes(classes, align_corners):
+def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corners):
     random = np.random.default_rng(classes)
     for index in range(200):
         h, w = random.integers(1, 20, 2)
@@ -124,7 +124,7 @@ def test_many_threads_may_label_at_once(tmp_path):
     assert wrong == []
 
 
-def test_scores_that_are_no_numbers_give_labels_and_no_warning():
+def test_nan_logits_give_labels_without_a_warning():
     low = np.full((1, 3, 4, 4), np.nan, np.float32)
     low[0, :, 2:] = np.inf
     with warnings.catch_warnings():

@@ -80,7 +80,7 @@ def differing(got, low, *, align_corners):
 
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("classes", [1, 2, 6])
-def test_labels_equal_pytorchs_at_hundreds_of_sizes(classes, align_corners):
+def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corners):
     random = np.random.default_rng(classes)
     session = head_session(classes, align_corners=align_corners)
     for index in range(120):
@@ -102,7 +102,7 @@ def test_no_pixel_differs_where_scores_are_smooth():
 
 
 @pytest.mark.parametrize("multiple", [1, 8])
-def test_a_file_with_a_sparse_head_passes_the_verdict_of_a_dense_one(multiple):
+def test_a_sparse_head_passes_the_verdict_of_a_dense_one(multiple):
     dense, sparse = (graft(network(), CARD, sparse=choice, multiple=multiple) for choice in (False, True))
     reference = logits_of(open_session(with_logits_output(dense), "cpu"))
     probe = open_session(with_logits_output(sparse), "cpu")
@@ -116,7 +116,7 @@ def test_a_file_with_a_sparse_head_passes_the_verdict_of_a_dense_one(multiple):
         assert shipped.run(case.image())["labels"].shape == case.image().shape[:3] == result.size
 
 
-def test_without_other_outputs_the_scores_are_never_upsampled():
+def test_without_other_outputs_no_logits_are_upsampled():
     assert all(node.op_type != "Resize" for node in graft(network(), CARD, sparse=True).graph.node)
 
 
@@ -147,7 +147,7 @@ def test_other_upsampling_than_bilinear_is_refused():
     assert not choose_sparse("auto", model, CARD, ("labels",), {}, ("cpu",))
 
 
-def test_auto_stays_dense_where_every_score_is_needed_or_cuda_is_asked_for():
+def test_auto_stays_dense_for_outputs_of_all_logits_and_for_cuda():
     assert not choose_sparse("auto", network(), CARD, ("labels", "logits"), {}, ("cpu",))
     assert not choose_sparse("auto", network(), CARD, ("labels",), {}, ("cpu", "cuda"))
 
@@ -165,7 +165,7 @@ def test_a_file_with_a_sparse_head_can_be_quantized(tmp_path):
     assert made.float_convolutions == ()
 
 
-def test_an_exported_file_says_so_on_its_card_and_decides_like_the_dense_one(tmp_path):
+def test_a_sparse_file_has_its_head_on_the_card_and_the_same_labels(tmp_path):
     net = networks.seeded(networks.Plain)
     frame = blocks(75, 133)
     found = []

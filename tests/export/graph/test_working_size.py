@@ -58,7 +58,7 @@ def logits_of(path, frame):
 
 
 @pytest.mark.parametrize("size", [(75, 133), (64, 96), (1, 1), (2, 7)])
-def test_scores_go_straight_from_the_networks_grid_to_the_images_size(plain, size):
+def test_coarse_logits_go_straight_to_the_images_size(plain, size):
     net, result = plain
     frame = blocks(*size)
     working = tuple((side + 1) // 2 for side in size)
@@ -74,7 +74,7 @@ def test_the_network_really_works_on_a_quarter_of_the_pixels(plain):
     assert session.run(blocks(75, 133)[None], ["normalized"])["normalized"].shape == (1, 3, 38, 67)
 
 
-def test_a_network_of_multiples_works_on_a_padded_image_and_labels_the_one_given(tmp_path):
+def test_a_network_of_multiples_works_on_a_padded_image(tmp_path):
     net = networks.seeded(networks.OnlyMultiplesOfEight)
     result = made(net, tmp_path, "0.5x", outputs=("labels", "logits"))
     for size in ((75, 133), (9, 200)):
@@ -86,7 +86,7 @@ def test_a_network_of_multiples_works_on_a_padded_image_and_labels_the_one_given
     assert result.card.geometry.size_multiple == 8
 
 
-def test_a_fixed_size_is_the_same_for_every_image_larger_or_smaller(tmp_path):
+def test_a_fixed_working_size_is_the_same_for_every_image(tmp_path):
     net = networks.seeded(networks.Plain)
     result = made(net, tmp_path, "40x56", outputs=("labels", "logits"))
     for size in ((90, 121), (13, 200), (1, 1)):
@@ -112,7 +112,7 @@ def test_the_card_holds_the_working_size_as_numbers(plain):
 
 
 @pytest.mark.parametrize("kind", [networks.Plain, networks.OnlyMultiplesOfEight])
-def test_the_sparse_head_gives_the_dense_ones_labels_at_a_working_size(tmp_path, kind):
+def test_sparse_and_dense_heads_agree_at_a_working_size(tmp_path, kind):
     net = networks.seeded(kind)
     found = []
     for head in ("dense", "sparse", "auto"):
@@ -138,7 +138,7 @@ def test_the_self_test_passes_and_is_not_blind(plain):
     assert not report.blind
 
 
-def test_confidence_and_probabilities_belong_to_the_upsampled_scores(plain):
+def test_confidence_belongs_to_the_upsampled_logits(plain):
     frame = blocks(61, 83)
     with ModelFile.open(plain[1].path) as file:
         got = open_session(file, "cpu").run(frame[None])
@@ -182,24 +182,24 @@ def test_a_file_with_a_working_size_can_be_quantized(tmp_path):
         "9e9x1",
     ],
 )
-def test_a_working_size_that_makes_no_sense_is_a_usage_error(text):
+def test_an_invalid_working_size_is_a_usage_error(text):
     with pytest.raises(UsageError, match=r"expected a fraction from 0.05x to below 1x.*HEIGHTxWIDTH"):
         parse_working_size(text)
 
 
-def test_a_fixed_size_below_what_the_network_takes_is_refused_and_a_fraction_keeps_above_it():
+def test_no_working_side_is_below_the_smallest_of_the_network():
     with pytest.raises(UsageError, match="expected sides of at least 33"):
         fitted(parse_working_size("32x64"), 33)
     assert fitted(parse_working_size("0.5x"), 33).of(40, 200) == (33, 100)
 
 
-def test_what_only_the_exporter_knows_is_not_taken_from_a_users_card(tmp_path):
+def test_facts_of_the_exporter_are_not_taken_from_a_users_card(tmp_path):
     card = replace(CARD, working_size=parse_working_size("0.5x"), head="sparse", precision="int8")
     result = export(networks.seeded(networks.Plain), card, tmp_path / "net.onnx")
     assert (result.card.working_size, result.card.head, result.card.precision) == (None, "dense", "fp32")
 
 
-def test_the_command_takes_it_with_int8_and_names_a_bad_one_before_any_work(tmp_path):
+def test_the_command_refuses_a_bad_working_size_before_any_work(tmp_path):
     command = [sys.executable, "-m", "fcn_edge", "export", "fcn_tiny", "--weights", "random:1"]
     out = tmp_path / "x.onnx"
     done = subprocess.run([*command, "-o", out, "--working-size", "3x"], capture_output=True, text=True)

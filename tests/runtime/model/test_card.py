@@ -81,7 +81,7 @@ def test_a_wrong_fact_about_an_int8_file_is_named(field, value):
         (WorkingSize(None, (40, 56)), (90, 121), (40, 56)),
     ],
 )
-def test_the_size_of_the_working_image_follows_the_card(working, image, expected):
+def test_the_working_image_has_the_size_on_the_card(working, image, expected):
     assert working.of(*image) == expected
 
 

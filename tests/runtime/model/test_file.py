@@ -50,7 +50,7 @@ def test_a_good_file_tells_what_it_is(model_path):
 
 
 @pytest.mark.security("a missing model, a folder, a pipe", "refused at once")
-def test_what_is_no_file_is_refused_at_once(tmp_path, model_path):
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path, model_path):
     assert "there is no model file" in refusal(tmp_path / "none.onnx")
     assert "is a folder" in refusal(tmp_path)
     assert "cannot be opened" in refusal("a\0b")
@@ -92,7 +92,7 @@ def test_sealed_rubbish_is_refused_too(write, model_path):
         assert refusal(write(sealed(data)))
 
 
-def test_sealed_files_with_any_byte_changed_are_judged_or_refused_and_never_crash(write, model_path):
+def test_a_sealed_file_with_any_byte_changed_never_crashes(write, model_path):
     good = bytearray(unsealed(model_path("plain").read_bytes()))
     for position in range(0, len(good), 23):
         good[position] ^= 0x41
@@ -174,7 +174,7 @@ BREAKS = {
 
 @pytest.mark.security("wrong names, ranks, types, opset, IR", "refused with got and expected")
 @pytest.mark.parametrize("kind", BREAKS)
-def test_a_sealed_file_that_breaks_the_contract_is_refused_with_got_and_expected(kind, write):
+def test_a_file_that_breaks_the_contract_is_refused_with_reasons(kind, write):
     pytest.importorskip("onnx")
     change, expected = BREAKS[kind]
     assert expected in refusal(write(changed(proto=change)))
@@ -243,7 +243,7 @@ def test_a_sealed_file_with_a_bad_card_is_refused(text, write):
     assert "card" in refusal(write(changed(card_text=text)))
 
 
-def test_a_sealed_onnx_file_of_somebody_else_is_refused(write):
+def test_a_sealed_onnx_file_without_our_card_is_refused(write):
     pytest.importorskip("onnx")
     from tests.runtime import make_models as mm
 
@@ -253,7 +253,7 @@ def test_a_sealed_onnx_file_of_somebody_else_is_refused(write):
 
 @pytest.mark.security("a file swapped after it was hashed", "the hashed bytes are loaded")
 @linux
-def test_the_bytes_that_were_hashed_are_loaded_even_if_the_path_gets_another_file(model_path, tmp_path):
+def test_the_hashed_bytes_are_loaded_even_if_the_file_is_replaced(model_path, tmp_path):
     path, other = tmp_path / "m.onnx", tmp_path / "other.onnx"
     shutil.copy(model_path("rgb"), path)
     shutil.copy(model_path("plain"), other)
@@ -263,7 +263,7 @@ def test_the_bytes_that_were_hashed_are_loaded_even_if_the_path_gets_another_fil
             assert hashlib.sha256(Path(source).read_bytes()).hexdigest() == model.digest
 
 
-def test_a_file_rewritten_in_place_while_it_is_loaded_is_noticed(model_path, tmp_path):
+def test_a_file_rewritten_while_it_is_loaded_is_noticed(model_path, tmp_path):
     path = tmp_path / "m.onnx"
     shutil.copy(model_path("rgb"), path)
     time.sleep(0.02)
@@ -275,7 +275,7 @@ def test_a_file_rewritten_in_place_while_it_is_loaded_is_noticed(model_path, tmp
         path.write_bytes(model_path("plain").read_bytes())
 
 
-def test_a_closed_file_says_so_and_keeps_its_facts(model_path):
+def test_a_closed_file_is_refused_and_keeps_its_facts(model_path):
     model = ModelFile.open(model_path("rgb"))
     model.close()
     with pytest.raises(ModelError, match="was closed"), model.source():

@@ -49,7 +49,7 @@ def test_a_profile_is_read_as_it_was_written(profile, tmp_path):
         {"head": "graph"},
     ],
 )
-def test_with_a_profile_the_labels_are_the_same_at_every_size(model_path, photo, options):
+def test_a_profile_does_not_change_labels_at_any_size(model_path, photo, options):
     profile = profile_of(model_path("rgb"))
     profile = replace(profile, options=replace(profile.options, **options))
     with (
@@ -85,7 +85,7 @@ def test_a_profile_of_another_model_is_an_error(profile, model_path):
         ({"cores": 4096}, "cores 4096, here"),
     ],
 )
-def test_a_profile_made_elsewhere_is_ignored_with_a_warning(profile, model_path, photo, change, expected):
+def test_a_profile_of_another_machine_is_ignored_with_a_warning(profile, model_path, photo, change, expected):
     foreign = replace(profile, host=replace(profile.host, **change))
     with pytest.warns(UserWarning, match=expected):
         opened = Segmenter(model_path("rgb"), profile=foreign)
@@ -97,7 +97,7 @@ def test_a_profile_made_elsewhere_is_ignored_with_a_warning(profile, model_path,
 
 
 @pytest.mark.parametrize("given", [{"threads": 1}, {"device": "cuda"}, {"options": SessionOptions()}])
-def test_options_beside_a_profile_are_wrong_usage(profile, model_path, given):
+def test_options_besides_a_profile_are_a_usage_error(profile, model_path, given):
     with pytest.raises(UsageError, match="give one or the other"):
         Segmenter(model_path("rgb"), profile=profile, **given)
 
@@ -106,7 +106,7 @@ def test_the_device_of_the_profile_may_be_named_again(profile, model_path):
     Segmenter(model_path("rgb"), "CPUExecutionProvider", profile=profile).close()
 
 
-def test_pickled_with_its_profile_it_needs_no_file_of_it(profile, model_path, photo, tmp_path):
+def test_a_pickled_segmenter_brings_its_profile_along(profile, model_path, photo, tmp_path):
     profile.save(tmp_path / "p.json")
     with Segmenter(model_path("rgb"), profile=tmp_path / "p.json") as opened:
         data, expected = pickle.dumps(opened), opened(photo).labels
@@ -170,7 +170,7 @@ def test_a_field_that_is_wrong_is_named(profile, place, value, expected):
 
 @pytest.mark.security("an invalid profile, or one that names a file or a library", "refused in one line")
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe\x00", b"[" * 60000, b"9" * 60000, b"null", b"[]", b"{}"])
-def test_what_is_no_profile_is_refused_in_one_line(tmp_path, data):
+def test_what_is_not_a_profile_is_refused_in_one_line(tmp_path, data):
     path = tmp_path / "p.json"
     path.write_bytes(data)
     with pytest.raises(ProfileError) as caught:
@@ -178,7 +178,7 @@ def test_what_is_no_profile_is_refused_in_one_line(tmp_path, data):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_too_large_missing_or_no_file_is_refused_and_nothing_hangs(tmp_path):
+def test_a_profile_that_is_not_a_small_regular_file_is_refused(tmp_path):
     large = tmp_path / "large.json"
     with large.open("wb") as stream:
         stream.truncate(1 << 40)  # a hole: reading it whole would take the memory
@@ -196,7 +196,7 @@ def test_a_file_that_is_too_large_missing_or_no_file_is_refused_and_nothing_hang
 
 
 @pytest.mark.security("an invalid profile, or one that names a file or a library", "refused in one line")
-def test_no_option_of_a_profile_can_name_a_file_or_a_library(profile):
+def test_no_option_of_a_profile_names_a_file_or_a_library(profile):
     """Profiles come from anywhere; what they may hold is a closed list."""
     assert set(json.loads(profile.to_json())["options"]) == {
         "device",
@@ -211,13 +211,13 @@ def test_no_option_of_a_profile_can_name_a_file_or_a_library(profile):
     }
 
 
-def test_a_written_profile_can_be_read_by_others(profile, tmp_path):
+def test_a_written_profile_can_be_read_by_its_owner(profile, tmp_path):
     profile.save(tmp_path / "p.json")
     assert (tmp_path / "p.json").stat().st_mode & stat.S_IRUSR
     np.testing.assert_equal(json.loads((tmp_path / "p.json").read_text())["schema"], "fcn-edge-profile/1")
 
 
-def test_a_processor_is_told_by_name_and_vector_instructions():
+def test_a_processor_has_a_name_and_vector_instructions():
     x86 = "processor: 0\nmodel name : EPYC\nflags : fpu avx avx2\n\nprocessor: 1\nmodel name : EPYC\n"
     assert _described(x86, "") == "EPYC (avx avx2)"  # the seam: a test has one processor
     arm = "processor: 0\nFeatures : fp asimddp\nCPU part : 0xd0b\nprocessor: 1\nCPU part : 0xd05\n"
@@ -237,15 +237,15 @@ def test_a_processor_is_told_by_name_and_vector_instructions():
         ("aarch64", "asimd", True),
     ],
 )
-def test_which_processors_add_products_of_eight_bits_exactly(machine, flags, exact):
+def test_processors_that_add_8_bit_products_exactly_are_known(machine, flags, exact):
     assert _exact(machine, f"processor: 0\nflags : {flags}\n") is exact  # the seam: a test has one processor
 
 
-def test_x86_that_does_not_say_which_it_is_counts_as_old():
+def test_x86_without_known_instructions_counts_as_old():
     assert _exact("AMD64", "") is False
 
 
-def test_the_slow_way_with_eight_bits_is_taken_only_where_they_would_saturate():
+def test_slow_exact_integers_are_used_only_where_8_bits_saturate():
     assert exact_integers() == ({} if adds_exactly() else {"session.x64quantprecision": "1"})
     with Segmenter(Path(__file__).parents[2] / "artifacts" / "0.1.0-int8.onnx", "cpu") as segmenter:
         options = segmenter.session.raw.get_session_options()
@@ -254,7 +254,7 @@ def test_the_slow_way_with_eight_bits_is_taken_only_where_they_would_saturate():
                 options.get_session_config_entry("session.x64quantprecision")
 
 
-def test_a_profile_made_before_there_was_a_choice_of_head_bfloat16_and_size_is_read(profile):
+def test_a_profile_without_head_bf16_and_size_is_read(profile):
     data = json.loads(profile.to_json())
     for newer in ("head", "bf16", "size"):
         del data["options"][newer]
@@ -264,9 +264,7 @@ def test_a_profile_made_before_there_was_a_choice_of_head_bfloat16_and_size_is_r
         Profile.from_json(json.dumps(data))
 
 
-def test_a_profile_for_frames_of_one_size_gives_the_same_labels_and_takes_no_other_frames(
-    model_path, photo, tmp_path
-):
+def test_a_profile_for_one_size_refuses_other_frames(model_path, photo, tmp_path):
     path = tmp_path / "p.json"
     profile_of(model_path("rgb"), size=(31, 17)).save(path)
     assert Profile.load(path).options.size == (31, 17)
