@@ -189,13 +189,13 @@ class Profile:
         """Indented JSON, for people to read, too."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, ensure_ascii=True) + "\n"
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file, whole or not at all.
 
         Raises:
             ArtifactError: it cannot be written; what was there before is untouched.
         """
-        write_whole(path, self.to_json().encode())
+        write_whole(Path(path), self.to_json().encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Profile:

@@ -212,7 +212,7 @@ def test_no_option_of_a_profile_names_a_file_or_a_library(profile):
 
 
 def test_a_written_profile_can_be_read_by_its_owner(profile, tmp_path):
-    profile.save(tmp_path / "p.json")
+    profile.save(str(tmp_path / "p.json"))  # users give text, too
     assert (tmp_path / "p.json").stat().st_mode & stat.S_IRUSR
     np.testing.assert_equal(json.loads((tmp_path / "p.json").read_text())["schema"], "fcn-edge-profile/1")
 
