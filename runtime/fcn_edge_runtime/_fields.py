@@ -37,7 +37,7 @@ class Fields:
         values: what the object holds, as `json.loads` gave it.
     """
 
-    __slots__ = ("_error", "_fix", "_subject", "_where", "values")
+    __slots__ = ("_error", "_fix", "_place", "_subject", "values")
 
     def __init__(
         self,
@@ -48,7 +48,8 @@ class Fields:
         where: str = "",
     ) -> None:
         self.values = values
-        self._error, self._subject, self._fix, self._where = error, subject, fix, where
+        self._error, self._subject, self._fix = error, subject, fix
+        self._place: str | tuple[Fields, Key] = where  # a path is made of parents only for a message
 
     @classmethod
     def of(cls, value: object, error: type[FcnEdgeError], subject: str, fix: str = "") -> Fields:
@@ -87,20 +88,24 @@ class Fields:
 
     def refuse(self, key: Key, got: object, expected: str) -> NoReturn:
         """Raise the error for a field whose value is not what is expected."""
-        where = f"{self._subject}: field '{self._path(key)}'"
+        where = f"{self._subject}: field '{self.path(key)}'"
         raise self._error(f"{where} is {_shown(got)}, expected {expected}{self._advice}") from None
 
     @property
     def _advice(self) -> str:
         return f": {self._fix}" if self._fix else ""
 
-    def _path(self, key: Key) -> str:
+    def path(self, key: Key) -> str:
+        """What messages call a field: "geometry.stride", "classes[3].name"."""
+        where = self._place if isinstance(self._place, str) else self._place[0].path(self._place[1])
         if isinstance(key, int):
-            return f"{self._where}[{key}]"
-        return f"{self._where}.{key}" if self._where else key
+            return f"{where}[{key}]"
+        return f"{where}.{key}" if where else key
 
     def _within(self, key: Key, values: Mapping[Any, Any]) -> Fields:
-        return Fields(values, self._error, self._subject, self._fix, self._path(key))
+        inner = Fields(values, self._error, self._subject, self._fix)
+        inner._place = (self, key)
+        return inner
 
     def __contains__(self, key: Key) -> bool:
         return key in self.values
@@ -120,7 +125,7 @@ class Fields:
         for key in self.values:
             if key not in names:
                 raise self._error(
-                    f"{self._subject}: field '{self._path(key)}' is unknown, "
+                    f"{self._subject}: field '{self.path(key)}' is unknown, "
                     f"expected only {', '.join(names)}{self._advice}"
                 )
 
@@ -149,7 +154,7 @@ class Fields:
             counts = f"at least {low}" if high is None else str(low) if low == high else f"{low} to {high}"
             self.refuse(key, value, "a list" if low == 0 and high is None else f"a list of {counts} {of}")
         items = self._within(key, dict(enumerate(value)))
-        return tuple(read(items, index) for index in range(len(value)))
+        return tuple([read(items, index) for index in items.values])
 
     def text(self, key: Key) -> str:
         """Any text."""

@@ -129,7 +129,7 @@ def test_a_model_without_classes_is_refused_on_opening(tmp_path):
     golden = make_golden(card, proto)
     text = json.dumps({**card.to_dict(), "classes": []})
     (tmp_path / "none.onnx").write_bytes(finish(proto, text, golden))
-    with pytest.raises(ModelError, match="expected 2 to 65535 classes"):
+    with pytest.raises(ModelError, match="expected a list of 2 to 65535 classes"):
         open_model(str(tmp_path / "none.onnx"), "cpu", 1)
 
 
