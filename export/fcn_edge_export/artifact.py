@@ -14,7 +14,7 @@ import onnx
 from google.protobuf.message import EncodeError
 
 from fcn_edge_export.graph.graft import strip
-from fcn_edge_runtime._files import alone_in, part_of, remove_dead_parts
+from fcn_edge_runtime._files import alone_in, part_of, place, remove_dead_parts, sync
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, Golden
@@ -94,55 +94,36 @@ class OutputFile:
     def draft(self, data: bytes) -> Iterator[Draft]:
         """Write the data to a file next to the target; it is removed unless it is published."""
         with _temporary(self.path) as temporary:
-            _write(temporary, data)
+            with _os_errors(self.path.parent):
+                temporary.write_bytes(data)
+                sync(temporary)  # a full disk shows now, not after the checks
             del data  # the file is opened and run next: a second copy would waste memory
             yield Draft(temporary)
 
     def publish(self, draft: Draft, report: Mapping[str, Any]) -> None:
         """Rename the report into place, then the model: a model never exists without its report."""
         with _temporary(self.report) as temporary:
-            _write(temporary, _json(report))
+            with _os_errors(self.path.parent):
+                temporary.write_bytes(_json(report))
             with _os_errors(self.path), alone_in(self.path.parent):
-                temporary.replace(self.report)
-                draft.path.replace(self.path)
-            _sync_folder(self.path.parent)
+                place((temporary, self.report), (draft.path, self.path))
 
     def publish_report(self, report: Mapping[str, Any]) -> None:
         """Write a new report next to a model that is not changed."""
         with _temporary(self.report) as temporary:
-            _write(temporary, _json(report))
+            with _os_errors(self.path.parent):
+                temporary.write_bytes(_json(report))
             with _os_errors(self.report):
-                temporary.replace(self.report)
+                place((temporary, self.report))
 
 
 def _json(report: Mapping[str, Any]) -> bytes:
     return (json.dumps(report, indent=2, allow_nan=False) + "\n").encode()
 
 
-@contextlib.contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
+def _temporary(target: Path) -> contextlib.AbstractContextManager[Path]:
     """A new, empty file next to the target; removed at the end, unless it was renamed."""
-    with contextlib.ExitStack() as stack:
-        with _os_errors(target):
-            part = stack.enter_context(part_of(target))
-        yield part
-
-
-def _write(path: Path, data: bytes) -> None:
-    with _os_errors(path.parent), path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renames survive a power failure, where the system supports it."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    return part_of(target, refusal=lambda why: ArtifactError(f"write: cannot write to {target}: {why}"))
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
-"""Files that are whole or not there: written beside the target, then renamed over it.
+"""Files that are whole or not there: written beside the target, synced, then renamed over it.
 
 What is being written has a name of its own, `.NAME.fcn-edge-XXXXXXXX.part`, and is locked by the process that
-writes it. A process that is killed leaves it behind, and the kernel takes the lock: whoever writes into that
-folder next finds a part that nobody holds, and removes it.
+writes it. A process that is killed leaves it behind, and the kernel releases the lock: whoever writes into
+that folder next finds a part that is not locked, and removes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fcn_edge_runtime.errors import ArtifactError
@@ -26,13 +26,17 @@ except ImportError:  # Windows: parts of killed processes stay
 __all__ = [
     "alone_in",
     "part_of",
+    "place",
     "read_regular",
     "remove_dead_parts",
     "require_writable",
+    "sync",
     "write_whole",
+    "writer_of_many",
 ]
 
 _PART = re.compile(r"\..*\.fcn-edge-[0-9a-f]{8}\.part(\.\w+)?", re.DOTALL)
+_SYNCED_AT_ONCE = 16  # files
 _PATIENCE = 5.0  # seconds that a publisher waits for another one, which needs microseconds
 
 
@@ -40,8 +44,8 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a small file. A pipe or a device is refused without opening it, so nothing hangs.
 
     Raises:
-        OSError: there is none, or it cannot be read.
-        ValueError: it is no regular file, or has more bytes than the limit.
+        OSError: it is missing, or cannot be read.
+        ValueError: it is not a regular file, or has more bytes than the limit.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a str may hold what Path refuses
         raise ValueError("not a regular file")
@@ -55,60 +59,181 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that, whenever this is interrupted, the old file or the new one is there, whole.
 
+    When it returns, the file is on disk.
+
     Raises:
         ArtifactError: it cannot be written; what was there before is untouched.
     """
+    _write(path, data, place)
+
+
+@contextlib.contextmanager
+def writer_of_many() -> Iterator[Callable[[Path, bytes], None]]:
+    """A `write_whole` for the many small files of one block, which are on disk when the block ends.
+
+    Each is whole or not there whenever the process is interrupted. A power cut before the end of the block
+    may empty files that were written in it. The reason is speed: with 40 images of 320x240, 120 files, on
+    ext4, `fcn-edge run` takes 1.4 times as long where each file waits for the disk, and 1.09 times as long
+    with all of them synced together at the end (medians of 20 pairs).
+
+    Raises:
+        ArtifactError: a file cannot be written, or the disk fails at the end.
+    """
+    written: list[Path] = []
+
+    def write(path: Path, data: bytes) -> None:
+        _write(path, data, lambda move: os.replace(*move))  # noqa: PTH105 - the atomic rename, by its own name
+        written.append(path)
+
+    yield write
+    _sync_together(written)
+
+
+def _write(path: Path, data: bytes, put: Callable[[tuple[Path, Path]], None]) -> None:
     try:
         with part_of(path) as part:
             part.write_bytes(data)
-            os.replace(part, path)  # noqa: PTH105 - the atomic rename, by its own name
+            put((part, path))
     except OSError as error:
         raise ArtifactError(f"{path} cannot be written ({error.strerror or error})") from None
 
 
-@contextlib.contextmanager
-def part_of(path: Path, *, folder: bool = False, ending: str = "") -> Iterator[Path]:
-    """A new, empty file or folder beside `path`, to be filled and renamed into its place.
+def _sync_together(paths: Sequence[Path]) -> None:
+    """Sync many files at once: a file system writes what waits for it in few strokes."""
+    from concurrent.futures import ThreadPoolExecutor
 
-    At the end it is removed, unless it was renamed. While it is held, no other process takes it for dead.
+    def one(path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):  # removed by the user meanwhile
+            sync(path)
+
+    try:
+        with ThreadPoolExecutor(_SYNCED_AT_ONCE) as pool:
+            list(pool.map(one, paths))
+    except OSError as error:
+        raise ArtifactError(f"the results cannot be written ({error.strerror or error})") from None
+    for folder in {path.parent for path in paths}:
+        _sync_folder(folder)
+
+
+def place(*moves: tuple[Path, Path]) -> None:
+    """Rename finished parts to their paths so that a power cut leaves the old file or the new one, whole.
+
+    The data of all parts is on disk before the first is renamed, and the names are on disk when this returns,
+    where the system can.
+
+    Args:
+        moves: pairs of a part and its final path, in the same folder; renamed in this order. A file that is
+            at the final path is replaced.
+
+    Raises:
+        OSError: the disk is full or fails, or a path cannot be replaced.
+    """
+    for part, _ in moves:
+        sync(part)
+    for part, path in moves:
+        os.replace(part, path)  # noqa: PTH105 - the atomic rename, by its own name
+    for folder in {path.parent for _, path in moves}:
+        _sync_folder(folder)
+
+
+def sync(path: Path) -> None:
+    """Return when a file, or a folder with all that is in it, is on disk.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
+    if path.is_dir():
+        for inside in path.iterdir():
+            sync(inside)
+        _sync_folder(path)
+        return
+    with path.open("r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def part_of(
+    path: Path,
+    *,
+    folder: bool = False,
+    ending: str = "",
+    refusal: Callable[[str], Exception] | None = None,
+) -> Iterator[Path]:
+    """A new, empty file or folder beside `path`, to be filled and then put there by `place`.
+
+    It is removed at the end, unless it was renamed, also where Ctrl-C comes while it is made or removed. As
+    long as the block runs, it is locked, so that no other process removes it as a dead one.
+
+    Use it in a `with` statement of its own: an ExitStack may lose it where Ctrl-C comes between its making
+    and its registration.
 
     Args:
         path: where the result will go.
         folder: make a folder.
         ending: of the part's name, for writers that go by it, such as ".avi".
+        refusal: makes the error to raise from the reason why a part cannot be made.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made, and there is no `refusal`.
     """
     # Without an `ending` the name ends in ".part", so that no scan for images takes it for a result.
     stem = path.stem if ending else path.name
-    part, handle = path, None
+
+    def some_name() -> Path:
+        return path.with_name(f".{stem[:100]}.fcn-edge-{secrets.token_hex(4)}.part{ending}")
+
+    part = _Part()
     try:
-        while handle is None:  # somebody who removes dead parts may come between making and holding it
-            part = path.with_name(f".{stem[:100]}.fcn-edge-{secrets.token_hex(4)}.part{ending}")
+        try:
+            part.make(some_name, folder=folder)
+        except OSError as error:
+            if refusal is None:
+                raise
+            raise refusal(error.strerror or str(error)) from None
+        yield part.path
+    finally:
+        try:
+            part.end()
+        except BaseException:  # Ctrl-C in the midst of it
+            part.end()
+            raise
+
+
+class _Part:
+    """What `part_of` makes and removes; it exists before anything is made, and `end` may be called again."""
+
+    def __init__(self) -> None:
+        self.path = Path()
+        self._made = False
+        self._lock: int | None = None
+
+    def make(self, some_name: Callable[[], Path], *, folder: bool) -> None:
+        while self._lock is None:  # a process that removes dead parts may come between making and locking it
+            self.path, self._made = some_name(), True
             try:
                 if folder:
-                    part.mkdir()
+                    self.path.mkdir()
                 else:
-                    part.touch(exist_ok=False)
+                    self.path.touch(exist_ok=False)
             except OSError:
-                part = path  # nothing was made that is ours to remove
+                self._made = False  # a file of that name belongs to somebody else
                 raise
             try:
-                handle = _held(part)
+                self._lock = _held(self.path)
             except OSError:  # a system without locks
-                break
-        yield part
-    finally:  # also where Ctrl-C comes in the very moment it is made
-        if part != path:
+                return
+
+    def end(self) -> None:
+        if self._made:
             with contextlib.suppress(OSError):
-                _remove(part)
-        if handle is not None:
-            os.close(handle)
+                _remove(self.path)
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
 
 def remove_dead_parts(folder: Path) -> None:
-    """Remove what killed processes left in a folder, and nothing that a living one is writing."""
+    """Remove what killed processes left in a folder, and nothing that a running one is writing."""
     with contextlib.suppress(OSError):
         for part in [path for path in folder.iterdir() if _PART.fullmatch(path.name)]:
             with contextlib.suppress(OSError):
@@ -129,7 +254,7 @@ def require_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part_of(folder / "probe"):
-            pass  # the only sure way to know: permission bits do not tell for root, mounts and quotas
+            pass  # the only sure way to know: permission bits say nothing about root, mounts and quotas
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ArtifactError(
@@ -141,17 +266,20 @@ def require_writable(folder: Path) -> None:
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep out others that publish several files which belong together, where the system can."""
-    with contextlib.ExitStack() as stack:
+    handle = None
+    try:
         if fcntl is not None:
             with contextlib.suppress(OSError):
                 handle = os.open(folder, os.O_RDONLY)
-                stack.callback(os.close, handle)
                 _wait_for(handle)
         yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _wait_for(handle: int) -> None:
-    """Lock it, or give up on somebody who holds it for longer than anybody of ours does."""
+    """Lock it, or give up on a process that holds it for longer than any of ours does."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):
@@ -164,7 +292,7 @@ def _held(part: Path) -> int | None:
     """A descriptor that locks the part against other processes; None if it is gone, or held by another.
 
     Raises:
-        OSError: it cannot be locked here.
+        OSError: this system cannot lock it.
     """
     if fcntl is None:
         raise OSError("no locks on this system")
@@ -190,3 +318,13 @@ def _remove(part: Path) -> None:
         shutil.rmtree(part)
     else:
         part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fcn_edge_runtime._files import require_writable, write_whole
+from fcn_edge_runtime._files import require_writable, writer_of_many
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.imaging.areas import Area
 from fcn_edge_runtime.imaging.effects import Effect
@@ -82,6 +82,7 @@ def segment_files(
     """Segment each image and write the requested files, each of them whole or not at all.
 
     An image that cannot be read or segmented is reported in its result; the others are still processed.
+    All files are on disk when the iteration ends.
 
     Args:
         segmenter: the open model.
@@ -114,13 +115,19 @@ def _segmented(
     progress: Progress,
 ) -> Iterator[FileResult]:
     progress.start("segment", len(images), "images")
-    for file in tracked(images, progress):
-        yield _segment_file(segmenter, file, out, save, effect)
+    with writer_of_many() as write:
+        for file in tracked(images, progress):
+            yield _segment_file(segmenter, file, out, save, effect, write)
     progress.finish(f"{len(images)} image{'s' if len(images) != 1 else ''}")
 
 
 def _segment_file(
-    segmenter: Segmenter, file: ImageFile, out: Path, save: Sequence[str], effect: Effect | None
+    segmenter: Segmenter,
+    file: ImageFile,
+    out: Path,
+    save: Sequence[str],
+    effect: Effect | None,
+    write: Callable[[Path, bytes], None],
 ) -> FileResult:
     try:
         image = read_image(file.source, segmenter.card.input, segmenter.max_pixels)
@@ -134,7 +141,7 @@ def _segment_file(
         path = out / f"{file.stem}{SAVES[name]}"
         if path.parent != out:
             require_writable(path.parent)
-        write_whole(path, data)
+        write(path, data)
         written.append(path)
     height, width = image.shape[:2]
     return FileResult(file.source, tuple(written), (height, width), result.milliseconds, areas)

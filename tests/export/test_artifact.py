@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from fcn_edge_export import export, numbered_classes
+from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.options import ExportOptions
 from fcn_edge_export.simplify import simplify
 from fcn_edge_export.trace import trace
@@ -25,6 +26,7 @@ from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec, NetInfo
 from tests.export import networks
 from tests.export.conftest import ALL_OUTPUTS
 from tests.export.networks import Plain, seeded
+from tests.interruption import interrupt_at_every_moment
 
 ROOT = Path(__file__).parents[2]
 # Runs in its own process, like a user's script, and prints which stages are done.
@@ -315,6 +317,24 @@ def traced():
 
     net = seeded(Plain)
     return trace(LogitsNetwork(net).eval(), 3, probe(net, 3))
+
+
+def test_ctrl_c_at_every_moment_of_publishing_leaves_no_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "fcn_edge_runtime._files._PATIENCE", 0
+    )  # an interrupted one may keep the folder's lock
+
+    def publish():
+        output = OutputFile.at(tmp_path / "o.onnx")
+        with output.draft(b"model") as draft:
+            output.publish(draft, {"verdict": "passed"})
+
+    def check():
+        found = {path.name for path in tmp_path.iterdir()}
+        assert found in ({"o.onnx", "o.verification.json"}, {"o.verification.json"}, set())
+
+    assert interrupt_at_every_moment(publish, check) > 200
+    assert (tmp_path / "o.onnx").read_bytes() == b"model"
 
 
 def shim(folder, monkeypatch, source):

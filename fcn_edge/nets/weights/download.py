@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
 import os
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fcn_edge_runtime._files import part_of, remove_dead_parts
+from fcn_edge_runtime._files import part_of, place, remove_dead_parts
 from fcn_edge_runtime.errors import CheckpointError, UsageError
 from fcn_edge_runtime.progress import SILENT, Progress
 
@@ -103,15 +102,17 @@ def fetch(source: WeightsUrl, progress: Progress | None = None, largest: int = _
     path = cache_folder() / source.file_name
     if path.is_file() and _hash(path).startswith(source.sha256):
         return path
-    with contextlib.ExitStack() as stack:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = stack.enter_context(part_of(path))
-        except OSError as error:
-            raise CheckpointError(
-                f"the cache {path.parent} cannot be written ({error.strerror}): "
-                "name another in FCN_EDGE_CACHE"
-            ) from error
+
+    def refusal(reason: str) -> CheckpointError:
+        return CheckpointError(
+            f"the cache {path.parent} cannot be written ({reason}): name another in FCN_EDGE_CACHE"
+        )
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refusal(error.strerror or str(error)) from error
+    with part_of(path, refusal=refusal) as part:
         remove_dead_parts(path.parent)
         _fetch_into(part, source, path, progress or SILENT, largest)
     return path
@@ -135,7 +136,7 @@ def _fetch_into(
                 f"{source.shown} has SHA-256 {shown}, expected {source.sha256}; "
                 "the file was changed, or the hash is wrong"
             )
-        part.replace(path)
+        place((part, path))
     except (OSError, http.client.HTTPException) as error:
         raise CheckpointError(
             f"{source.shown} could not be fetched ({_reason(error)}); offline, place the file at {path}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from fcn_edge_runtime._files import part_of, require_writable
+from fcn_edge_runtime._files import part_of, place, require_writable
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.robot.bag.definitions import import_rosbags, ros2_typestore
 from fcn_edge_runtime.robot.messages import Buffer
@@ -100,7 +100,7 @@ def bag_writer(out: Path, storage: str) -> Iterator[BagWriter]:
                 yield BagWriter(writer)
             whole = next(path for path in folder.iterdir() if path.suffix in _SUFFIXES) if single else folder
             storage_for(out, storage)  # it may have been created meanwhile
-            whole.rename(out)
+            place((whole, out))
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ArtifactError(f"the bag {out} cannot be written ({reason})") from None

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fcn_edge_runtime._files import part_of, require_writable
+from fcn_edge_runtime._files import part_of, place, require_writable
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.robot.bag.outputs import bag_publisher
 from fcn_edge_runtime.robot.bag.writer import BagWriter, bag_writer, storage_for
@@ -181,7 +181,7 @@ def record_video(out: Path, rate: float) -> Iterator[VideoSink]:
                 yield sink
                 if sink.close():
                     _require_free(out)
-                    part.rename(out)
+                    place((part, out))
             finally:
                 sink.close()
     except OSError as error:
