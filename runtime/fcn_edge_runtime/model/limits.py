@@ -174,12 +174,27 @@ def _on_constants(node: NodeView, scope: _Scope) -> str | None:
     return None
 
 
+def _product(values: tuple[float, ...]) -> float:
+    """The elements of a shape; a size of 0 or -1 keeps the input's. Numbers beyond any memory are cut."""
+    return min(math.prod(max(abs(v), 1) for v in values), 1e30)
+
+
+def _padded(pads: tuple[float, ...]) -> float:
+    """The elements of padding, begins then ends, around a single one."""
+    half = len(pads) // 2
+    sides = zip(pads[:half], pads[half:], strict=False)
+    return min(math.prod(1 + abs(begin) + abs(end) for begin, end in sides), 1e30)
+
+
+_COUNTED = (
+    (_SIZES, _product, MAX_ELEMENTS, "that makes {:.3g} elements"),
+    (_FACTORS, _product, MAX_FACTOR, "that repeats its input {:.3g} times"),
+    (_PADS, _padded, MAX_ELEMENTS, "that pads by {:.3g} elements"),
+)
+
+
 def _on_data(node: NodeView, numbers: dict[str, Numbers], scope: _Scope) -> str | None:
-    for table, count, limit, what in (
-        (_SIZES, _product, MAX_ELEMENTS, "that makes {:.3g} elements"),
-        (_FACTORS, _product, MAX_FACTOR, "that repeats its input {:.3g} times"),
-        (_PADS, _padded, MAX_ELEMENTS, "that pads by {:.3g} elements"),
-    ):
+    for table, count, limit, what in _COUNTED:
         for position in table.get(node.op_type, ()):
             given = node.inputs[position] if position < len(node.inputs) else ""
             if not given or not scope.holds(given):
@@ -204,15 +219,3 @@ def _in_attributes(numbers: dict[str, Numbers]) -> str | None:
         if made > limit:
             return f"whose {key} make {made:.3g}, expected at most {limit}"
     return None
-
-
-def _product(values: tuple[float, ...]) -> float:
-    """The elements of a shape; a size of 0 or -1 keeps the input's. Numbers beyond any memory are cut."""
-    return min(math.prod(max(abs(v), 1) for v in values), 1e30)
-
-
-def _padded(pads: tuple[float, ...]) -> float:
-    """The elements of padding, begins then ends, around a single one."""
-    half = len(pads) // 2
-    sides = zip(pads[:half], pads[half:], strict=False)
-    return min(math.prod(1 + abs(begin) + abs(end) for begin, end in sides), 1e30)

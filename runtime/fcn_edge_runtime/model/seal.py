@@ -22,24 +22,17 @@ SEAL_LENGTH = 85
 _DIGITS = 64
 _HEX = frozenset(b"0123456789abcdef")
 _CHUNK = 1 << 20
-
-
-def _entry(digest: str) -> bytes:
-    """The entry of the metadata, as the file holds it."""
-    return message(
-        Model.METADATA_PROPS,
-        field(StringStringEntry.KEY, SEAL_KEY),
-        field(StringStringEntry.VALUE, digest),
-    )
-
-
 # All of the record that comes before the digits.
-_PREFIX = _entry("0" * _DIGITS)[:-_DIGITS]
+_PREFIX = message(
+    Model.METADATA_PROPS,
+    field(StringStringEntry.KEY, SEAL_KEY),
+    field(StringStringEntry.VALUE, "0" * _DIGITS),
+)[:-_DIGITS]
 
 
 def seal_record(digest: str) -> bytes:
     """The 85 bytes that seal a file whose earlier bytes have this SHA-256 (64 lower-case hex digits)."""
-    record = _entry(digest)
+    record = _PREFIX + digest.encode()
     if not is_seal(record):
         raise ValueError(f"got {digest!r}, expected 64 lower-case hex digits")
     return record

@@ -115,10 +115,8 @@ class _Walk(Reader):
     def __init__(self, buffer: memoryview) -> None:
         super().__init__(buffer)
         self.metadata_left = MAX_METADATA
-        self.ir_version = 0
         self.opsets: dict[str, int] = {}
-        self.functions = 0
-        self.graphs = 0
+        self.visited: Counter[str] = Counter()  # the messages that only hold others, by kind
         self.external: list[str] = []
         self.metadata: dict[str, bytes] = {}
         self.inputs: list[TensorInfo] = []
@@ -147,20 +145,19 @@ def summarize(buffer: bytes | bytearray | memoryview) -> ModelSummary:
                 raise damaged(f"it is nested more than {MAX_DEPTH} deep")
             if message == "node":
                 stack += [(*child, depth + 2) for child in _node(walk, start, end)]
-                continue
-            reader = _READERS.get(message)
-            if reader is not None:
-                reader(walk, start, end)
-            children = _CHILDREN.get(message)
-            if children is not None:
-                stack += [(*child, depth + 1) for child in _inside(walk, children, start, end)]
-    if walk.graphs != 1:
-        raise damaged(f"it holds {walk.graphs} graphs, expected one")
+            elif message in _LEAVES:
+                _LEAVES[message](walk, start, end)
+            else:
+                walk.visited[message] += 1
+                stack += [(*child, depth + 1) for child in _inside(walk, message, start, end)]
+        ir_version = _ir_version(walk)
+    if walk.visited["graph"] != 1:
+        raise damaged(f"it holds {walk.visited['graph']} graphs, expected one")
     # The stack reverses the order of siblings; inputs and outputs are given in the file's order.
     return ModelSummary(
-        ir_version=walk.ir_version,
+        ir_version=ir_version,
         opsets=walk.opsets,
-        function_count=walk.functions,
+        function_count=walk.visited["function"],
         external_tensors=tuple(reversed(walk.external)),
         metadata=walk.metadata,
         inputs=tuple(reversed(walk.inputs)),
@@ -172,20 +169,12 @@ def summarize(buffer: bytes | bytearray | memoryview) -> ModelSummary:
     )
 
 
-def _model(walk: _Walk, start: int, end: int) -> None:
-    for number, wire, value, _ in walk.fields(start, end):
+def _ir_version(walk: _Walk) -> int:
+    version = 0
+    for number, wire, value, _ in walk.fields(0, len(walk.buffer)):
         if number == Model.IR_VERSION and wire == VARINT:
-            walk.ir_version = value
-
-
-def _graph(walk: _Walk, start: int, end: int) -> None:
-    del start, end
-    walk.graphs += 1
-
-
-def _function(walk: _Walk, start: int, end: int) -> None:
-    del start, end
-    walk.functions += 1
+            version = value
+    return version
 
 
 def _opset(walk: _Walk, start: int, end: int) -> None:
@@ -216,8 +205,9 @@ def _metadata(walk: _Walk, start: int, end: int) -> None:
     walk.metadata[key] = value
 
 
-def _inside(walk: _Walk, children: dict[int, str], start: int, end: int) -> list[Child]:
-    """The messages inside a message."""
+def _inside(walk: _Walk, message: str, start: int, end: int) -> list[Child]:
+    """The messages inside a message of this kind."""
+    children = _CHILDREN[message]
     return [
         (children[number], first, last)
         for number, wire, first, last in walk.fields(start, end)
@@ -233,7 +223,7 @@ def _node(walk: _Walk, start: int, end: int) -> list[Child]:
         if wire != BYTES:
             continue
         if number == Node.ATTRIBUTE:
-            inside += _inside(walk, _CHILDREN["attribute"], first, last)
+            inside += _inside(walk, "attribute", first, last)
         elif number == Node.OP_TYPE:
             op_type = walk.text(first, last)
         elif number == Node.DOMAIN:
@@ -270,10 +260,7 @@ def _add_value(walk: _Walk, found: list[TensorInfo], start: int, end: int) -> No
     found.append(read_value_info(walk, start, end))
 
 
-_READERS = {
-    "model": _model,
-    "graph": _graph,
-    "function": _function,
+_LEAVES = {
     "opset": _opset,
     "metadata": _metadata,
     "tensor": _tensor,
