@@ -57,7 +57,7 @@ Completion of commands and options, for bash (zsh and fish likewise):
   eval "$(_FCN_EDGE_COMPLETE=bash_source fcn-edge)"
 
 \b
-Exit codes: 0 done, 1 an error to mend (also: some images failed), 2 wrong usage,
+Exit codes: 0 done, 1 an error to fix (also: some images failed), 2 wrong usage,
 3 a verification or self-test failed, 4 a device is not there, 70 a bug of fcn-edge.
 """
 
@@ -101,13 +101,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError as error:
-        unsaid = _unsaid(error)
-        code = code or unsaid
+        unwritten = _unwritten(error)
+        code = code or unwritten
     sys.exit(code)
 
 
 def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for each way to end
-    """Run a command line, show its error in one line, and give its exit code."""
+    """Run a command line, show its error in one line, and return its exit code."""
     try:
         with patient_interrupts():
             result: Any = cli.main(args=args, prog_name="fcn-edge", standalone_mode=False)
@@ -123,13 +123,13 @@ def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for e
     except KeyboardInterrupt:
         return _fail("interrupted", EXIT_INTERRUPTED)
     except OSError as error:
-        # Files name themselves in errors and in ours; what has no name is stdout.
+        # Errors of files carry the file's name; without a name it is stdout.
         named = error.filename is not None or error.errno not in _STDOUT_ERRORS
-        return _bug() if named else _unsaid(error)
+        return _bug() if named else _unwritten(error)
     except ModuleNotFoundError as error:
         extra = extra_of(error.name or "")
         return _bug() if extra is None else _fail(_missing(error.name or "", extra), 1)
-    except Exception:  # noqa: BLE001 - the last place that can tell a bug from a mistake
+    except Exception:  # noqa: BLE001 - the last place to tell a bug from a mistake of the user
         return _bug()
     return result if isinstance(result, int) else 0
 
@@ -149,7 +149,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Ours are one line for the user; those of libraries keep their place in the code."""
+    """Our warnings are one line for the user; those of libraries keep their place in the code."""
     del file
     text = f"warning: {printable(str(message))}"
     if category is not UserWarning:
@@ -159,7 +159,7 @@ def _show_warning(
 
 
 def _fail(message: str, code: int) -> int:
-    # Names out of files may hold control characters; a terminal must not obey them.
+    # Names from files may hold control characters; a terminal must not obey them.
     with contextlib.suppress(OSError):
         click.echo(f"error: {printable(message)}", err=True)
     return code
@@ -172,8 +172,8 @@ def _bug() -> int:
     return EXIT_BUG
 
 
-def _unsaid(error: OSError) -> int:
-    """The result cannot be written to stdout. A reader that has gone has seen enough; a full disk has not."""
+def _unwritten(error: OSError) -> int:
+    """The result cannot be written to stdout: an error, unless the reader closed a pipe, as `head` does."""
     _silence(sys.stdout)
     if error.errno == errno.EPIPE:
         return 1
@@ -183,6 +183,6 @@ def _unsaid(error: OSError) -> int:
 
 
 def _silence(stream: Any) -> None:
-    """Let the interpreter's last flush go nowhere, which would print a second error."""
+    """Discard the interpreter's last flush, which would print a second error."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

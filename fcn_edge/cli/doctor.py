@@ -23,7 +23,7 @@ __all__ = ["command"]
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, *, as_json: bool) -> None:
-    """Show what this machine can run: versions, extras, and each provider, really started.
+    """Show what this machine can run: versions, extras, and which providers start.
 
     Ends with exit code 4 if no provider works, and 0 otherwise.
     """

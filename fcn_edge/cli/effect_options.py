@@ -1,4 +1,4 @@
-"""Options of `fcn-edge run` that change pictures: which effect, on which class, with what."""
+"""Options of `fcn-edge run` that change images: which effect, on which class, with what."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["effect_from", "effect_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-# Those of `fcn_edge_runtime.imaging.effects`, which would load numpy for `--help`; a test compares the two.
+# As in `fcn_edge_runtime.imaging.effects`, which would load numpy for `--help`; a test compares the two.
 NAMES = ("blur-background", "replace-background", "gray-background", "tint")
 
 
@@ -34,7 +34,9 @@ def _tint(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
 
 
 _OPTIONS = (
-    click.option("--effect", type=click.Choice(NAMES), help="Change the pictures, too: STEM.effect.png."),
+    click.option(
+        "--effect", type=click.Choice(NAMES), help="Also write the changed images: STEM.effect.png."
+    ),
     click.option(
         "--class", "classes", multiple=True, metavar="NAME", help="What is kept or tinted; repeatable."
     ),
@@ -43,7 +45,7 @@ _OPTIONS = (
         default="#ffffff",
         show_default=True,
         metavar="FILE|#rrggbb",
-        help="What replaces the background; a picture is scaled to cover.",
+        help="What replaces the background; an image is scaled to cover it.",
     ),
     click.option("--color", callback=_tint, metavar="#rrggbb", help="Of the tint.  [default: the class's]"),
     click.option("--radius", type=float, default=12, show_default=True, help="Of the blur, in pixels."),
@@ -59,7 +61,7 @@ def effect_options(command: F) -> F:
 
 
 def effect_from(given: Mapping[str, Any]) -> Effect | None:
-    """The effect that the options ask for, or None.
+    """The effect of these options; None without one.
 
     Raises:
         UsageError: options of an effect without an effect.
@@ -69,7 +71,9 @@ def effect_from(given: Mapping[str, Any]) -> Effect | None:
 
     if given["effect"] is None:
         if given["classes"]:
-            raise UsageError(f"--class says what an effect is for: add --effect, one of {', '.join(NAMES)}")
+            raise UsageError(
+                f"--class names what an effect applies to: add --effect, one of {', '.join(NAMES)}"
+            )
         return None
     from fcn_edge_runtime.imaging.effects import Effect
     from fcn_edge_runtime.imaging.reading import read_image

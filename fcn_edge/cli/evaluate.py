@@ -36,7 +36,7 @@ __all__ = ["command"]
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Palette or gray PNGs of class ids, of the same names; 255 is not counted.",
+    help="Palette or gray PNGs of class ids with the same names; 255 is not counted.",
 )
 @click.option(
     "-o",
@@ -64,8 +64,7 @@ def command(
 ) -> None:
     """Score MODEL: IoU of each class, mean IoU, pixel accuracy, confusion matrix.
 
-    Counts are over all pixels of all images together, as PASCAL VOC and Cityscapes do; unlabeled pixels are
-    left out.
+    Pixels of all images are counted together, as in PASCAL VOC and Cityscapes; unlabeled pixels are left out.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable, write_whole

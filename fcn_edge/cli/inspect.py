@@ -1,4 +1,4 @@
-"""`fcn-edge inspect`: what a model file is, without running it."""
+"""`fcn-edge inspect`: the facts of a model file, without running it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Ctrl-C while a command runs: it waits until it does no harm, and whatever becomes of it, it stays Ctrl-C.
+"""Ctrl-C while a command runs: it waits for a running import, and always ends the command as an interrupt.
 
-Python raises KeyboardInterrupt wherever the program happens to be. While a compiled module is imported that
-is inside C++, which turns it into an ImportError (pybind11) or aborts the process (nanobind). So it waits
-for the import to end, unless it is pressed again; and a command that fails after Ctrl-C, by whatever error,
-was interrupted.
+Python raises KeyboardInterrupt wherever the program is. During the import of a compiled module that is inside
+C++, which turns it into an ImportError (pybind11) or aborts the process (nanobind). So Ctrl-C waits for the
+end of the import, unless it is pressed again; and any error of a command after Ctrl-C counts as an interrupt.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from types import FrameType
 __all__ = ["patient_interrupts"]
 
 _LOOK_AGAIN = 0.02  # seconds
-_MOST_LOOKS = 1500  # half a minute, which no import of a library takes
+_MOST_LOOKS = 1500  # half a minute, longer than any import of a library
 
 
 @contextlib.contextmanager
 def patient_interrupts() -> Iterator[None]:
-    """Run a command; see the module.
+    """Run a command in this block; see the module.
 
-    Where Ctrl-C has another meaning already, as in a background job of a shell, it keeps it.
+    Where SIGINT has another handler already, as in a background job of a shell, nothing changes.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed, and the block ended with an error, be it this or any other.
+        KeyboardInterrupt: Ctrl-C was pressed, and the block ended with any error.
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
@@ -38,7 +37,7 @@ def patient_interrupts() -> Iterator[None]:
     except ValueError:  # not the main thread, which is where Ctrl-C arrives
         yield
         return
-    # A command that is done has its exit code; libraries that take long to unload do not change it.
+    # A finished command keeps its exit code, also while libraries take long to unload.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -72,10 +71,10 @@ class _CtrlC:
         signal.setitimer(signal.ITIMER_REAL, _LOOK_AGAIN)
 
     def forget(self) -> None:
-        """Ctrl-C as it was before; one that still waits comes too late."""
+        """Restore Ctrl-C; one that still waits is dropped."""
         if self._looks:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        if signal.getsignal(signal.SIGINT) == self.pressed:  # a command may have put its own in place
+        if signal.getsignal(signal.SIGINT) == self.pressed:  # a command may have set its own
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

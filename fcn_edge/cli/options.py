@@ -26,7 +26,7 @@ __all__ = [
 
 
 class OutputPath(click.Path):
-    """Where to write. An empty name, as an unset shell variable gives, is not the working folder."""
+    """Where to write. An empty name, as from an unset shell variable, is not the working folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The value as `path_type`.
@@ -84,7 +84,7 @@ device_option = click.option(
     show_default=True,
     metavar="NAME",
     help="auto (CUDA where it really starts, else the CPU), cpu, cuda, or any provider of this onnxruntime. "
-    "What is asked for is used or refused.",
+    "Another one is never used instead.",
 )
 
 threads_option = click.option(
@@ -116,10 +116,10 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on 
 
 
 def examples(*lines: str) -> str:
-    """The epilog of a command's help: lines that are shown as they are."""
+    """The epilog of a command's help: example lines, shown as they are."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def printable(text: str) -> str:
-    """Text out of a file, made safe for a terminal: control characters are shown, not obeyed."""
+    """Text from a file, made safe for a terminal: control characters are shown, not obeyed."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -13,17 +13,17 @@ __all__ = ["command"]
 
 @click.command(
     name="selftest",
-    short_help="Check on this device that MODEL decides as PyTorch did.",
+    short_help="Check on this device that MODEL labels pixels as PyTorch did.",
     epilog=examples("fcn-edge selftest road.onnx", "fcn-edge selftest road.onnx --device cuda --json"),
 )
 @model_argument
 @device_option
 @json_option
 def command(*, model: str, device: str, as_json: bool) -> None:
-    """Check on this device, without PyTorch, that MODEL decides as PyTorch did.
+    """Check on this device, without PyTorch, that MODEL labels pixels as PyTorch did.
 
-    The model carries computed test images and the labels that the reference gave; every pixel whose decision
-    is not too close to call must be equal. Ends with exit code 3 if one is not.
+    The model carries test images and the labels of the reference; every pixel must be equal, except where the
+    decision is too close to call. Ends with exit code 3 if one is not.
     """
     from fcn_edge_runtime.model.file import ModelFile
     from fcn_edge_runtime.selftest import require_passed, run_selftest

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fcn_edge_runtime._files import part_of, place
 from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
 from models.corridor import networks
 from models.corridor.augment import batch
@@ -117,24 +118,22 @@ def _groups(model: torch.nn.Module) -> list[dict[str, Any]]:
 
 def save(state: State, plan: Plan, path: Path) -> None:
     """Writes a checkpoint, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "net": plan.net,
-            "steps": list(plan.steps),
-            "seed": plan.seed,
-            "model": state.model.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "average": state.average,
-            "step": state.step,
-            "best_score": state.best_score,
-            "best": state.best,
-            "history": state.history,
-            "seconds": state.seconds,
-        },
-        partial,
-    )
-    partial.replace(path)
+    stored = {
+        "net": plan.net,
+        "steps": list(plan.steps),
+        "seed": plan.seed,
+        "model": state.model.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "average": state.average,
+        "step": state.step,
+        "best_score": state.best_score,
+        "best": state.best,
+        "history": state.history,
+        "seconds": state.seconds,
+    }
+    with part_of(path) as part:
+        torch.save(stored, part)
+        place((part, path))
 
 
 def resume(path: Path, device: str) -> tuple[Plan, State]:

@@ -216,7 +216,7 @@ class _Part:
                 else:
                     self.path.touch(exist_ok=False)
             except OSError:
-                self._made = False  # a file of that name belongs to somebody else
+                self._made = False  # another process has a file of that name
                 raise
             try:
                 self._lock = _held(self.path)

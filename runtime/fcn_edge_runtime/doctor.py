@@ -1,6 +1,6 @@
-"""What this machine can run, and why not: each provider is really started, in a process of its own.
+"""What this machine can run, and why not: each provider is started in its own process.
 
-A provider with missing or mismatched libraries may crash or hang; the process and its time limit turn that
+A provider with missing or mismatched libraries may crash or hang; its own process and a time limit turn that
 into a line of the report.
 """
 
@@ -51,13 +51,13 @@ SHOWN_EXTRAS = ("images", "export", "demo")
 
 @dataclass(frozen=True)
 class ProviderState:
-    """Whether one provider works here.
+    """Whether one provider works on this machine.
 
     Attributes:
         device: the name to use with --device.
         provider: onnxruntime's name.
         built_in: whether the installed onnxruntime has it.
-        starts: whether it ran a small convolution, rightly.
+        starts: whether it ran a small convolution with the right result.
         why: why not, in one line; empty if it starts.
     """
 
@@ -74,10 +74,10 @@ class Diagnosis:
 
     Attributes:
         system: python, platform, cores.
-        packages: version by name of what matters, None where it is not installed.
-        extras: by extra, what is missing of it.
+        packages: versions by package name, None where a package is not installed.
+        extras: by extra, its missing packages.
         onnxruntime_error: why onnxruntime cannot be used at all; empty if it can.
-        providers: those of the build first, then the ones that another build would bring.
+        providers: first those of this build, then those that other builds have.
         warnings: things that will go wrong later.
     """
 
@@ -90,7 +90,7 @@ class Diagnosis:
 
     @property
     def can_run(self) -> bool:
-        """Whether a model can be run here at all."""
+        """Whether this machine can run a model."""
         return any(state.starts for state in self.providers)
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Look at the installation, and start every provider of the build once."""
+    """Inspect the installation, and start every provider of the build once."""
     installed = sorted(
         {
             name
@@ -225,7 +225,7 @@ def _provider_states(runtime: Any) -> tuple[ProviderState, ...]:
 
 
 def try_provider(provider: str) -> ProviderState:
-    """Start a provider in another process, and tell how it went."""
+    """Start a provider in another process and report the result."""
     try:
         answer = run_child(
             [sys.executable, "-c", _TRIAL, provider], seconds=START_SECONDS, environment=our_environment()

@@ -1,17 +1,17 @@
-"""Every error a user can mend, in one tree.
+"""Every error that a user can fix, in one tree.
 
     Exception
-    └── FcnEdgeError            exit 1   the user's to mend: one line, got, expected, what to do
+    └── FcnEdgeError            exit 1   for the user to fix: one line, got, expected, what to do
         ├── UsageError          exit 2   an argument or a name that does not exist
-        ├── ModelError          exit 1   the ONNX file: missing, foreign, damaged, not by our contract
+        ├── ModelError          exit 1   the ONNX file: missing, not ours, damaged, or against the contract
         ├── InputError          exit 1   an image or an array that cannot be segmented as it is
-        ├── CheckpointError     exit 1   weights: unsafe, damaged, or not of this network
-        ├── ProviderError       exit 4   a device that was asked for is not there or does not start
+        ├── CheckpointError     exit 1   weights: unsafe, damaged, or of another network
+        ├── ProviderError       exit 4   the requested device is not available or does not start
         ├── VerificationError   exit 3   a verdict, a gate or a self-test that failed
-        ├── ProfileError        exit 1   a profile of `fcn-edge tune`: missing, foreign, or of another model
+        ├── ProfileError        exit 1   a profile of `fcn-edge tune`: missing, damaged, or for another model
         └── ArtifactError       exit 1   an export stage failed, or its file cannot be written
 
-Whatever else escapes is a bug of ours: it keeps its traceback and the command line exits with 70.
+Any other exception is a bug of ours: it keeps its traceback, and the command line exits with 70.
 Ctrl-C exits with 130.
 """
 
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class FcnEdgeError(Exception):
-    """A mistake the user can mend. Its message is one line."""
+    """A mistake that the user can fix. Its message is one line."""
 
     exit_code: ClassVar[int] = 1
 
@@ -48,7 +48,7 @@ class UsageError(FcnEdgeError):
 
 
 class ModelError(FcnEdgeError):
-    """The model file is missing, foreign, damaged, or breaks the contract."""
+    """The model file is missing, not ours, damaged, or breaks the contract."""
 
 
 class InputError(FcnEdgeError):
@@ -56,23 +56,23 @@ class InputError(FcnEdgeError):
 
 
 class CheckpointError(FcnEdgeError):
-    """Weights that are unsafe to read, damaged, or do not belong to the network."""
+    """Weights that are unsafe to read, damaged, or of another network."""
 
 
 class ProviderError(FcnEdgeError):
-    """The execution provider asked for is not there, or does not start."""
+    """The requested execution provider is not available, or does not start."""
 
     exit_code = 4
 
 
 class VerificationError(FcnEdgeError):
-    """A verdict, a gate or a self-test failed: what was computed is not what PyTorch computes."""
+    """A verdict, a gate or a self-test failed: the results are not those of PyTorch."""
 
     exit_code = 3
 
 
 class ProfileError(FcnEdgeError):
-    """A profile that cannot be read, is none, or was made for another model."""
+    """A profile that cannot be read, is damaged, or was made for another model."""
 
 
 class ArtifactError(FcnEdgeError):

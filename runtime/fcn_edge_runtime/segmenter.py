@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Segmenter"]
 
-# What a start does not always need, profiles and pathlib, is imported where it is: see docs/performance.md.
+# Profiles and pathlib are imported where they are needed, for a fast start: see docs/performance.md.
 
 
 class Segmenter:
     """A model, opened on a device and ready for images. Safe to call from many threads at once.
 
-    On a provider that the model was not verified on, with options of the provider's own, or for frames of one
-    size alone, its self-test runs when it is opened: a device that decides otherwise than PyTorch is refused
-    before it sees a frame.
+    The self-test runs on opening where the provider is not one that the model was verified on, where
+    provider options are given, and where frames have a fixed size: a device whose labels differ from
+    PyTorch's is refused before it sees a frame.
 
     Args:
         path: a model that `fcn-edge export` wrote.
         device: "auto" (CUDA where it really starts, else the CPU), "cpu", "cuda", or any other provider of
-            the installed onnxruntime. What is asked for is used or refused.
+            the installed onnxruntime. Another one is never used instead.
         threads: threads on the CPU; None means all cores this process may use.
         outputs: which of the model's outputs to compute, `labels` always; None means all of them. A function
             is given the names that the model offers and returns those to compute.
@@ -47,7 +47,7 @@ class Segmenter:
             runs when the model is opened with it.
 
     Attributes:
-        card: what the model says about itself.
+        card: the model's description, from the file.
         digest: the SHA-256 of the file.
         session: provider, device, and why it was taken.
         outputs: the outputs that are computed; read-only, chosen when the model is opened.
@@ -55,12 +55,12 @@ class Segmenter:
         profile: the profile that is in use; None without one, or if it was ignored.
 
     Raises:
-        ModelError: the file is missing, foreign, damaged, or onnxruntime cannot load it.
+        ModelError: the file is missing, not ours, damaged, or onnxruntime cannot load it.
         ProviderError: onnxruntime or the device is not there, or does not start.
         VerificationError: the self-test failed on this device, or with this profile.
         ProfileError: the profile cannot be read, or is for another model.
-        UsageError: there is no such device or output, an option is out of range, or options are given that
-            the profile has, too.
+        UsageError: there is no such device or output, an option is out of range, or options are given
+            next to a profile that has them.
     """
 
     card: Card
@@ -81,7 +81,7 @@ class Segmenter:
         if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
         if profile is not None:
-            # Imported by those who have one: what reads and writes files costs every start some milliseconds.
+            # Imported only with a profile: reading and writing files would slow every start.
             from fcn_edge_runtime.session.profile import as_profile
 
             profile = as_profile(profile)
@@ -106,7 +106,7 @@ class Segmenter:
                 session = open_session(model, device, threads=threads, options=options)
             else:
                 session = self.profile.options.open(model)
-            # Options of a provider may change its results: onnxruntime-gpu 1.31 with fuse_conv_bias does.
+            # Provider options may change results: fuse_conv_bias of onnxruntime-gpu 1.31 does.
             unusual = self.profile is not None or session.options.provider_options or session.options.size
             if unusual or session.provider not in model.card.verification.providers:
                 from fcn_edge_runtime.selftest import require_trusted
@@ -142,14 +142,14 @@ class Segmenter:
         return session
 
     def __call__(self, image: np.ndarray) -> Segmentation:
-        """Segment one image or a batch. The array is not changed; after an error the segmenter works on.
+        """Segment one image or a batch. The array is not changed. The segmenter works on after an error.
 
         Args:
             image: (H, W, C) or (N, H, W, C) of the card's dtype, RGB where C is 3; (H, W) where C is 1.
 
         Raises:
-            InputError: the array cannot be segmented as it is: got, expected, and the mend.
-            ModelError: onnxruntime failed, or gave something that breaks the contract.
+            InputError: the array cannot be segmented as it is; the message says how to fix it.
+            ModelError: onnxruntime failed, or its results break the contract.
             ProviderError: the device failed.
         """
         session = self.session
@@ -164,7 +164,7 @@ class Segmenter:
         return Segmentation(card=self.card, provider=session.provider, milliseconds=milliseconds, **arrays)
 
     def close(self) -> None:
-        """Free the session. Calls that are under way finish; later ones raise UsageError."""
+        """Free the session. Running calls finish; later ones raise UsageError."""
         self._session = None
 
     def __enter__(self) -> Segmenter:  # noqa: PYI034 - typing.Self came with Python 3.11
@@ -180,7 +180,7 @@ class Segmenter:
         return f"<Segmenter {self._name} {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, it is the path and the options: another process opens the same file again."""
+        """Pickled, a segmenter is its path and options: another process opens the same file again."""
         return _reopened, (self._path, self.digest, self._recipe)
 
 
@@ -197,7 +197,7 @@ def _reopened(path: str, digest: str, recipe: dict[str, Any]) -> Segmenter:
     segmenter = Segmenter(path, **recipe)
     if segmenter.digest != digest:
         segmenter.close()
-        raise ModelError(f"{path} is no longer the model that was opened (its digest differs): open it anew")
+        raise ModelError(f"{path} is no longer the model that was opened (its digest differs): open it again")
     return segmenter
 
 
@@ -214,7 +214,7 @@ def _wanted(outputs: Sequence[str] | None, offered: tuple[str, ...]) -> tuple[st
 
 
 def _check_values(values: dict[str, np.ndarray], batch: np.ndarray, card: Card) -> None:
-    """The last line of defense: a result of another form than the contract's is no result."""
+    """The last line of defense: results that break the contract are refused."""
     labels = values["labels"]
     if labels.shape != batch.shape[:3] or labels.dtype != card.label_dtype:
         raise ModelError(

@@ -1,8 +1,8 @@
 """The self-test: a file's golden vectors, compared on the device, without PyTorch.
 
-Every pixel that the reference decided must be equal. A session for frames of one size cannot take the
-self-test's images: there the test is passed by a session for any size that is the same in all else, and the
-labels of both must agree on a computed image of the one size.
+Every pixel that the reference decided must be equal. A session for frames of a fixed size cannot take the
+self-test's images: then the test runs on a session for any size with otherwise equal options, and the labels
+of both sessions must agree on a computed image of the fixed size.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 SEED = 1
-# Another device, bfloat16 and kernels for known shapes round otherwise: as many labels may differ as in the
-# verdict of an export.
+# Another device, bfloat16 and kernels for known shapes round differently. The limit is that of an export's
+# verdict.
 MOST_FLIPS = 0.005
 
 
@@ -44,12 +44,12 @@ class Runs(Protocol):
         """The provider, by onnxruntime's name."""
 
     def run(self, image: np.ndarray, outputs: list[str] | None = None) -> dict[str, np.ndarray]:
-        """Run a batch and give the named outputs."""
+        """Run a batch and return the named outputs."""
 
 
 @dataclass(frozen=True)
 class CaseReport:
-    """How one case went.
+    """The result of one case.
 
     Attributes:
         size: (batch, height, width).
@@ -66,11 +66,11 @@ class CaseReport:
 
 @dataclass(frozen=True)
 class SelfTestReport:
-    """How the self-test went.
+    """The result of a self-test.
 
     Attributes:
         provider: onnxruntime's name of the provider that ran it.
-        cases: one report a case.
+        cases: one report for each case.
         distinct: distinct labels among the decided pixels of all cases.
     """
 
@@ -85,7 +85,7 @@ class SelfTestReport:
 
     @property
     def blind(self) -> bool:
-        """Whether the test sees fewer than two labels, so that many wrong models would pass it too."""
+        """Whether the test sees fewer than two labels, so that many wrong models would pass it."""
         return self.distinct < 2
 
     @property
@@ -139,8 +139,7 @@ def run_selftest(session: Runs, card: Card, golden: Golden) -> SelfTestReport:
     """Run every case on the session and compare the decided pixels.
 
     Raises:
-        ModelError: the file's test was made for other pixels than this release computes, or the session's
-            labels have the wrong shape.
+        ModelError: the test image differs from the one that was exported, or the labels have the wrong shape.
     """
     reports = []
     seen: set[int] = set()
@@ -157,7 +156,7 @@ def run_selftest(session: Runs, card: Card, golden: Golden) -> SelfTestReport:
                 f"expected {case.labels.shape} {case.labels.dtype}: export again"
             )
         decided = case.labels != card.unlabeled
-        # A label that is no class is wrong anywhere, also where the decision was close.
+        # A label that is not a class is wrong everywhere, also where the decision was close.
         wrong = ((labels != case.labels) & decided) | (labels >= len(card.classes))
         worst = None
         if wrong.any():
@@ -184,12 +183,12 @@ def require_passed(report: SelfTestReport) -> None:
 
 
 def require_trusted(session: Session, model: ModelFile) -> None:
-    """Do nothing if the session decides as the model's self-test expects.
+    """Return if the session gives the labels that the model's self-test expects.
 
     Raises:
         VerificationError: it does not.
-        UsageError: the session's one size is smaller than the network takes.
-        ModelError, ProviderError: the session fails, or the one for any size.
+        UsageError: the session's fixed size is smaller than the network takes.
+        ModelError, ProviderError: a session fails.
     """
     size = session.options.size
     if size is None:
@@ -206,6 +205,6 @@ def require_trusted(session: Session, model: ModelFile) -> None:
     differing = float(np.mean(labels[0] != labels[1]))
     if differing > MOST_FLIPS:
         raise VerificationError(
-            f"on {session.provider}, {100 * differing:.2g} % of the labels change when it knows that frames "
-            f"are {size[0]}x{size[1]}: leave the size out"
+            f"on {session.provider}, {100 * differing:.2g} % of the labels change when frames are fixed to "
+            f"{size[0]}x{size[1]}: leave the size out"
         )

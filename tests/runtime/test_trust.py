@@ -10,20 +10,20 @@ from fcn_edge_runtime.session.session import SessionOptions, open_session
 SMALL = SessionOptions(size=(24, 40))
 
 
-def test_a_session_of_one_size_passes_by_a_twin_for_any(model_path):
+def test_a_fixed_size_is_tested_by_a_twin_of_any_size(model_path):
     with ModelFile.open(model_path("rgb")) as model:
         require_trusted(open_session(model, "cpu", options=SMALL), model)
 
 
-def test_a_model_that_decides_wrongly_is_refused_at_one_size_too(model_path):
+def test_a_wrong_model_is_refused_at_a_fixed_size_too(model_path):
     with pytest.raises(VerificationError, match="self-test failed"):
         Segmenter(model_path("plain_wrong"), "cpu", options=SMALL)
 
 
-def test_a_session_that_is_not_its_twin_is_refused(model_path):
+def test_a_fixed_size_that_labels_otherwise_is_refused(model_path):
     with ModelFile.open(model_path("rgb")) as model, ModelFile.open(model_path("tied")) as other:
         session = open_session(other, "cpu", options=SMALL)
-        with pytest.raises(VerificationError, match=r"% of the labels change when it knows .* 24x40"):
+        with pytest.raises(VerificationError, match=r"% of the labels change when frames are fixed to 24x40"):
             require_trusted(session, model)
 
 

@@ -91,8 +91,8 @@ class _Head:
         return self.op("Shape", value, start=axis, end=axis + 1)
 
 
-class _Axis:
-    """Where the pixels of one axis lie among the cells, of which there is one more than logits.
+class _AxisNodes:
+    """Operators that find where the pixels of one axis lie among the cells, one more than there are logits.
 
     Attributes:
         cells: how many, a vector of one element. `most` is the largest number of pixels in one of them.
@@ -157,8 +157,8 @@ def sparse_labels(
         # Class 0 gets the logit 0: the first of two equal logits wins, so label 1 needs a logit above 0.
         low = op("Concat", op("Sub", low, low), low, axis=1)
     batch, classes = head.dim(low, 0), head.dim(low, 1)
-    rows = _Axis(head, head.dim(low, 2), size[0], align_corners=align_corners)
-    columns = _Axis(head, head.dim(low, 3), size[1], align_corners=align_corners)
+    rows = _AxisNodes(head, head.dim(low, 2), size[0], align_corners=align_corners)
+    columns = _AxisNodes(head, head.dim(low, 3), size[1], align_corners=align_corners)
     padded = op("Pad", low, head.ints(0, 0, 1, 1, 0, 0, 1, 1), mode="edge")
     # The logits of one position side by side, so that a corner is one run of memory.
     corners = head.reshape(op("Transpose", padded, perm=[0, 2, 3, 1]), -1, classes)
@@ -213,7 +213,9 @@ def sparse_labels(
     return out.add("Gather", [op("Gather", canvas, rows.place, axis=1), columns.place], name, axis=2)
 
 
-def _corners_of(head: _Head, cell: str, rows: _Axis, columns: _Axis, corners: str) -> tuple[str, str, str]:
+def _corners_of(
+    head: _Head, cell: str, rows: _AxisNodes, columns: _AxisNodes, corners: str
+) -> tuple[str, str, str]:
     """(cell row, cell column, logits [cells, 4, classes] at its corners, row by row) of cells by number."""
     op, one = head.op, head.ints(1)
     of_image = op("Mul", rows.cells, columns.cells)

@@ -100,7 +100,7 @@ def profile_model(
             if session.head is None:
                 session.run(frame[None], ["labels"])
             else:
-                (scores,) = session.raw.run([session.head.scores], {"image": frame[None]})
+                (scores,) = session.raw.run([session.head.logits], {"image": frame[None]})
                 started = time.perf_counter()
                 session.head.labels(scores, *frame.shape[:2])
                 in_numpy.append(1000 * (time.perf_counter() - started))

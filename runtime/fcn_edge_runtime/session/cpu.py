@@ -1,4 +1,4 @@
-"""Which processor this is: what was measured on one says nothing about another."""
+"""Which processor this is: measurements on one do not apply to another."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 
 __all__ = ["adds_exactly", "processor_name"]
 
-# The instructions that decide how fast onnxruntime multiplies. Names alone do not tell: a virtual machine
-# often calls processors of several generations the same.
+# The instructions that decide how fast onnxruntime multiplies. A name alone is not enough: virtual machines
+# often give processors of several generations the same name.
 _INSTRUCTIONS = (
     *("avx", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
     *("asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2"),
 )
 _LONGEST = 200
-# Each adds products of 8 bits in 32 bits; x86 without them adds pairs of them in 16, which saturate.
+# Each accumulates 8-bit products in 32 bits; x86 without them adds pairs in 16 bits, which saturate.
 _EXACT = {"avx_vnni", "avx512_vnni", "amx_int8"}
 
 
 @functools.cache
 def adds_exactly() -> bool:
-    """Whether this processor adds products of eight bits without saturating.
+    """Whether this processor accumulates 8-bit products without saturating.
 
-    All do but x86 before VNNI. Where x86 does not say which it is (not Linux), the answer is no.
+    All do except x86 before VNNI. Where the x86 generation is unknown (not Linux), the answer is False.
     """
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
@@ -40,8 +40,8 @@ def _exact(machine: str, cpuinfo: str) -> bool:
 def processor_name() -> str:
     """Model name and vector instructions, such as "AMD EPYC 7763 64-Core Processor (avx avx2)".
 
-    Where Linux gives no name (most ARM boards), it is the board's name and its cores' part numbers. At most
-    200 printable characters.
+    On ARM boards where Linux gives no name, the board's name and its cores' part numbers. At most 200
+    printable characters.
     """
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

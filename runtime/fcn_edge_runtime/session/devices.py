@@ -1,4 +1,4 @@
-"""Device names and threads: what a user may ask for, in words, and what onnxruntime calls it."""
+"""Device names and threads: what a user types, and the names that onnxruntime has for it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def import_onnxruntime() -> Any:
     """The onnxruntime module.
 
     Raises:
-        ProviderError: it is not installed, or cannot be imported; the message says which extra to install.
+        ProviderError: it is not installed, or cannot be imported; the message names the extra to install.
     """
     try:
         import onnxruntime
@@ -51,10 +51,10 @@ def short_name(provider: str) -> str:
 
 
 def provider_named(device: str, known: Sequence[str]) -> str:
-    """Find what onnxruntime calls a device: a name with or without 'ExecutionProvider', in any case.
+    """The name that onnxruntime has for a device, given with or without 'ExecutionProvider', in any case.
 
     Raises:
-        UsageError: no provider of that name is known; the message lists those that are.
+        UsageError: no provider has that name; the message lists the known ones.
     """
     if isinstance(device, str):
         wanted = device.strip().lower().removesuffix(_SUFFIX.lower())
@@ -72,7 +72,7 @@ def install_hint(provider: str) -> str:
 
 
 def cores() -> int:
-    """CPU cores that this process may use: its affinity mask, cut to the control group's quota."""
+    """CPU cores that this process may use: its affinity mask, limited by the control group's quota."""
     try:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -82,7 +82,7 @@ def cores() -> int:
 
 
 def _cgroup_quota(root: str | os.PathLike[str]) -> float | None:
-    """Cores granted by the control group, version 2 or 1; None if unlimited or unknown."""
+    """Cores allowed by the control group, version 2 or 1; None if unlimited or unknown."""
     try:
         quota, period = _text(root, "cpu.max").split()
     except (OSError, ValueError):
@@ -99,6 +99,6 @@ def _cgroup_quota(root: str | os.PathLike[str]) -> float | None:
 
 
 def _text(root: str | os.PathLike[str], *parts: str) -> str:
-    # Not pathlib: importing it is a good part of what a start costs beyond onnxruntime's own.
+    # Not pathlib: its import is a good part of our own share of the start time.
     with open(os.path.join(root, *parts), encoding="utf-8") as file:  # noqa: PTH118, PTH123 - see above
         return file.read()

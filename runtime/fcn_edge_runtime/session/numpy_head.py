@@ -1,16 +1,16 @@
-"""The head of a network in numpy: labels from scores before their bilinear upsampling, exactly.
+"""The head of a network in numpy: labels from logits before their bilinear upsampling, exactly.
 
-Most pixels lie between four scores that agree on the class, and need no arithmetic at all. A pixel is a
-convex combination of the four corners of its cell of the low resolution. So, with z the corners' scores:
+Most pixels lie between four logits with the same winner, and need no arithmetic at all. A pixel is a
+convex combination of the four corners of its cell of the low resolution. So, with z the corners' logits:
 
     uniform   one class wins at all four corners: it wins everywhere inside.
     pair      a and b win at the corners, and every other class is at most (z_a + z_b) / 2 at each corner:
               then it is at most max(z_a, z_b) everywhere inside, and the sign of z_a - z_b decides.
-    hard      whatever is left: all scores are interpolated, and the first of the largest wins.
+    hard      all other cells: all logits are interpolated, and the first of the largest wins.
 
 It is the rule of the sparse head (fcn_edge_export.graph.sparse_head), and which cell a pixel lies in is
-computed with the same integers. What is left of rounding is that of a sum of four products, below 8 * 2^-23
-of the largest score. What it takes beside onnxruntime's operators is in docs/performance.md.
+computed with the same integers. The rounding error is that of a sum of four products, below 8 * 2^-23
+of the largest logit. Its time next to onnxruntime's operators is in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NumpyHead", "labels_of_scores"]
+__all__ = ["NumpyHead", "labels_of_logits"]
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -37,42 +37,42 @@ class NumpyHead:
     """The head that a session was opened without.
 
     Attributes:
-        scores: the name of the session's output that it reads.
-        align_corners: see `labels_of_scores`, as the following.
+        logits: the name of the session's output that it reads.
+        align_corners: see `labels_of_logits`, as the following.
         dtype: of the labels, by name.
     """
 
-    scores: str
+    logits: str
     align_corners: bool
     dtype: str
 
-    def labels(self, scores: Floats, height: int, width: int) -> Labels:
-        """Labels (N, height, width) of scores (N, C, h, w)."""
-        return labels_of_scores(scores, height, width, align_corners=self.align_corners, dtype=self.dtype)
+    def labels(self, logits: Floats, height: int, width: int) -> Labels:
+        """Labels (N, height, width) of logits (N, C, h, w)."""
+        return labels_of_logits(logits, height, width, align_corners=self.align_corners, dtype=self.dtype)
 
 
-def labels_of_scores(
-    scores: Floats, height: int, width: int, *, align_corners: bool, dtype: npt.DTypeLike = np.uint8
+def labels_of_logits(
+    logits: Floats, height: int, width: int, *, align_corners: bool, dtype: npt.DTypeLike = np.uint8
 ) -> Labels:
-    """The class of every pixel, as bilinear upsampling and then the first of the largest scores gives it.
+    """The class of every pixel, as bilinear upsampling and then the first of the largest logits give it.
 
     Args:
-        scores: (N, C, h, w) float32; with C = 1, label 1 is where the score is above 0.
+        logits: (N, C, h, w) float32; with C = 1, label 1 is where the logit is above 0.
         height: of the labels.
         width: of the labels.
-        align_corners: whether the outermost pixels lie on the outermost scores; else pixels and scores have
+        align_corners: whether the outermost pixels lie on the outermost logits; else pixels and logits have
             the same outer edges (half pixels).
         dtype: of the labels.
 
     Returns:
         (N, height, width), contiguous.
     """
-    count, classes, rows, columns = scores.shape
+    count, classes, rows, columns = logits.shape
     grid = _grid((rows, height), (columns, width), align_corners)
     labels = np.empty((count, height, width), dtype)
-    with np.errstate(invalid="ignore"):  # scores that are no numbers give some label
+    with np.errstate(invalid="ignore"):  # NaN logits give an arbitrary label
         for image in range(count):
-            planes = scores[image].reshape(classes, rows * columns)
+            planes = logits[image].reshape(classes, rows * columns)
             if classes == 1:
                 planes = np.concatenate([np.zeros_like(planes), planes])  # the first of two equals is class 0
             labels[image] = _one(planes, grid, labels.dtype)
@@ -81,14 +81,14 @@ def labels_of_scores(
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """Where the pixels of one axis lie among its cells: one cell more than scores, half ones at both ends.
+    """Where the pixels of one axis lie among its cells: one cell more than logits, half cells at both ends.
 
     Attributes:
-        padded: (cells + 1,) the scores at the ends of the cells: the outermost are there twice.
+        padded: (cells + 1,) the logits at the ends of the cells, the outermost ones twice.
         most: the largest number of pixels in a cell.
         fraction: (cells, most) float32, how far each pixel of a cell lies between its ends; (1, most) where
             it is the same in all cells, as at every stride that is a power of two.
-        place: (pixels,) cell * most + position in the cell; a slice where these follow each other.
+        place: (pixels,) cell * most + position in the cell; a slice where these are consecutive.
     """
 
     padded: Integers
@@ -98,7 +98,7 @@ class _Axis:
 
     @property
     def cells(self) -> int:
-        """How many."""
+        """The number of cells."""
         return len(self.padded) - 1
 
     def fractions(self, cells: Integers) -> Floats:
@@ -111,9 +111,9 @@ class _Grid:
     """Both axes of an image.
 
     Attributes:
-        down: the axis of its rows.
-        right: that of its columns.
-        padded: (rows of corners, columns of corners) which score lies where, the outermost twice.
+        down: the axis of the rows.
+        right: the axis of the columns.
+        padded: (rows of corners, columns of corners) which logit lies where, the outermost ones twice.
         same: the weights (1, 4, p) of a cell's corners, where all cells have the same.
     """
 
@@ -141,32 +141,32 @@ def _grid(rows: tuple[int, int], columns: tuple[int, int], align_corners: bool) 
     )
 
 
-def _axis(scores: int, pixels: int, *, align_corners: bool) -> _Axis:
-    # Position of pixel y, counted from one score in front of the first: (slope y + offset) / unit, integers.
-    #   half pixel      (y + 1/2) scores / pixels - 1/2 + 1
-    #   align corners   y (scores - 1) / (pixels - 1) + 1
+def _axis(logits: int, pixels: int, *, align_corners: bool) -> _Axis:
+    # Position of pixel y, counted from one logit in front of the first: (slope y + offset) / unit, integers.
+    #   half pixel      (y + 1/2) logits / pixels - 1/2 + 1
+    #   align corners   y (logits - 1) / (pixels - 1) + 1
     if align_corners:
-        slope, unit = scores - 1, max(pixels - 1, 1)
+        slope, unit = logits - 1, max(pixels - 1, 1)
         offset = unit
     else:
-        slope, unit = 2 * scores, 2 * pixels
-        offset = scores + pixels
-    number = np.arange(scores + 1)
+        slope, unit = 2 * logits, 2 * pixels
+        offset = logits + pixels
+    number = np.arange(logits + 1)
     y = np.arange(pixels)
     cell = (slope * y + offset) // unit
-    # The first pixel of a cell, below 0 for the half cell in front. Of one score alone, aligned, every pixel
+    # The first pixel of a cell, below 0 for the half cell in front. Of one logit alone, aligned, every pixel
     # lies in the same cell.
     first = -((offset - number * unit) // slope) if slope else np.zeros_like(number)
     inside = y - first[cell]
     most = int(inside.max()) + 1
     # Which cell is exact; how far into it is rounded as PyTorch rounds it, scale * (y + 1/2) - 1/2.
     half = np.float32(0 if align_corners else 0.5)
-    scale = np.float32(slope if align_corners else scores) / np.float32(unit if align_corners else pixels)
+    scale = np.float32(slope if align_corners else logits) / np.float32(unit if align_corners else pixels)
     pixel = (first[:, None] + np.arange(most)).astype(np.float32)
     fraction = (pixel + half) * scale - half - (number - 1).astype(np.float32)[:, None]
     place = cell * most + inside
     return _Axis(
-        np.clip(np.arange(-1, scores + 1), 0, scores - 1),
+        np.clip(np.arange(-1, logits + 1), 0, logits - 1),
         most,
         fraction[:1] if (fraction == fraction[0]).all() else fraction,
         slice(int(place[0]), int(place[-1]) + 1) if (np.diff(place) == 1).all() else place,
@@ -174,8 +174,8 @@ def _axis(scores: int, pixels: int, *, align_corners: bool) -> _Axis:
 
 
 def _one(planes: Floats, grid: _Grid, dtype: np.dtype[np.unsignedinteger]) -> Labels:
-    """Labels (height, width) of one image's scores (C, h * w)."""
-    # Few calls on large arrays: after the network's run, what a call of numpy costs is not in the cache.
+    """Labels (height, width) of one image's logits (C, h * w)."""
+    # Few calls on large arrays: right after the network's run, numpy's own code is not in the cache.
     down, right = grid.down, grid.right
     corners = planes.take(grid.padded, axis=1)
     winners = _first_of_largest(corners, dtype)
@@ -203,10 +203,10 @@ def _one(planes: Floats, grid: _Grid, dtype: np.dtype[np.unsignedinteger]) -> La
 
 
 def _mixed(corners: Floats, a: Labels, b: Labels, first: Integers, columns: int, weights: Floats) -> Labels:
-    """Labels (n, p) inside of n cells, at whose corners a wins, and b, and maybe others.
+    """Labels (n, p) inside of n cells, at whose corners a and b win, and maybe others.
 
     Args:
-        corners: (C, corners of all cells) scores.
+        corners: (C, corners of all cells) logits.
         a: (n,) the least of the classes that win at a cell's corners.
         b: (n,) the greatest.
         first: (n,) the upper left corner of each cell.
@@ -215,29 +215,29 @@ def _mixed(corners: Floats, a: Labels, b: Labels, first: Integers, columns: int,
     """
     near = corners.take(first[:, None] + np.array([0, 1, columns, columns + 1]), axis=1)
     cell = np.arange(len(a))
-    scores_a, scores_b = near[a, cell], near[b, cell]
+    logits_a, logits_b = near[a, cell], near[b, cell]
     # a, or b where it wins: at a tie the first, which is a. Faster than np.where on single bytes.
-    difference = _interpolated((scores_a - scores_b)[None], weights)[0]
+    difference = _interpolated((logits_a - logits_b)[None], weights)[0]
     labels: Labels = (difference < 0).view(np.uint8) * (b - a)[:, None] + a[:, None]
-    hard = np.flatnonzero(_third_may_win(near, scores_a, scores_b))
+    hard = np.flatnonzero(_third_may_win(near, logits_a, logits_b))
     if len(hard):
         some = weights if len(weights) == 1 else weights[hard]
         labels[hard] = _first_of_largest(_interpolated(near[:, hard], some), labels.dtype)
     return labels
 
 
-def _third_may_win(near: Floats, scores_a: Floats, scores_b: Floats) -> npt.NDArray[np.bool_]:
-    """In which of n cells a third class may win: near is (C, n, 4), the two classes' scores are (n, 4)."""
-    half = (scores_a + scores_b) * np.float32(0.5)
+def _third_may_win(near: Floats, logits_a: Floats, logits_b: Floats) -> npt.NDArray[np.bool_]:
+    """In which of n cells a third class may win: near is (C, n, 4), the two classes' logits are (n, 4)."""
+    half = (logits_a + logits_b) * np.float32(0.5)
     counted = np.uint8 if len(near) < 256 else np.uint16
     above = np.add.reduce((near > half).view(np.uint8), axis=0, dtype=counted)
-    both = (scores_a > half).view(np.uint8) + (scores_b > half).view(np.uint8)
+    both = (logits_a > half).view(np.uint8) + (logits_b > half).view(np.uint8)
     found: npt.NDArray[np.bool_] = (above != both).any(axis=1)
     return found
 
 
 def _first_of_largest(planes: Floats, dtype: np.dtype[np.unsignedinteger]) -> Labels:
-    """The index of the first of the largest over the first axis; some index where a score is no number."""
+    """The index of the first of the largest over the first axis; an arbitrary index where a logit is NaN."""
     # Faster than argmax, which goes along the axis for each pixel.
     last = len(planes) - 1
     behind = np.arange(last, -1, -1, dtype=dtype).reshape(-1, *(1,) * (planes.ndim - 1))

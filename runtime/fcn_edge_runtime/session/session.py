@@ -1,7 +1,7 @@
-"""The only place that makes an onnxruntime session: its provider, its options, its strictness.
+"""The only place that makes an onnxruntime session: its provider, its options, its checks.
 
-onnxruntime falls back to the CPU without saying so. Here a device that was asked for is used or refused:
-it must be in the build, start, and still be there in the created session, with nodes on it.
+onnxruntime falls back to the CPU silently. Here the requested device is used, or an error is raised: it must
+be in the build, it must start, and the created session must have nodes on it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fcn_edge_runtime.session.devices import (
 )
 from fcn_edge_runtime.session.stdio import captured_output
 
-if TYPE_CHECKING:  # those who need them import them: every start would pay for them
+if TYPE_CHECKING:  # imported where needed, for a fast start
     from fcn_edge_runtime.model.without_head import WithoutHead
     from fcn_edge_runtime.session.numpy_head import NumpyHead
 
@@ -56,46 +56,46 @@ _OPTIMIZATION = {
     "none": "ORT_DISABLE_ALL",
 }
 OPTIMIZATIONS = tuple(_OPTIMIZATION)
-# No folder can exist below a device, so no external data is ever found there.
+# No folder can exist below a device, so external data is never found there.
 _EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
-# x86 before VNNI adds two products of 8 bits in 16, which saturate: this is its way around, if slower. Where
-# nothing saturates it must be off: with AMX it makes int8 two and a half times as slow.
-_WAY_AROUND = {"session.x64quantprecision": "1"}
-# It puts convolutions into eight bits that a file leaves in float since eight bits ruin them.
+# x86 before VNNI adds two 8-bit products in 16 bits, which saturate: this avoids it, at some cost in time.
+# It must be off where nothing saturates: with AMX it makes int8 two and a half times as slow.
+_EXACT = {"session.x64quantprecision": "1"}
+# It would quantize convolutions that a file keeps in float because int8 ruins them.
 UNWANTED_OPTIMIZERS = ["WeightBiasQuantization"]
 _BFLOAT16 = '{"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}'
 _MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+\.dll)\" which is missing")
 
 
 def exact_integers() -> dict[str, str]:
-    """The configuration with which this processor multiplies eight bits by eight without saturating."""
-    from fcn_edge_runtime.session.cpu import adds_exactly  # float files have no use for it
+    """The configuration with which this processor multiplies 8-bit integers without saturating."""
+    from fcn_edge_runtime.session.cpu import adds_exactly  # float files do not need it
 
-    return {} if adds_exactly() else dict(_WAY_AROUND)
+    return {} if adds_exactly() else dict(_EXACT)
 
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """Options that few people need. The defaults are for edge devices, which share their cores.
+    """Options of a session; the defaults are for edge devices, which share their cores.
 
     Attributes:
         optimization: onnxruntime's graph optimization: "all", "extended", "basic" or "none".
-        cpu_arena: keep freed memory for the next frame; False gives it back, at some cost in time.
-        mem_pattern: plan the memory of a frame once for each size, and take it as one block: for frames that
-            are all of one size.
-        spinning: let idle threads burn their cores between the operators of a frame: faster alone, slower in
-            company. Between frames they sleep.
-        tf32: let CUDA multiply with 10-bit mantissas. Results of float files then no longer equal the
-            verified ones; fp16 files, whose tensor cores hang on this switch, always have it on.
-        bf16: let OpenVINO compute in bfloat16 what a file has in float, where the processor can. It changes
-            few labels of int8 files; files in float do not pass their self-test so.
-        head: who makes labels of scores: "graph", onnxruntime by the file's own operators, or "numpy", which
-            takes the scores before their upsampling and is exact and faster where classes cover areas. With
-            "numpy" there are no outputs but the labels, and the model is read into memory to be cut.
-        size: (height, width) of the only frames that there will be, one at a time; None takes any. Where
-            every shape is known, OpenVINO takes a few hundredths less time; onnxruntime on the CPU does not.
-        profile_prefix: have onnxruntime write what each operator took to a file of which this is how the path
-            begins; empty means no. It ends with `raw.end_profiling()`.
+        cpu_arena: keep freed memory for the next frame; False returns it to the system, at some cost in time.
+        mem_pattern: plan the memory of a frame once for each size, and allocate it as one block: for frames
+            of one size.
+        spinning: let idle threads busy-wait between the operators of a frame: faster on an idle machine,
+            slower next to other programs. Between frames they sleep.
+        tf32: let CUDA multiply with 10-bit mantissas. Results of float files then differ from the verified
+            ones; fp16 files always have it on, because their tensor cores depend on this switch.
+        bf16: let OpenVINO compute float operators in bfloat16, where the processor can. It changes few labels
+            of int8 files; float files do not pass their self-test with it.
+        head: what makes labels of logits: "graph", the file's own operators in onnxruntime, or "numpy", which
+            takes the logits before upsampling; it is exact, and faster where classes cover areas. With
+            "numpy" labels are the only output, and the model is read into memory to be cut.
+        size: (height, width) of all frames, one at a time; None takes any size. With fixed shapes OpenVINO
+            is a few percent faster; onnxruntime on the CPU is not.
+        profile_prefix: let onnxruntime write the time of each operator to a file whose path begins with this;
+            empty for none. It ends with `raw.end_profiling()`.
         config: further session configuration entries of onnxruntime, by key.
         provider_options: further options of the provider, by key; `Segmenter` then runs the self-test first.
     """
@@ -115,16 +115,16 @@ class SessionOptions:
 
 @dataclass(frozen=True)
 class Session:
-    """An onnxruntime session and what is known about where it runs.
+    """An onnxruntime session and the facts about where it runs.
 
     Attributes:
         provider: onnxruntime's name of the provider that runs it, such as "CUDAExecutionProvider".
-        device: the same as a user says it: "cpu", "cuda", ...
-        why: one line: how this provider came to be taken.
+        device: the same as a user types it: "cpu", "cuda", ...
+        why: one line: why this provider was chosen.
         outputs: the names of the model's outputs, in the file's order.
         threads: threads that one operator may use on the CPU.
         options: the options it was made with.
-        head: what makes labels of the model's scores; None where the graph does.
+        head: what makes labels of the model's logits; None where the graph does.
     """
 
     provider: str
@@ -137,7 +137,7 @@ class Session:
     head: NumpyHead | None = field(default=None, repr=False)
 
     def facts(self) -> dict[str, str]:
-        """Where it runs and how that came to be, as plain JSON values: part of every report."""
+        """Where it runs and why, as plain JSON values: part of every report."""
         return {"device": self.device, "provider": self.provider, "why": self.why}
 
     def run(self, image: np.ndarray, outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
@@ -152,7 +152,7 @@ class Session:
             ProviderError: onnxruntime failed on another device.
         """
         names = list(self.outputs if outputs is None else outputs)
-        fetched = names if self.head is None else [self.head.scores]
+        fetched = names if self.head is None else [self.head.logits]
         try:
             values = (
                 self._bound(image, fetched)
@@ -188,7 +188,7 @@ def open_session(
     threads: int | None = None,
     options: SessionOptions | None = None,
 ) -> Session:
-    """Make a session on the device that was asked for, or none.
+    """Make a session on the requested device; another one is never used instead.
 
     Args:
         model: an opened model file, or the bytes of any ONNX model with an input `image`.
@@ -237,7 +237,7 @@ def open_session(
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What a session is made of, whatever the provider."""
+    """What a session is made of, for any provider."""
 
     runtime: Any
     model: ModelFile | bytes
@@ -246,21 +246,21 @@ class _Recipe:
     cut: WithoutHead | None
 
     def on(self, provider: str, why: str) -> Session:
-        """Make the session on this provider, the CPU behind it for operators it lacks, or raise."""
+        """Make the session on this provider, with the CPU for operators that it lacks, or raise."""
         if provider == CPU:
-            raw, said = self._created(provider), ""
+            raw, printed = self._created(provider), ""
         else:
-            # Whatever goes wrong is explained only in what is printed.
+            # onnxruntime explains failures only in what it prints.
             with captured_output() as captured:
                 try:
                     raw, failure = self._created(provider), None
                 except ProviderError as error:
                     raw, failure = None, error
-            said = captured[0]
+            printed = captured[0]
             if failure is not None:
-                raise _refusal(provider, str(failure), said)
+                raise _refusal(provider, str(failure), printed)
         if raw.get_providers()[0] != provider:
-            raise _refusal(provider, "", said)
+            raise _refusal(provider, "", printed)
         if provider != CPU and _nodes_on(raw, provider) == 0:
             raise ProviderError(
                 f"the device '{short_name(provider)}' takes no operator of this model, all of it would run "
@@ -275,7 +275,7 @@ class _Recipe:
         return Session(provider, short_name(provider), why, outputs, self.threads, raw, self.options, head)
 
     def _created(self, provider: str) -> Any:
-        """Make onnxruntime's session as it comes, which may be on another provider than the one named."""
+        """Make onnxruntime's session, which may be on another provider than the named one."""
         providers: list[Any] = [(provider, self._provider_options(provider))]
         if provider != CPU:
             providers.append(CPU)
@@ -318,7 +318,7 @@ class _Recipe:
         config = {
             "session.intra_op.allow_spinning": str(int(self.options.spinning)),
             "session.inter_op.allow_spinning": "0",
-            # Left to itself onnxruntime spins on after a frame, for 50 ms and 35 ms of processor time.
+            # By default onnxruntime spins after a frame, for 50 ms and 35 ms of processor time.
             "session.force_spinning_stop": str(int(self.options.spinning)),
             "session.model_external_initializers_file_folder_path": _EMPTY_FOLDER,
             **(exact_integers() if _may_saturate(self.model) else {}),
@@ -337,7 +337,7 @@ class _Recipe:
             raise UsageError(
                 f"got bf16 for the device '{short_name(provider)}', expected openvino: leave it out elsewhere"
             )
-        if provider == OPENVINO:  # it has threads of its own, eight unless told
+        if provider == OPENVINO:  # it has its own threads, eight by default
             return {
                 "num_of_threads": str(self.threads),
                 **({"load_config": _BFLOAT16} if self.options.bf16 else {}),
@@ -347,10 +347,10 @@ class _Recipe:
             return dict(self.options.provider_options)
         half = isinstance(self.model, ModelFile) and self.model.card.precision == "fp16"
         return {
-            # Without TF32 onnxruntime passes over all that runs on tensor cores, convolutions in half
-            # precision too, and comes back to them with an error in the log for each.
+            # Without TF32 onnxruntime skips all tensor core kernels, also those of fp16 convolutions, and
+            # logs an error for each before it falls back to them.
             "use_tf32": str(int(self.options.tf32 or half)),
-            # EXHAUSTIVE searches again for every new size.
+            # EXHAUSTIVE would search again for every new size.
             "cudnn_conv_algo_search": "HEURISTIC",
             "arena_extend_strategy": "kSameAsRequested",
             **self.options.provider_options,
@@ -373,8 +373,8 @@ def _cut(model: ModelFile | bytes) -> WithoutHead:
     found = without_head(model if isinstance(model, bytes) else model.data())
     if found is None:
         raise UsageError(
-            "the head 'numpy' is for models whose labels are the largest of bilinearly upsampled scores, and "
-            "this one decides in another way: use the head 'graph', or export it again with --head dense"
+            "the head 'numpy' is for models whose labels are the argmax of bilinearly upsampled logits, and "
+            "this one does not: use the head 'graph', or export it again with --head dense"
         )
     return found
 
@@ -386,30 +386,30 @@ def _check_size(size: object) -> None:
 
 
 def _may_saturate(model: ModelFile | bytes) -> bool:
-    """Whether a file's weights use all their 8 bits: those made for x86 before VNNI use 7."""
+    """Whether a file's weights use all 8 bits: files for x86 before VNNI use 7."""
     if not isinstance(model, ModelFile):
         return False
     lowering = model.card.lowering
     return model.card.precision == "int8" and lowering is not None and lowering.target != "x86"
 
 
-def _refusal(provider: str, message: str, said: str) -> ProviderError:
-    """The error for a session that was not made, or was made without the provider that was asked for."""
-    missing = _MISSING_LIBRARY.search(f"{message} {said}")
+def _refusal(provider: str, message: str, printed: str) -> ProviderError:
+    """The error for a session that was not made, or was made without the requested provider."""
+    missing = _MISSING_LIBRARY.search(f"{message} {printed}")
     if missing:
         reason = f"{missing.group(1) or missing.group(2)} is missing"
     else:
-        reason = message or _one_line(said) or "onnxruntime gave no reason"
-    mend = ": install CUDA and cuDNN, `pip install onnxruntime-gpu[cuda,cudnn]`" if provider == CUDA else ""
+        reason = message or _one_line(printed) or "onnxruntime gave no reason"
+    fix = ": install CUDA and cuDNN, `pip install onnxruntime-gpu[cuda,cudnn]`" if provider == CUDA else ""
     return ProviderError(
-        f"the device '{short_name(provider)}' is in this onnxruntime but does not start: {reason}{mend}"
+        f"the device '{short_name(provider)}' is in this onnxruntime but does not start: {reason}{fix}"
     )
 
 
 def _nodes_on(raw: Any, provider: str) -> int | None:
-    """How many nodes the provider got; None where onnxruntime is too old to tell."""
+    """How many nodes the provider got; None where onnxruntime is too old to report it."""
     if provider == "AzureExecutionProvider":
-        return 0  # it only calls remote services, and is in every ordinary wheel
+        return 0  # it only calls remote services, and is in every standard wheel
     try:
         groups = raw.get_provider_graph_assignment_info()
         return sum(len(group.get_nodes()) for group in groups if group.ep_name == provider)

@@ -13,7 +13,7 @@ from fcn_edge_export import export
 from fcn_edge_export.options import ExportOptions
 from fcn_edge_runtime import Segmenter, UsageError
 from fcn_edge_runtime.model.card import Card, InputSpec
-from fcn_edge_runtime.session.numpy_head import labels_of_scores
+from fcn_edge_runtime.session.numpy_head import labels_of_logits
 from fcn_edge_runtime.session.session import SessionOptions
 from tests.export import networks
 from tests.export.graph.test_sparse_head import differing, scores
@@ -33,7 +33,7 @@ def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corne
         width = int(w * random.integers(1, 12) + random.integers(0, w))
         kind = ("noise", "smooth", "ties", "flat")[index % 4]
         low = scores(random, (1 + index % 2, classes, h, w), kind)
-        labels = labels_of_scores(low, height, width, align_corners=align_corners)
+        labels = labels_of_logits(low, height, width, align_corners=align_corners)
         count, worst = differing(labels, low, align_corners=align_corners)
         assert worst <= 1, (kind, h, w, height, width, count)
 
@@ -41,19 +41,19 @@ def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corne
 @pytest.mark.parametrize("size", [(240, 320), (517, 513), (480, 640), (7, 9), (1, 1)])
 def test_no_pixel_differs_where_scores_are_smooth(size):
     low = scores(np.random.default_rng(0), (1, 7, -(-size[0] // 8), -(-size[1] // 8)), "smooth")
-    assert differing(labels_of_scores(low, *size, align_corners=False), low, align_corners=False)[0] == 0
+    assert differing(labels_of_logits(low, *size, align_corners=False), low, align_corners=False)[0] == 0
 
 
 def test_fewer_pixels_than_scores_are_fine():
     low = scores(np.random.default_rng(1), (1, 4, 50, 70), "noise")
-    labels = labels_of_scores(low, 20, 31, align_corners=False)
+    labels = labels_of_logits(low, 20, 31, align_corners=False)
     assert differing(labels, low, align_corners=False)[1] <= 1
 
 
 def test_classes_above_255_keep_their_numbers():
     low = np.zeros((1, 300, 3, 4), np.float32)
     low[0, 299, :, 2:] = 1
-    labels = labels_of_scores(low, 12, 16, align_corners=False, dtype="uint16")
+    labels = labels_of_logits(low, 12, 16, align_corners=False, dtype="uint16")
     assert labels.dtype == np.uint16
     assert set(np.unique(labels)) == {0, 299}
 
@@ -88,8 +88,8 @@ def test_an_int8_file_labels_the_same_without_its_head():
 
 
 @pytest.mark.parametrize("kind", ["sparse", "padded", "float", "binary"])
-def test_a_file_that_decides_in_another_way_says_so(kind):
-    with pytest.raises(UsageError, match="the head 'numpy' is for models whose labels are the largest"):
+def test_the_numpy_head_is_refused_for_other_heads(kind):
+    with pytest.raises(UsageError, match="the head 'numpy' is for models whose labels are the argmax"):
         Segmenter(ARTIFACTS / f"0.1.0-{kind}.onnx", "cpu", options=NUMPY)
 
 
@@ -129,5 +129,5 @@ def test_nan_logits_give_labels_without_a_warning():
     low[0, :, 2:] = np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        labels = labels_of_scores(low, 32, 32, align_corners=False)
+        labels = labels_of_logits(low, 32, 32, align_corners=False)
     assert labels.max() < 3
