@@ -9,6 +9,7 @@ This is the public interface of the runtime alone; `fcn_edge` offers the same na
 loads neither numpy nor onnxruntime: each name is imported when it is first used.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 from fcn_edge_runtime._lazy import lazy_face
@@ -43,6 +44,11 @@ __all__ = [
     "UsageError",
     "VerificationError",
 ]
+
+# From 1.29 on, onnxruntime's wheels for Linux keep a device id and a queue of events under ~/.cache and send
+# them to Microsoft, unless this is set before they are imported. Set here, it reaches whatever imports
+# onnxruntime first: a session, onnxruntime's quantizer, torch.onnx, onnxsim, or a process of its own.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _ERRORS = tuple(name for name in __all__ if name.endswith("Error"))
 _HOMES = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from benchmarks.comparison.contract import Frame, Labels, Materials, Prepare, Prepared
@@ -10,6 +12,7 @@ __all__ = ["VARIANTS"]
 
 
 def _float32(materials: Materials) -> Prepared:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -11,9 +11,9 @@ __all__ = ["main"]
 def main() -> None:
     """Run the node until it is stopped."""
     try:
-        import onnxruntime  # noqa: F401 - only to check that it is installed
-
-        import fcn_edge_runtime.robot  # noqa: F401 - the same
+        # Ours first: it turns off the telemetry of onnxruntime, which is read when that is imported.
+        import fcn_edge_runtime.robot  # noqa: F401, I001 - only to check that it is installed
+        import onnxruntime  # noqa: F401 - the same
     except ImportError as error:
         # ROS executables run in the interpreter that built the workspace, not in an active venv.
         sys.exit(

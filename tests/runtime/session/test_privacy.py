@@ -1,0 +1,76 @@
+"""Nothing is sent and nothing is left behind: onnxruntime from 1.29 on has telemetry, on by default."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MODEL = Path(__file__).parents[2] / "artifacts" / "0.1.0-float.onnx"
+EXPORT = """
+import fcn_edge
+fcn_edge.export(fcn_edge.build("fcn_tiny", num_classes=3).eval(), fcn_edge.Card("tiny"), "x.onnx")
+"""
+SEGMENTER = f"""
+import time
+import numpy as np
+import fcn_edge_runtime
+fcn_edge_runtime.Segmenter({str(MODEL)!r})(np.zeros((60, 80, 3), np.uint8))
+time.sleep(2)  # the uploader is a thread that starts a little later
+"""
+
+
+@pytest.fixture
+def at_home(tmp_path):
+    """Run Python in an empty folder with an empty home folder; gives what is in the home afterwards."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+
+    def run(*words, before=(), **variables):
+        environment = {
+            k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+        }
+        done = subprocess.run(
+            [*map(str, before), sys.executable, *map(str, words)],
+            env={**environment, "HOME": str(home), **variables},
+            cwd=work,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        return sorted(str(path.relative_to(home)) for path in home.rglob("*"))
+
+    return run
+
+
+@pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
+def test_running_a_model_leaves_nothing_at_home(at_home):
+    assert at_home("-c", SEGMENTER) == []
+
+
+@pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
+def test_a_run_of_the_command_line_looks_nothing_up(at_home, tmp_path):
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    calls = tmp_path / "calls.txt"
+    before = ("strace", "-f", "-qq", "-e", "trace=%network", "-o", calls)
+    assert at_home("-m", "fcn_edge", "selftest", MODEL, before=before) == []
+    sent = [line for line in calls.read_text().splitlines() if "AF_INET" in line or "nscd" in line]
+    assert sent == []
+
+
+@pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
+def test_an_export_leaves_nothing_of_telemetry_at_home(at_home):
+    # torch.onnx and onnxsim import onnxruntime before we do, one of them in a process of its own.
+    assert [name for name in at_home("-c", EXPORT) if "Microsoft" in name or "onnxruntime" in name] == []
+
+
+def test_who_wants_telemetry_can_have_it(at_home):
+    code = "import fcn_edge, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '0'"
+    at_home("-c", code, ORT_DISABLE_TELEMETRY="0")
