@@ -61,7 +61,7 @@ def test_each_model_runs_with_its_own_profile(fcn_edge, model_path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "says"),
+    ("args", "code", "message"),
     [
         (["none.onnx"], 1, "there is no model file none.onnx"),
         (["broken.onnx"], 1, "broken.onnx is not sealed"),
@@ -78,12 +78,12 @@ def test_each_model_runs_with_its_own_profile(fcn_edge, model_path, tmp_path):
         (["GOOD", "--plot", "bench.jpg"], 2, "expected a name that ends in .png"),
     ],
 )
-def test_errors_are_one_line_before_anything_is_measured(fcn_edge, model_path, tmp_path, args, code, says):
+def test_errors_are_one_line_before_anything_is_measured(fcn_edge, model_path, tmp_path, args, code, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.onnx").write_bytes(b"no model, but more than a seal's worth of bytes" * 9)
     done = fcn_edge("bench", *[model_path("large") if arg == "GOOD" else arg for arg in args])
     assert done.returncode == code
-    assert says in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 
-def test_it_says_what_starts_and_exits_with_0(fcn_edge):
+def test_it_shows_what_starts_and_exits_with_0(fcn_edge):
     done = fcn_edge("doctor")
     assert done.returncode == 0, done.stderr
     for text in ("python ", "numpy ", "onnxruntime ", "device cpu      starts", "extra images"):
@@ -24,7 +24,7 @@ def test_json_is_one_object(fcn_edge):
     } in (report["providers"])
 
 
-def test_where_nothing_can_run_it_says_why_and_exits_with_4():
+def test_without_a_working_device_it_explains_and_exits_with_4():
     code = "import sys\nsys.modules['onnxruntime'] = None\nfrom fcn_edge.cli import main\nmain(['doctor'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 4

@@ -12,7 +12,7 @@ from fcn_edge_runtime.imaging.writing import labels_png
 
 @pytest.fixture
 def truth(tmp_path, model_path, photo):
-    """images/ with two pictures, labels/ with what the model says of them, as palette PNGs."""
+    """images/ with two images, labels/ with the model's labels of them, as palette PNGs."""
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
     with Segmenter(model_path("rgb")) as segmenter:
@@ -84,15 +84,15 @@ def test_labels_of_another_size_are_refused(fcn_edge, model_path, truth):
 
 
 @pytest.mark.parametrize(
-    ("pixels", "says"),
+    ("pixels", "message"),
     [
         (np.full((48, 64), 77, np.uint8), "holds the id 77"),
         (np.zeros((48, 64, 3), np.uint8), "expected class ids"),
     ],
 )
-def test_a_picture_that_holds_no_class_ids_is_refused(fcn_edge, model_path, truth, pixels, says):
+def test_an_image_without_class_ids_is_refused(fcn_edge, model_path, truth, pixels, message):
     Image.fromarray(pixels).save(truth / "labels" / "a.png")
     done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels")
     assert done.returncode == 1
-    assert says in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -50,7 +50,7 @@ def made(tmp_path_factory):
     return folder, net.eval(), done
 
 
-def test_a_users_own_file_and_weights_become_a_model_that_decides_like_them(made):
+def test_a_users_own_file_and_weights_become_the_same_model(made):
     import torch
 
     from fcn_edge_runtime import Segmenter
@@ -83,7 +83,7 @@ def test_json_is_one_object_on_stdout_and_progress_is_on_stderr(made):
     assert report["verdict"] == "passed"
 
 
-def test_verify_holds_the_file_against_its_network_and_against_frames(made):
+def test_verify_compares_a_file_with_its_network_on_frames_too(made):
     from PIL import Image
 
     folder, _, _ = made
@@ -104,7 +104,7 @@ def test_verify_holds_the_file_against_its_network_and_against_frames(made):
     assert names[-1].endswith("one.png")
 
 
-def test_verify_against_other_weights_exits_with_3_and_writes_nothing(made):
+def test_verify_with_other_weights_exits_with_3(made):
     folder, _, _ = made
     before = (folder / "my.verification.json").read_bytes()
     done = fcn_edge(
@@ -119,7 +119,7 @@ def test_verify_against_other_weights_exits_with_3_and_writes_nothing(made):
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "says"),
+    ("args", "code", "message"),
     [
         (("fcn_tiny", "-o", "x.onnx"), 2, "no weights are given"),
         (("fcn_tinny", "--weights", "random", "-o", "x.onnx"), 2, "fcn_tiny"),
@@ -136,10 +136,10 @@ def test_verify_against_other_weights_exits_with_3_and_writes_nothing(made):
     ],
     ids=lambda value: " ".join(value[:4]) if isinstance(value, tuple) else None,
 )
-def test_a_mistake_is_one_line_with_its_exit_code_and_no_file(tmp_path, args, code, says):
+def test_a_mistake_is_one_line_with_its_exit_code_and_no_file(tmp_path, args, code, message):
     done = fcn_edge("export", *args, "-q", cwd=tmp_path)
     assert done.returncode == code, done.stderr
-    assert says in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -101,7 +101,7 @@ def outcome(monkeypatch, capsys, error):
         (ProviderError("x"), 4),
     ],
 )
-def test_an_error_to_mend_is_one_line_with_the_code_of_its_class(monkeypatch, capsys, error, code):
+def test_an_error_is_one_line_with_the_exit_code_of_its_class(monkeypatch, capsys, error, code):
     assert outcome(monkeypatch, capsys, error) == (code, "error: x\n")
 
 
@@ -166,7 +166,7 @@ def test_ctrl_c_ends_a_real_command_with_130_and_one_line(model_path, photos, tm
     assert not list(out.glob(".*.part"))
 
 
-def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(model_path):
+def test_a_reader_that_goes_away_causes_no_traceback(model_path):
     command = f"{sys.executable} -m fcn_edge inspect {model_path('wide')} | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)  # noqa: S602 - a real pipe
     assert done.stdout.startswith("file")

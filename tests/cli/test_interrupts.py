@@ -1,4 +1,4 @@
-"""Ctrl-C at the worst moments, in real processes. A command says 130, in one line, and leaves nothing."""
+"""Ctrl-C at the worst moments, in real processes: exit code 130, one line, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(*arguments, cwd=None):
 
 @pytest.mark.parametrize("native", [ONNXRUNTIME, ONNX])
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_while_compiled_code_starts_is_ctrl_c_and_no_missing_device(folder, tmp_path, native):
+def test_ctrl_c_while_compiled_code_starts_stays_ctrl_c(folder, tmp_path, native):
     done = run("-c", INSIDE + COMMAND, *quantize(tmp_path / "o.onnx"), native, cwd=folder)
     assert done.returncode == 130, done.stderr
     assert done.stderr.splitlines()[-1] == "error: interrupted"
@@ -81,7 +81,7 @@ def test_a_program_that_loads_onnxruntime_gets_its_ctrl_c():
     ids=lambda arguments: arguments[0],
 )
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_at_any_moment_ends_with_130_and_leaves_no_part_of_a_file(folder, tmp_path, arguments):
+def test_ctrl_c_at_any_moment_ends_with_130_and_no_part_file(folder, tmp_path, arguments):
     program = (
         "import atexit, signal, sys\nfrom fcn_edge.cli import main\n"
         "signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))\n"

@@ -20,7 +20,7 @@ def test_a_folder_becomes_labels_overlays_and_areas(fcn_edge, model_path, photos
         assert (np.asarray(Image.open(out / "a.labels.png")) == segmenter(photo).labels).all()
     assert "64x48" in done.stdout
     assert "class " in done.stdout
-    assert "ran on cpu (asked for)" in done.stderr
+    assert "ran on cpu (requested)" in done.stderr
 
 
 def test_json_is_one_object_and_nothing_else(fcn_edge, model_path, photos):

@@ -54,7 +54,7 @@ def test_every_effect_writes_a_picture_of_the_same_size(model_path, picture, tmp
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "message"),
     [
         (("--effect", "tint"), "tint needs a class"),
         (("--effect", "tint", "--class", "dog"), "no class 'dog'"),
@@ -63,14 +63,14 @@ def test_every_effect_writes_a_picture_of_the_same_size(model_path, picture, tmp
         (("--effect", "sepia", "--class", "class 1"), "sepia"),
     ],
 )
-def test_a_wrong_effect_is_found_before_the_first_picture(model_path, picture, tmp_path, args, says):
+def test_a_wrong_effect_is_found_before_the_first_picture(model_path, picture, tmp_path, args, message):
     done = fcn_edge("run", model_path("rgb"), picture, "-o", tmp_path / "out", *args)
     assert done.returncode == 2
-    assert says in done.stderr
+    assert message in done.stderr
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_a_background_that_is_no_picture_is_named(model_path, picture, tmp_path):
+def test_a_background_that_is_not_an_image_is_named(model_path, picture, tmp_path):
     args = ("--effect", "replace-background", "--class", "class 1", "--background", "beach.jpg")
     done = fcn_edge("run", model_path("rgb"), picture, "-o", tmp_path / "out", *args)
     assert done.returncode == 1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 
-def test_a_healthy_model_passes_and_says_where(fcn_edge, model_path):
+def test_a_healthy_model_passes_and_the_device_is_shown(fcn_edge, model_path):
     done = fcn_edge("selftest", model_path("rgb"))
     assert done.returncode == 0, done.stderr
     assert "2x64x96: " in done.stdout

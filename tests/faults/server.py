@@ -13,7 +13,7 @@ from importlib import import_module
 
 
 def serve(modules):
-    """Import the modules, then run what stdin says."""
+    """Import the modules, then run the code that stdin gives."""
     for module in modules:
         import_module(module)
     from fcn_edge.cli import main

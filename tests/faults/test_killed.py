@@ -36,7 +36,7 @@ class Command:
     again: object = lambda _: None
 
 
-def pictures_are_whole(folder):
+def images_are_whole(folder):
     found = [path for path in folder.glob("out/*") if not path.name.startswith(".")]
     for path in found:
         if path.suffix == ".png":
@@ -49,8 +49,8 @@ def pictures_are_whole(folder):
 def model_is_whole(folder):
     with ModelFile.open(folder / "out.onnx") as model:
         report = json.loads((folder / "out.verification.json").read_text())
-        # The report is renamed first. An old model may lie beside the next one's report, which says so by its
-        # digest; a new model never beside an old report.
+        # The report is renamed first: an old model may lie beside the new report, whose digest differs, but
+        # a new model never beside an old report.
         assert model.card.name == "old" or report["model_sha256"] == model.digest
     return True
 
@@ -71,12 +71,12 @@ def no_bag(folder):
 
 COMMANDS = {
     "run": Command(
-        RUNTIME, ("run", "model.onnx", "frames", "-o", "out", "--threads", "1", "-q"), pictures_are_whole
+        RUNTIME, ("run", "model.onnx", "frames", "-o", "out", "--threads", "1", "-q"), images_are_whole
     ),
     "evaluate": Command(
         (*RUNTIME, "matplotlib.pyplot", "fcn_edge.reports.plots"),
         ("evaluate", "model.onnx", "--images", "frames", "--labels", "labels", "-o", "out", "-q"),
-        pictures_are_whole,
+        images_are_whole,
     ),
     "bag": Command(
         (*RUNTIME, "fcn_edge_runtime.robot.bag.segment", "rosbags.rosbag2"),
@@ -249,7 +249,7 @@ def test_what_a_living_process_writes_is_not_taken_for_dead(tmp_path):
         (tmp_path / ".a.onnx.fcn-edge-00000000.part").write_text("dead")
         (tmp_path / ".b.fcn-edge-00000000.part").mkdir()
         (tmp_path / ".b.fcn-edge-00000000.part" / "x").write_text("dead")
-        (tmp_path / ".somebody.part").write_text("of another program")
+        (tmp_path / ".another.part").write_text("of another program")
         (tmp_path / "a.onnx.fcn-edge-00000000.part").write_text("no part of ours: it is not hidden")
         program = (
             "import sys; from pathlib import Path; from fcn_edge_runtime._files import remove_dead_parts"
@@ -257,6 +257,6 @@ def test_what_a_living_process_writes_is_not_taken_for_dead(tmp_path):
         program += "; remove_dead_parts(Path(sys.argv[1]))"
         subprocess.run([sys.executable, "-c", program, tmp_path], check=True)
         left = {path.name for path in tmp_path.iterdir()}
-        assert left == {mine.name, folder.name, ".somebody.part", "a.onnx.fcn-edge-00000000.part"}
+        assert left == {mine.name, folder.name, ".another.part", "a.onnx.fcn-edge-00000000.part"}
     remove_dead_parts(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {".somebody.part", "a.onnx.fcn-edge-00000000.part"}
+    assert {path.name for path in tmp_path.iterdir()} == {".another.part", "a.onnx.fcn-edge-00000000.part"}

@@ -61,7 +61,7 @@ def measure(model, leaking):
 
 @pytest.mark.security("frames of many sizes, ten thousand of them", "memory flat; a leak would be seen")
 @needs_proc
-def test_memory_does_not_grow_with_frames_of_many_sizes_and_a_leak_would_be_seen(model_path):
+def test_memory_does_not_grow_with_frames_of_many_sizes(model_path):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         flat, leak = pool.map(measure, [model_path("rgb")] * 2, [False, True])
     check_flat(flat, 300)
@@ -106,7 +106,7 @@ def test_sixteen_threads_for_long_equal_the_serial_result(model_path):
 
 
 @pytest.mark.security("closed while in use", "calls finish, or an error reports it")
-def test_closed_again_and_again_while_many_threads_use_it_calls_finish_or_say_so(model_path):
+def test_closing_while_threads_call_lets_calls_finish_or_fail(model_path):
     image = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
     current = [Segmenter(model_path("plain"), "cpu", 1)]
     expected = current[0](image).labels
@@ -133,7 +133,7 @@ def test_closed_again_and_again_while_many_threads_use_it_calls_finish_or_say_so
     over.set()
     run_threads(threads, started=True)
     assert bad == []
-    assert all("was closed" in said for said in closed)
+    assert all("was closed" in message for message in closed)
 
 
 def run_threads(threads, *, started=False):

@@ -82,7 +82,7 @@ def check_refused(name, done, out):
 
 @pytest.mark.security("disk full", "one line, exit 1, old files untouched")
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_leaves_the_old_files_whole_and_is_said_in_one_line(name, work, full_disk, fcn_edge):
+def test_a_full_disk_is_one_line_and_leaves_the_old_files(name, work, full_disk, fcn_edge):
     folder, fill = full_disk
     out = folder / "out"
     old_files(name, out)
@@ -108,7 +108,7 @@ def test_a_limit_on_the_size_of_files_leaves_the_old_ones_whole(name, work, fcn_
 
 @pytest.mark.security("an output path that cannot be written", "found before the work")
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_place_that_cannot_be_written_is_found_out_before_the_work_starts(name, work, fcn_edge, tmp_path):
+def test_an_unwritable_place_is_found_before_the_work_starts(name, work, fcn_edge, tmp_path):
     (tmp_path / "file").write_text("in the way")
     for out in ("/proc/nothing", tmp_path / "file" / "below"):
         line = arguments(name, work, out)
@@ -137,7 +137,7 @@ def test_an_export_finds_out_before_weights_are_fetched(fcn_edge):
 
 
 @pytest.mark.security("an output path that cannot be written", "found before the work")
-def test_a_read_only_folder_is_found_out_before_the_work_starts(work, fcn_edge, tmp_path):
+def test_a_read_only_folder_is_found_before_the_work_starts(work, fcn_edge, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     read_only = ["mount", "-t", "tmpfs", "-o", "ro,size=16k", "tmpfs", str(out)]
@@ -170,7 +170,7 @@ for number in range(int(sys.argv[3])):
 
 
 @pytest.mark.security("several exporters, one path", "one wins whole, with its own report")
-def test_of_many_who_export_to_one_path_one_wins_whole_with_its_own_report(tmp_path):
+def test_of_many_exports_to_one_path_one_wins_whole(tmp_path):
     path = tmp_path / "net.onnx"
     command = [sys.executable, "-c", PUBLISHER, str(path)]
     for attempt in range(3):
@@ -204,8 +204,8 @@ def test_two_commands_on_one_path_leave_one_whole_model(work, start, tmp_path):
     )
     both = [start(*line, "--method", method, cwd=tmp_path) for method in ("minmax", "percentile")]
     for process in both:
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
+        _, shown = process.communicate(timeout=120)
+        assert process.returncode == 0, shown
     with ModelFile.open(out) as model:
         report = json.loads(out.with_suffix(".verification.json").read_text())
         assert report["model_sha256"] == model.digest
@@ -215,7 +215,7 @@ def test_two_commands_on_one_path_leave_one_whole_model(work, start, tmp_path):
 @pytest.mark.security("Ctrl-C", "130, one line, nothing half written")
 @pytest.mark.parametrize("name", ["bag", "evaluate"])
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_ends_with_130_and_one_line_and_leaves_nothing_half_written(name, work, start, tmp_path):
+def test_ctrl_c_ends_with_130_and_nothing_half_written(name, work, start, tmp_path):
     from tests.export.parents import blocks
     from tests.runtime.robot.make_corridor_bag import write_bag
 
@@ -236,9 +236,9 @@ def test_ctrl_c_ends_with_130_and_one_line_and_leaves_nothing_half_written(name,
         time.sleep(0.005)
     time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, shown = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.strip() == "error: interrupted"
+    assert shown.strip() == "error: interrupted"
     assert list(out.iterdir()) == []
 
 
@@ -256,18 +256,18 @@ TALKERS = {
 
 @pytest.mark.security("stdout closed by its reader", "quiet, exit 1")
 @pytest.mark.parametrize("name", TALKERS)
-def test_a_reader_that_has_gone_is_no_error_worth_a_word(name, work, start, tmp_path):
+def test_a_reader_that_has_gone_is_not_an_error(name, work, start, tmp_path):
     process = start(*(part.format(work=work) for part in TALKERS[name]), cwd=tmp_path)
     process.stdout.close()
-    said = process.stderr.read()
+    shown = process.stderr.read()
     assert process.wait(60) == 1
-    assert said == ""
+    assert shown == ""
     if name.startswith("run"):
         assert len(list((tmp_path / "out").iterdir())) == 24
 
 
 @pytest.mark.security("stdout full", "one line, exit 1")
-def test_a_result_that_finds_no_room_is_an_error_in_one_line(work, tmp_path):
+def test_a_result_without_room_is_an_error_in_one_line(work, tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device

@@ -7,7 +7,7 @@ import pytest
 from fcn_edge_runtime import ProviderError, doctor
 
 
-def test_the_cpu_really_starts_and_is_told_apart_from_what_is_only_built_in():
+def test_started_devices_differ_from_those_only_built_in():
     report = doctor.diagnose()
     states = {state.device: state for state in report.providers}
     assert report.can_run
@@ -19,7 +19,7 @@ def test_the_cpu_really_starts_and_is_told_apart_from_what_is_only_built_in():
     assert int(report.system["cores"]) >= 1
 
 
-def test_without_onnxruntime_the_report_says_how_to_get_it(monkeypatch):
+def test_without_onnxruntime_the_report_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     report = doctor.diagnose()
     assert not report.can_run

@@ -27,7 +27,7 @@ def test_a_stage_that_raises_is_neither_finished_nor_kept():
     assert (recorded.summaries, stages.done) == ([], [])
 
 
-def test_an_item_is_done_when_the_next_one_is_asked_for():
+def test_an_item_is_done_when_the_next_one_is_requested():
     recorded = Recorded()
     items = tracked("ab", recorded)
     next(items)

@@ -79,7 +79,7 @@ def test_with_options_of_the_provider_s_own_the_self_test_decides(model_path):
         Segmenter(path, "cpu", options=SessionOptions(provider_options={"unheard_of": "1"}))
 
 
-def test_a_closed_segmenter_says_so(model_path, photo):
+def test_a_closed_segmenter_is_a_clear_error(model_path, photo):
     opened = Segmenter(model_path("plain"), "cpu")
     opened.close()
     opened.close()
@@ -160,7 +160,7 @@ def in_child(segmenter, photo, queue):
 
 @pytest.mark.security("fork, spawn", "refused or works, never hangs")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_another_process_segments_or_says_why_not_and_never_hangs(segmenter, photo, method):
+def test_another_process_segments_or_fails_but_never_hangs(segmenter, photo, method):
     context = multiprocessing.get_context(method)
     queue = context.Queue()
     process = context.Process(target=in_child, args=(segmenter, photo, queue))
@@ -173,7 +173,7 @@ def test_another_process_segments_or_says_why_not_and_never_hangs(segmenter, pho
         assert (answer == segmenter(photo).labels).all()
 
 
-def test_a_half_precision_model_on_a_cpu_says_that_its_parent_is_faster(model_path):
+def test_an_fp16_model_on_a_cpu_warns_that_its_parent_is_faster(model_path):
     with pytest.warns(UserWarning, match="float parent is faster"):
         Segmenter(model_path("half"), "cpu").close()
 

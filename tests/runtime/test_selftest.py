@@ -40,7 +40,7 @@ def test_every_numpy_computes_the_same_test_images(case):
     assert image_digest(image) == DIGESTS[case]
 
 
-def test_a_pixel_is_what_the_design_says_in_plain_integers():
+def test_a_pixel_follows_the_formula_in_plain_integers():
     image = pattern(2, 40, 50, 3, 5, RGB)
     for b, y, x, c in ((0, 0, 0, 0), (1, 16, 32, 2), (1, 39, 49, 1), (0, 7, 21, 0)):
         i, j, fy, fx = y // 16, x // 16, y % 16, x % 16
@@ -86,7 +86,7 @@ def test_golden_vectors_survive_being_written_and_read(dtype):
     assert again.to_json() == golden.to_json()
 
 
-def test_a_healthy_model_passes_and_says_how_much_was_compared(model_path):
+def test_a_healthy_model_passes_and_reports_what_was_compared(model_path):
     with ModelFile.open(model_path("rgb")) as model:
         report = run_selftest(open_session(model, "cpu"), model.card, model.golden)
     assert report.passed
@@ -126,14 +126,14 @@ def blind_golden(card):
     return Golden((GoldenCase(1, 20, 20, 1, image_digest(image), np.zeros((1, 20, 20), np.uint8)),), 1e-3)
 
 
-def test_a_self_test_that_sees_one_label_calls_itself_blind(model_path):
+def test_a_self_test_that_sees_one_label_is_reported_blind(model_path):
     with ModelFile.open(model_path("rgb")) as model:
         report = run_selftest(Constant(0), model.card, blind_golden(model.card))
     assert report.passed
     assert report.blind
 
 
-def test_a_label_that_is_no_class_fails_even_where_the_decision_was_close(model_path):
+def test_a_label_that_is_not_a_class_fails_everywhere(model_path):
     with ModelFile.open(model_path("rgb")) as model:
         golden = blind_golden(model.card)
         golden.cases[0].labels[:] = model.card.unlabeled

@@ -215,7 +215,7 @@ def open_session(
         _check_size(options.size)
     recipe = _Recipe(runtime, model, threads, options, _cut(model) if options.head == "numpy" else None)
 
-    why = "asked for"
+    why = "requested"
     if isinstance(device, str) and device.strip().lower() == "auto":
         why = "auto: CUDA is not in this onnxruntime"
         if CUDA in built_in:

@@ -74,7 +74,7 @@ def test_the_verdict_holds_on_cuda_too(exported):
     assert all(v.passed for v in result.verdicts)
 
 
-def test_auto_takes_cuda_and_says_so(exported):
+def test_auto_takes_cuda_and_reports_it(exported):
     with Segmenter(exported[0]) as segmenter:
         assert segmenter.session.device == "cuda"
         assert "auto" in segmenter.session.why
@@ -141,7 +141,7 @@ def test_half_precision_agrees_with_its_parent_on_the_gpu_it_is_for(corridor):
             assert (segmenter(image).labels == parent(image).labels).mean() > 0.99
 
 
-def test_half_precision_says_nothing_on_stderr_and_float_neither(corridor, capfd):
+def test_fp16_and_float_print_nothing_to_stderr(corridor, capfd):
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
     from fcn_edge_export.options import Fp16Options
 
@@ -154,7 +154,7 @@ def test_half_precision_says_nothing_on_stderr_and_float_neither(corridor, capfd
     assert capfd.readouterr().err == ""
 
 
-def test_a_provider_option_that_ruins_the_results_is_refused_by_the_self_test(corridor):
+def test_a_provider_option_that_ruins_results_is_refused(corridor):
     """What fuse_conv_bias does in onnxruntime-gpu 1.31: 40 % of the labels are left."""
     image = next(iter(photographs(Segmenter(corridor, "cpu").card).values()))()
     options = SessionOptions(provider_options={"fuse_conv_bias": "1"})
@@ -166,7 +166,7 @@ def test_a_provider_option_that_ruins_the_results_is_refused_by_the_self_test(co
         assert (segmenter(image).labels == usual(image).labels).mean() > 0.999
 
 
-def test_half_precision_judged_on_a_cpu_passes_its_self_test_on_the_gpu(corridor):
+def test_fp16_verified_on_a_cpu_passes_its_self_test_on_a_gpu(corridor):
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
 
     made = convert_to_fp16(corridor, corridor.with_name("fp16-cpu.onnx"), photographs)

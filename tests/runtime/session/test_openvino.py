@@ -58,7 +58,7 @@ def answer(python, code, image, models, folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_every_kind_of_file_passes_its_self_test_and_labels_as_on_the_cpu(python, tmp_path):
+def test_every_kind_of_file_labels_as_on_the_cpu(python, tmp_path):
     image = np.random.default_rng(5).integers(0, 256, (61, 83, 8), dtype=np.uint8)
     answers = answer(python, WORK, image, ARTIFACTS, tmp_path)
     for path in ARTIFACTS:
@@ -82,7 +82,7 @@ with Segmenter(sys.argv[2], "openvino", threads=1, options=extra) as segmenter:
 """
 
 
-def test_an_int8_file_keeps_its_labels_with_every_option_that_is_for_speed(python, tmp_path):
+def test_an_int8_file_keeps_its_labels_with_every_fast_option(python, tmp_path):
     image = np.random.default_rng(6).integers(0, 256, (61, 83, 3), dtype=np.uint8)
     path = ROOT / "tests" / "artifacts" / "0.1.0-int8.onnx"
     labels = answer(python, FAST, image, [path], tmp_path)

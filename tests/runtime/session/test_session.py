@@ -28,12 +28,12 @@ def model():
 @pytest.mark.parametrize("name", ["cpu", "CPU", "CPUExecutionProvider", " cpuexecutionprovider "])
 def test_a_device_may_be_named_in_any_way_that_is_clear(model, name):
     opened = open_session(model, name)
-    assert (opened.device, opened.provider, opened.why) == ("cpu", "CPUExecutionProvider", "asked for")
+    assert (opened.device, opened.provider, opened.why) == ("cpu", "CPUExecutionProvider", "requested")
     assert (opened.run(IMAGE)["labels"] == 2 * IMAGE).all()
 
 
 @pytest.mark.security("`auto`", "reports what it took")
-def test_auto_says_what_it_took_and_why(model):
+def test_auto_reports_its_device_and_the_reason(model):
     opened = open_session(model, "auto")
     assert opened.why.startswith("auto: ")
     assert opened.device == ("cuda" if CUDA_IS_HERE else "cpu")
@@ -41,7 +41,7 @@ def test_auto_says_what_it_took_and_why(model):
 
 @pytest.mark.security("an unknown device", "wrong usage")
 @pytest.mark.parametrize("name", ["gpu", "", "cpu,cuda", "cuda:0", None, 3])
-def test_an_unknown_device_is_wrong_usage_and_the_known_ones_are_listed(model, name):
+def test_an_unknown_device_is_wrong_usage_and_lists_the_known(model, name):
     with pytest.raises(UsageError, match=r"expected one of auto, .*cpu, cuda") as caught:
         open_session(model, name)
     assert caught.value.exit_code == 2
@@ -49,7 +49,7 @@ def test_an_unknown_device_is_wrong_usage_and_the_known_ones_are_listed(model, n
 
 @pytest.mark.security("a device that is not in the build", "refused")
 @pytest.mark.skipif(CUDA_IS_HERE, reason="CUDA is in this build")
-def test_a_device_that_is_not_in_the_build_is_refused_with_the_way_to_get_it(model):
+def test_a_device_outside_the_build_is_refused_with_its_extra(model):
     with pytest.raises(ProviderError, match=r"'cuda' is not in the installed .*fcn-edge\[cuda\]") as caught:
         open_session(model, "cuda")
     assert caught.value.exit_code == 4
@@ -92,9 +92,7 @@ class Broken:
 
 @pytest.mark.security("CUDA with a library missing", "refused, the library named")
 @pytest.mark.parametrize("era", ["raises", "falls back and prints"])
-def test_a_device_that_does_not_start_is_refused_by_the_name_of_the_missing_library(
-    model, era, monkeypatch, capfd
-):
+def test_a_device_that_does_not_start_names_the_missing_library(model, era, monkeypatch, capfd):
     monkeypatch.setattr(session, "import_onnxruntime", lambda: Broken(era))
     with pytest.raises(ProviderError, match=r"'cuda' is in this .*libcudnn\.so\.9 is missing: install CUDA"):
         open_session(model, "cuda")
@@ -104,7 +102,7 @@ def test_a_device_that_does_not_start_is_refused_by_the_name_of_the_missing_libr
     assert "libcudnn.so.9 is missing" in opened.why
 
 
-def test_a_missing_onnxruntime_is_named_with_the_extras_that_bring_it(model, monkeypatch):
+def test_a_missing_onnxruntime_is_named_with_its_extras(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ProviderError, match=r"pip install fcn-edge\[cpu\]"):
         open_session(model, "cpu")
@@ -122,7 +120,7 @@ def test_a_wrong_number_of_threads_is_wrong_usage(model, threads):
         open_session(model, "cpu", threads=threads)
 
 
-def test_threads_are_those_asked_for_or_the_cores_of_this_process(model):
+def test_threads_are_the_given_ones_or_all_cores(model):
     assert open_session(model, "cpu", threads=1).threads == 1
     assert open_session(model, "cpu").threads == devices.cores() >= 1
 
@@ -146,7 +144,7 @@ def test_an_unknown_level_of_optimization_is_wrong_usage(model):
         open_session(model, "cpu", options=SessionOptions(optimization="fast"))
 
 
-def test_bytes_that_are_no_model_are_a_model_error_in_one_line():
+def test_bytes_that_are_not_a_model_are_a_one_line_error():
     for data in (b"", b"rubbish", b"\x08\x0a"):
         with pytest.raises(ModelError, match="onnxruntime cannot load the model") as caught:
             open_session(data, "cpu")
@@ -205,24 +203,24 @@ def test_only_the_wanted_outputs_are_computed(model_path):
 def test_output_is_captured_by_one_thread_at_a_time_and_given_back(capfd):
     from fcn_edge_runtime.session.stdio import captured_output
 
-    said = []
+    printed = []
 
     def speak(number):
         with captured_output() as captured:
             subprocess.run([sys.executable, "-c", f"print('thread {number}')"], check=True)
-        said.append(captured[0])
+        printed.append(captured[0])
 
     threads = [threading.Thread(target=speak, args=(i,)) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(text.strip() for text in said) == [f"thread {i}" for i in range(4)]
+    assert sorted(text.strip() for text in printed) == [f"thread {i}" for i in range(4)]
     print("after", flush=True)
     assert capfd.readouterr().out == "after\n"
 
 
-def test_importing_the_runtime_and_segmenting_loads_nothing_but_numpy_and_onnxruntime(model_path):
+def test_segmenting_loads_only_numpy_and_onnxruntime(model_path):
     script = Path(__file__).with_name("list_imports.py")
     done = subprocess.run(
         [sys.executable, str(script), str(model_path("rgb"))], capture_output=True, text=True
@@ -242,7 +240,7 @@ def test_input_and_output_binding_gives_what_a_plain_run_gives(model_path, photo
     assert all((value == plain[name]).all() for name, value in zip(plain, bound, strict=True))
 
 
-def test_onnxruntime_writes_its_profile_where_it_is_asked_to(model, tmp_path):
+def test_onnxruntime_writes_its_profile_to_the_given_path(model, tmp_path):
     opened = open_session(model, "cpu", options=SessionOptions(profile_prefix=str(tmp_path / "run")))
     opened.run(IMAGE)
     written = Path(opened.raw.end_profiling())
