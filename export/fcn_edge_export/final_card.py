@@ -31,12 +31,16 @@ class GraphFacts:
         working_size: where the network looks at an image of another size.
         head: "dense" or "sparse".
         weights_sha256: of the network, or "untrained".
+        output: of the network, that holds the logits.
+        activation: that the export undid.
     """
 
     geometry: Geometry
     working_size: WorkingSize | None = None
     head: str = "dense"
     weights_sha256: str = UNTRAINED
+    output: str = ""
+    activation: str = "none"
 
 
 def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
@@ -85,10 +89,18 @@ def finished_card(
         precision: None if it is as the draft states.
         lowering: how the file was made of its parent; None if it is as the draft states.
     """
-    graph = graph or GraphFacts(draft.geometry, draft.working_size, draft.head, draft.net.weights_sha256)
+    net = draft.net
+    graph = graph or GraphFacts(
+        draft.geometry, draft.working_size, draft.head, net.weights_sha256, net.output, net.activation
+    )
     return replace(
         draft,
-        net=replace(draft.net, weights_sha256=graph.weights_sha256),
+        net=replace(
+            net,
+            weights_sha256=graph.weights_sha256,
+            output=graph.output,
+            activation=graph.activation,
+        ),
         geometry=graph.geometry,
         working_size=graph.working_size,
         head=graph.head,

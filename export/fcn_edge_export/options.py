@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fcn_edge_export.graph.working_size import parse_working_size
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.card import ACTIVATIONS
 from fcn_edge_runtime.model.card_facts import METHODS, TARGETS
 from fcn_edge_runtime.model.contract import OUTPUTS
 
@@ -42,6 +43,10 @@ class ExportOptions:
             areas; "auto" takes the one that is faster on the images.
         working_size: the size at which the network sees an image, "0.5x" of it or "240x320" for all; the file
             resizes inside and labels the image at its own size.
+        output_name: which of the network's outputs holds the logits, such as "0", "out" or "aux.1"; None
+            takes the only one, or the one that its name or the card's classes tell.
+        activation: what the network has already applied to its logits: "none", "sigmoid" or "softmax", which
+            is undone; None finds out whether there is one, and then refuses.
         trained: False records on the card that the weights are untrained.
         allow_unsimplified: continue with the traced graph if onnxsim fails.
 
@@ -54,6 +59,8 @@ class ExportOptions:
     devices: Sequence[str] = ("cpu",)
     head: str = "dense"
     working_size: str | None = None
+    output_name: str | None = None
+    activation: str | None = None
     trained: bool = True
     allow_unsimplified: bool = False
 
@@ -64,6 +71,8 @@ class ExportOptions:
         _check_sizes(self.sizes)
         _check_devices(self.devices)
         _check_one_of("head", self.head, HEADS)
+        if self.activation is not None:
+            _check_one_of("activation", self.activation, ACTIVATIONS)
         if self.working_size is not None:
             parse_working_size(self.working_size)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,22 +14,29 @@ from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.final_card import GraphFacts, drafted, finished_card
 from fcn_edge_export.graph.geometry import geometry
-from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft
+from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft, with_logits_output
 from fcn_edge_export.graph.head_choice import choose_sparse
 from fcn_edge_export.graph.working_size import fitted, parse_working_size, whole_geometry
 from fcn_edge_export.options import ExportOptions
 from fcn_edge_export.simplify import Simplified, operators, simplify
+from fcn_edge_export.verification.activation import require_logits
+from fcn_edge_export.verification.borders import SizeRange, find_range, of_images
 from fcn_edge_export.verification.certify import all_cases, certify, check_draft
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
-from fcn_edge_runtime.model.card import UNTRAINED, Card
+from fcn_edge_runtime.model.card import UNTRAINED, Card, WorkingSize
 from fcn_edge_runtime.model.contract import OPSET
 from fcn_edge_runtime.progress import Progress, Stage, Stages
+from fcn_edge_runtime.session.session import open_session
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from fcn_edge_export.conditions import Condition
+    from fcn_edge_export.probe import Sizes
+    from fcn_edge_export.reference import Reference
 
 __all__ = ["ExportResult", "export"]
 
@@ -56,7 +64,7 @@ class ExportResult:
     verdicts: tuple[Verdict, ...]
 
 
-def export(
+def export(  # noqa: PLR0915 (the stages, one after the other, are the point)
     net: nn.Module,
     card: Card,
     path: str | os.PathLike[str],
@@ -108,22 +116,27 @@ def export(
     net = prepared(net)
 
     with stages.stage("probe") as did:
-        found = probe(net, card.input.channels)
+        found = probe(net, card.input.channels, output=options.output_name, classes=len(card.classes) or None)
         draft = drafted(card, numbered_classes(found.classes))
         working = working and fitted(working, found.smallest_image)
         smallest = 1 if working else found.smallest_image
         check_classes(found.classes, draft)
-        cases = all_cases(draft, options.sizes, frames, smallest=smallest, multiple=found.multiple)
+        all_cases(draft, options.sizes, {}, smallest=smallest, multiple=found.multiple)  # the user's sizes
         did.text = (
-            f"{found.classes} logits a pixel, any size from {smallest}"
+            f"{found.classes} logits a pixel"
+            + (f" in its output {found.output!r}" if found.output else "")
+            + f", any size from {smallest}"
             + (f", working at {working}" if working else "")
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
-    logits_network = LogitsNetwork(net, upsample=found.reduction > 1).eval()
+    logits_network = LogitsNetwork(
+        net, output=found.output, activation=options.activation or "none", upsample=found.reduction > 1
+    ).eval()
 
     with stages.stage("trace") as did:
-        traced = trace(logits_network, card.input.channels, found)
+        tracing = trace(logits_network, card.input.channels, found)
+        traced = tracing.model
         did.text = f"{len(traced.graph.node)} nodes, opset {OPSET}, torch {torch.__version__}"
 
     with stages.stage("simplify") as did:
@@ -154,7 +167,6 @@ def export(
         model = graft(
             network, draft, options.outputs, sparse=sparse, multiple=found.multiple, working=working
         )
-        facts = GraphFacts(whole, working, "sparse" if sparse else "dense", weights)
         did.text = (
             f"{draft.input.dtype} image in, {', '.join(o.name for o in model.graph.output)} out; "
             f"{'sparse head, ' if sparse else ''}stride "
@@ -163,12 +175,34 @@ def export(
         )
     reference = Reference(logits_network, draft.input, found.multiple, working)
 
+    sizes = _size_range(stages, reference, model, tracing.conditions, draft, found, working)
+    whole = replace(whole, smallest_size=sizes.smallest, largest_size=sizes.largest)
+    cases = all_cases(
+        draft,
+        options.sizes,
+        frames,
+        smallest=sizes.smallest,
+        multiple=found.multiple,
+        largest=sizes.largest,
+        seed=weights_sha256(net),
+    )
+    facts = GraphFacts(
+        whole,
+        working,
+        "sparse" if sparse else "dense",
+        weights,
+        found.output,
+        logits_network.activation,
+    )
+
     with stages.stage("verify", unit="inputs") as did:
         # At another working size no stage before the graft gives what the file gives.
         earlier = {} if working else {"trace": traced, "simplify": network}
         certified = certify(
-            reference, model, draft, cases, options.devices, earlier, stages.progress, smallest=smallest
+            reference, model, draft, cases, options.devices, earlier, stages.progress, smallest=sizes.smallest
         )
+        if options.activation is None:
+            require_logits(network, reference, cases, options.outputs)
         did.text = verdict_text(certified.verdicts)
 
     card = finished_card(draft, certified.verification, produced_by(), graph=facts)
@@ -179,6 +213,26 @@ def export(
     return ExportResult(
         target.path, target.report, digest, size, card, tuple(stages.done), certified.verdicts
     )
+
+
+def _size_range(
+    stages: Stages,
+    reference: Reference,
+    model: onnx.ModelProto,
+    conditions: Sequence[Condition],
+    draft: Card,
+    found: Sizes,
+    working: WorkingSize | None,
+) -> SizeRange:
+    """The stage "sizes": which sizes the file may take, see `verification.borders`."""
+    with stages.stage("sizes", unit="sizes") as did:
+        image_conditions = of_images(conditions, found.multiple, working)
+        smallest = 1 if working else found.smallest_image
+        probe_session = open_session(with_logits_output(model), "cpu")
+        sizes = find_range(reference, probe_session, image_conditions, draft.input, smallest, stages.progress)
+        count = f"outside of {len(conditions)} conditions of the trace"
+        did.text = f"{sizes}; compared at {len(sizes.tried)} sizes {count}"
+    return sizes
 
 
 def _simplified(traced: onnx.ModelProto, *, allow_unsimplified: bool) -> Simplified:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
-from fcn_edge_export.reference import only_output
+from fcn_edge_export.outputs import choose_output, pick_output
 from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Sizes", "probe"]
@@ -21,6 +22,9 @@ __all__ = ["Sizes", "probe"]
 # Their divisors include every power of two up to 128, and the multiples 3, 7 and 14 of patch-based backbones.
 # The small ones come first because most networks accept them and they are fast.
 STARTS = (96, 224, 384, 512, 640, 896)
+# Multiples beyond the start at which a step is tried. A network that rounds its map down to a coarser grid,
+# such as H // 16 * 4, has the right size just above a multiple of it, and a wrong one just below the next.
+STEPS = ((1, 3), (7, 5), (15, 11), (27, 31))
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,14 @@ class Sizes:
         smallest: the smallest height and width it accepts, a multiple of `multiple`.
         multiple: heights and widths it accepts are multiples of this.
         reduction: its logits have 1/reduction of the input's height and width (1: full size).
+        output: which of its outputs holds the logits; empty where there is only one.
     """
 
     classes: int
     smallest: int
     multiple: int
     reduction: int
+    output: str = ""
 
     @property
     def smallest_image(self) -> int:
@@ -45,60 +51,72 @@ class Sizes:
         return self.smallest - self.multiple + 1
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """One run: the shape of the output, or the network's error."""
-
-    shape: tuple[int, ...] | None
-    error: str = ""
-
-
-def probe(net: nn.Module, channels: int) -> Sizes:
+def probe(net: nn.Module, channels: int, *, output: str | None = None, classes: int | None = None) -> Sizes:
     """Find the sizes that `net` (in evaluation mode, float32, on the CPU) accepts.
 
+    Args:
+        net: the network.
+        channels: of the image.
+        output: which of its outputs to take, see `outputs.choose_output`.
+        classes: how many the card names; None if that is open.
+
     Raises:
+        UsageError: it returns several maps, and nothing says which holds the logits.
         ArtifactError: it accepts none of the sizes tried, or only one, or its logits do not cover its input.
     """
-    start, first = _first_size(net, channels)
+    start, name, first = _first_size(net, channels, output, classes)
     reduction = _reduction(start, first)
-    classes = first[1]
 
     def accepts(height: int, width: int) -> bool:
         try:
-            shape = _attempt(net, channels, height, width).shape
+            run = _run(net, channels, height, width)
+            shape = None if run.error else tuple(pick_output(run.output, name).shape)
         except ArtifactError:  # no logits at this size
             return False
-        return shape is not None and shape[1] == classes and _covers(height, width, shape, reduction)
+        return shape is not None and shape[1] == first[1] and _covers(height, width, shape, reduction)
 
     # start + m is accepted exactly if m is a multiple of the network's own multiple, which divides start.
     divisors = [d for d in range(1, start + 1) if start % d == 0]
-    multiple = next((d for d in divisors if accepts(start + d, start + 3 * d)), None)
+    multiple = next(
+        (d for d in divisors if all(accepts(start + d * h, start + d * w) for h, w in STEPS)), None
+    )
     if multiple is None:
         raise ArtifactError(
             f"probe: the network accepts an image of {start}x{start} but none of {2 * start}x{4 * start} "
             "pixels, so it is bound to one size: expected a fully convolutional network"
         )
-    return Sizes(classes, _smallest(accepts, multiple, start), multiple, reduction)
+    return Sizes(first[1], _smallest(accepts, multiple, start), multiple, reduction, name)
 
 
-def _attempt(net: nn.Module, channels: int, height: int, width: int) -> _Attempt:
+@dataclass(frozen=True)
+class _Run:
+    """What the network returned for an image of one size, or its error."""
+
+    output: Any
+    error: str = ""
+
+
+def _run(net: nn.Module, channels: int, height: int, width: int) -> _Run:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, channels, height, width, generator=generator)
     try:
         with torch.inference_mode():
-            output = net(x)
+            return _Run(net(x))
     except Exception as error:  # noqa: BLE001 (a network may raise anything at a size it does not accept)
-        return _Attempt(None, f"{type(error).__name__}: {error}")
-    return _Attempt(tuple(only_output(output).shape))
+        return _Run(None, f"{type(error).__name__}: {error}")
 
 
-def _first_size(net: nn.Module, channels: int) -> tuple[int, tuple[int, ...]]:
+def _first_size(
+    net: nn.Module, channels: int, output: str | None, classes: int | None
+) -> tuple[int, str, tuple[int, ...]]:
+    """The first size that the network accepts, the name of the logits in its output, and their shape."""
     error = ""
     for size in STARTS:
-        attempt = _attempt(net, channels, size, size)
-        if attempt.shape is not None:
-            return size, attempt.shape
-        error = error or attempt.error
+        run = _run(net, channels, size, size)
+        if not run.error:
+            name = choose_output(run.output, output, classes)
+            return size, name, tuple(pick_output(run.output, name).shape)
+        error = error or run.error
     raise ArtifactError(
         f"probe: the network accepted no {channels}-channel image of {', '.join(map(str, STARTS))} pixels "
         f"a side; the error at {STARTS[0]} was: {error}"

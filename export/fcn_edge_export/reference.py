@@ -27,53 +27,49 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from fcn_edge_export.outputs import pick_output
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import InputSpec, WorkingSize
 
 __all__ = ["LogitsNetwork", "Reference", "ends_in_upsampling", "prepared", "weights_sha256"]
 
 
+LEAST = 1e-6  # probabilities are kept this far from 0 and 1, where logits are infinite
+
+
 class LogitsNetwork(nn.Module):
     """A network reduced to one output: logits of each class, at the size of its input.
 
-    A dict gives its "out", a tuple its first item, an object its `logits`. Logits that are smaller than the
-    input by a whole factor are upsampled as in the papers: bilinear.
+    Logits that are smaller than the input by a whole factor are upsampled as in the papers: bilinear.
+
+    Args:
+        net: the network.
+        output: which of its outputs to take, see `outputs.choose_output`; empty for its only one.
+        activation: what the network has already applied to its logits: "none", "sigmoid" or "softmax". It is
+            undone: logit(p), or log(p), whose softmax is p.
+        upsample: whether the logits are smaller than the input.
     """
 
-    def __init__(self, net: nn.Module, *, upsample: bool = False) -> None:
+    def __init__(
+        self, net: nn.Module, *, output: str = "", activation: str = "none", upsample: bool = False
+    ) -> None:
         super().__init__()
         self.net = net
+        self.output = output
+        self.activation = activation
         self.upsample = upsample
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [batch, classes, height, width] of normalized pixels [batch, channels, height, width]."""
-        logits = only_output(self.net(x))
+        logits = pick_output(self.net(x), self.output)
+        if self.activation == "sigmoid":
+            p = logits.clamp(LEAST, 1 - LEAST)
+            logits = torch.log(p) - torch.log(1 - p)
+        elif self.activation == "softmax":
+            logits = torch.log(logits.clamp_min(LEAST))
         if self.upsample:
             logits = F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
         return logits
-
-
-def only_output(output: Any) -> Tensor:
-    """The logits in the output of a network.
-
-    Raises:
-        ArtifactError: the output has no 4-dimensional tensor in any of the expected places.
-    """
-    if isinstance(output, dict) and "out" in output:
-        output = output["out"]
-    elif isinstance(output, (tuple, list)) and output:
-        output = output[0]
-    elif not isinstance(output, Tensor) and hasattr(output, "logits"):
-        output = output.logits
-    if not isinstance(output, Tensor) or output.dim() != 4:
-        got = (
-            f"a tensor of shape {list(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-        )
-        raise ArtifactError(
-            f"probe: the network returned {got}, expected logits [batch, classes, height, width] "
-            "(as a tensor, a dict with 'out', a tuple with them first, or an object with .logits)"
-        )
-    return output
 
 
 class _Upsamplings(TorchFunctionMode):

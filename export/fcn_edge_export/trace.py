@@ -10,26 +10,46 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
 import torch
 from torch import Tensor
 
+from fcn_edge_export.conditions import Condition, conditions_of
+from fcn_edge_export.exact_sizes import factors_of, multiply_sizes_in_float64, resize_decompositions
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.probe import Sizes
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
-__all__ = ["trace"]
+__all__ = ["Traced", "trace"]
 
 AXES = ("batch", "height", "width")
+_FROZEN_AXIS = re.compile(
+    r"size\(\)\[([023])\] as dynamic but your code specialized it to be a constant \((\d+)\)"
+)
 
 
-def trace(network: LogitsNetwork, channels: int, sizes: Sizes) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class Traced:
+    """A traced network.
+
+    Attributes:
+        model: `normalized` [batch, channels, height, width] -> `logits`, all float32.
+        conditions: on the size, under which the model is the network.
+    """
+
+    model: onnx.ModelProto
+    conditions: tuple[Condition, ...]
+
+
+def trace(network: LogitsNetwork, channels: int, sizes: Sizes) -> Traced:
     """The network as ONNX: `normalized` [batch, channels, height, width] -> `logits`, all float32.
 
     Raises:
@@ -42,10 +62,14 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes) -> onnx.ModelProt
             program = torch.export.export(
                 network, (example,), dynamic_shapes={"x": {0: dynamic, 2: dynamic, 3: dynamic}}, strict=False
             )
+            conditions = conditions_of(program)
+            decompositions = resize_decompositions(program)
             if _pools_to_a_grid(program):
-                program = program.run_decompositions(
-                    {torch.ops.aten.adaptive_avg_pool2d.default: adaptive_avg_pool2d}
-                )
+                decompositions[torch.ops.aten.adaptive_avg_pool2d.default] = adaptive_avg_pool2d
+            factors = factors_of(program)
+            if decompositions:
+                program = program.run_decompositions(decompositions)
+                factors = (*factors, *factors_of(program))
             traced = torch.onnx.export(
                 program,
                 (example,),
@@ -59,10 +83,17 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes) -> onnx.ModelProt
                 verbose=False,
             )
     except Exception as error:
+        if frozen := _FROZEN_AXIS.search(str(error)):
+            axis = AXES[(0, 2, 3).index(int(frozen[1]))]
+            raise ArtifactError(
+                f"trace: the network's code fixes the {axis} of its input to {frozen[2]}: it has a condition "
+                f"on the {axis}, or a shape made of it as a Python number: compute with tensors instead"
+            ) from error
         raise ArtifactError(f"trace: torch could not export the network: {_first_line(error)}") from error
     if traced is None:
         raise ArtifactError("trace: torch.onnx returned no model")
-    return _by_contract(traced.model_proto, channels, sizes.classes)
+    model = multiply_sizes_in_float64(traced.model_proto, factors)
+    return Traced(_by_contract(model, channels, sizes.classes), conditions)
 
 
 def example_size(sizes: Sizes) -> tuple[int, int]:

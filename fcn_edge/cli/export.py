@@ -53,6 +53,17 @@ __all__ = ["command"]
     "CPU where they are large; auto takes the faster one on --images.",
 )
 @click.option(
+    "--output-name",
+    metavar="NAME",
+    help="Which of the network's outputs holds the logits, where it returns several: 0, out, aux.1 ...",
+)
+@click.option(
+    "--activation",
+    type=click.Choice(["none", "sigmoid", "softmax"]),
+    help="What the network has already applied to its logits; it is undone.  "
+    "[default: refuse if there seems to be one]",
+)
+@click.option(
     "--working-size",
     metavar="0.5x|HxW",
     help="Let the network look at a smaller image: a fraction of it, or a size for all. The file resizes "
@@ -95,6 +106,8 @@ def command(
     sizes: tuple[tuple[int, int], ...],
     devices: tuple[str, ...],
     head: str,
+    output_name: str | None,
+    activation: str | None,
     working_size: str | None,
     precision: str,
     calibration: tuple[str, ...],
@@ -126,6 +139,8 @@ def command(
         devices=devices,
         head=head,
         working_size=working_size,
+        output_name=output_name,
+        activation=activation,
         allow_unsimplified=allow_unsimplified,
     )
     result: ExportResult | LoweringResult

@@ -64,7 +64,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             "normalize",
             f"scale {spec['scale']:.6g}, mean {_numbers(spec['mean'])}, std {_numbers(spec['std'])}",
         ),
-        ("geometry", f"stride {geometry['stride']}, {sight}; at least {geometry['smallest_size']} pixels"),
+        ("geometry", f"stride {geometry['stride']}, {sight}; {_sizes(geometry)}"),
         (
             "graph",
             f"opset {facts['opsets'].get('ai.onnx')}, IR {facts['ir_version']}, {facts['nodes']} nodes",
@@ -116,3 +116,10 @@ def _numbers(values: list[float]) -> str:
 
 def _case(case: dict[str, Any]) -> str:
     return f"{size_text(case['size'])} seed {case['seed']}, {case['decided']} pixels"
+
+
+def _sizes(geometry: dict[str, Any]) -> str:
+    text = f"at least {geometry['smallest_size']} pixels"
+    if geometry["largest_size"] is None:
+        return text
+    return f"{text}, at most {geometry['largest_size'][0]}x{geometry['largest_size'][1]}"

@@ -73,11 +73,13 @@ def test_json_is_one_object_on_stdout_and_progress_is_on_stderr(made):
         "name": "mynet.py:build",
         "options": {"width": 8},
         "weights_sha256": found["card"]["net"]["weights_sha256"],
+        "output": "",
+        "activation": "none",
     }
     assert len(found["card"]["net"]["weights_sha256"]) == 64
     assert [1, 20, 30] in found["card"]["verification"]["sizes"]
     stages = [line.split()[0] for line in done.stderr.splitlines()]
-    assert stages == ["probe", "trace", "simplify", "graft", "verify", "write"]
+    assert stages == ["probe", "trace", "simplify", "graft", "sizes", "verify", "write"]
     report = json.loads((folder / "my.verification.json").read_text())
     assert report["model_sha256"] == found["digest"]
     assert report["verdict"] == "passed"

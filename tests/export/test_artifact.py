@@ -98,7 +98,7 @@ def test_an_export_prints_nothing_of_its_own(twice):
 
 def test_stages_come_in_the_order_of_the_design(twice):
     stages = re.findall(r"finished (\w+)", twice[0][1])
-    assert stages == ["probe", "trace", "simplify", "graft", "verify", "write"]
+    assert stages == ["probe", "trace", "simplify", "graft", "sizes", "verify", "write"]
 
 
 def test_nothing_of_the_machine_is_in_the_file(twice):
@@ -238,7 +238,7 @@ def test_an_invalid_card_is_found_before_the_work_starts(card, message, tmp_path
 
 @pytest.mark.parametrize(
     ("classes", "given", "message"),
-    [(5, 3, "gives 5 scores a pixel, the card names 3 classes"), (1, 3, "one score makes a binary network")],
+    [(5, 3, "gives 5 logits a pixel, the card names 3 classes"), (1, 3, "one logit makes a binary network")],
 )
 def test_a_class_list_of_another_length_is_found_before_tracing(classes, given, message, tmp_path):
     card = Card("a", numbered_classes(given), InputSpec.default())
@@ -316,7 +316,7 @@ def traced():
     from fcn_edge_export.reference import LogitsNetwork
 
     net = seeded(Plain)
-    return trace(LogitsNetwork(net).eval(), 3, probe(net, 3))
+    return trace(LogitsNetwork(net).eval(), 3, probe(net, 3)).model
 
 
 def test_ctrl_c_at_every_moment_of_publishing_leaves_no_part(tmp_path, monkeypatch):

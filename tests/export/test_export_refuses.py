@@ -94,7 +94,7 @@ FAULTS = {
     ),
     "a batch that repeats its first image": (
         lambda net: Traced(net, after=first_of_batch),
-        r"[0-9] of 8 inputs differ.* pattern [23]x\d+x\d+, pixel .*rule 'numbers'.*stage: trace",
+        r"[0-9]+ of 13 inputs differ.* pattern [23]x\d+x\d+, pixel .*rule 'numbers'.*stage: trace",
     ),
     "a NaN weight while traced": (
         lambda net: Traced(net, instead=changed(net, nan_weight)),

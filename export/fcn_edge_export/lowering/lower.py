@@ -194,7 +194,8 @@ def gate_child(
         half = precision == "fp16"
         as_the_file = SessionOptions(config=exact_integers(), tf32=half)
         probe = open_session(probe_bytes, device, options=as_the_file)
-        sizes = default_sizes(card.geometry.smallest_size, card.geometry.size_multiple)
+        geometry = card.geometry
+        sizes = default_sizes(geometry.smallest_size, geometry.size_multiple, geometry.largest_size)
         patterns = tuple(pattern_cases(sizes, card.input))
         gate = run_gate(
             reference,

@@ -18,6 +18,10 @@ __all__ = ["Case", "default_sizes", "frame_cases", "pattern_cases"]
 Array = npt.NDArray[Any]
 
 
+REAL = ((1, 480, 640), (1, 720, 1280), (1, 33, 2049))
+DRAWN = 400  # sides of drawn sizes at most
+
+
 @dataclass(frozen=True)
 class Case:
     """One input: its name, and a function that gives it, (N, H, W, C) in the card's dtype."""
@@ -26,9 +30,19 @@ class Case:
     image: Callable[[], Array]
 
 
-def default_sizes(smallest: int, multiple: int) -> tuple[tuple[int, int, int], ...]:
-    """(batch, height, width): batches, odd, prime, portrait and landscape, the smallest, and a large one."""
-    wanted = (
+def default_sizes(
+    smallest: int, multiple: int, largest: tuple[int, int] | None = None, seed: str | None = None
+) -> tuple[tuple[int, int, int], ...]:
+    """(batch, height, width): batches, odd, prime, portrait and landscape, the smallest, and large ones.
+
+    Args:
+        smallest: height and width at least.
+        multiple: of the sizes that the network accepts.
+        largest: (height, width) at most.
+        seed: hex digits, such as a digest of the weights; with it come the sizes of real cameras, one that is
+            very wide, and two that are drawn from the seed, so that no list of sizes can be passed by luck.
+    """
+    wanted: tuple[tuple[int, int, int], ...] = (
         (1, smallest, smallest),
         (2, 64, 96),
         (1, 67, 45),
@@ -38,7 +52,12 @@ def default_sizes(smallest: int, multiple: int) -> tuple[tuple[int, int, int], .
         (1, 250, 330),
         (1, 4 * multiple + 1, 5 * multiple - 1),
     )
+    if seed is not None:
+        drawn = [int(seed[at : at + 4], 16) % DRAWN + 1 for at in (0, 4, 8, 12)]
+        wanted = (*wanted, *REAL, (1, drawn[0], drawn[1]), (1, drawn[2], drawn[3]))
     raised = [(n, max(h, smallest), max(w, smallest)) for n, h, w in wanted]
+    if largest is not None:
+        raised = [(n, min(h, largest[0]), min(w, largest[1])) for n, h, w in raised]
     return tuple(dict.fromkeys(raised))
 
 

@@ -56,6 +56,8 @@ def all_cases(
     *,
     smallest: int,
     multiple: int,
+    largest: tuple[int, int] | None = None,
+    seed: str | None = None,
 ) -> list[Case]:
     """The default sizes, further (height, width) given by the user, and the user's frames.
 
@@ -65,6 +67,8 @@ def all_cases(
         images: of the user: name -> what reads it, (H, W, C) in the card's dtype.
         smallest: height and width of an image that the file takes.
         multiple: of the sizes that the network takes.
+        largest: (height, width) of an image that the file takes; None is any.
+        seed: see `default_sizes`.
 
     Raises:
         UsageError: a size is smaller than the network accepts, or larger than the pattern.
@@ -75,7 +79,12 @@ def all_cases(
                 f"got the size {height}x{width}, expected sides of {smallest} to {LARGEST_SIDE}: "
                 "the network accepts none smaller; verify larger ones with your own images"
             )
-    wanted = [*default_sizes(smallest, multiple), *((1, h, w) for h, w in sizes)]
+        if largest is not None and (height > largest[0] or width > largest[1]):
+            raise UsageError(
+                f"got the size {height}x{width}, expected at most {largest[0]}x{largest[1]}: beyond, the "
+                "network computes differently from its file"
+            )
+    wanted = [*default_sizes(smallest, multiple, largest, seed), *((1, h, w) for h, w in sizes)]
     return [*pattern_cases(tuple(dict.fromkeys(wanted)), card.input), *frame_cases(images, card)]
 
 

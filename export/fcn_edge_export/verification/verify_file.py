@@ -90,17 +90,30 @@ def verify(
     with stages.stage("probe") as did:
         same_weights = weights_sha256(net) == card.net.weights_sha256  # before any conversion
         net = prepared(net)
-        found = probe(net, card.input.channels)
+        found = probe(net, card.input.channels, output=card.net.output or None, classes=len(card.classes))
         did.text = f"{found.classes} logits a pixel; weights " + (
             "are those on the card" if same_weights else "differ from the card's, or the card names none"
         )
 
     with stages.stage("verify", unit="inputs") as did:
-        network = LogitsNetwork(net, upsample=found.reduction > 1).eval()
+        network = LogitsNetwork(
+            net,
+            output=found.output,
+            activation=card.net.activation,
+            upsample=found.reduction > 1,
+        ).eval()
         reference = Reference(network, card.input, card.geometry.size_multiple, card.working_size)
         smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
         frames = frames_of(images, card) if images is not None else {}
-        cases = all_cases(card, options.sizes, frames, smallest=smallest, multiple=multiple)
+        cases = all_cases(
+            card,
+            options.sizes,
+            frames,
+            smallest=smallest,
+            multiple=multiple,
+            largest=card.geometry.largest_size,
+            seed=weights_sha256(net),
+        )
         certified = certify(
             reference, model, card, cases, options.devices, {}, stages.progress, smallest=smallest
         )

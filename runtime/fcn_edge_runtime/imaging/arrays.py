@@ -85,6 +85,13 @@ def _check_size(image: np.ndarray, card: Card, max_pixels: int) -> None:
             f"the image is {height} high and {width} wide, expected at least {smallest} each way, "
             "the smallest size of this network: enlarge or pad it"
         )
+    largest = card.geometry.largest_size
+    if largest is not None and (height > largest[0] or width > largest[1]):
+        raise InputError(
+            f"the image is {height} high and {width} wide, expected at most {largest[0]} high and "
+            f"{largest[1]} wide: this network computes differently beyond, and its file does not; shrink or "
+            "cut the image, or export with a working size"
+        )
     check_pixels(image.size // image.shape[-1], max_pixels)
 
 

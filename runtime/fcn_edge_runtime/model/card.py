@@ -51,6 +51,7 @@ MAX_LEVELS = 3
 DTYPE_SCALE = {"uint8": 1 / 255, "uint16": 1 / 65535, "float32": 1.0}
 PRECISIONS = ("fp32", "fp16", "int8")
 HEADS = ("dense", "sparse")
+ACTIVATIONS = ("none", "sigmoid", "softmax")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -85,11 +86,19 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class NetInfo:
-    """Where the weights come from: network, its options, and the SHA-256 of its state dict or "untrained"."""
+    """The network: its name and options, its weights, and how its logits were taken.
+
+    Attributes:
+        weights_sha256: SHA-256 of its state dict, or "untrained".
+        output: which of its outputs holds the logits, such as "out" or "1"; empty for its only one.
+        activation: what it had applied to them, and the export undid: "none", "sigmoid" or "softmax".
+    """
 
     name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     weights_sha256: str = UNTRAINED
+    output: str = ""
+    activation: str = "none"
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,8 @@ def _net_info(fields: Fields) -> NetInfo:
         fields.text("name"),
         dict(options),
         UNTRAINED if weights == UNTRAINED else fields.digest("weights_sha256"),
+        fields.text("output"),
+        fields.one_of("activation", ACTIVATIONS),
     )
 
 

@@ -41,6 +41,8 @@ class Geometry:
         sees_whole_image: whether some layer (global pooling, say) reads every pixel.
         size_multiple: sizes the network itself takes are multiples of this; the file pads and takes any.
         smallest_size: the smallest height and width that can be segmented.
+        largest_size: the largest (height, width) that was verified, where the network computes differently
+            beyond it; None is any.
     """
 
     stride: int = 1
@@ -48,6 +50,7 @@ class Geometry:
     sees_whole_image: bool = False
     size_multiple: int = 1
     smallest_size: int = 1
+    largest_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ def read_geometry(fields: Fields) -> Geometry:
         sees_whole_image=fields.boolean("sees_whole_image"),
         size_multiple=fields.integer("size_multiple", 1),
         smallest_size=fields.integer("smallest_size", 1),
+        largest_size=fields.optional("largest_size", _sides),
     )
 
 

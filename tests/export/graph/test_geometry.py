@@ -193,7 +193,8 @@ def test_the_receptive_field_is_where_gradients_come_from(build):
     net = build().eval()
     for parameter in net.parameters():
         nn.init.uniform_(parameter, 0.1, 1.0)
-    model = trace(LogitsNetwork(net).eval(), 1, Sizes(classes=1, smallest=8, multiple=8, reduction=1))
+    sizes = Sizes(classes=1, smallest=8, multiple=8, reduction=1)
+    model = trace(LogitsNetwork(net).eval(), 1, sizes).model
     claimed = geometry(model, smallest=1, multiple=8)
 
     widest = 0

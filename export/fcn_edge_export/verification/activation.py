@@ -1,0 +1,69 @@
+"""Whether a network returns probabilities where logits are expected: found in its graph and in its values.
+
+A file thresholds the one logit of a binary network at 0, and makes confidences by a softmax. A network that
+ends in a sigmoid is never below 0, so that every label would be 1; one that ends in a softmax would give
+confidences that are too low. PyTorch's own values would agree with both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import onnx
+
+from fcn_edge_export.graph.names import LOGITS
+from fcn_edge_export.verification.cases import Case
+from fcn_edge_export.verification.verdict import Logits
+from fcn_edge_runtime.errors import UsageError
+
+__all__ = ["require_logits"]
+
+LOOKED_AT = 6  # of the cases, which begin with small ones
+_ACTIVATIONS = {"Sigmoid": "sigmoid", "HardSigmoid": "sigmoid", "Softmax": "softmax"}
+_MOVING = ("Resize", "Slice", "Identity", "Pad", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Clip")
+
+
+def require_logits(
+    network: onnx.ModelProto, reference: Logits, cases: Sequence[Case], outputs: Sequence[str]
+) -> None:
+    """Do nothing if the network returns logits, as far as its graph and its values tell.
+
+    Args:
+        network: with the output `logits`.
+        reference: images -> logits.
+        cases: the inputs of the verification.
+        outputs: of the file: class labels alone do not depend on a softmax or sigmoid of several classes.
+
+    Raises:
+        UsageError: it returns probabilities, and the file would be wrong.
+    """
+    lowest, highest, classes = float("inf"), float("-inf"), 0
+    for case in islice(cases, LOOKED_AT):
+        logits = reference(case.image())
+        lowest, highest, classes = min(lowest, logits.min()), max(highest, logits.max()), logits.shape[1]
+    last = _last_operator(network)
+    ends = f"it ends in {last}, and " if last else ""
+    values = f"{ends}its values lie between {lowest:.3g} and {highest:.3g}"
+    if classes == 1 and (lowest >= 0 or last == "Sigmoid"):
+        raise UsageError(
+            f"the network's one logit is never below 0 ({values}), so every pixel would be labeled 1: it "
+            "seems to return probabilities. Give --activation sigmoid to threshold them at 0.5, or "
+            "--activation none if these are logits"
+        )
+    probabilities = last in _ACTIVATIONS or (lowest >= 0 and highest <= 1)
+    if classes > 1 and probabilities and set(outputs) & {"confidence", "probabilities"}:
+        raise UsageError(
+            f"the network returns probabilities where logits are expected ({values}), so confidences would "
+            f"be wrong: give --activation {_ACTIVATIONS.get(last, 'softmax')}, which undoes it, or "
+            "--activation none if these are logits"
+        )
+
+
+def _last_operator(network: onnx.ModelProto) -> str:
+    """The activation that the logits come from, through operators that only move values; else empty."""
+    producer = {name: node for node in network.graph.node for name in node.output}
+    node = producer.get(LOGITS)
+    while node is not None and node.op_type in _MOVING:
+        node = producer.get(node.input[0])
+    return node.op_type if node is not None and node.op_type in _ACTIVATIONS else ""

@@ -1,0 +1,131 @@
+"""The sizes for which a traced graph is the network: beyond what tracing assumed, it is tried.
+
+Tracing records conditions on the size (`conditions`). Just outside of each the file is compared with PyTorch.
+Where both still agree, the condition does not matter. Where they do not, the range of sizes within which all
+such conditions hold is declared, for the runtime to enforce, or the export is refused with the line of code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from fcn_edge_export.conditions import Condition, Size, breaking_sizes, largest_size
+from fcn_edge_export.verification.cases import pattern_cases
+from fcn_edge_export.verification.verdict import Logits, compare
+from fcn_edge_runtime.errors import InputError, VerificationError
+from fcn_edge_runtime.model.card import InputSpec, WorkingSize
+from fcn_edge_runtime.progress import Progress, tracked
+from fcn_edge_runtime.session.session import Session
+
+__all__ = ["SizeRange", "find_range", "of_images"]
+
+LARGEST_SIDE = 4096
+MOST_PIXELS = 1 << 20  # of a size just outside of a condition; one that starts to matter beyond is declared
+TINY = 33  # sides below this are tried only for conditions that nothing larger breaks
+USEFUL = 64  # a range that ends below is not worth a file
+
+
+@dataclass(frozen=True)
+class SizeRange:
+    """The sizes of images that a file may take.
+
+    Attributes:
+        smallest: height and width at least.
+        largest: (height, width) at most; None is any.
+        limited_by: the conditions that end the range.
+        tried: sizes outside of conditions at which the file was compared.
+    """
+
+    smallest: int
+    largest: tuple[int, int] | None = None
+    limited_by: tuple[Condition, ...] = ()
+    tried: tuple[Size, ...] = ()
+
+    def __str__(self) -> str:
+        if self.largest is None:
+            return f"any size from {self.smallest}"
+        reasons = "; ".join(map(str, self.limited_by))
+        return f"sizes from {self.smallest} up to {self.largest[0]}x{self.largest[1]} ({reasons})"
+
+
+def of_images(
+    conditions: Sequence[Condition], multiple: int, working: WorkingSize | None
+) -> tuple[Condition, ...]:
+    """The conditions on what the network sees, as conditions on the image that the file is given."""
+
+    def seen(size: Size) -> Size:
+        height, width = (size[1], size[2]) if working is None else working.of(size[1], size[2])
+        return size[0], height + -height % multiple, width + -width % multiple
+
+    def through(condition: Condition) -> Condition:
+        return replace(condition, holds=lambda size: condition.holds(seen(size)))
+
+    return tuple(map(through, conditions))
+
+
+def find_range(
+    reference: Logits,
+    probe: Session,
+    conditions: Sequence[Condition],
+    spec: InputSpec,
+    smallest: int,
+    progress: Progress | None = None,
+) -> SizeRange:
+    """Compare the file with PyTorch just outside of every condition, and declare what is left.
+
+    Args:
+        reference: PyTorch.
+        probe: a session of the file with `logits` among its outputs.
+        conditions: on images, see `of_images`.
+        spec: of the input.
+        smallest: height and width that the network accepts.
+        progress: receives how many sizes are done.
+
+    Raises:
+        VerificationError: the file differs from the network outside of a condition that no useful range of
+            sizes keeps; the message names the line of code.
+    """
+    outside: dict[Size, None] = {}
+    beyond: list[Condition] = []  # broken only by sizes that are too large to be tried
+    for condition in sorted(conditions, key=lambda condition: not condition.where):
+        if not condition.where and any(not condition.holds(size) for size in outside):
+            continue
+        sizes = breaking_sizes(condition, max(smallest, TINY), LARGEST_SIDE, MOST_PIXELS)
+        sizes = sizes or breaking_sizes(condition, smallest, LARGEST_SIDE, MOST_PIXELS)
+        if not sizes and breaking_sizes(condition, smallest, LARGEST_SIDE, LARGEST_SIDE**2):
+            beyond.append(condition)
+        outside.update(dict.fromkeys(sizes))
+    tried = tuple(outside)
+    failed: dict[Size, str] = {}
+    for size in tracked(tried, progress):
+        if detail := _difference(reference, probe, spec, size):
+            failed[size] = detail
+    limits, least = list(beyond), smallest
+    for size in failed:
+        broken = [condition for condition in conditions if not condition.holds(size)]
+        named = [condition for condition in broken if condition.where] or broken
+        if min(size[1:]) < TINY and not any(condition.where for condition in broken):
+            least = max(least, min(size[1:]) + 1)
+        else:
+            limits += [condition for condition in named if condition not in limits]
+    if not limits:
+        return SizeRange(least, tried=tried)
+    largest = largest_size(limits, least, LARGEST_SIDE)
+    if largest is None or min(largest) < USEFUL:
+        seen = [f" at {'x'.join(map(str, s))} {d}:" for s, d in failed.items() if min(s[1:]) >= TINY]
+        raise VerificationError(
+            "verdict: the network depends on the size of its input, and the file holds one case of it: "
+            f"{'; '.join(map(str, limits[:3]))}:{''.join(seen[:1])} compute this from tensors, or remove "
+            "the condition"
+        )
+    return SizeRange(least, largest, tuple(limits), tried)
+
+
+def _difference(reference: Logits, probe: Session, spec: InputSpec, size: Size) -> str:
+    """How the file differs from PyTorch at a size, in words; empty if it agrees."""
+    try:
+        result = compare(reference, probe, pattern_cases((size,), spec)).results[0]
+    except InputError as error:
+        return str(error)
+    return result.detail

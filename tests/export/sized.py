@@ -1,0 +1,143 @@
+"""Networks that depend on the size of their input, or hide what they return: each in another way."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Sized(nn.Module):
+    """Two convolutions to choose between, and a table of rows."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, classes, 3, padding=1)
+        self.other = nn.Conv2d(3, classes, 1)
+        self.table = nn.Parameter(torch.randn(64, classes))
+
+
+class Height(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[2] > 400 else self.one(x)
+
+
+class Area(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        logits = self.one(x)
+        if height * width > 400 * 400:
+            logits = logits + self.other(x).mean((2, 3), keepdim=True)
+        return logits
+
+
+class HalfAbove(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        if max(x.shape[-2:]) <= 512:
+            return self.one(x)
+        small = F.interpolate(x, scale_factor=0.5, mode="bilinear")
+        return F.interpolate(self.one(small), x.shape[-2:], mode="bilinear")
+
+
+class Table(Sized):
+    """A table of 64 rows at a quarter of the height: it ends at 259 pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = F.avg_pool2d(self.one(x), 4)
+        low = low + self.table[: low.shape[2]].t()[None, :, :, None]
+        return F.interpolate(low, x.shape[-2:], mode="bilinear")
+
+
+class Batch(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[0] > 2 else self.one(x)
+
+
+class Parity(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[2] % 2 == 0 else self.one(x)
+
+
+class Aspect(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[2] > x.shape[3] else self.one(x)
+
+
+class Loop(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.one(x)
+        for _ in range(x.shape[2] // 64):
+            logits = logits + 1
+        return logits
+
+
+class Between(Sized):
+    """Another branch between two heights alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if 500 < x.shape[2] < 600 else self.one(x)
+
+
+class PadsWhereNeeded(Sized):
+    """A condition that does not matter: padding by nothing is nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[2]
+        missing = (7 - height % 7) % 7
+        if missing > 0:
+            x = F.pad(x, (0, 0, 0, missing))
+        return self.one(x)[:, :, :height]
+
+
+class Scaled(Sized):
+    """Works at a size that is a factor of the image's."""
+
+    def __init__(self, mode: str, factor: float | tuple[float, float], *, align_corners: bool | None) -> None:
+        super().__init__()
+        self.resize = {"scale_factor": factor, "mode": mode, "align_corners": align_corners}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.one(F.interpolate(x, **self.resize)), x.shape[-2:], mode="bilinear")
+
+
+class CoarseGrid(nn.Module):
+    """Logits of height // 16 * 4, as some transformers give: right just above a multiple of 16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 4, 16, stride=16)
+        self.up = nn.ConvTranspose2d(4, 4, 4, stride=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(self.down(x))
+
+
+class Several(nn.Module):
+    """Returns what it is told to: features, logits, an auxiliary head, depth."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form = form
+        self.features = nn.Conv2d(3, 16, 3, padding=1)
+        self.head = nn.Conv2d(16, 4, 1)
+        self.auxiliary = nn.Conv2d(16, 4, 1)
+        self.depth = nn.Conv2d(16, 1, 1)
+
+    def forward(self, x: Tensor) -> object:
+        f = self.features(x)
+        maps = {"f": f, "h": self.head(f), "a": self.auxiliary(f), "d": self.depth(f)}
+        if self.form.startswith("{"):
+            return {name: maps[name[0]] for name in self.form.strip("{}").split(",")}
+        return tuple(maps[name] for name in self.form.split(","))
+
+
+class Activated(nn.Module):
+    """Ends in an activation that belongs into the loss."""
+
+    def __init__(self, classes: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, classes, 3, padding=1)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.head(x))
