@@ -72,9 +72,10 @@ def writer_of_many() -> Iterator[Callable[[Path, bytes], None]]:
     """A `write_whole` for the many small files of one block, which are on disk when the block ends.
 
     Each is whole or not there whenever the process is interrupted. A power cut before the end of the block
-    may empty files that were written in it. The reason is speed: with 40 images of 320x240, 120 files, on
-    ext4, `fcn-edge run` takes 1.4 times as long where each file waits for the disk, and 1.09 times as long
-    with all of them synced together at the end (medians of 20 pairs).
+    may empty files that were written in it. The reason is speed: `fcn-edge run` on 40 images of 320x240, 120
+    files, takes 1.17 times as long with a sync for each file, and 1.03 times as long with all of them synced
+    together at the end (160x120: 1.24 and 1.05; medians of 20 alternating runs on ext4; on a busy disk a sync
+    for each file doubles the time).
 
     Raises:
         ArtifactError: a file cannot be written, or the disk fails at the end.
