@@ -80,15 +80,15 @@ class Precision:
     labels: Path | None = None
 
     def check(self, images: Sequence[str]) -> None:
-        """Do nothing where the options fit each other.
+        """Check that the options fit each other.
 
         Raises:
-            UsageError: they do not: what is missing, or has no use.
+            UsageError: they do not; the message names what is missing or unused.
         """
         if self.name == "int8" and not self.calibration:
-            raise UsageError("--precision int8 needs pictures to calibrate on: give --calibration DIR")
+            raise UsageError("--precision int8 needs images to calibrate on: give --calibration DIR")
         if self.name == "fp16" and not images:
-            raise UsageError("--precision fp16 needs pictures to verify on: give --images DIR")
+            raise UsageError("--precision fp16 needs images to verify on: give --images DIR")
         if self.name != "int8" and self.calibration:
             raise UsageError(
                 f"--calibration is given for {self.name}, which needs none: add --precision int8"
@@ -115,7 +115,7 @@ def export_network(
     options: ExportOptions,
     progress: Progress | None = None,
 ) -> ExportResult:
-    """Build the network that was asked for and export it.
+    """Build the requested network and export it.
 
     Raises:
         UsageError: a name, option, class list or card that does not exist or fit.
@@ -186,7 +186,7 @@ def verify_network(
     options: VerifyOptions,
     progress: Progress | None = None,
 ) -> VerifyResult:
-    """Build the network that was asked for and hold an existing file against it.
+    """Build the requested network and compare an existing file with it.
 
     Raises:
         UsageError, CheckpointError: as `export_network`.
@@ -233,7 +233,7 @@ def _plan(request: Request) -> _Plan:
 
 
 def _scores(named: Sequence[object] | None, typed: str | None) -> int | None:
-    """Channels of the logits for these classes: `--classes 1` is a binary network with one score."""
+    """Channels of the logits for these classes: `--classes 1` is a binary network with one logit."""
     if typed == "1":
         return 1
     return len(named) if named is not None else None

@@ -1,4 +1,4 @@
-"""The command line: `fcn-edge COMMAND`. Commands parse, call and show; they hold no logic of their own.
+"""The command line: `fcn-edge COMMAND`. Commands parse, call and print; they contain no other logic.
 
 Each command lives in the module of its name, as an object called `command`, and is imported when it is
 needed; each heavy library is imported inside the command that needs it.
@@ -57,8 +57,8 @@ Completion of commands and options, for bash (zsh and fish likewise):
   eval "$(_FCN_EDGE_COMPLETE=bash_source fcn-edge)"
 
 \b
-Exit codes: 0 done, 1 an error to fix (also: some images failed), 2 wrong usage,
-3 a verification or self-test failed, 4 a device is not there, 70 a bug of fcn-edge.
+Exit codes: 0 done, 1 an error in an input (also: some images failed), 2 wrong usage,
+3 a verification or self-test failed, 4 a device is not available, 70 a bug in fcn-edge.
 """
 
 
@@ -168,7 +168,7 @@ def _fail(message: str, code: int) -> int:
 def _bug() -> int:
     with contextlib.suppress(OSError):
         traceback.print_exc()
-        click.echo("error: this is a bug of fcn-edge; please report it with the lines above", err=True)
+        click.echo("error: this is a bug in fcn-edge; please report it with the lines above", err=True)
     return EXIT_BUG
 
 
@@ -178,7 +178,7 @@ def _unwritten(error: OSError) -> int:
     if error.errno == errno.EPIPE:
         return 1
     return _fail(
-        f"the result cannot be written to stdout ({error.strerror}): make room, or send it elsewhere", 1
+        f"the result cannot be written to stdout ({error.strerror}): make room, or redirect it elsewhere", 1
     )
 
 

@@ -16,7 +16,7 @@ class LazyGroup(click.Group):
 
     Args:
         package: the package that holds one module for each command, with an attribute `command`.
-        names: of the commands and of their modules, in the order in which a user meets them.
+        names: of the commands and of their modules, in the order in which help lists them.
     """
 
     def __init__(self, *args: Any, package: str, names: Sequence[str], **options: Any) -> None:
@@ -30,10 +30,10 @@ class LazyGroup(click.Group):
         return list(self._names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command; None if there is none of that name."""
+        """Import the command; None if no command has that name."""
         del ctx
         if cmd_name not in self._names:
             return None
         command = import_module(f"{self._package}.{cmd_name}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, not of the user
+        assert isinstance(command, click.Command)  # noqa: S101 - a bug of ours, not a user's mistake
         return command

@@ -67,7 +67,7 @@ __all__ = ["command"]
     "profiles",
     multiple=True,
     metavar="PROFILE.json",
-    help="What `fcn-edge tune` found for one of the models on this machine; repeatable.",
+    help="A profile from `fcn-edge tune` for one of the models on this machine; repeatable.",
 )
 @json_option
 @quiet_option

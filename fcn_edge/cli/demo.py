@@ -1,4 +1,4 @@
-"""fcn-edge demo: the main job on the corridor model, from network to a page to look at."""
+"""fcn-edge demo: the whole workflow on the corridor model, from the network to a page with results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["command"]
 )
 @quiet_option
 def command(*, out: Path, quiet: bool) -> None:
-    """Export the corridor model, verify it, score it on frames it never saw, and segment photographs."""
+    """Export the corridor model, verify it, evaluate it on held-out frames, and segment photographs."""
     from fcn_edge._extras import require_export
 
     require_export()

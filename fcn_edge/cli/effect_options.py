@@ -38,7 +38,7 @@ _OPTIONS = (
         "--effect", type=click.Choice(NAMES), help="Also write the changed images: STEM.effect.png."
     ),
     click.option(
-        "--class", "classes", multiple=True, metavar="NAME", help="What is kept or tinted; repeatable."
+        "--class", "classes", multiple=True, metavar="NAME", help="The class to keep or to tint; repeatable."
     ),
     click.option(
         "--background",
@@ -47,7 +47,9 @@ _OPTIONS = (
         metavar="FILE|#rrggbb",
         help="What replaces the background; an image is scaled to cover it.",
     ),
-    click.option("--color", callback=_tint, metavar="#rrggbb", help="Of the tint.  [default: the class's]"),
+    click.option(
+        "--color", callback=_tint, metavar="#rrggbb", help="The tint.  [default: the class's color]"
+    ),
     click.option("--radius", type=float, default=12, show_default=True, help="Of the blur, in pixels."),
     click.option("--feather", type=float, default=1, show_default=True, help="Softness of edges, in pixels."),
 )

@@ -30,7 +30,7 @@ __all__ = ["command"]
     ),
 )
 @model_argument
-@click.option("--images", required=True, multiple=True, metavar="DIR", help="Pictures; repeatable.")
+@click.option("--images", required=True, multiple=True, metavar="DIR", help="The images; repeatable.")
 @click.option(
     "--labels",
     required=True,
@@ -62,7 +62,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score MODEL: IoU of each class, mean IoU, pixel accuracy, confusion matrix.
+    """Evaluate MODEL: IoU of each class, mean IoU, pixel accuracy, confusion matrix.
 
     Pixels of all images are counted together, as in PASCAL VOC and Cityscapes; unlabeled pixels are left out.
     """

@@ -49,7 +49,7 @@ __all__ = ["command"]
     type=click.Choice(["dense", "sparse", "auto"]),
     default="dense",
     show_default=True,
-    help="How labels are made of scores: sparse upsamples only where classes meet, exact and cheaper on a "
+    help="How labels are made of logits: sparse upsamples only where classes meet, exact and cheaper on a "
     "CPU where they are large; auto takes the faster one on --images.",
 )
 @click.option(
@@ -67,7 +67,7 @@ __all__ = ["command"]
     "--working-size",
     metavar="0.5x|HxW",
     help="Let the network look at a smaller image: a fraction of it, or a size for all. The file resizes "
-    "inside, antialiased, and labels the image as it is.",
+    "with antialiasing, and its labels have the image's own size.",
 )
 @click.option(
     "--precision",
@@ -81,13 +81,13 @@ __all__ = ["command"]
     "--calibration",
     multiple=True,
     metavar="DIR",
-    help="Pictures to calibrate --precision int8 on; repeatable.",
+    help="Images to calibrate --precision int8 on; repeatable.",
 )
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="True labels of --images, to hold int8 or fp16 to: mean IoU may fall by half a point.",
+    help="True labels of --images, for int8 or fp16: mean IoU may fall by at most half a point.",
 )
 @click.option("--allow-unsimplified", is_flag=True, help="Go on with the traced graph if onnxsim fails.")
 @quiet_option
@@ -120,7 +120,7 @@ def command(
 
     NET is a name from `fcn-edge nets`, package.module:callable, or path/to/file.py:callable. The file takes
     images of any size, holds normalization, argmax, class names and colors, and is written only if it agrees
-    with PyTorch at many sizes. NAME.verification.json beside it says what was compared.
+    with PyTorch at many sizes. NAME.verification.json beside it lists what was compared.
     """
     from fcn_edge._extras import require_export
 

@@ -41,7 +41,7 @@ _IMAGES = click.option(
     "--images",
     multiple=True,
     metavar="DIR",
-    help="Compare on your own frames, too: a folder, file or pattern; repeatable.",
+    help="Also compare on your own frames: a folder, file or pattern; repeatable.",
 )
 
 devices_option = click.option(
@@ -60,12 +60,12 @@ sizes_option = click.option(
     type=SizesType(),
     metavar="HxW,...",
     default=(),
-    help="Compare at these sizes, too, such as 480x640,720x1280.",
+    help="Also compare at these sizes, such as 480x640,720x1280.",
 )
 
 
 def net_options(command: F) -> F:
-    """The options that say which network and weights, and what its card says."""
+    """The options for the network, its weights and its card."""
     for option in reversed((_WEIGHTS, _CLASSES, _CHANNELS, _SETTINGS, _CARD, _IMAGES)):
         command = option(command)
     return command

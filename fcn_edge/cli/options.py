@@ -105,7 +105,7 @@ size_option = click.option(
 profile_option = click.option(
     "--profile",
     metavar="PROFILE.json",
-    help="Device, threads and options that `fcn-edge tune` found for this model on this machine.",
+    help="A profile from `fcn-edge tune` for this model on this machine: device, threads and options.",
 )
 
 json_option = click.option(

@@ -58,7 +58,7 @@ class _Lines:
         click.echo(f"{self._name} {seconds:6.1f} s  {printable(summary)}".rstrip(), err=True)
 
     def clear(self) -> None:
-        """Leave nothing of a stage that runs, or failed."""
+        """Erase the line of a stage that runs, or failed."""
 
     def _padded(self, stage: str) -> str:
         return f"{printable(stage):<{self._width}}"
@@ -98,7 +98,7 @@ class _Bar(_Lines):
 
 
 def _live_bar(*, redraws_itself: bool) -> rich.progress.Progress:
-    """A bar that leaves nothing behind.
+    """A bar that is erased at the end.
 
     Only a stage that cannot report parts is redrawn by a thread: benchmarks count the processor time of the
     whole process, and a thread of ours would be part of what they measure.

@@ -1,4 +1,4 @@
-"""fcn-edge quantize: a verified float model becomes an int8 one that decides alike and is faster."""
+"""fcn-edge quantize: a verified float model becomes an int8 one that gives the same labels, faster."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["command"]
     required=True,
     multiple=True,
     metavar="DIR",
-    help="Pictures of what the model will see, some dozens; repeatable. Every 4th is held out to verify "
+    help="Images like those the model will see, a few dozen; repeatable. Every 4th is held out to verify "
     "on, unless --images are given.",
 )
 @click.option(
@@ -52,13 +52,13 @@ __all__ = ["command"]
     default=0.99,
     show_default=True,
     metavar="SHARE",
-    help="Share of the labels that must be the float model's. Layers are kept in float until it holds.",
+    help="Share of the labels that must equal the float model's. Layers are kept in float until it holds.",
 )
 @click.option(
     "--images",
     multiple=True,
     metavar="DIR",
-    help="Verify on these pictures, none of them calibrated on; repeatable.",
+    help="Verify on these images, none of them calibrated on; repeatable.",
 )
 @click.option(
     "--labels",
@@ -87,7 +87,7 @@ def command(
 
     Convolutions, additions, pools and concatenations are computed in integers, the classifier and everything
     behind it in float. Where the image is of bytes, the first convolution takes them as they are. The file is
-    written only if its labels agree with MODEL's on pictures that were not calibrated on, and if it is faster
+    written only if its labels agree with MODEL's on images that were not calibrated on, and if it is faster
     here. Exits with 3 if not.
     """
     from fcn_edge.cli.progress import progress_on_stderr
@@ -113,9 +113,9 @@ def command(
         share = f"damage {layer.damage:.2g}, {100 * layer.share:.1f} % of the work"
         click.echo(f"in float  {printable(layer.name)}  {share}")
     for name in result.float_convolutions:
-        click.echo(f"in float  {printable(name)}  kept so by onnxruntime")
+        click.echo(f"in float  {printable(name)}  kept in float by onnxruntime")
     speed = "speed unmeasured" if result.speed is None else f"{1 / result.speed.ratio:.2f} times as fast"
     click.echo(
-        f"{result.path}  {result.bytes / 1e6:.1f} MB  {100 * result.agreement:.3f} % of the labels alike, "
+        f"{result.path}  {result.bytes / 1e6:.1f} MB  {100 * result.agreement:.3f} % of the labels equal, "
         f"{speed}  sha256 {result.digest}"
     )

@@ -39,7 +39,12 @@ __all__ = ["command"]
 )
 @model_argument
 @click.option(
-    "-o", "--out", required=True, type=OutputPath(path_type=Path), metavar="PROFILE.json", help="The file."
+    "-o",
+    "--out",
+    required=True,
+    type=OutputPath(path_type=Path),
+    metavar="PROFILE.json",
+    help="The profile to write.",
 )
 @click.option("--images", multiple=True, metavar="DIR", help="Frames to time; repeatable.")
 @size_option
@@ -49,7 +54,7 @@ __all__ = ["command"]
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time for the whole search, give or take a comparison.",
+    help="Time for the whole search, to within one comparison.",
 )
 @click.option(
     "--max-threads",

@@ -28,7 +28,7 @@ __all__ = ["command"]
 @sizes_option
 @devices_option
 @click.option(
-    "--reseal", is_flag=True, help="Take a file that was changed after export; seal it anew if it passes."
+    "--reseal", is_flag=True, help="Accept a file that was changed after export; seal it again if it passes."
 )
 @quiet_option
 @json_option
@@ -48,9 +48,9 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Hold MODEL, an existing file, against NET and its weights in PyTorch.
+    """Compare MODEL, an existing file, with NET and its weights in PyTorch.
 
-    Writes NAME.verification.json anew. Exits with 3 if the file does not decide like PyTorch. With
+    Writes a new NAME.verification.json. Exits with 3 if the file does not decide like PyTorch. With
     --images it is compared on your own frames, too.
     """
     from fcn_edge._extras import require_export
@@ -71,6 +71,6 @@ def command(
         return
     if not result.same_weights:
         click.echo(
-            "note: the card names other weights than these (or none), though they decide alike", err=True
+            "note: the card names other weights than these (or none), although the labels agree", err=True
         )
     click.echo(f"{result.path}  verified  sha256 {result.digest}")

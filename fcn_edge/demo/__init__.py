@@ -1,1 +1,1 @@
-"""The main job on the corridor model, and a page about it."""
+"""The whole workflow on the corridor model, and a page about it."""

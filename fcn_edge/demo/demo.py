@@ -1,4 +1,4 @@
-"""The main job on the corridor model: export, verdict, self-test, scored frames, photographs, one page."""
+"""The whole workflow on the corridor model: export, verdict, self-test, evaluation, photographs, one page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Demo:
     Attributes:
         exported: the model and its verdicts.
         selftest: of the file, on this machine.
-        evaluation: on held-out frames; None where they are not at hand (an installed wheel).
+        evaluation: on held-out frames; None where they are missing (an installed wheel).
         sheet: contact sheet of frames: image, truth, ours. PNG.
         photographs: the same of real photographs, which have no truth. PNG.
         page: everything on one page. HTML.
@@ -48,14 +48,14 @@ class Demo:
 
 
 def run_demo(out: Path, progress: Progress | None = None) -> Demo:
-    """Do the whole job into a folder.
+    """Run the workflow and write everything into a folder.
 
     Args:
         out: made if it is missing.
         progress: receives the stages as they run.
 
     Raises:
-        VerificationError, ArtifactError: as an export would.
+        VerificationError, ArtifactError: as `fcn_edge.export`.
         UsageError: the recipe is not installed.
     """
     recipe = find_recipe(RECIPE)

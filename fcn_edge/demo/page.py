@@ -1,4 +1,4 @@
-"""The demo's one page: what was made, how it was judged, what it looks like. HTML."""
+"""The demo's one page: what was exported, how it was verified, what it looks like. HTML."""
 
 from __future__ import annotations
 

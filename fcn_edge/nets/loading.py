@@ -96,7 +96,7 @@ def _import_file(path: Path, name: str) -> ModuleType:
         with _importable(path.parent, first=True), _named(name, path.parent, "cannot be imported"):
             spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[module_name]  # half a module must not be found by anyone
+        del sys.modules[module_name]  # a partly imported module must not stay importable
         raise
     return module
 

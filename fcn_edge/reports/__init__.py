@@ -1,1 +1,1 @@
-"""Tables and pictures for people."""
+"""Tables and figures for people."""

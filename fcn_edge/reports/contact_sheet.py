@@ -1,4 +1,4 @@
-"""Contact sheets: rows of pictures with captions, since people would rather look than read."""
+"""Contact sheets: rows of images with captions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: the confusion matrix by matplotlib, the worst frames as a contact sheet."""
+"""Figures of an evaluation: the confusion matrix by matplotlib, the worst frames as a contact sheet."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_confusion(path: Path, found: Evaluation) -> None:
     drawn = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("said")
+    axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     axes.set_title(f"{found.card.name}: mean IoU {found.scores.mean_iou:.4f}, {len(found.images)} images")
     figure.colorbar(drawn, ax=axes, label="% of the class's true pixels", shrink=0.8)

@@ -55,7 +55,7 @@ def require(module: str, purpose: str, error: type[FcnEdgeError] = InputError, h
 
     top = module.partition(".")[0]
     extra = extra_of(module)
-    assert extra is not None  # noqa: S101 - a slip of ours, not of the user
+    assert extra is not None  # noqa: S101 - a bug of ours, not a user's mistake
     try:
         import_module(top)
         return import_module(module)

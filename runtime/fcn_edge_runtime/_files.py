@@ -1,8 +1,8 @@
 """Files that are whole or not there: written beside the target, synced, then renamed over it.
 
 What is being written has a name of its own, `.NAME.fcn-edge-XXXXXXXX.part`, and is locked by the process that
-writes it. A process that is killed leaves it behind, and the kernel releases the lock: whoever writes into
-that folder next finds a part that is not locked, and removes it.
+writes it. A process that is killed leaves it behind, and the kernel releases the lock: the next
+process that writes into that folder finds an unlocked part and removes it.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _write(path: Path, data: bytes, put: Callable[[tuple[Path, Path]], None]) ->
 
 
 def _sync_together(paths: Sequence[Path]) -> None:
-    """Sync many files at once: a file system writes what waits for it in few strokes."""
+    """Sync many files at once: the file system then writes all pending data together."""
     from concurrent.futures import ThreadPoolExecutor
 
     def one(path: Path) -> None:
@@ -163,7 +163,7 @@ def part_of(
     """A new, empty file or folder beside `path`, to be filled and then put there by `place`.
 
     It is removed at the end, unless it was renamed, also where Ctrl-C comes while it is made or removed. As
-    long as the block runs, it is locked, so that no other process removes it as a dead one.
+    long as the block runs, it is locked, so that no other process removes it as a leftover.
 
     Use it in a `with` statement of its own: an ExitStack may lose it where Ctrl-C comes between its making
     and its registration.
@@ -209,7 +209,7 @@ class _Part:
         self._lock: int | None = None
 
     def make(self, some_name: Callable[[], Path], *, folder: bool) -> None:
-        while self._lock is None:  # a process that removes dead parts may come between making and locking it
+        while self._lock is None:  # a process that removes leftovers may come between making and locking it
             self.path, self._made = some_name(), True
             try:
                 if folder:
@@ -247,7 +247,7 @@ def remove_dead_parts(folder: Path) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make the folder if need be, and find out now, before any work, whether files can be written there.
+    """Make the folder if needed, and find out now, before any work, whether files can be written there.
 
     Raises:
         ArtifactError: they cannot.
@@ -314,7 +314,7 @@ def _held(part: Path) -> int | None:
 
 def _remove(part: Path) -> None:
     if part.is_dir():
-        import shutil  # a bag's part alone needs it
+        import shutil  # only a bag's part needs it
 
         shutil.rmtree(part)
     else:
@@ -322,7 +322,7 @@ def _remove(part: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk, where the system can."""
+    """Sync the entries of a folder, where the system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -2,12 +2,12 @@
 
     Exception
     └── FcnEdgeError            exit 1   for the user to fix: one line, got, expected, what to do
-        ├── UsageError          exit 2   an argument or a name that does not exist
+        ├── UsageError          exit 2   an argument out of range, or an unknown name
         ├── ModelError          exit 1   the ONNX file: missing, not ours, damaged, or against the contract
         ├── InputError          exit 1   an image or an array that cannot be segmented as it is
-        ├── CheckpointError     exit 1   weights: unsafe, damaged, or of another network
+        ├── CheckpointError     exit 1   weights: unsafe, damaged, or for another network
         ├── ProviderError       exit 4   the requested device is not available or does not start
-        ├── VerificationError   exit 3   a verdict, a gate or a self-test that failed
+        ├── VerificationError   exit 3   a verdict, a gate or a self-test failed
         ├── ProfileError        exit 1   a profile of `fcn-edge tune`: missing, damaged, or for another model
         └── ArtifactError       exit 1   an export stage failed, or its file cannot be written
 

@@ -56,10 +56,10 @@ class Segmenter:
 
     Raises:
         ModelError: the file is missing, not ours, damaged, or onnxruntime cannot load it.
-        ProviderError: onnxruntime or the device is not there, or does not start.
+        ProviderError: onnxruntime or the device is not available, or does not start.
         VerificationError: the self-test failed on this device, or with this profile.
         ProfileError: the profile cannot be read, or is for another model.
-        UsageError: there is no such device or output, an option is out of range, or options are given
+        UsageError: the device or an output is unknown, an option is out of range, or options are given
             next to a profile that has them.
     """
 

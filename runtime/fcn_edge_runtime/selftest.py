@@ -126,8 +126,8 @@ def selftest(path: str | os.PathLike[str], device: str = "auto") -> SelfTestRepo
 
     Raises:
         VerificationError: a decided pixel differs from the reference.
-        ModelError: the file is missing, foreign or damaged.
-        ProviderError: the device is not there or does not start.
+        ModelError: the file is missing, damaged, or not an fcn-edge model.
+        ProviderError: the device is not available or does not start.
     """
     with ModelFile.open(path) as model:
         report = run_selftest(open_session(model, device), model.card, model.golden)

@@ -1,6 +1,6 @@
 """Interleaved timing: several functions run in rounds, and compared by the ratios within each round.
 
-Whatever else runs on the machine, and its temperature, slows all runs of one round alike. That distorts a
+Whatever else runs on the machine, and its temperature, slows all runs of one round equally. That distorts a
 comparison of two averages, but not the median of the rounds' ratios.
 """
 

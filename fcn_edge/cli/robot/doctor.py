@@ -23,7 +23,7 @@ def command(*, as_json: bool) -> None:
         return
     for check in checks:
         mark = {True: "ok", False: "--", None: "  "}[check.ok]
-        click.echo(f"{mark:<3} {check.name:<30}{check.found}" + (f": {check.mend}" if check.mend else ""))
+        click.echo(f"{mark:<3} {check.name:<30}{check.found}" + (f": {check.fix}" if check.fix else ""))
     click.echo(
         "\nThe bridge talks to ROS 2 over DDS but is not a ROS node: no parameters, no services. For DDS:\n"
         "  same --domain on both sides (ROS_DOMAIN_ID), and no firewall for UDP 7400 to 7400 + 250 * domain\n"

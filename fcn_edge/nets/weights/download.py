@@ -58,7 +58,7 @@ def parse_url(url: str, sha256: str | None = None) -> WeightsUrl:
     """
     try:
         parts = urllib.parse.urlsplit(url)
-        _ = parts.port  # raises where it is no number
+        _ = parts.port  # raises where it is not a number
     except ValueError as error:
         raise UsageError(f"{url!r} is not a valid URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -159,9 +159,7 @@ def _download(
         done = 0
         while True:
             if max(done, total or 0) > largest:
-                raise CheckpointError(
-                    f"{source.shown} is longer than {largest:,} bytes, the most that is fetched"
-                )
+                raise CheckpointError(f"{source.shown} is longer than {largest:,} bytes, the limit")
             chunk = response.read(_CHUNK)
             if not chunk:
                 break

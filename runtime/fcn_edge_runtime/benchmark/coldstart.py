@@ -31,7 +31,7 @@ class ColdStart:
         total_ms: the sum of the last three: from the first line of Python to the first mask.
         bare_ms: the same for the bare session.
         ratio: total over bare, of starts in the same round.
-        cpu_ratio: the same for CPU time, which is meaningful on a busy machine, too.
+        cpu_ratio: the same for CPU time, which is meaningful on a busy machine as well.
         peak_bytes: peak memory of a start and its first frames; None where the system does not report it.
         bare_peak_bytes: the same for the bare session.
     """

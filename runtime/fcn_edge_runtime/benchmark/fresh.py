@@ -78,7 +78,7 @@ def run_fresh(job: FreshJob, frame: np.ndarray) -> FreshRun:
     """Run a job on one frame (H, W, C) and wait for it.
 
     Raises:
-        ModelError: the process died, of too little memory as a rule, or could not run the model.
+        ModelError: the process died, usually for lack of memory, or could not run the model.
     """
     with tempfile.TemporaryDirectory(prefix="fcn-edge-bench-") as folder:
         path = Path(folder, "frame.npy")
@@ -91,12 +91,12 @@ def run_fresh(job: FreshJob, frame: np.ndarray) -> FreshRun:
         try:
             output = run_child(command, environment=environment)
         except ChildError as error:
-            # Nothing else sends signals to it: a system kills what takes the last of its memory.
-            hint = ", by the system for lack of memory as a rule" if error.killed else ""
+            # Nothing else sends it signals: the system kills processes that exhaust its memory.
+            hint = ", usually by the system for lack of memory" if error.killed else ""
             raise _failed(job, f"it {error}{hint}") from None
     lines = output.splitlines()
     if not lines:
-        raise _failed(job, "it gave no answer")
+        raise _failed(job, "it returned no result")
     found: dict[str, Any] = json.loads(lines[-1])
     if "error" in found:
         raise _failed(job, found["error"])

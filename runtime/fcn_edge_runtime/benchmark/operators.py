@@ -100,9 +100,9 @@ def profile_model(
             if session.head is None:
                 session.run(frame[None], ["labels"])
             else:
-                (scores,) = session.raw.run([session.head.logits], {"image": frame[None]})
+                (logits,) = session.raw.run([session.head.logits], {"image": frame[None]})
                 started = time.perf_counter()
-                session.head.labels(scores, *frame.shape[:2])
+                session.head.labels(logits, *frame.shape[:2])
                 in_numpy.append(1000 * (time.perf_counter() - started))
             progress.advance(min(max(done / MOST, spent / max(seconds, 1e-9)), 1.0), 1.0)
         written = Path(session.raw.end_profiling())

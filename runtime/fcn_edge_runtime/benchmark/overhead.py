@@ -22,7 +22,7 @@ class Overhead:
         ms: median of (the call) - (the run inside it, by its own clock): free of the network's noise.
         spread_ms: quartiles of the same.
         paired_ms: median of (a call) - (a bare run of the same session in the same round): the full cost of
-            a call, as far as the machine is quiet.
+            a call, as far as the machine is idle.
         paired_spread_ms: quartiles of the same.
         size: (height, width) of the frame.
         rounds: how many of each were run.

@@ -179,7 +179,7 @@ def benchmark(
 
     Raises:
         ModelError, ProviderError, VerificationError: a model or the device, as for `Segmenter`.
-        InputError: there are no images, or a frame is too small or too large.
+        InputError: no images are given, or a frame is too small or too large.
         UsageError: no model, or an option out of range.
     """
     options = options or BenchmarkOptions()

@@ -56,8 +56,8 @@ class TuneOptions:
 
     Attributes:
         size: (height, width) of the frames; None keeps the images' own sizes; computed frames are 480x640.
-        device: "auto" tries every provider that starts; any other is used or refused, and no other is tried.
-        budget: seconds for the whole search, give or take a comparison. What does not fit is listed as not
+        device: "auto" tries every provider that starts; any other is used, or refused with an error.
+        budget: seconds for the whole search, to within one comparison. What does not fit is listed as not
             tried.
         max_threads: the largest number of threads; None means the cores this process may use.
         prefer: what to lower: "latency", the time until the labels are done, or "cpu", the CPU time of all
@@ -65,7 +65,7 @@ class TuneOptions:
         fixed_size: also try a session for frames of this size alone; a profile with it refuses other sizes.
 
     Raises:
-        UsageError: there is no such preference, or a number is out of range.
+        UsageError: the preference is unknown, or a number is out of range.
     """
 
     size: tuple[int, int] | None = None
@@ -293,7 +293,7 @@ class _Search:
 
     def total(self, best: _Running, start: _Running) -> Trial:
         """Time all changes that were taken against the start, in fresh rounds."""
-        change = "all of it against the start"
+        change = "all of these against the start"
         self.progress.start(change, 1.0)
         trial = self.compared(change, best, start, SECONDS)
         self.progress.finish(trial.why)
@@ -406,8 +406,8 @@ def _busy_warnings() -> tuple[str, ...]:
     machine = this_machine()
     if not machine.busy:
         return ()
-    words = f"other programs keep this machine busy (load {machine.load:.1f} on {machine.cores} cores)"
-    return (f"{words}: what is faster now may not be faster on an idle machine",)
+    busy = f"other programs keep this machine busy (load {machine.load:.1f} on {machine.cores} cores)"
+    return (f"{busy}: what is faster now may not be faster on an idle machine",)
 
 
 def _ratio(ratio: Ratio) -> str:

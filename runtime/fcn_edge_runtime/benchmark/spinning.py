@@ -1,8 +1,8 @@
 """The cost of letting idle threads spin: they start the next operator at once, and use a core until then.
 
-onnxruntime spins by default, even for a while after a frame. Sessions of this package do not, unless told
-to, and then only within a frame. The same frames run interleaved in a session of each kind, each followed by
-a pause as between two frames of a camera.
+onnxruntime spins by default, even for a while after a frame. Sessions of this package do so only on
+request, and then only within a frame. The same frames run interleaved in a session of each kind, each
+followed by a pause as between two frames of a camera.
 """
 
 from __future__ import annotations

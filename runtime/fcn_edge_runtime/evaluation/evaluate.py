@@ -99,7 +99,7 @@ def find_pairs(images: Sequence[str], labels: Path) -> tuple[Pair, ...]:
     """Each image with the labels of the same name: STEM.png or STEM.labels.png in the folder `labels`.
 
     Raises:
-        InputError: there are no images, the folder is missing, or an image has no labels.
+        InputError: no images are given, the folder is missing, or an image has no labels.
     """
     if not labels.is_dir():
         raise InputError(f"there is no folder of labels {labels}")

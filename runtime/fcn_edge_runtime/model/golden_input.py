@@ -35,7 +35,7 @@ def pattern(batch: int, height: int, width: int, channels: int, seed: int, spec:
     elements = batch * height * width * channels
     if max(batch, height, width, channels) > _MAX_SIDE or not 0 < elements <= _MAX_ELEMENTS:
         raise ModelError(
-            f"the self-test asks for an image of {batch}x{height}x{width}x{channels}, "
+            f"the self-test declares an image of {batch}x{height}x{width}x{channels}, "
             f"expected sides of 1 to {_MAX_SIDE} and at most {_MAX_ELEMENTS} values: export again"
         )
     rows, columns = -(-height // _STEP) + 1, -(-width // _STEP) + 1

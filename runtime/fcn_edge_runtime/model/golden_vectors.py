@@ -1,6 +1,6 @@
 """Golden vectors: computed images, and the labels that the reference gave for them.
 
-Pixels whose decision was too close to call are marked and not compared. The vectors are parsed by
+Pixels whose decision was too close are marked and not compared. The vectors are parsed by
 `json.loads` alone, under a size limit, and validated field by field.
 """
 

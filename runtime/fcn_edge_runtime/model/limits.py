@@ -1,4 +1,4 @@
-"""Limits on oversized constants: what makes huge tensors is found before onnxruntime runs or folds it.
+"""Limits on oversized constants: operators that make huge tensors are found before onnxruntime runs them.
 
 A file of one kilobyte can declare "a tensor of zeros, 50,000 x 40,000", in many ways. What an export never
 writes is refused without computing it:

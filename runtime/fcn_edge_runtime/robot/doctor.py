@@ -31,13 +31,13 @@ class Check:
         name: what was checked.
         ok: whether it is fine; None for information only.
         found: what was found.
-        mend: what to do; empty if nothing.
+        fix: what to do; empty if nothing.
     """
 
     name: str
     ok: bool | None
     found: str
-    mend: str = ""
+    fix: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The check as plain JSON values."""
@@ -69,7 +69,7 @@ def _package(name: str, what: str, extra: str) -> Check:
     found = _version(name)
     if found:
         return Check(name, ok=True, found=f"{found} ({what})")
-    return Check(name, ok=False, found=f"not installed ({what})", mend=install_command(extra))
+    return Check(name, ok=False, found=f"not installed ({what})", fix=install_command(extra))
 
 
 def _cyclonedds() -> Check:
@@ -79,13 +79,13 @@ def _cyclonedds() -> Check:
     machine, python = platform.machine(), sys.version_info[:2]
     fits = sys.platform == "linux" and machine == "x86_64" and (3, 10) <= python <= (3, 13)
     where = f"{sys.platform} {machine}, Python {python[0]}.{python[1]}"
-    mend = (
+    fix = (
         install_command("dds")
         if fits
         else "cyclonedds 11 has no wheel for this machine: build Cyclone DDS and its Python binding from "
         "source, or use the ROS 2 node"
     )
-    return Check("cyclonedds", ok=False, found=f"not installed ({where})", mend=mend)
+    return Check("cyclonedds", ok=False, found=f"not installed ({where})", fix=fix)
 
 
 def _opencv() -> Check:
@@ -93,7 +93,7 @@ def _opencv() -> Check:
         found = _version(name)
         if found:
             return _loads(name, "cv2", found)
-    return Check("opencv", ok=False, found="not installed (cameras, video)", mend=install_command("camera"))
+    return Check("opencv", ok=False, found="not installed (cameras, video)", fix=install_command("camera"))
 
 
 def _loads(name: str, module: str, found: str) -> Check:
@@ -103,7 +103,7 @@ def _loads(name: str, module: str, found: str) -> Check:
         import_module(module)
     except Exception as error:  # noqa: BLE001 - any reason that keeps a library from loading is the result
         reason = " ".join(str(error).split())[:200]
-        return Check(name, ok=False, found=f"{found} does not load ({reason})", mend="reinstall it")
+        return Check(name, ok=False, found=f"{found} does not load ({reason})", fix="reinstall it")
     return Check(name, ok=True, found=found)
 
 
@@ -117,7 +117,7 @@ def _buffer() -> Check:
         "net.core.rmem_max",
         ok=False,
         found=f"{limit} bytes, expected {WANTED_BUFFER}: large images will be lost",
-        mend=f"`sudo sysctl -w net.core.rmem_max={WANTED_BUFFER}`, and in /etc/sysctl.d to make it permanent",
+        fix=f"`sudo sysctl -w net.core.rmem_max={WANTED_BUFFER}`, and in /etc/sysctl.d to make it permanent",
     )
 
 

@@ -1,4 +1,4 @@
-"""Publishes segmented frames: one publisher for bags, DDS and rclpy, which only say where bytes go.
+"""Publishes segmented frames: one publisher for bags, DDS and rclpy, which only supply the sinks.
 
 LabelInfo is published first and again every 5 seconds, the mask with every frame, confidence and overlay
 only where they are wanted.
@@ -73,7 +73,7 @@ class FramePublisher:
 
         Args:
             frame: what the pipeline made.
-            moment: when the frame was recorded, in nanoseconds since the epoch; of interest to bags alone.
+            moment: when the frame was recorded, in nanoseconds since the epoch; used only by bags.
 
         Returns:
             How many messages could not be sent in time.

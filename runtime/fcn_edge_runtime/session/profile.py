@@ -92,7 +92,7 @@ class ProfileOptions:
     def open(self, model: ModelFile) -> Session:
         """A session with these options; its `why` names the profile. Raises what `open_session` raises."""
         session = open_session(model, self.device, threads=self.threads, options=self.session_options)
-        return replace(session, why="as the profile says")
+        return replace(session, why="from the profile")
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def as_profile(given: Profile | str | os.PathLike[str]) -> Profile:
 
 
 def _options(data: Fields) -> ProfileOptions:
-    """Validate it; an option that this release does not know would be ignored in silence: it is refused.
+    """Validate it; an option that this release does not know is refused rather than silently ignored.
 
     Raises the error of `fields`.
     """

@@ -171,7 +171,7 @@ class Session:
         return dict(zip(names, values, strict=True))
 
     def _bound(self, image: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
-        """Run with I/O binding: one copy in, one copy out, for the wanted outputs alone."""
+        """Run with I/O binding: one copy in, one copy out, for the requested outputs alone."""
         binding = self.raw.io_binding()
         binding.bind_cpu_input("image", image)
         for name in names:
@@ -198,7 +198,7 @@ def open_session(
         options: rarely needed options.
 
     Raises:
-        UsageError: there is no such device, or `threads` or an option is out of range.
+        UsageError: the device is unknown, or `threads` or an option is out of range.
         ProviderError: onnxruntime is missing, or the device is not in its build, or does not start.
         ModelError: onnxruntime cannot load the model.
     """
@@ -264,7 +264,7 @@ class _Recipe:
         if provider != CPU and _nodes_on(raw, provider) == 0:
             raise ProviderError(
                 f"the device '{short_name(provider)}' takes no operator of this model, all of it would run "
-                "on the CPU: ask for cpu or another device"
+                "on the CPU: choose cpu or another device"
             )
         outputs = tuple(output.name for output in raw.get_outputs())
         head = None

@@ -169,5 +169,5 @@ def test_a_robot_uses_the_profile_of_its_model(model, pipeline, frames, tmp_path
         )
     profile.save(tmp_path / "p.json")
     with open_model(str(model), profile=str(tmp_path / "p.json")) as segmenter:
-        assert segmenter.session.why == "as the profile says"
+        assert segmenter.session.why == "from the profile"
         np.testing.assert_array_equal(segmenter(frames[0]).labels, pipeline.segmenter(frames[0]).labels)

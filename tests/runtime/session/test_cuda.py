@@ -162,7 +162,7 @@ def test_a_provider_option_that_ruins_results_is_refused(corridor):
         segmenter = Segmenter(corridor, "cuda", options=options)
     except VerificationError:
         return
-    with segmenter, Segmenter(corridor, "cuda") as usual:  # an onnxruntime that has mended it
+    with segmenter, Segmenter(corridor, "cuda") as usual:  # an onnxruntime that has fixed it
         assert (segmenter(image).labels == usual(image).labels).mean() > 0.999
 
 

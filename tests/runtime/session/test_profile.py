@@ -57,7 +57,7 @@ def test_a_profile_does_not_change_labels_at_any_size(model_path, photo, options
         Segmenter(model_path("rgb"), profile=profile) as tuned,
     ):
         assert tuned.profile == profile
-        assert tuned.session.why == "as the profile says"
+        assert tuned.session.why == "from the profile"
         assert tuned.session.threads == profile.options.threads
         for height, width in ((48, 64), (1, 1), (48, 64), (31, 17), (48, 64)):
             image = photo[:height, :width]

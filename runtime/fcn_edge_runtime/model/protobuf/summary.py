@@ -116,7 +116,7 @@ class _Walk(Reader):
         super().__init__(buffer)
         self.metadata_left = MAX_METADATA
         self.opsets: dict[str, int] = {}
-        self.visited: Counter[str] = Counter()  # the messages that only hold others, by kind
+        self.visited: Counter[str] = Counter()  # the messages that only contain others, by kind
         self.external: list[str] = []
         self.metadata: dict[str, bytes] = {}
         self.inputs: list[TensorInfo] = []

@@ -73,7 +73,7 @@ def run_camera(
     if every_frame:
         _run_file(source, worker, done)
         if worker.status().received == 0 and not stop.is_set():
-            raise InputError(f"{source.name} holds no frame that can be read, expected a video or a picture")
+            raise InputError(f"{source.name} holds no frame that can be read, expected a video or an image")
     else:
         _run_live(source, worker, stop, done)
     shown.finish(f"{published} frames")
