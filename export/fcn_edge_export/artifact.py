@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import EncodeError
 
-from fcn_edge_export.graph.graft import strip
+from fcn_edge_export.graph.strip import strip
 from fcn_edge_runtime._files import alone_in, part_of, place, remove_dead_parts, sync
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import CARD_KEY, Card
@@ -81,7 +81,7 @@ class OutputFile:
             raise ArtifactError(f"write: {target} is a folder, expected a file name")
         folder = target.parent
         if not folder.is_dir():
-            raise ArtifactError(f"write: there is no folder {folder}: make it first")
+            raise ArtifactError(f"write: the folder {folder} does not exist: create it first")
         report = target.with_suffix(".verification.json")
         with _temporary(report):
             pass  # the only sure test: permission bits are not enough for root, mounts and quotas

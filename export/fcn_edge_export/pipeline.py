@@ -14,8 +14,9 @@ from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.final_card import GraphFacts, drafted, finished_card
 from fcn_edge_export.graph.geometry import geometry
-from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft, with_logits_output
+from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft
 from fcn_edge_export.graph.head_choice import choose_sparse
+from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.graph.working_size import fitted, parse_working_size, whole_geometry
 from fcn_edge_export.options import ExportOptions
 from fcn_edge_export.simplify import Simplified, operators, simplify
@@ -43,7 +44,7 @@ __all__ = ["ExportResult", "export"]
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an export made.
+    """The result of an export.
 
     Attributes:
         path: the model.

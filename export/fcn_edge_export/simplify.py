@@ -1,6 +1,6 @@
 """onnxsim, isolated and checked.
 
-It runs in its own process with a time limit, because a crash in native code would end the exporter, too. The
+It runs in its own process with a time limit, because a crash in native code would also end the exporter. The
 interface of its result is compared with the interface before, because the simplifier may freeze or rename
 axes. Whether the numbers are still right is checked by the verdict.
 """

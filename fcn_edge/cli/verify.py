@@ -1,4 +1,4 @@
-"""fcn-edge verify: the verdict again, for a file that exists."""
+"""fcn-edge verify: the verdict for an existing file."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ from torch import nn
 
 import fcn_edge
 from fcn_edge_export import export
-from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import LOGITS
+from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.lowering.quantize import quantize
 from fcn_edge_export.options import ExportOptions, QuantizeOptions
 from fcn_edge_export.verification.measure import amplitude, margins

@@ -7,8 +7,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fcn_edge_export.artifact import assemble
 from fcn_edge_export.classes import numbered_classes
-from fcn_edge_export.graph.graft import graft, with_logits_output
+from fcn_edge_export.graph.graft import graft
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
+from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.lowering.gate import logits_of
 from fcn_edge_export.verification.golden_vectors import golden_vectors
 from fcn_edge_runtime.model.card import Card, InputSpec, VerificationInfo

@@ -191,7 +191,7 @@ def test_the_card_names_the_sources_of_its_numbers(plain):
     ("name", "message"),
     [
         ("net.pth", r"got the name 'net.pth', expected one that ends in .onnx"),
-        ("nowhere/net.onnx", "there is no folder .*nowhere: make it first"),
+        ("nowhere/net.onnx", "the folder .*nowhere does not exist: create it first"),
         ("taken.onnx", "taken.onnx is a folder, expected a file name"),
         ("n" * 250 + ".onnx", "cannot write to .*: File name too long"),
     ],

@@ -129,7 +129,7 @@ def test_an_export_finds_out_before_weights_are_fetched(fcn_edge):
     line = ("export", "fcn_tiny", "--weights", "http://127.0.0.1:9/net-01234567.pth", "--classes", "3", "-o")
     for place, reason in (
         ("/proc/nothing.onnx", "cannot write to /proc"),
-        ("gone/a.onnx", "there is no folder gone"),
+        ("gone/a.onnx", "the folder gone does not exist"),
     ):
         done = fcn_edge(*line, place)
         assert done.returncode == 1

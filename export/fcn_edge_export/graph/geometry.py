@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from fcn_edge_export.graph.graft import with_outputs
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
+from fcn_edge_export.graph.probe_outputs import with_outputs
 from fcn_edge_runtime.model.card import Geometry
 from fcn_edge_runtime.session.session import open_session
 

@@ -7,7 +7,7 @@ Grafted after tracing, because tracing an integer image through torch specialize
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from fcn_edge_export.graph.names import FULL_SIZE, LOGITS, LOGITS_LOW, LOGITS_PADDED, TRACED_INPUT
 from fcn_edge_export.graph.nodes import Nodes
 from fcn_edge_export.graph.sparse_head import sparse_labels, upsampling_of
+from fcn_edge_export.graph.strip import strip
 from fcn_edge_export.graph.working_size import add_working_size
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.model.card import Card, InputSpec, WorkingSize
@@ -26,10 +27,7 @@ __all__ = [
     "check_classes",
     "graft",
     "logit_channels",
-    "strip",
     "wanted_outputs",
-    "with_logits_output",
-    "with_outputs",
 ]
 
 IMAGE = "image"
@@ -172,79 +170,6 @@ def _named_for_working(
     resize = next(node for node in graph.node if LOGITS in node.output)
     _rename(graph, resize.input[0], low)
     return [node for node in graph.node if node is not resize]
-
-
-def with_logits_output(model: onnx.ModelProto) -> bytes:
-    """The probe of a file: the same bytes with `logits` added as an output.
-
-    A file with a sparse head has no such tensor: it also gets the upsampling that computes it, and the inputs
-    of that upsampling as further outputs.
-
-    Raises:
-        ArtifactError: the model has no tensor of that name, so it cannot be probed.
-    """
-    made = {name for node in model.graph.node for name in node.output}
-    if LOGITS_LOW in made:
-        return _sparse_probe(model, made)
-    if any(o.name == LOGITS for o in model.graph.output):
-        return with_outputs(model, [])
-    if not any(LOGITS in node.output for node in model.graph.node):
-        raise ArtifactError(
-            f"verify: the model holds no tensor called '{LOGITS}', so it cannot be probed: export again"
-        )
-    return with_outputs(model, [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, None)])
-
-
-def _sparse_probe(model: onnx.ModelProto, made: set[str]) -> bytes:
-    more = onnx.ModelProto()
-    if LOGITS not in made:
-        padded = "fcn_edge/size" in made
-        logits = LOGITS_PADDED if padded else LOGITS
-        out = Nodes()
-        half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        out.add("Resize", [LOGITS_LOW, "", "", FULL_SIZE], logits, **half_pixel)
-        if padded:
-            axes = out.constant("probe_axes", np.array([2, 3]))
-            out.add("Slice", [logits, "fcn_edge/crop_start", "fcn_edge/size", axes], LOGITS)
-        more.graph.node.extend(out.nodes)
-        more.graph.initializer.extend(out.constants)
-    given = {o.name for o in model.graph.output}
-    kinds = {LOGITS: TensorProto.FLOAT, LOGITS_LOW: TensorProto.FLOAT, FULL_SIZE: TensorProto.INT64}
-    more.graph.output.extend(
-        helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items() if name not in given
-    )
-    return bytes(model.SerializeToString() + more.SerializeToString())
-
-
-def with_outputs(model: onnx.ModelProto, outputs: Iterable[onnx.ValueInfoProto]) -> bytes:
-    """The model's bytes with further outputs: protobuf merges messages that follow each other."""
-    more = onnx.ModelProto()
-    more.graph.output.extend(outputs)
-    return bytes(model.SerializeToString() + more.SerializeToString())
-
-
-def strip(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Remove every doc string and metadata entry, in place: they hold folder names and stack traces."""
-    for graph_or_model in (model, model.graph):
-        graph_or_model.doc_string = ""
-        del graph_or_model.metadata_props[:]
-    del model.graph.value_info[:]
-    _strip_nodes(model.graph)
-    return model
-
-
-def _strip_nodes(graph: onnx.GraphProto) -> None:
-    for item in (*graph.node, *graph.initializer, *graph.input, *graph.output):
-        item.doc_string = ""
-        del item.metadata_props[:]
-    for node in graph.node:
-        for attribute in node.attribute:
-            attribute.doc_string = ""
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    inner.doc_string = ""
-                    del inner.metadata_props[:]
-                    _strip_nodes(inner)
 
 
 def wanted_outputs(outputs: Sequence[str]) -> list[str]:

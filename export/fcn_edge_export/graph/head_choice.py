@@ -34,7 +34,7 @@ def choose_sparse(
 ) -> bool:
     """Whether the file gets the sparse head.
 
-    `auto` takes it where it is faster on the first frames given (a computed picture if there are none),
+    `auto` takes it where it is faster on the first frames given (a computed image if there are none),
     by the median of pairs. It is not tried where it cannot be faster: on devices other than the CPU, where
     outputs need all logits at full size anyway, and for networks that do not end in bilinear upsampling.
     """

@@ -75,7 +75,7 @@ def inspect_frames(
             all are flat; or one to verify on is among those to calibrate on.
     """
     if not calibration:
-        raise InputError("got no calibration frames, expected some dozens of what the model will see")
+        raise InputError("got no calibration frames, expected a few dozen of what the model will see")
     cases = [*frame_cases(calibration, card), *frame_cases(images or {}, card)]
     inspected = [_inspect(case) for case in tracked(cases, progress)]
     given, others = inspected[: len(calibration)], inspected[len(calibration) :]
@@ -83,18 +83,18 @@ def inspect_frames(
     if all(frame.flat for frame in given):
         raise InputError(
             f"all {len(given)} different calibration frames are of one flat color (a covered lens?), "
-            "expected pictures of what the model will see"
+            "expected images of what the model will see"
         )
     if images is None:
         if len(given) < 2:
             raise InputError(
                 "got one calibration frame, expected at least two: one to calibrate on, and another "
-                "to verify on (some dozens are better), or --images with frames to verify on"
+                "to verify on (a few dozen are better), or --images with frames to verify on"
             )
         others = given[1::HELD_OUT]
         given = [frame for frame in given if frame not in others]
         if all(frame.flat for frame in given):
-            raise InputError("all frames left to calibrate on are of one flat color: add other pictures")
+            raise InputError("all frames left to calibrate on are of one flat color: add other images")
     return _frame_set(given, others)
 
 

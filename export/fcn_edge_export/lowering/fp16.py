@@ -20,8 +20,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from fcn_edge_export.graph.graft import strip
 from fcn_edge_export.graph.names import LOGITS_LOW, TRACED_INPUT
+from fcn_edge_export.graph.strip import strip
 from fcn_edge_export.lowering.body import OURS, head_of, typed
 from fcn_edge_export.lowering.lower import (
     LoweringResult,
@@ -67,7 +67,7 @@ def convert_to_fp16(
     Raises:
         VerificationError: it does not agree. Nothing is written.
         UsageError: an option out of range, or a parent that is not a verified fp32 file.
-        InputError: there are no frames, or one cannot be segmented.
+        InputError: no frames are given, or one cannot be segmented.
         ModelError: the parent was not written by fcn-edge, or was changed.
         ProviderError: the device does not start.
         ArtifactError: the conversion failed, or the file cannot be written. Nothing is written.

@@ -5,7 +5,7 @@
     agreement            share of the frames' pixels that get the parent's label: at least `least`
     accuracy             where labels are given: mean IoU at most half a point below the parent's
 
-Frames are what the model is for. The self-test's patterns are not, so on these agreement is only recorded.
+Agreement is required on frames, which are what the model is for; on the self-test's patterns it is recorded.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ class Gate:
         return line
 
     def require(self) -> None:
-        """Do nothing if the file passed.
+        """Raise unless the file passed.
 
         Raises:
-            VerificationError: it did not; got, expected, and the worst frame in one line.
+            VerificationError: it failed; got, expected, and the worst frame in one line.
         """
         failed = [r for r in self.verdict.results if r.failure]
         if failed:

@@ -19,8 +19,8 @@ import onnx
 
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.final_card import finished_card
-from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import LABELS, LOGITS
+from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.lowering.gate import Gate, logits_of, run_gate
 from fcn_edge_export.lowering.sensitivity import LayerDamage
 from fcn_edge_export.speed import Speed
@@ -52,7 +52,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class LoweringResult:
-    """What a lowering made.
+    """The result of a lowering.
 
     Attributes:
         path: the file of lower precision.
@@ -185,7 +185,7 @@ def gate_child(
         device: where the child runs; the parent runs on the CPU.
 
     Raises:
-        VerificationError: it did not pass the gate.
+        VerificationError: it failed the gate.
     """
     with stages.stage("gate", unit="inputs") as did:
         card = parent.card

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from fcn_edge_export.graph.graft import strip
+from fcn_edge_export.graph.strip import strip
 from fcn_edge_export.lowering.body import INTEGER_OPS, Body, drop_unused
 from fcn_edge_export.lowering.fold_normalization import without_rounding
 from fcn_edge_export.lowering.ranges import Range
@@ -55,7 +55,7 @@ def target_named(name: str | None) -> IntegerTarget:
     """The target of that name; None means this machine.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: the name is unknown.
     """
     wanted = this_target() if name is None else name
     found = next((target for target in INTEGER_TARGETS if target.name == wanted), None)

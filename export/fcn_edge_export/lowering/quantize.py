@@ -1,4 +1,4 @@
-"""quantize(): a verified float file becomes an int8 one that decides alike and is faster, or an error.
+"""quantize(): a verified float file becomes an int8 one that gives the same labels, faster; or an error.
 
     open -> frames -> calibrate -> integers, all but layers kept in float -> gate -> speed -> write
 
@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import TRACED_INPUT
+from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.lowering.body import Body, body_of, typed
 from fcn_edge_export.lowering.calibration import FrameSet, inspect_frames
 from fcn_edge_export.lowering.fold_normalization import FoldedModel, folded

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from fcn_edge_export.graph.graft import with_outputs
+from fcn_edge_export.graph.probe_outputs import with_outputs
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.session.session import open_session
 
@@ -71,7 +71,7 @@ def activation_ranges(
         method: one of `METHODS`.
 
     Raises:
-        UsageError: there is no such method.
+        UsageError: the method is unknown.
     """
     if method not in METHODS:
         raise UsageError(f"got the method {method!r}, expected one of {', '.join(METHODS)}")

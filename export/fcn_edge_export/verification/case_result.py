@@ -3,7 +3,7 @@
     run, shape, finite   on every input, before anything is measured
     further rules        the caller's, in its order; the first that is broken is the failure
 
-The verdict of a float file and the gate of a lowered one differ in these further rules alone.
+The verdict of a float file and the gate of a lowered one differ only in these further rules.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fcn_edge_export.graph.graft import with_logits_output
 from fcn_edge_export.graph.names import TRACED_INPUT
+from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.verification.cases import Case, default_sizes, frame_cases, pattern_cases
 from fcn_edge_export.verification.golden_vectors import TAU, golden_vectors
 from fcn_edge_export.verification.measure import labeled, measure

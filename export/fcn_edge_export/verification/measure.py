@@ -1,4 +1,4 @@
-"""How far a file's answer to an image is from its reference's, measured once for every set of rules.
+"""How far a file's results for an image are from its reference's, measured once for every set of rules.
 
     A  max |c(z)| over the reference's logits z, where c(z) = z - mean over classes (one class: z)
     M  max |z|

@@ -3,7 +3,7 @@
 The file is probed: the same model with `logits` added as an output. For each input, with A, M and E as in
 `measure` and e(k) the error of class k at a pixel:
 
-    numbers     E <= 1e-4 A + 8 * 2^-23 M            the relative error of float32 arithmetic, with room
+    numbers     E <= 1e-4 A + 8 * 2^-23 M            the relative error of float32 arithmetic, with a margin
     head        labels == argmax(probe's logits)     exactly
     decisions   z_a - z_b <= e(a) + e(b)             where a label flips from a to b; at most 0.5 % of pixels
     confidence  |difference| <= E/2 + 1e-6           softmax is 1/2-Lipschitz in the largest logit error
@@ -86,7 +86,7 @@ class Verdict:
         return max((r for r in self.results if r.failure or self.passed), key=badness)
 
     def require(self) -> None:
-        """Do nothing if passed.
+        """Raise unless every input passed.
 
         Raises:
             VerificationError: the worst input, pixel and rule in one line.

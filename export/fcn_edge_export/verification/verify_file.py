@@ -1,4 +1,4 @@
-"""verify(): the verdict again, for a file that exists."""
+"""verify(): the verdict for an existing file."""
 
 from __future__ import annotations
 

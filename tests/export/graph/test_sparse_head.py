@@ -8,9 +8,10 @@ from onnx import TensorProto, helper
 
 from fcn_edge_export import export
 from fcn_edge_export.classes import numbered_classes
-from fcn_edge_export.graph.graft import graft, with_logits_output
+from fcn_edge_export.graph.graft import graft
 from fcn_edge_export.graph.head_choice import choose_sparse
 from fcn_edge_export.graph.nodes import Nodes
+from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.graph.sparse_head import sparse_labels
 from fcn_edge_export.lowering.gate import logits_of
 from fcn_edge_export.lowering.quantize import quantize

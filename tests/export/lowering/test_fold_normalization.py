@@ -8,7 +8,8 @@ import pytest
 from onnx import helper
 
 from fcn_edge_export.classes import numbered_classes
-from fcn_edge_export.graph.graft import graft, with_logits_output
+from fcn_edge_export.graph.graft import graft
+from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.lowering.body import body_of, typed
 from fcn_edge_export.lowering.fold_normalization import folded
 from fcn_edge_export.lowering.quantize import quantize
