@@ -12,15 +12,41 @@ from typing import Any
 import tomllib
 
 from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes, voc_color
+from fcn_edge_export.normalization import check_normalization
 from fcn_edge_runtime._fields import Fields, Key
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.model.card import DTYPE_SCALE, MAX_CHANNELS, Card, ClassInfo, InputSpec, NetInfo
+from fcn_edge_runtime.model.card import (
+    DTYPE_SCALE,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MAX_CHANNELS,
+    Card,
+    ClassInfo,
+    InputSpec,
+    NetInfo,
+)
 
-__all__ = ["Description", "card_from", "description_from", "read_classes", "read_description", "read_table"]
+__all__ = [
+    "NORMALIZATIONS",
+    "Description",
+    "card_from",
+    "description_from",
+    "read_classes",
+    "read_description",
+    "read_normalization",
+    "read_table",
+]
 
 WELL_KNOWN = {"voc": VOC, "cityscapes": CITYSCAPES}
 CARD_FIELDS = {"name", "description", "license", "classes", "input"}
 INPUT_FIELDS = {"channels", "dtype", "scale", "mean", "std"}
+# What `--normalize` takes, each with its formula for images of bytes.
+NORMALIZATIONS = {
+    "imagenet": InputSpec.imagenet().formula,
+    "0-1": InputSpec.unit().formula,
+    "none": InputSpec.raw().formula,
+    "MEAN/STD": "such as 0.5/0.25, or 0.49,0.46,0.41/0.23,0.22,0.22 for each channel",
+}
 MAX_FILE_BYTES = 4 << 20
 _HEX_COLOR = re.compile(r"#?([0-9a-fA-F]{6})")
 
@@ -34,6 +60,11 @@ class Description:
     license: str | None = None
     classes: tuple[ClassInfo, ...] | None = None
     input: Mapping[str, Any] | None = None
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether it states mean and std."""
+        return self.input is not None and not {"mean", "std"}.isdisjoint(self.input)
 
 
 def card_from(
@@ -83,6 +114,34 @@ def read_classes(text: str) -> tuple[ClassInfo, ...]:
         return _classes(fields, "classes")
     known = ", ".join(WELL_KNOWN)
     raise UsageError(f"got classes {text!r}, expected {known}, a number, or a .json or .toml file")
+
+
+def read_normalization(text: str) -> dict[str, Any]:
+    """The fields of a card's input that `--normalize` sets: scale, mean and std.
+
+    Raises:
+        UsageError: it is none of `NORMALIZATIONS`.
+    """
+    name = text.strip().lower()
+    if name == "imagenet":
+        return {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
+    if name == "0-1":
+        return {"mean": 0.0, "std": 1.0}
+    if name == "none":
+        return {"scale": 1.0, "mean": 0.0, "std": 1.0}
+    mean, slash, std = name.partition("/")
+    try:
+        return {"mean": _number_or_list(mean), "std": _number_or_list(std if slash else "missing")}
+    except ValueError:
+        raise UsageError(
+            f"got --normalize {text[:80]!r}, expected imagenet, 0-1, none or MEAN/STD, "
+            f"{NORMALIZATIONS['MEAN/STD']}"
+        ) from None
+
+
+def _number_or_list(text: str) -> float | list[float]:
+    values = [float(part) for part in text.split(",")]
+    return values[0] if len(values) == 1 else values
 
 
 def read_description(path: Path) -> Description:
@@ -179,10 +238,15 @@ def _input_spec(given: Mapping[str, Any], channels: int | None) -> InputSpec:
             return None if value is None else (read(fields, key),) * found
         return fields.sequence(key, read, found, found, f"numbers, one for each of {found} channels")
 
-    return InputSpec(
+    spec = InputSpec(
         found,
         dtype,
         fields.optional("scale", Fields.positive) or spec.scale,
         per_channel("mean", Fields.number) or spec.mean,
         per_channel("std", Fields.positive) or spec.std,
     )
+    for key, other in (("mean", "std"), ("std", "mean")):
+        if fields.get(key) is None and fields.get(other) is not None:
+            fields.refuse(key, None, f"{key} beside {other}: x = (pixel * scale - mean) / std")
+    check_normalization(spec, "the card's input")
+    return spec

@@ -8,10 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcn_edge.card_file import card_from, description_from, read_classes, read_description
+from fcn_edge.card_file import (
+    NORMALIZATIONS,
+    Description,
+    card_from,
+    description_from,
+    read_classes,
+    read_description,
+    read_normalization,
+)
 from fcn_edge.nets import NetSpec, resolve
+from fcn_edge.nets.loading import is_import_spec
 from fcn_edge.nets.weights.sources import RandomWeights, Weights, build_with_weights, parse_weights
-from fcn_edge.recipes import Recipe, find_recipe
+from fcn_edge.recipes import Recipe, find_recipe, recipes
 from fcn_edge_export import (
     ExportOptions,
     ExportResult,
@@ -34,10 +43,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "ExportPlan",
     "Precision",
     "Request",
     "export_lowered",
     "export_network",
+    "plan_export",
     "verify_network",
 ]
 
@@ -54,6 +65,7 @@ class Request:
         settings: options of the network, text or values.
         card: a card file.
         images: folders or files of frames to verify at.
+        normalize: imagenet, 0-1, none or MEAN/STD; None takes the card's, the recipe's or the network's.
     """
 
     net: str
@@ -63,6 +75,7 @@ class Request:
     settings: Mapping[str, Any] = field(default_factory=dict)
     card: Path | None = None
     images: tuple[str, ...] = ()
+    normalize: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,16 +113,44 @@ class Precision:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """A request resolved: nothing is built or fetched yet."""
+class ExportPlan:
+    """A request resolved: nothing is built or fetched yet.
+
+    Attributes:
+        spec: the network.
+        weights: where they come from.
+        card: the draft of the model's card.
+        images: of the request.
+        source: where the card's mean and std come from: "recipe", "card", "checkpoint", "--normalize" or
+            "default", with a name behind some of them.
+    """
 
     spec: NetSpec
     weights: Weights
     card: Card
+    images: tuple[str, ...]
+    source: str
+
+
+def plan_export(request: Request) -> ExportPlan:
+    """Resolve what was asked for, for `export_network` or `export_lowered`.
+
+    Raises:
+        UsageError: a name, option, class list or card that does not exist or fit; or nothing states how the
+            input of the user's own network was normalized.
+    """
+    plan = _plan(request)
+    if plan.source == "default" and is_import_spec(request.net):
+        known = ", ".join(f"{name} ({formula})" for name, formula in NORMALIZATIONS.items())
+        raise UsageError(
+            f"nothing states how {request.net} was trained to get its input: add --normalize with one of "
+            f"{known}, or a --card with mean and std"
+        )
+    return plan
 
 
 def export_network(
-    request: Request,
+    request: Request | ExportPlan,
     output: Path,
     *,
     options: ExportOptions,
@@ -117,14 +158,20 @@ def export_network(
 ) -> ExportResult:
     """Build the requested network and export it.
 
+    Args:
+        request: as typed, or the plan that `plan_export` made of it.
+        output: the file to write, NAME.onnx.
+        options: outputs, sizes, devices, head, working size.
+        progress: receives the stages as they run.
+
     Raises:
         UsageError: a name, option, class list or card that does not exist or fit.
         CheckpointError: the weights cannot be fetched or read, or do not fit.
         VerificationError, ArtifactError, ProviderError: see `fcn_edge_export.export`.
     """
-    plan = _plan(request)
+    plan = plan_export(request) if isinstance(request, Request) else request
     OutputFile.at(output)  # before weights are fetched
-    frames = frames_of(request.images, plan.card)  # before weights are fetched
+    frames = frames_of(plan.images, plan.card)  # before weights are fetched
     net = _built(plan, progress)
     return export(
         net,
@@ -137,7 +184,7 @@ def export_network(
 
 
 def export_lowered(
-    request: Request,
+    request: Request | ExportPlan,
     output: Path,
     *,
     precision: Precision,
@@ -154,17 +201,18 @@ def export_lowered(
         VerificationError: the float file, or the lowered one, does not decide like its reference.
         InputError, CheckpointError, ArtifactError, ProviderError: as the steps say.
     """
-    precision.check(request.images)
+    plan = plan_export(request) if isinstance(request, Request) else request
+    precision.check(plan.images)
     OutputFile.at(output)  # before the work starts
     with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
         parent = Path(folder, output.name)
-        export_network(request, parent, options=options, progress=progress)
+        export_network(plan, parent, options=options, progress=progress)
         if precision.name == "fp16":
             device = next((device for device in options.devices if device != "cpu"), "cpu")
             return convert_to_fp16(
                 parent,
                 output,
-                request.images,
+                plan.images,
                 labels=precision.labels,
                 options=Fp16Options(device=device),
                 progress=progress,
@@ -173,7 +221,7 @@ def export_lowered(
             parent,
             output,
             precision.calibration,
-            images=request.images or None,
+            images=plan.images or None,
             labels=precision.labels,
             progress=progress,
         )
@@ -202,7 +250,7 @@ def verify_network(
     )
 
 
-def _plan(request: Request) -> _Plan:
+def _plan(request: Request) -> ExportPlan:
     recipe = find_recipe(request.net)
     options = {**(recipe.options if recipe else {}), **request.settings}
     classes = read_classes(request.classes) if request.classes is not None else None
@@ -210,11 +258,12 @@ def _plan(request: Request) -> _Plan:
         described = read_description(request.card)
     else:
         described = description_from(recipe.card if recipe else {}, f"the recipe {request.net}")
+    described, source = _normalized(request, described, recipe)
     if classes is not None and described.classes is not None and request.card is not None:
         raise UsageError(f"classes are given twice: by --classes and by {request.card}")
     named = classes if classes is not None else described.classes
     name = recipe.net if recipe else request.net
-    own = ":" in name  # the user's own callable gets its options and nothing else
+    own = is_import_spec(name)  # the user's own callable gets its options and nothing else
     channels = request.channels or (described.input or {}).get("channels")
     spec = resolve(
         name,
@@ -229,7 +278,33 @@ def _plan(request: Request) -> _Plan:
         classes=classes,
         channels=channels or _channels_of(spec),
     )
-    return _Plan(spec, parse_weights(*_weights(request, recipe)), card)
+    weights = parse_weights(*_weights(request, recipe))
+    return ExportPlan(spec, weights, card, request.images, source)
+
+
+def _normalized(request: Request, described: Description, recipe: Recipe | None) -> tuple[Description, str]:
+    """The description with its mean and std, and what states them; "default" where nothing does."""
+    given = dict(described.input or {})
+    if request.normalize is not None:
+        if described.normalizes and request.card is not None:
+            raise UsageError(f"mean and std are given twice: by --normalize and by {request.card}")
+        given.update(read_normalization(request.normalize))
+        return replace(described, input=given), f"--normalize {request.normalize}"
+    if described.normalizes:
+        return described, f"recipe {request.net}" if request.card is None else f"card {request.card}"
+    known = recipe if recipe is not None else _recipe_of(request.weights)
+    if known is None or "mean" not in known.card.get("input", {}):
+        return described, "default"
+    source = f"recipe {known.name}" if recipe is not None else f"checkpoint {known.name}"
+    return replace(described, input={**known.card["input"], **given}), source
+
+
+def _recipe_of(weights: str | None) -> Recipe | None:
+    """The recipe with a checkpoint of this name, which holds a part of its hash."""
+    if weights is None:
+        return None
+    name = Path(weights.partition("#")[0]).name
+    return next((r for r in recipes() if "://" in r.weights and Path(r.weights).name == name), None)
 
 
 def _scores(named: Sequence[object] | None, typed: str | None) -> int | None:
@@ -255,5 +330,5 @@ def _weights(request: Request, recipe: Recipe | None) -> tuple[str, str | None]:
     return recipe.find_weights(), recipe.sha256
 
 
-def _built(plan: _Plan, progress: Progress | None) -> nn.Module:
+def _built(plan: ExportPlan, progress: Progress | None) -> nn.Module:
     return build_with_weights(plan.spec, plan.weights, progress=progress)

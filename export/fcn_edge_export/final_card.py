@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from fcn_edge_export.normalization import check_normalization
 from fcn_edge_runtime._fields import Fields
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import (
@@ -51,7 +52,8 @@ def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
         classes: where the card has none.
 
     Raises:
-        UsageError: it cannot be written as JSON, or a reader would refuse it.
+        UsageError: it cannot be written as JSON, a reader would refuse it, or mean and std are on another
+            scale than the pixels.
     """
     draft = Card(
         name=card.name,
@@ -67,6 +69,7 @@ def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
     except (TypeError, ValueError) as error:
         raise UsageError(f"{subject} cannot be written: {error}") from error
     read_card(Fields.parse(text, MAX_CARD_BYTES, UsageError, subject))
+    check_normalization(draft.input, subject)
     return draft
 
 

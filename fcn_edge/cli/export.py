@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fcn_edge.cli.export_options import devices_option, net_options, sizes_option
+from fcn_edge.cli.export_options import devices_option, net_options, normalize_option, sizes_option
 from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["command"]
     epilog=examples(
         "fcn-edge export fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc -o r50.onnx",
         "fcn-edge export fcn_resnet18 --set output_stride=8 --weights random:0 --classes 5 -o r18.onnx",
-        "fcn-edge export ./mynet.py:build --weights my.safetensors --classes classes.json -o my.onnx",
+        "fcn-edge export ./mynet.py:build --weights my.pth --classes names.json --normalize 0-1 -o my.onnx",
         "fcn-edge export corridor --precision int8 --calibration frames/ -o corridor.int8.onnx",
         "fcn-edge export corridor --working-size 0.5x -o corridor.half.onnx",
         "fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx",
@@ -35,6 +35,7 @@ __all__ = ["command"]
     "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
 )
 @net_options
+@normalize_option
 @click.option(
     "--outputs",
     default="labels",
@@ -102,6 +103,7 @@ def command(
     settings: tuple[str, ...],
     card: Path | None,
     images: tuple[str, ...],
+    normalize: str | None,
     outputs: str,
     sizes: tuple[tuple[int, int], ...],
     devices: tuple[str, ...],
@@ -127,10 +129,10 @@ def command(
     require_export()
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.nets import parse_settings
-    from fcn_edge.workflows import Precision, Request, export_lowered, export_network
+    from fcn_edge.workflows import Precision, Request, export_lowered, export_network, plan_export
     from fcn_edge_export import ExportOptions
 
-    request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
+    request = Request(net, weights, classes, channels, parse_settings(settings), card, images, normalize)
     lowered = Precision(precision, calibration, labels)
     lowered.check(images)
     options = ExportOptions(
@@ -143,15 +145,21 @@ def command(
         activation=activation,
         allow_unsimplified=allow_unsimplified,
     )
+    plan = plan_export(request)
+    spec, source = plan.card.input, plan.source
+    if not as_json:
+        click.echo(f"input  {spec.formula}   from: {printable(source)}")
     result: ExportResult | LoweringResult
     with progress_on_stderr(quiet=quiet) as progress:
         if precision == "fp32":
-            result = export_network(request, output, options=options, progress=progress)
+            result = export_network(plan, output, options=options, progress=progress)
         else:
-            result = export_lowered(request, output, precision=lowered, options=options, progress=progress)
+            result = export_lowered(plan, output, precision=lowered, options=options, progress=progress)
     for name, words in getattr(result, "warnings", ()):
         click.echo(f"warning: {name}: {printable(words)}", err=True)
     if as_json:
-        click.echo(json.dumps({**asdict(result), "path": str(result.path), "report": str(result.report)}))
+        paths = {"path": str(result.path), "report": str(result.report)}
+        used = {"formula": spec.formula, "from": source}
+        click.echo(json.dumps({**asdict(result), **paths, "normalization": used}))
         return
     click.echo(f"{result.path}  {result.bytes / 1e6:.1f} MB  sha256 {result.digest}")

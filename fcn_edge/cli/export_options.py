@@ -10,7 +10,7 @@ import click
 
 from fcn_edge.cli.options import SizesType
 
-__all__ = ["devices_option", "net_options", "sizes_option"]
+__all__ = ["devices_option", "net_options", "normalize_option", "sizes_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +42,13 @@ _IMAGES = click.option(
     multiple=True,
     metavar="DIR",
     help="Also compare on your own frames: a folder, file or pattern; repeatable.",
+)
+
+normalize_option = click.option(
+    "--normalize",
+    metavar="imagenet|0-1|none|MEAN/STD",
+    help="How the network was trained to get its input: ImageNet's mean and std, pixels scaled to 0..1, "
+    "pixels as they are, or numbers such as 0.5/0.25. Your own network needs this, or a --card with both.",
 )
 
 devices_option = click.option(

@@ -43,7 +43,7 @@ def made(tmp_path_factory):
         "export",
         "./mynet.py:build",
         *("--set", "width=8", "--weights", "my.safetensors", "--classes", "5", "-o", "my.onnx"),
-        *("--outputs", "labels,confidence", "--sizes", "20x30", "--json"),
+        *("--normalize", "imagenet", "--outputs", "labels,confidence", "--sizes", "20x30", "--json"),
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr

@@ -115,7 +115,19 @@ COMMANDS = {
     ),
     "export": Command(
         (*EXPORT, "torch", "torch.onnx", "onnxscript", "fcn_edge.workflows"),
-        ("export", "./net.py:build", "--weights", "built", "--classes", "3", "-o", "out.onnx", "-q"),
+        (
+            "export",
+            "./net.py:build",
+            "--weights",
+            "built",
+            "--classes",
+            "3",
+            "--normalize",
+            "0-1",
+            "-o",
+            "out.onnx",
+            "-q",
+        ),
         model_is_whole,
     ),
 }

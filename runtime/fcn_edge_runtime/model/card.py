@@ -49,6 +49,7 @@ MAX_CLASSES = 65535
 MAX_CHANNELS = 4096
 MAX_LEVELS = 3
 DTYPE_SCALE = {"uint8": 1 / 255, "uint16": 1 / 65535, "float32": 1.0}
+LARGEST_PIXEL = {"uint8": 255, "uint16": 65535}
 PRECISIONS = ("fp32", "fp16", "int8")
 HEADS = ("dense", "sparse")
 ACTIVATIONS = ("none", "sigmoid", "softmax")
@@ -73,6 +74,44 @@ class InputSpec:
         mean = IMAGENET_MEAN if rgb else (0.0,) * channels
         std = IMAGENET_STD if rgb else (1.0,) * channels
         return cls(channels, dtype, DTYPE_SCALE[dtype], mean, std)
+
+    @classmethod
+    def imagenet(cls, dtype: str = "uint8") -> InputSpec:
+        """RGB scaled to 0..1, then ImageNet's mean and std, as torchvision's models are trained."""
+        return cls(3, dtype, DTYPE_SCALE[dtype], IMAGENET_MEAN, IMAGENET_STD)
+
+    @classmethod
+    def unit(cls, channels: int = 3, dtype: str = "uint8") -> InputSpec:
+        """Pixels scaled to 0..1 and nothing else, as torchvision's `ToTensor` gives them."""
+        return cls(channels, dtype, DTYPE_SCALE[dtype], (0.0,) * channels, (1.0,) * channels)
+
+    @classmethod
+    def raw(cls, channels: int = 3, dtype: str = "uint8") -> InputSpec:
+        """Pixels as they are, such as 0..255."""
+        return cls(channels, dtype, 1.0, (0.0,) * channels, (1.0,) * channels)
+
+    @property
+    def formula(self) -> str:
+        """The formula with its numbers: "x = (pixel / 255 - 0.5) / 0.25"; lists have one number a channel."""
+        pixel = "pixel"
+        if self.scale != 1:
+            part = 1 / self.scale
+            whole = abs(part - round(part)) < 1e-6 * part
+            pixel += f" / {round(part)}" if whole else f" * {self.scale:.6g}"
+        if any(self.mean):
+            pixel = f"({pixel} - {_per_channel(self.mean)})"
+        if any(value != 1 for value in self.std):
+            pixel = f"({pixel})" if "(" not in pixel and " " in pixel else pixel
+            pixel += f" / {_per_channel(self.std)}"
+        return f"x = {pixel}"
+
+
+def _per_channel(values: tuple[float, ...]) -> str:
+    """One number where all channels have the same, else a list; of many channels the first."""
+    if len(set(values)) == 1:
+        return f"{values[0]:.6g}"
+    shown = " ".join(f"{value:.6g}" for value in values[:8])
+    return f"[{shown}{' ...' if len(values) > 8 else ''}]"
 
 
 @dataclass(frozen=True)
