@@ -103,7 +103,18 @@ def test_a_second_ctrl_c_does_not_wait_for_an_import_that_hangs(tmp_path):
     (tmp_path / "net.py").write_text(
         "import time, sys\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)\n"
     )
-    command = ["-m", "fcn_edge", "export", "./net.py:build", "--weights", "built", "-o", "x.onnx"]
+    command = [
+        "-m",
+        "fcn_edge",
+        "export",
+        "./net.py:build",
+        "--weights",
+        "built",
+        "--normalize",
+        "0-1",
+        "-o",
+        "x.onnx",
+    ]
     with subprocess.Popen(
         [sys.executable, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     ) as process:
