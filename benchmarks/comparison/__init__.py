@@ -5,7 +5,7 @@
     engines/    one module per engine: from materials to a callable that labels a frame
     worker      the process of one engine, in its own environment
     workers     starts and asks these processes; crashes and time-outs
-    rounds      interleaved timing, A B C A B C, so that other load affects all engines alike
+    rounds      interleaved timing, A B C A B C, so that other load affects all engines equally
     results     medians, paired ratios, the share of equal labels
     table       Markdown and JSON; chart: bar chart
 

@@ -59,7 +59,7 @@ def shared(name: str, folder: Path, names: Iterable[str], say: Say) -> Shared:
     A file that cannot be made is recorded with the reason, and the others are made.
 
     Raises:
-        UsageError: there is no such recipe.
+        UsageError: the recipe is unknown.
         CheckpointError: its weights cannot be read.
     """
     import torch

@@ -24,7 +24,7 @@ SAVE_EVERY = 120.0
 """Seconds between checkpoints."""
 
 
-class Progress:
+class TrainingProgress:
     """Prints progress; validates and saves at intervals."""
 
     def __init__(
@@ -153,7 +153,7 @@ def main(
     click.echo(
         f"{net}: --steps {','.join(map(str, plan.steps))} on {device}, from step {state.step}", err=True
     )
-    progress = Progress(plan, checkpoint, validation, 2 if smoke else VALIDATIONS)
+    progress = TrainingProgress(plan, checkpoint, validation, 2 if smoke else VALIDATIONS)
     end = min(until or plan.total, plan.total)
     training.run(plan, state, images, labels, until=end, device=device, report=progress)
     training.save(state, plan, checkpoint)

@@ -77,7 +77,7 @@ class State:
     """The state of a training.
 
     `average` is the running average of the state dict over the last steps (Polyak and Juditsky, 1992), which
-    is scored and kept: it has the effect of a longer, slower training. `best` is the one that scored best.
+    is scored and kept: it has the effect of a longer, slower training. `best` has the highest score.
     """
 
     model: torch.nn.Module

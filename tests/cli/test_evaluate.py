@@ -35,7 +35,7 @@ def test_a_model_against_its_own_labels_scores_one(fcn_edge, model_path):
     assert found["pixels"] == 2 * 48 * 64
 
 
-def test_wrong_pixels_and_unlabeled_ones_are_counted_as_they_should(fcn_edge, model_path, truth):
+def test_wrong_and_unlabeled_pixels_are_counted_correctly(fcn_edge, model_path, truth):
     path = truth / "labels" / "a.png"
     picture = Image.open(path)
     ids = np.asarray(picture).copy()
@@ -55,7 +55,7 @@ def test_wrong_pixels_and_unlabeled_ones_are_counted_as_they_should(fcn_edge, mo
     assert found["pixel_accuracy"] == pytest.approx(1 - missed / found["pixels"])
 
 
-def test_pictures_of_the_matrix_and_of_the_worst_frames_are_written(fcn_edge, model_path, truth):
+def test_plots_of_the_matrix_and_the_worst_frames_are_written(fcn_edge, model_path, truth):
     args = ("--images", "images", "--labels", "labels", "-o", "report")
     done = fcn_edge("evaluate", model_path("rgb"), *args)
     assert done.returncode == 0, done.stderr

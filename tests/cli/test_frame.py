@@ -105,8 +105,8 @@ def test_an_error_is_one_line_with_the_exit_code_of_its_class(monkeypatch, capsy
     assert outcome(monkeypatch, capsys, error) == (code, "error: x\n")
 
 
-@pytest.mark.security("control characters out of a file", "shown, not obeyed")
-def test_control_characters_out_of_a_file_are_shown_and_not_obeyed(monkeypatch, capsys):
+@pytest.mark.security("control characters from a file", "escaped")
+def test_control_characters_from_a_file_are_escaped(monkeypatch, capsys):
     _, shown = outcome(monkeypatch, capsys, ModelError("name \x1b[2J\x07 end"))
     assert shown == "error: name \\x1b[2J\\x07 end\n"
 
@@ -175,7 +175,7 @@ def test_a_reader_that_goes_away_causes_no_traceback(model_path):
 
 
 @pytest.mark.parametrize("name", ["stra\u00dfe.onnx", os.fsdecode(b"stra\xffe.onnx")])
-def test_names_that_the_terminal_cannot_show_do_not_end_the_command(fcn_edge, name):
+def test_a_command_survives_names_that_the_terminal_cannot_show(fcn_edge, name):
     done = fcn_edge("inspect", name, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 1
     assert "there is no model file stra" in done.stderr

@@ -36,7 +36,7 @@ def on_a_terminal(tmp_path):
 def _read(terminal):
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux says so where the other side is closed
+    except OSError:  # Linux reports a closed other side this way
         return b""
 
 

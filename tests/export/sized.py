@@ -113,7 +113,7 @@ class CoarseGrid(nn.Module):
 
 
 class Several(nn.Module):
-    """Returns what it is told to: features, logits, an auxiliary head, depth."""
+    """Returns the outputs it is configured for: features, logits, an auxiliary head, depth."""
 
     def __init__(self, form: str) -> None:
         super().__init__()

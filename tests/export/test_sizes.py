@@ -155,7 +155,7 @@ def test_a_sigmoid_inside_is_refused_or_thresholded_at_a_half(tmp_path):
     assert verify(result.path, net).verdicts[0].passed
 
 
-def test_a_softmax_inside_is_refused_where_confidence_is_asked_for(tmp_path):
+def test_a_softmax_inside_is_refused_with_confidence_requested(tmp_path):
     net = seeded(lambda: sized.Activated(4, nn.Softmax(dim=1)))
     assert exported(net, tmp_path).card.net.activation == "none"  # labels do not depend on it
     with pytest.raises(UsageError, match=r"returns probabilities .*Softmax.*--activation softmax"):

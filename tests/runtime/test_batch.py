@@ -162,7 +162,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list((tmp_path / "new" / "folders").iterdir()) == []
 
 
-def test_a_process_killed_while_writing_leaves_the_old_or_new_file(tmp_path):
+def test_a_process_killed_in_a_write_leaves_the_old_or_new_file(tmp_path):
     script = tmp_path / "writer.py"
     script.write_text(
         "import sys\n"

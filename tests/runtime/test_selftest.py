@@ -141,7 +141,7 @@ def test_a_label_that_is_not_a_class_fails_everywhere(model_path):
         assert not run_selftest(Constant(3), model.card, golden).passed
 
 
-def test_a_test_image_of_another_release_is_an_error_not_a_failure(model_path):
+def test_another_releases_test_image_is_an_error_not_a_failure(model_path):
     with ModelFile.open(model_path("rgb")) as model:
         golden = Golden((GoldenCase(1, 20, 20, 1, "0" * 64, np.zeros((1, 20, 20), np.uint8)),), 1e-3)
         with pytest.raises(ModelError, match="SHA-256 differs"):

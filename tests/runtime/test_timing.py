@@ -18,7 +18,7 @@ def order_of(count, rounds):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_each_function_runs_once_a_round_and_is_first_equally_often(count):
+def test_functions_run_once_a_round_and_are_first_equally_often(count):
     rounds = order_of(count, 4 * count)
     assert all(sorted(one) == list(range(count)) for one in rounds)
     assert Counter(one[0] for one in rounds) == dict.fromkeys(range(count), 4)

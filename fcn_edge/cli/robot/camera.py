@@ -15,7 +15,7 @@ from fcn_edge.cli.options import device_option, examples, profile_option, quiet_
 from fcn_edge.cli.robot.options import model_option, overlay_alpha_option, prefix_option, shrink_option
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.robot.camera.sinks import Sink
+    from fcn_edge_runtime.robot.camera.sinks import FrameSink
     from fcn_edge_runtime.robot.camera.source import VideoSource
     from fcn_edge_runtime.robot.pipeline import Pipeline
 
@@ -125,7 +125,7 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
         raise InputError(f"no frame of {source} can be segmented: {status.last_error}")
 
 
-def _window(*, show: bool) -> list[Sink]:
+def _window(*, show: bool) -> list[FrameSink]:
     from fcn_edge_runtime.robot.camera.sinks import WindowSink
 
     return [WindowSink()] if show else []
@@ -133,7 +133,7 @@ def _window(*, show: bool) -> list[Sink]:
 
 def _recorder(
     stack: contextlib.ExitStack, source: VideoSource, pipeline: Pipeline, given: dict[str, Any]
-) -> list[Sink]:
+) -> list[FrameSink]:
     from fcn_edge_runtime.robot.camera.sinks import VIDEO_SUFFIXES, record_bag, record_video
     from fcn_edge_runtime.robot.topics import Topics
 
@@ -145,7 +145,7 @@ def _recorder(
     return [stack.enter_context(record_bag(out, pipeline, Topics.below(given["prefix"])))]
 
 
-def _dds(stack: contextlib.ExitStack, pipeline: Pipeline, given: dict[str, Any]) -> list[Sink]:
+def _dds(stack: contextlib.ExitStack, pipeline: Pipeline, given: dict[str, Any]) -> list[FrameSink]:
     from fcn_edge_runtime.robot.camera.sinks import DdsSink
     from fcn_edge_runtime.robot.dds.discovery import DISTROS
     from fcn_edge_runtime.robot.dds.node import open_node

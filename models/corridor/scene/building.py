@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from models.corridor.scene.builder import Builder
-    from models.corridor.scene.layout import Bay, Plan
+    from models.corridor.scene.layout import Bay, FloorPlan
 
 THICKNESS = 0.14
 
@@ -222,7 +222,7 @@ def _window(b: Builder, rng: np.random.Generator, bay: Bay, sill: float, top: fl
             z -= 0.05
 
 
-def building(b: Builder, rng: np.random.Generator, made: Plan) -> Style:
+def building(b: Builder, rng: np.random.Generator, made: FloorPlan) -> Style:
     """The whole building of a plan; returns the main space's style."""
     look = style(b, rng)
     doors = DoorStyle.random(b, rng)

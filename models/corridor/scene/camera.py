@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from models.corridor.scene.layout import Plan
+    from models.corridor.scene.layout import FloorPlan
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class View:
         return [*(c * right + s * up), *(c * up - s * right)]
 
 
-def views(rng: np.random.Generator, plan: Plan, count: int) -> list[View]:
+def views(rng: np.random.Generator, plan: FloorPlan, count: int) -> list[View]:
     """`count` views in a main space, most of them looking down its length, as a moving robot does."""
     chosen: list[View] = []
     while len(chosen) < count:
@@ -52,7 +52,7 @@ def views(rng: np.random.Generator, plan: Plan, count: int) -> list[View]:
     return chosen
 
 
-def _sight(plan: Plan, view: View) -> float:
+def _sight(plan: FloorPlan, view: View) -> float:
     """Meters from the camera to the wall that it faces."""
     dx, dy = np.cos(view.yaw), np.sin(view.yaw)
     x, y, _ = view.position
@@ -61,7 +61,7 @@ def _sight(plan: Plan, view: View) -> float:
     return float(min(to_x, to_y))
 
 
-def _view(rng: np.random.Generator, plan: Plan) -> View:
+def _view(rng: np.random.Generator, plan: FloorPlan) -> View:
     edge = min(0.5, plan.width / 3)
     y = rng.uniform(edge, plan.width - edge)
     ahead = rng.uniform() < 0.5

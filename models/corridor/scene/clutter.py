@@ -210,7 +210,7 @@ def bag(b: Builder, rng: np.random.Generator) -> float:
 
 
 def heap(b: Builder, rng: np.random.Generator) -> float:
-    """Arbitrary shapes in any color: an obstacle need not be a known object."""
+    """Arbitrary shapes in any color: an obstacle can be anything."""
     for _ in range(int(rng.integers(1, 4))):
         skin = _any(b, rng) if rng.uniform() < 0.6 else _carton(b, rng)
         at, size = rng.uniform(-0.2, 0.2, 2), rng.uniform(0.08, 0.35, 3)

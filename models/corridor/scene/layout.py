@@ -26,7 +26,7 @@ class Bay:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FloorPlan:
     """The main space: `length` along x, `width` along y, `height`, in meters, from its south-west corner."""
 
     kind: str
@@ -57,11 +57,11 @@ KINDS = {
 }
 
 
-def plan(rng: np.random.Generator) -> Plan:
+def plan(rng: np.random.Generator) -> FloorPlan:
     """A random floor plan."""
     kind = str(rng.choice(list(KINDS), p=[k[0] for k in KINDS.values()]))
     _, lengths, widths, heights = KINDS[kind]
-    made = Plan(kind, rng.uniform(*lengths), rng.uniform(*widths), rng.uniform(*heights))
+    made = FloorPlan(kind, rng.uniform(*lengths), rng.uniform(*widths), rng.uniform(*heights))
     busy = rng.uniform(0.35, 0.85)
     for side in SIDES:
         made.walls[side] = bays(rng, made.wall_length(side), busy)

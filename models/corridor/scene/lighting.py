@@ -12,10 +12,10 @@ from models.corridor.scene import textures
 
 if TYPE_CHECKING:
     from models.corridor.scene.builder import Builder, Vector
-    from models.corridor.scene.layout import Plan
+    from models.corridor.scene.layout import FloorPlan
 
 
-def lights(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
+def lights(b: Builder, rng: np.random.Generator, plan: FloorPlan) -> None:
     """Ceiling lamps in a row or a grid; up to four of them cast light, the first also shadows."""
     visual = b.spec.visual
     ambient = rng.uniform(0.42, 0.58)
@@ -48,7 +48,9 @@ def lights(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
         _sun(b, rng, plan)
 
 
-def _lamps(b: Builder, rng: np.random.Generator, plan: Plan, tint: np.ndarray) -> list[tuple[float, float]]:
+def _lamps(
+    b: Builder, rng: np.random.Generator, plan: FloorPlan, tint: np.ndarray
+) -> list[tuple[float, float]]:
     glow = b.paint(np.clip(tint, 0, 1), emission=rng.uniform(0.7, 1.0))
     off = b.paint(textures.warm_gray(rng, (0.6, 0.9)))
     along, across = rng.uniform(1.8, 4.0), rng.uniform(2.2, 4.0)
@@ -78,7 +80,7 @@ def _lamp(b: Builder, at: Vector, direction: Vector, rgb: Vector, *, shadow: boo
     light.specular = np.clip(np.multiply(0.4, rgb), 0, 1)
 
 
-def _sun(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
+def _sun(b: Builder, rng: np.random.Generator, plan: FloorPlan) -> None:
     """A slanting light from one side, as through a row of windows; it casts no shadow of the ceiling."""
     side = float(rng.choice([-1, 1]))
     light = b.spec.worldbody.add_light(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from models.corridor.scene.builder import Builder
     from models.corridor.scene.camera import View
-    from models.corridor.scene.layout import Plan
+    from models.corridor.scene.layout import FloorPlan
 
 POSES = ("stand", "walk", "walk", "talk", "reach", "bend", "crouch", "carry", "lie", "sit")
 POSE_ODDS = (0.22, 0.19, 0.17, 0.14, 0.07, 0.04, 0.03, 0.04, 0.02, 0.08)
@@ -26,7 +26,7 @@ POSE_ODDS = (0.22, 0.19, 0.17, 0.14, 0.07, 0.04, 0.03, 0.04, 0.02, 0.08)
 class _Room:
     """The free floor of the main space, as circles already taken."""
 
-    def __init__(self, plan: Plan, views: list[View], rng: np.random.Generator) -> None:
+    def __init__(self, plan: FloorPlan, views: list[View], rng: np.random.Generator) -> None:
         self.plan, self.views, self.rng = plan, views, rng
         self.taken = [(v.position[0], v.position[1], 0.7) for v in views]
 
@@ -50,7 +50,7 @@ class _Room:
         return None
 
 
-def populate(b: Builder, rng: np.random.Generator, plan: Plan, views: list[View]) -> None:
+def populate(b: Builder, rng: np.random.Generator, plan: FloorPlan, views: list[View]) -> None:
     """Fills the main space of a plan that is seen from `views`."""
     room = _Room(plan, views, rng)
     _columns(b, rng, room)
@@ -169,7 +169,7 @@ def _hang(b: Builder, rng: np.random.Generator, lo: float, hi: float) -> None:
     b.plate(WALL, (x, 0.012, z), (w, h, 0.014), "+y", face)
 
 
-def _overhead(b: Builder, rng: np.random.Generator, plan: Plan) -> None:
+def _overhead(b: Builder, rng: np.random.Generator, plan: FloorPlan) -> None:
     """Pipes, ducts, beams and signs under the ceiling; they count as ceiling."""
     if rng.uniform() < 0.3:
         skin = b.paint(textures.warm_gray(rng, (0.3, 0.9)), specular=0.6)

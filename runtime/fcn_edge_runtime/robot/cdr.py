@@ -7,8 +7,9 @@ XCDR2 have the same body; both are read.
 
 Decoding copies no pixels: `data` is a memoryview of the bytes given. Encoding copies them once.
 
-Why not rosbags, which serializes the same types: robots need not install it, and the bridge and the ROS 2
-node start sooner. Medians, Python 3.11, rosbags 0.11.9 with its Jazzy typestore, an image of 640x480 rgb8:
+Why not rosbags, which serializes the same types: robots do not have to install it, and the bridge and
+the ROS 2 node start sooner. Medians, Python 3.11, rosbags 0.11.9 with its Jazzy typestore, an image of
+640x480 rgb8:
 
 |                          | this module | rosbags                                  |
 |--------------------------|-------------|------------------------------------------|

@@ -15,7 +15,7 @@ from fcn_edge_runtime.robot.shrink import grown, shrunk
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["MASK_ENCODINGS", "MASK_SIZES", "Pipeline", "PipelineOptions", "SegmentedFrame", "Timings"]
+__all__ = ["MASK_ENCODINGS", "MASK_SIZES", "Pipeline", "PipelineOptions", "SegmentedFrame", "StageTimes"]
 
 MASK_ENCODINGS = ("auto", "mono8", "mono16")
 MASK_SIZES = ("source", "model")
@@ -53,7 +53,7 @@ class PipelineOptions:
 
 
 @dataclass(frozen=True)
-class Timings:
+class StageTimes:
     """Milliseconds per stage: message to array, the network, arrays to messages."""
 
     decode: float
@@ -84,7 +84,7 @@ class SegmentedFrame:
     confidence: Image | None
     overlay: Image | None
     counts: tuple[int, ...]
-    timings: Timings
+    timings: StageTimes
     segmentation: Segmentation
 
 
@@ -148,7 +148,7 @@ class Pipeline:
         mask = self._mask(message.header, self._sized(result.labels, size))
         sure = self._confidence(message.header, result, size) if confidence else None
         shown = self._overlay(message.header, result, picture, size) if overlay else None
-        timings = Timings(
+        timings = StageTimes(
             (decoded - start) * 1000, (segmented - decoded) * 1000, (time.perf_counter() - segmented) * 1000
         )
         return SegmentedFrame(mask, sure, shown, _counts(result), timings, result)

@@ -13,13 +13,13 @@ from fcn_edge_runtime.robot.cdr import encode_image, encode_label_info
 from fcn_edge_runtime.robot.messages import Header
 from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
 
-__all__ = ["LABEL_INFO_SECONDS", "FramePublisher", "FrameSinks", "Sink"]
+__all__ = ["LABEL_INFO_SECONDS", "FramePublisher", "FrameSinks", "TopicSink"]
 
 # Consumers discard masks until they know what the ids mean.
 LABEL_INFO_SECONDS = 5.0
 
 
-class Sink(Protocol):
+class TopicSink(Protocol):
     """Where the messages of one topic go: a connection of a bag, a DDS writer, a publisher of rclpy."""
 
     @property
@@ -42,10 +42,10 @@ class Sink(Protocol):
 class FrameSinks:
     """A sink for each topic; None where a topic is never published."""
 
-    mask: Sink
-    label_info: Sink
-    confidence: Sink | None = None
-    overlay: Sink | None = None
+    mask: TopicSink
+    label_info: TopicSink
+    confidence: TopicSink | None = None
+    overlay: TopicSink | None = None
 
 
 class FramePublisher:

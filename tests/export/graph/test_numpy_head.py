@@ -39,12 +39,12 @@ def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corne
 
 
 @pytest.mark.parametrize("size", [(240, 320), (517, 513), (480, 640), (7, 9), (1, 1)])
-def test_no_pixel_differs_where_scores_are_smooth(size):
+def test_no_pixel_differs_where_logits_are_smooth(size):
     low = scores(np.random.default_rng(0), (1, 7, -(-size[0] // 8), -(-size[1] // 8)), "smooth")
     assert differing(labels_of_logits(low, *size, align_corners=False), low, align_corners=False)[0] == 0
 
 
-def test_fewer_pixels_than_scores_are_fine():
+def test_fewer_pixels_than_logits_are_fine():
     low = scores(np.random.default_rng(1), (1, 4, 50, 70), "noise")
     labels = labels_of_logits(low, 20, 31, align_corners=False)
     assert differing(labels, low, align_corners=False)[1] <= 1

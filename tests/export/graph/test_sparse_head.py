@@ -94,7 +94,7 @@ def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corne
         assert worst <= 1, (kind, h, w, height, width, count)
 
 
-def test_no_pixel_differs_where_scores_are_smooth():
+def test_no_pixel_differs_where_logits_are_smooth():
     random = np.random.default_rng(0)
     session = head_session(7)
     for size in ((240, 320), (517, 513), (480, 640)):
@@ -166,7 +166,7 @@ def test_a_file_with_a_sparse_head_can_be_quantized(tmp_path):
     assert made.float_convolutions == ()
 
 
-def test_a_sparse_file_has_its_head_on_the_card_and_the_same_labels(tmp_path):
+def test_a_sparse_file_names_its_head_and_gives_the_same_labels(tmp_path):
     net = networks.seeded(networks.Plain)
     frame = blocks(75, 133)
     found = []

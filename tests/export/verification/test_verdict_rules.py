@@ -114,7 +114,7 @@ def test_an_error_within_the_bound_passes_and_is_measured():
     )
 
 
-def test_an_offset_of_all_logits_widens_the_bound_by_rounding_only():
+def test_an_offset_of_all_logits_widens_the_bound_by_rounding():
     offset = random_image() + np.float32(1e4)
     result = verified(session(argmax(), CAST), offset)
     assert result.amplitude < 10

@@ -18,7 +18,7 @@ def job(model_path):
 
 
 @pytest.mark.parametrize("bare", [False, True])
-def test_a_fresh_process_reports_its_stages_and_its_own_peak_memory(job, bare):
+def test_a_fresh_process_reports_its_stages_and_peak_memory(job, bare):
     # This process has used more memory than the child needs; the child's peak must not include it.
     np.ones(400_000_000, np.uint8).sum()
     found = run_fresh(FreshJob(**{**vars(job), "bare": bare, "fewest": 3, "most": 3}), FRAME)

@@ -132,10 +132,10 @@ def external(proto):
     entry.key, entry.value = "location", "weights.bin"
 
 
-def giant_initializer(proto):
+def oversized_initializer(proto):
     from onnx import TensorProto
 
-    proto.graph.initializer.append(TensorProto(dims=[10**5, 10**5], data_type=1, name="giant"))
+    proto.graph.initializer.append(TensorProto(dims=[10**5, 10**5], data_type=1, name="oversized"))
 
 
 def with_function(proto):
@@ -151,7 +151,7 @@ BREAKS = {
     "IR 99": (lambda p: setattr(p, "ir_version", 99), "IR version 99, expected 10"),
     "external data": (external, "outside the file"),
     "local function": (with_function, "1 local functions"),
-    "giant": (giant_initializer, "declares a tensor of 40000000000 bytes"),
+    "an oversized tensor": (oversized_initializer, "declares a tensor of 40000000000 bytes"),
     "input name": (lambda p: setattr(p.graph.input[0], "name", "input"), "inputs ['input']"),
     "two inputs": (lambda p: p.graph.input.append(p.graph.input[0]), "inputs ['image', 'image']"),
     "no input": (lambda p: p.graph.input.pop(), "inputs []"),
@@ -214,7 +214,7 @@ BAD_GOLDEN = {
     "labels not ASCII": lambda: golden_with(labels="\u00e4"),
     "labels no zlib": lambda: golden_with(labels="AAAA"),
     "a zip bomb": lambda: golden_with(labels=bomb()),
-    "a label that is no class": lambda: golden_with(labels=packed(np.full((2, 64, 96), 7, np.uint8))),
+    "a label that is not a class": lambda: golden_with(labels=packed(np.full((2, 64, 96), 7, np.uint8))),
 }
 
 

@@ -184,7 +184,7 @@ def test_millions_of_empty_fields_are_refused_in_bounded_time():
     assert time.process_time() - start < 5
 
 
-def test_duplicate_graphs_or_keys_and_other_wire_types_are_refused():
+def test_duplicate_graphs_or_keys_and_bad_wire_types_are_refused():
     graph = model_of().SerializeToString()
     with pytest.raises(ModelError, match="2 graphs"):
         summarize(graph + b"\x3a\x00")

@@ -125,7 +125,7 @@ def test_many_threads_may_share_one_segmenter_on_cuda(exported):
         assert (one == other).mean() > 0.995
 
 
-def test_half_precision_agrees_with_its_parent_on_the_gpu_it_is_for(corridor):
+def test_fp16_agrees_with_its_parent_on_the_gpu_it_is_for(corridor):
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
     from fcn_edge_export.options import Fp16Options
 

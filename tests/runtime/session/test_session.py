@@ -171,7 +171,7 @@ def test_external_data_is_never_read_from_the_current_folder(tmp_path, monkeypat
 
 
 @pytest.mark.security("an unknown operator", "refused")
-def test_an_operator_that_onnxruntime_does_not_know_is_a_model_error(tmp_path):
+def test_an_operator_unknown_to_onnxruntime_is_a_model_error(tmp_path):
     pytest.importorskip("onnx")
     from tests.runtime import make_models as mm
 
@@ -200,7 +200,7 @@ def test_only_the_wanted_outputs_are_computed(model_path):
     assert set(opened.run(image, ["labels"])) == {"labels"}
 
 
-def test_output_is_captured_by_one_thread_at_a_time_and_given_back(capfd):
+def test_output_is_captured_by_one_thread_at_a_time_and_restored(capfd):
     from fcn_edge_runtime.session.stdio import captured_output
 
     printed = []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.progress import SILENT, Progress
-from fcn_edge_runtime.robot.camera.sinks import Sink, WindowSink
+from fcn_edge_runtime.robot.camera.sinks import FrameSink, WindowSink
 from fcn_edge_runtime.robot.camera.source import VideoSource, grab, read_all
 from fcn_edge_runtime.robot.messages import Image
 from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
@@ -20,7 +20,7 @@ __all__ = ["run_camera"]
 def run_camera(
     source: VideoSource,
     pipeline: Pipeline,
-    sinks: Sequence[Sink],
+    sinks: Sequence[FrameSink],
     stop: threading.Event,
     *,
     every_frame: bool,

@@ -29,7 +29,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "BagSink",
     "DdsSink",
-    "Sink",
+    "FrameSink",
     "VideoSink",
     "WindowSink",
     "record_bag",
@@ -41,7 +41,7 @@ VIDEO_SUFFIXES = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 IMAGE_TOPIC = "/camera/image_raw"
 
 
-class Sink(Protocol):
+class FrameSink(Protocol):
     """Takes segmented frames in order, from one thread."""
 
     def wanted(self) -> tuple[bool, bool]:
