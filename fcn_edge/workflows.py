@@ -133,7 +133,7 @@ class ExportPlan:
 
 
 def plan_export(request: Request) -> ExportPlan:
-    """Resolve what was asked for, for `export_network` or `export_lowered`.
+    """Resolve a request, for `export_network` or `export_lowered`.
 
     Raises:
         UsageError: a name, option, class list or card that does not exist or fit; or nothing states how the

@@ -1,7 +1,7 @@
 """Sizes that a network scales by a factor, computed as PyTorch computes them.
 
 PyTorch multiplies in float64 and rounds down: 720 x 0.7 is 503. onnxruntime's Resize multiplies in float32,
-and so does what torch.onnx makes of `int(height * 0.7)`: both say 504. Two steps put that right:
+and so does what torch.onnx makes of `int(height * 0.7)`: both give 504. Two steps fix that:
 
 - before torch.onnx, resizes by factors that float32 does not hold exactly become what PyTorch does for them:
   the output size as a product of the size, and rows and columns gathered by PyTorch's source coordinates;

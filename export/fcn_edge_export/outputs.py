@@ -34,7 +34,7 @@ def choose_output(output: Any, wanted: str | None = None, classes: int | None = 
 
     Args:
         output: what the network returned.
-        wanted: the name that was asked for, such as "0", "out" or "aux.1"; None chooses.
+        wanted: the requested name, such as "0", "out" or "aux.1"; None chooses.
         classes: how many the card names; None if that is open.
 
     Raises:

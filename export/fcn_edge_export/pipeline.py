@@ -74,7 +74,7 @@ def export(  # noqa: PLR0915 (the stages, one after the other, are the point)
     options: ExportOptions | None = None,
     progress: Progress | None = None,
 ) -> ExportResult:
-    """Turn a network into one ONNX file that was shown to decide like PyTorch, or into an error.
+    """Turn a network into one ONNX file that is verified to decide like PyTorch, or raise an error.
 
     Args:
         net: maps float32 [N, C, H, W] to logits [N, K, H, W], or to a dict with "out", or a tuple with the

@@ -118,7 +118,7 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Turn NET into one ONNX file that was shown to decide like PyTorch.
+    """Turn NET into one ONNX file that is verified to label images as PyTorch does.
 
     NET is a name from `fcn-edge nets`, package.module:callable, or path/to/file.py:callable. The file takes
     images of any size, holds normalization, argmax, class names and colors, and is written only if it agrees

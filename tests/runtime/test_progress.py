@@ -45,6 +45,6 @@ def test_a_second_pass_goes_on_where_the_first_ended():
     assert recorded.advances == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_work_without_a_receiver_runs_alike():
+def test_work_without_a_receiver_runs_the_same():
     with Stages(None).stage("trace"):
         assert list(tracked("ab", None)) == list(tracked("ab", SILENT)) == ["a", "b"]

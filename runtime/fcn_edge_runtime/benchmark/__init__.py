@@ -13,6 +13,7 @@
     machine     the machine it was measured on
 
     tune        a search for session options that run one model faster here
+                (search.py does it, candidates.py lists what it tries)
 
 Needs numpy and onnxruntime alone. Timings are reported, never tested against limits.
 """

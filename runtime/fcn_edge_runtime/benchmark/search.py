@@ -17,13 +17,14 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fcn_edge_runtime.benchmark import candidates
 from fcn_edge_runtime.benchmark.machine import this_machine
 from fcn_edge_runtime.doctor import try_provider
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
@@ -32,7 +33,7 @@ from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.selftest import MOST_FLIPS, require_trusted
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime, short_name
 from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
-from fcn_edge_runtime.session.session import HEADS, MAX_THREADS, OPTIMIZATIONS, Session, open_session
+from fcn_edge_runtime.session.session import MAX_THREADS, Session, open_session
 from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
 
 __all__ = ["Trial", "TuneOptions", "Tuned", "search"]
@@ -188,17 +189,17 @@ def search(
     trials.look(start)
 
     others = _other_devices(chosen) if device.strip().lower() == "auto" else ()
-    knobs: tuple[Callable[[ProfileOptions], Iterator[tuple[str, ProfileOptions]]], ...] = (
+    knobs: tuple[Callable[[ProfileOptions], candidates.Candidates], ...] = (
         lambda now: ((f"device {name}", replace(now, device=name)) for name in others),
-        _heads,
-        _bfloat16,
+        candidates.heads,
+        candidates.bfloat16,
         lambda now: (
             ("frames of {}x{} alone".format(*size), replace(now, size=size))
             for size in (sizes if fixed_size else ())
         ),
-        lambda now: _threads(now, threads if max_threads is None else max_threads),
-        _optimizations,
-        _memory,
+        lambda now: candidates.threads(now, threads if max_threads is None else max_threads),
+        candidates.optimizations,
+        candidates.memory,
     )
     trials.planned = sum(len(list(knob(start.options))) for knob in knobs)
     for knob in knobs:
@@ -355,41 +356,6 @@ def _other_devices(device: str) -> tuple[str, ...]:
         for provider in import_onnxruntime().get_available_providers()
         if (name := short_name(provider)) not in (device, "azure") and try_provider(provider).starts
     )
-
-
-def _heads(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
-    for head in HEADS:
-        if head != now.head:
-            yield f"head in {head}", replace(now, head=head)
-
-
-def _bfloat16(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
-    if now.device == "openvino" and not now.bf16:
-        yield "bfloat16", replace(now, bf16=True)
-
-
-def _threads(now: ProfileOptions, most: int) -> Iterator[tuple[str, ProfileOptions]]:
-    """Powers of two and the maximum, each with threads that sleep and with threads that spin."""
-    if now.device != "cpu":
-        return
-    numbers = sorted({2**power for power in range(most.bit_length()) if 2**power < most} | {most})
-    for number, spinning in itertools.product(reversed(numbers), (False, True)):
-        options = replace(now, threads=number, spinning=spinning)
-        if options != now and not (number == 1 and spinning):
-            plural = "thread" if number == 1 else "threads"
-            yield f"{number} {plural}{', spinning' if spinning else ''}", options
-
-
-def _optimizations(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
-    for level in OPTIMIZATIONS:
-        if level not in (now.optimization, "none"):
-            yield f"optimization {level}", replace(now, optimization=level)
-
-
-def _memory(now: ProfileOptions) -> Iterator[tuple[str, ProfileOptions]]:
-    if now.device == "cpu":
-        yield "no memory arena", replace(now, cpu_arena=False)
-        yield "memory pattern", replace(now, mem_pattern=True)
 
 
 def _labels(session: Session, frame: Array) -> Array:

@@ -98,7 +98,7 @@ def test_an_unknown_head_is_wrong_usage(tmp_path):
         Segmenter(write_parent(tmp_path / "p.onnx"), "cpu", options=SessionOptions(head="torch"))
 
 
-def test_there_are_no_outputs_but_the_labels(tmp_path):
+def test_the_labels_are_the_only_output(tmp_path):
     path = write_parent(tmp_path / "p.onnx")
     assert Segmenter(path, "cpu", options=NUMPY).outputs == ("labels",)
     with pytest.raises(UsageError, match=r"has no outputs .*, it has labels"):
