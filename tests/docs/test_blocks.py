@@ -79,8 +79,8 @@ def run_python(block, names):
 def run_page(page, folder, monkeypatch, *, slow):
     monkeypatch.chdir(folder)
     monkeypatch.delitem(sys.modules, "mynet", raising=False)  # that of another page
-    # Not by monkeypatch, which would also take away what libraries add: onnxruntime.transformers finds its own
-    # modules by a folder that it appends when it is first imported.
+    # Not by monkeypatch, which would also take away what libraries add: onnxruntime.transformers finds its
+    # own modules by a folder that it appends when it is first imported.
     sys.path.insert(0, str(folder))
     try:
         run_blocks(page, folder, slow=slow)
