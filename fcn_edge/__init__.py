@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from fcn_edge_runtime.evaluation.evaluate import Evaluation, evaluate
+    from fcn_edge_runtime.evaluation.masks import LabelFolder
     from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
     from fcn_edge_runtime.segmentation import Segmentation
     from fcn_edge_runtime.segmenter import Segmenter
@@ -62,6 +63,7 @@ __all__ = [
     "Fp16Options",
     "InputError",
     "InputSpec",
+    "LabelFolder",
     "LoweringResult",
     "ModelError",
     "Profile",
@@ -115,6 +117,7 @@ _HOMES = {
         "VerificationError",
     ),
     "fcn_edge_runtime.evaluation.evaluate": ("Evaluation", "evaluate"),
+    "fcn_edge_runtime.evaluation.masks": ("LabelFolder",),
     "fcn_edge_runtime.model.card": ("Card", "ClassInfo", "InputSpec"),
     "fcn_edge_runtime.segmentation": ("Segmentation",),
     "fcn_edge_runtime.segmenter": ("Segmenter",),

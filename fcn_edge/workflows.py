@@ -35,6 +35,7 @@ from fcn_edge_export import (
 )
 from fcn_edge_export.artifact import OutputFile
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.evaluation.masks import LabelFolder
 from fcn_edge_runtime.imaging.frames import frames_of
 from fcn_edge_runtime.model.card import Card, NetInfo
 from fcn_edge_runtime.progress import Progress
@@ -90,7 +91,7 @@ class Precision:
 
     name: str = "fp32"
     calibration: tuple[str, ...] = ()
-    labels: Path | None = None
+    labels: LabelFolder | None = None
 
     def check(self, images: Sequence[str]) -> None:
         """Check that the options fit each other.

@@ -33,6 +33,17 @@ def _tint(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
     return color
 
 
+def _radius(_: click.Context, __: click.Parameter, value: str) -> tuple[float | None, float]:
+    """In pixels, or None and a share of the longer side."""
+    try:
+        number = float(value.removesuffix("%"))
+    except ValueError:
+        raise click.BadParameter(
+            f"got {value!r}, expected pixels such as 12, or percent such as 1.5%"
+        ) from None
+    return (None, number / 100) if value.endswith("%") else (number, 0.015)
+
+
 _OPTIONS = (
     click.option(
         "--effect", type=click.Choice(NAMES), help="Also write the changed images: STEM.effect.png."
@@ -50,7 +61,14 @@ _OPTIONS = (
     click.option(
         "--color", callback=_tint, metavar="#rrggbb", help="The tint.  [default: the class's color]"
     ),
-    click.option("--radius", type=float, default=12, show_default=True, help="Of the blur, in pixels."),
+    click.option(
+        "--radius",
+        default="1.5%",
+        show_default=True,
+        callback=_radius,
+        metavar="P%|PIXELS",
+        help="Of the blur: percent of the longer side, or pixels.",
+    ),
     click.option("--feather", type=float, default=1, show_default=True, help="Softness of edges, in pixels."),
 )
 
@@ -88,6 +106,7 @@ def effect_from(given: Mapping[str, Any]) -> Effect | None:
         classes=given["classes"],
         background=background if background is not None else read_image(Path(text), InputSpec.default()),
         color=given["color"],
-        radius=given["radius"],
+        radius=given["radius"][0],
+        radius_share=given["radius"][1],
         feather=given["feather"],
     )

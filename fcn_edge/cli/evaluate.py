@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.options import (
     OutputPath,
     device_option,
@@ -19,6 +21,9 @@ from fcn_edge.cli.options import (
     threads_option,
 )
 
+if TYPE_CHECKING:
+    from fcn_edge_runtime.evaluation.evaluate import Evaluation
+
 __all__ = ["command"]
 
 
@@ -27,6 +32,8 @@ __all__ = ["command"]
     epilog=examples(
         "fcn-edge evaluate road.onnx --images val/images --labels val/labels",
         "fcn-edge evaluate road.onnx --images val/images --labels val/labels -o report --json",
+        "fcn-edge evaluate people.onnx --images val --labels masks --foreground 255 --suffix _mask",
+        "fcn-edge evaluate road.onnx --images val/images --labels val/colors --labels-by color",
     ),
 )
 @model_argument
@@ -36,8 +43,9 @@ __all__ = ["command"]
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Palette or gray PNGs of class ids with the same names; 255 is not counted.",
+    help="PNG masks with the same names; 255 is unlabeled and not counted.",
 )
+@label_options
 @click.option(
     "-o",
     "--out",
@@ -61,20 +69,28 @@ def command(
     profile: str | None,
     as_json: bool,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Evaluate MODEL: IoU of each class, mean IoU, pixel accuracy, confusion matrix.
 
     Pixels of all images are counted together, as in PASCAL VOC and Cityscapes; unlabeled pixels are left out.
+    A class that occurs neither in the labels nor in the prediction is n/a.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable, write_whole
-    from fcn_edge_runtime.evaluation.evaluate import find_pairs, score_pairs
+    from fcn_edge_runtime.evaluation.evaluate import score_pairs
+    from fcn_edge_runtime.evaluation.masks import find_pairs
     from fcn_edge_runtime.segmenter import Segmenter
 
-    pairs = find_pairs(images, labels)
+    folder = label_folder(labels, given)
+    pairs = find_pairs(images, labels if folder is None else folder)
     if out is not None:
-        require_writable(out)
+        from fcn_edge.reports.plots import require_plots
+
+        require_plots()  # before the work starts, and before there is a folder
     with Segmenter(model, device, threads, outputs=("labels",), profile=profile) as segmenter:
+        if out is not None:
+            require_writable(out)
         with progress_on_stderr(quiet=quiet) as progress:
             found = score_pairs(segmenter, pairs, progress)
         ran = segmenter.session.facts()
@@ -87,10 +103,9 @@ def command(
     if as_json:
         click.echo(json.dumps({**ran, **found.to_dict()}))
         return
-    for entry, iou in zip(found.card.classes, found.scores.iou, strict=True):
-        click.echo(f"{printable(entry.name):<20} {'absent' if iou is None else f'{iou:.4f}'}")
-    click.echo(f"{'mean IoU':<20} {found.scores.mean_iou:.4f}")
-    click.echo(f"{'pixel accuracy':<20} {found.scores.pixel_accuracy:.4f}")
+    _show(found)
+    if quiet:
+        return
     click.echo(
         f"{len(found.images)} images, {found.scores.pixels} labeled pixels, "
         f"on {ran['device']} ({ran['why']})",
@@ -98,3 +113,14 @@ def command(
     )
     if out is not None:
         click.echo(f"wrote confusion.png, worst.png and evaluation.json to {out}", err=True)
+
+
+def _show(found: Evaluation) -> None:
+    for entry, iou in zip(found.card.classes, found.scores.iou, strict=True):
+        click.echo(f"{printable(entry.name):<20} {_number(iou)}")
+    click.echo(f"{'mean IoU':<20} {_number(found.scores.mean_iou)}")
+    click.echo(f"{'pixel accuracy':<20} {_number(found.scores.pixel_accuracy)}")
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None or value != value else f"{value:.4f}"  # noqa: PLR0124 - only NaN differs from itself

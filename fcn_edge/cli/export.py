@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fcn_edge.cli.export_options import devices_option, net_options, normalize_option, sizes_option
+from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ __all__ = ["command"]
     metavar="DIR",
     help="True labels of --images, for int8 or fp16: mean IoU may fall by at most half a point.",
 )
+@label_options
 @click.option("--allow-unsimplified", is_flag=True, help="Go on with the traced graph if onnxsim fails.")
 @quiet_option
 @json_option
@@ -117,6 +119,7 @@ def command(
     allow_unsimplified: bool,
     quiet: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Turn NET into one ONNX file that is verified to label images as PyTorch does.
 
@@ -133,7 +136,7 @@ def command(
     from fcn_edge_export import ExportOptions
 
     request = Request(net, weights, classes, channels, parse_settings(settings), card, images, normalize)
-    lowered = Precision(precision, calibration, labels)
+    lowered = Precision(precision, calibration, label_folder(labels, given))
     lowered.check(images)
     options = ExportOptions(
         outputs=tuple(name.strip() for name in outputs.split(",")),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
 
 __all__ = ["command"]
@@ -66,6 +68,7 @@ __all__ = ["command"]
     metavar="DIR",
     help="True labels of --images: mean IoU may fall by half a point.",
 )
+@label_options
 @click.option("--allow-slower", is_flag=True, help="Write the file even if it is not faster here.")
 @quiet_option
 @json_option
@@ -82,6 +85,7 @@ def command(
     allow_slower: bool,
     quiet: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Turn MODEL, a verified float file, into an int8 one. No PyTorch is needed.
 
@@ -100,7 +104,7 @@ def command(
             output,
             calibration,
             images=images or None,
-            labels=labels,
+            labels=label_folder(labels, given),
             options=options,
             progress=progress,
         )

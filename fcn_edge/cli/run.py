@@ -59,7 +59,28 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     show_default=True,
     callback=_names,
     metavar="LIST",
-    help="What to write: labels, overlay, confidence, json.",
+    help="What to write: labels, overlay, confidence, probabilities, json.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["png", "jpg", "webp"]),
+    default="png",
+    show_default=True,
+    help="Of overlays and effects.",
+)
+@click.option(
+    "--overlay-alpha",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    metavar="SHARE",
+    help="0 shows only the image, 1 only the colors.",
+)
+@click.option("--no-legend", is_flag=True, help="No legend below overlays.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace files, too, that are not unchanged results of an earlier run. Images are never replaced.",
 )
 @effect_options
 @device_option
@@ -92,17 +113,22 @@ def command(
     For each image, STEM.labels.png (a palette PNG whose values are the class ids), STEM.overlay.png and
     STEM.json (pixels and share of each class) are written to DIR; sub-folders are kept. An image that cannot
     be read is reported, the others are still processed, and the exit code is 1. With --effect,
-    STEM.effect.png is the changed image.
+    STEM.effect.png is the changed image. Probabilities are STEM.probabilities.npz (float32) and
+    STEM.probability-ID.png of each class (8 bits).
+
+    Nothing is written where a file would be replaced that is not an unchanged result of an earlier run.
+    With -q, only failures are reported.
     """
     from fcn_edge.cli.progress import progress_on_stderr
-    from fcn_edge_runtime.batch import segment_files
+    from fcn_edge_runtime.batch import SaveOptions, segment_files
     from fcn_edge_runtime.imaging.finding import find_images
     from fcn_edge_runtime.segmenter import Segmenter
 
     effect = effect_from(given)
     save = (*given["save"], "effect") if effect is not None else given["save"]
     jobs = find_images(inputs, recursive=given["recursive"])
-    outputs = ("labels", "confidence") if "confidence" in save else ("labels",)
+    outputs = ("labels", *(name for name in ("confidence", "probabilities") if name in save))
+    options = SaveOptions(given["format"], given["overlay_alpha"], not given["no_legend"], given["overwrite"])
     with Segmenter(
         model,
         given["device"],
@@ -112,8 +138,9 @@ def command(
         profile=given["profile"],
     ) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
-            done = list(segment_files(segmenter, jobs, Path(out), save, effect, progress))
-        _show(model, segmenter, done, as_json=as_json)
+            done = list(segment_files(segmenter, jobs, Path(out), save, effect, progress, options))
+        if as_json or not quiet:
+            _show(model, segmenter, done, as_json=as_json)
         if not quiet:
             click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
     failed = [result for result in done if result.error is not None]

@@ -12,7 +12,8 @@ from fcn_edge.workflows import Request, export_network
 from fcn_edge_export import ExportOptions, ExportResult
 from fcn_edge_runtime._files import write_whole
 from fcn_edge_runtime.errors import ArtifactError, UsageError
-from fcn_edge_runtime.evaluation.evaluate import Evaluation, find_pairs, read_labels, score_pairs
+from fcn_edge_runtime.evaluation.evaluate import Evaluation, score_pairs
+from fcn_edge_runtime.evaluation.masks import find_pairs
 from fcn_edge_runtime.imaging.reading import read_image
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.progress import Progress, Stages
@@ -98,7 +99,7 @@ def _write_frames(path: Path, segmenter: Segmenter, found: Evaluation) -> None:
     rows = []
     for entry in found.images[:: max(1, len(found.images) // SHOWN)][:SHOWN]:
         image = read_image(entry.pair.image, segmenter.card.input)
-        truth, result = read_labels(entry.pair.labels, segmenter.card), segmenter(image)
+        truth, result = entry.pair.truth(segmenter.card), segmenter(image)
         iou = f"mean IoU {entry.scores.mean_iou:.3f}"
         rows.append(
             (

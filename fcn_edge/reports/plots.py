@@ -11,14 +11,23 @@ from fcn_edge.reports.contact_sheet import Tile, painted, write_sheet
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import write_whole
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.evaluation.evaluate import Evaluation, read_labels
-from fcn_edge_runtime.imaging.reading import read_image
+from fcn_edge_runtime.evaluation.evaluate import Evaluation
+from fcn_edge_runtime.imaging.reading import read_picture
 from fcn_edge_runtime.segmentation import as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["write_confusion", "write_worst"]
+__all__ = ["require_plots", "write_confusion", "write_worst"]
 
 MOST_NUMBERS = 30  # a matrix of more classes is drawn without numbers, which nobody could read
+
+
+def require_plots() -> None:
+    """Find out before the work starts whether the pictures can be drawn.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    require("matplotlib.figure", "the plot", UsageError, " (or leave out -o)")
 
 
 def write_confusion(path: Path, found: Evaluation) -> None:
@@ -56,9 +65,9 @@ def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int 
     rows = []
     for entry in found.worst(count):
         card = segmenter.card
-        image = read_image(entry.pair.image, card.input)
-        truth, result = read_labels(entry.pair.labels, card), segmenter(image)
-        picture = as_picture(image, card.input)
+        image = read_picture(entry.pair.image, card.input)
+        truth, result = entry.pair.truth(card), segmenter(image.pixels)
+        picture = as_picture(image.shown, card.input)
         wrong = (truth < len(card.classes)) & (truth != result.labels)
         marked = np.where(wrong[..., None], np.array([255, 0, 0], np.uint8), picture // 2 + 64)
         rows.append(

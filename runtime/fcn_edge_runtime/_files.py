@@ -179,9 +179,11 @@ def part_of(
     """
     # Without an `ending` the name ends in ".part", so that no scan for images takes it for a result.
     stem = path.stem if ending else path.name
+    # File systems count bytes, up to 255 of them.
+    short = os.fsencode(stem)[:100].decode("utf-8", "ignore")
 
     def some_name() -> Path:
-        return path.with_name(f".{stem[:100]}.fcn-edge-{secrets.token_hex(4)}.part{ending}")
+        return path.with_name(f".{short}.fcn-edge-{secrets.token_hex(4)}.part{ending}")
 
     part = _Part()
     try:

@@ -1,13 +1,16 @@
 """Many image files through one Segmenter: what is written for each, and what happens to a bad one.
 
-Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png`, `STEM.effect.png` and `STEM.json`
-below the output folder.
+Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png`, `STEM.effect.png`, `STEM.json`, and
+`STEM.probabilities.npz` with `STEM.probability-ID.png` for each class, below the output folder.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import stat
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,26 +19,49 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._files import require_writable, writer_of_many
-from fcn_edge_runtime.errors import InputError, ModelError, UsageError
+from fcn_edge_runtime.errors import ArtifactError, InputError, ModelError, UsageError
 from fcn_edge_runtime.imaging.areas import Area
 from fcn_edge_runtime.imaging.effects import Effect
 from fcn_edge_runtime.imaging.finding import ImageFile
-from fcn_edge_runtime.imaging.reading import import_pillow, read_image
-from fcn_edge_runtime.imaging.writing import confidence_png, labels_png, overlay_png, picture_png
+from fcn_edge_runtime.imaging.marks import is_unchanged_result, marked
+from fcn_edge_runtime.imaging.reading import Picture, import_pillow, read_picture
+from fcn_edge_runtime.imaging.writing import FORMATS, confidence_png, encoded, labels_png, with_legend
+from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["SAVES", "FileResult", "segment_files"]
+__all__ = ["SAVES", "FileResult", "SaveOptions", "segment_files"]
 
-# What can be saved, and the ending of its file name.
-SAVES = {
-    "labels": ".labels.png",
-    "overlay": ".overlay.png",
-    "confidence": ".confidence.png",
-    "effect": ".effect.png",
-    "json": ".json",
-}
+SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
+_COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """How results are written.
+
+    Attributes:
+        format: of overlays and effects: png, jpg or webp. Labels, confidence and probabilities are exact and
+            always PNG.
+        alpha: of overlays: 0 shows only the image, 1 only the colors.
+        legend: whether overlays have a legend below them.
+        overwrite: replace files that are not unchanged results of an earlier run.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+
+    format: str = "png"
+    alpha: float = 0.5
+    legend: bool = True
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise UsageError(f"there is no format {self.format!r}: expected one of {', '.join(FORMATS)}")
+        if not 0 <= self.alpha <= 1:
+            raise UsageError(f"alpha is {self.alpha}, expected 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -78,11 +104,12 @@ def segment_files(
     save: Sequence[str] = ("labels", "overlay", "json"),
     effect: Effect | None = None,
     progress: Progress | None = None,
+    options: SaveOptions | None = None,
 ) -> Iterator[FileResult]:
     """Segment each image and write the requested files, each of them whole or not at all.
 
-    An image that cannot be read or segmented is reported in its result; the others are still processed.
-    All files are on disk when the iteration ends.
+    An image that cannot be read, segmented, or written because of its name is reported in its result; the
+    others are still processed. All files are on disk when the iteration ends.
 
     Args:
         segmenter: the open model.
@@ -91,89 +118,156 @@ def segment_files(
         save: names from `SAVES`.
         effect: applied to each image where `save` has "effect".
         progress: receives how many images are done, as one stage.
+        options: how results are written; None takes the defaults.
 
     Raises:
-        UsageError: an unknown name in `save`, confidence from a model without it, or a result that would
-            overwrite an image. All of these before the first image is read.
+        UsageError: an unknown name in `save`, an output that the model does not compute, or a result that
+            would overwrite an image, or any file that is not an unchanged result of an earlier run. All of
+            these before the first image is read.
         ArtifactError: results cannot be written there.
         ProviderError: the device failed.
         InputError: Pillow is not installed.
     """
     _check_save(segmenter, save, effect)
     import_pillow()
+    job = _Job(segmenter, out, tuple(save), effect, options or SaveOptions())
+    _check_overwrites(images, job)
     require_writable(out)
-    _check_overwrites(images, out, save)
-    return _segmented(segmenter, images, out, save, effect, progress or SILENT)
+    return _segmented(job, images, progress or SILENT)
 
 
-def _segmented(
-    segmenter: Segmenter,
-    images: Sequence[ImageFile],
-    out: Path,
-    save: Sequence[str],
-    effect: Effect | None,
-    progress: Progress,
-) -> Iterator[FileResult]:
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What is the same for every image."""
+
+    segmenter: Segmenter
+    out: Path
+    save: tuple[str, ...]
+    effect: Effect | None
+    options: SaveOptions
+
+    def targets(self, file: ImageFile) -> tuple[Path, ...]:
+        """All files that are written for an image."""
+        endings = (e for name in self.save for e in _endings(name, self.options, self.segmenter.card))
+        return tuple(self.out / f"{file.stem}{ending}" for ending in endings)
+
+
+def _endings(name: str, options: SaveOptions, card: Card) -> tuple[str, ...]:
+    if name in ("overlay", "effect"):
+        return (f".{name}.{options.format}",)
+    if name == "probabilities":
+        return (".probabilities.npz", *(f".probability-{c.id}.png" for c in card.classes))
+    return (".json",) if name == "json" else (f".{name}.png",)
+
+
+def _segmented(job: _Job, images: Sequence[ImageFile], progress: Progress) -> Iterator[FileResult]:
     progress.start("segment", len(images), "images")
+    dark: set[str] = set()
+
+    def notice(picture: Picture) -> None:
+        if picture.dark and not dark:
+            dark.add(picture.dark)
+            warnings.warn(f"{picture.dark}; overlays show it spread over the whole range", stacklevel=2)
+
     with writer_of_many() as write:
         for file in tracked(images, progress):
-            yield _segment_file(segmenter, file, out, save, effect, write)
+            yield _segment_file(job, file, write, notice)
     progress.finish(f"{len(images)} image{'s' if len(images) != 1 else ''}")
 
 
 def _segment_file(
-    segmenter: Segmenter,
+    job: _Job,
     file: ImageFile,
-    out: Path,
-    save: Sequence[str],
-    effect: Effect | None,
     write: Callable[[Path, bytes], None],
+    notice: Callable[[Picture], None],
 ) -> FileResult:
+    segmenter = job.segmenter
     try:
-        image = read_image(file.source, segmenter.card.input, segmenter.max_pixels)
-        result = segmenter(image)
+        _check_place(job, file)
+        picture = read_picture(file.source, segmenter.card.input, segmenter.max_pixels)
+        notice(picture)
+        result = segmenter(picture.pixels)
         areas = result.areas()
-        contents = {name: _content(name, file, image, result, areas, segmenter, effect) for name in save}
+        contents = [
+            content for name in job.save for content in _contents(name, file, picture, result, areas, job)
+        ]
     except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory on this image, say
         return FileResult(file.source, error=str(error))
-    written = []
-    for name, data in contents.items():
-        path = out / f"{file.stem}{SAVES[name]}"
-        if path.parent != out:
-            require_writable(path.parent)
-        write(path, data)
-        written.append(path)
-    height, width = image.shape[:2]
-    return FileResult(file.source, tuple(written), (height, width), result.milliseconds, areas)
+    written = job.targets(file)
+    for path, data in zip(written, contents, strict=True):
+        write(path, marked(data))
+    height, width = result.labels.shape
+    return FileResult(file.source, written, (height, width), result.milliseconds, areas)
 
 
-def _content(
-    name: str,
-    file: ImageFile,
-    image: Any,
-    result: Segmentation,
-    areas: tuple[Area, ...],
-    segmenter: Segmenter,
-    effect: Effect | None,
-) -> bytes:
+def _check_place(job: _Job, file: ImageFile) -> None:
+    """An image's results must fit their names and folder; other images' may.
+
+    Raises:
+        InputError: a name is too long, or the folder cannot be made.
+    """
+    folder = (job.out / file.stem).parent
+    if folder != job.out:
+        try:
+            require_writable(folder)
+        except ArtifactError as error:
+            raise InputError(str(error)) from None
+    for path in job.targets(file):
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(
+                f"{file.source} would be written as {path.name}, which is not possible "
+                f"({error.strerror or error}): give the image another name"
+            ) from None
+
+
+def _contents(
+    name: str, file: ImageFile, picture: Picture, result: Segmentation, areas: tuple[Area, ...], job: _Job
+) -> Iterator[bytes]:
+    """The files of one name in `save`, in the order of `_endings`. `_check_save` made sure of the outputs."""
+    options = job.options
     if name == "labels":
-        return labels_png(result.labels, result.card)
-    if name == "overlay":
-        return overlay_png(result.overlay(image), areas)
-    if name == "effect" and effect is not None:
-        return picture_png(effect(as_picture(image, result.card.input), result.labels, result.card))
-    if name == "confidence":
-        # `_check_save` made sure that there is one.
-        return confidence_png(np.asarray(result.confidence))
+        yield labels_png(result.labels, result.card)
+    elif name == "overlay":
+        overlay = result.overlay(picture.shown, options.alpha)
+        yield encoded(with_legend(overlay, areas) if options.legend else overlay, options.format)
+    elif name == "effect" and job.effect is not None:
+        shown = as_picture(picture.shown, result.card.input)
+        yield encoded(job.effect(shown, result.labels, result.card), options.format)
+    elif name == "confidence":
+        yield confidence_png(np.asarray(result.confidence))
+    elif name == "probabilities":
+        yield from _probabilities(np.asarray(result.probabilities), result.card)
+    else:
+        yield _facts(file, result, areas, job)
+
+
+def _probabilities(values: np.ndarray, card: Card) -> Iterator[bytes]:
+    """All as float32 in one npz, then each class as 8-bit gray; of a binary network the npz has class 1."""
+    stream = io.BytesIO()
+    names = [c.name for c in card.classes][-len(values) :]
+    np.savez(stream, probabilities=values, classes=np.array(names))
+    yield stream.getvalue()
+    if len(values) < len(card.classes):
+        values = np.concatenate([1 - values, values])
+    for plane in values:
+        yield confidence_png(plane)
+
+
+def _facts(file: ImageFile, result: Segmentation, areas: tuple[Area, ...], job: _Job) -> bytes:
     # No times: the same image and model give the same file.
     data = {
         "image": file.source.name,
         "size": list(result.labels.shape),
-        "model": {"name": result.card.name, "sha256": segmenter.digest},
+        "model": {"name": result.card.name, "sha256": job.segmenter.digest},
         "provider": result.provider,
         "classes": [asdict(area) for area in areas],
     }
-    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    # A name that is not UTF-8 holds surrogates, which JSON writes as \udcXX.
+    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None) -> None:
@@ -186,19 +280,35 @@ def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None
         raise UsageError("an effect is saved exactly where one is given: name it with --effect")
     if effect is not None:
         effect.check(segmenter.card)
-    if "confidence" in save and "confidence" not in segmenter.outputs:
-        raise UsageError(
-            "the model does not compute confidence: export it with --outputs labels,confidence, "
-            "or save other things"
-        )
+    for name in _COMPUTED:
+        if name in save and name not in segmenter.outputs:
+            raise UsageError(
+                f"the model does not compute {name}: export it with --outputs labels,{name}, "
+                "or save other things"
+            )
 
 
-def _check_overwrites(images: Sequence[ImageFile], out: Path, save: Sequence[str]) -> None:
+def _check_overwrites(images: Sequence[ImageFile], job: _Job) -> None:
     sources = {os.path.realpath(file.source) for file in images}
+    foreign = []
     for file in images:
-        for name in save:
-            target = out / f"{file.stem}{SAVES[name]}"
-            if os.path.realpath(target) in sources:
+        for target in job.targets(file):
+            if "\0" not in str(target) and os.path.realpath(target) in sources:
                 raise UsageError(
                     f"the result {target} would overwrite an input: choose another folder with -o"
                 )
+            if not job.options.overwrite and os.path.lexists(target) and not _is_own(target):
+                foreign.append(target)
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise UsageError(
+            f"{foreign[0]}{more} would be overwritten, and fcn-edge did not write it, or it was changed "
+            "since: choose another folder with -o, or give --overwrite"
+        )
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and is_unchanged_result(path.read_bytes())
+    except OSError:
+        return False

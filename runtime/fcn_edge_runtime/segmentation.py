@@ -9,6 +9,7 @@ import numpy as np
 
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.areas import Area, areas_of, color_table
+from fcn_edge_runtime.imaging.conversion import is_dark, windowed
 from fcn_edge_runtime.model.card import Card, InputSpec
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ class Segmentation:
 def as_picture(image: np.ndarray, spec: InputSpec, rank: int = 2) -> np.ndarray:
     """A model's input converted for display: (H, W, 3) uint8 RGB.
 
-    One channel is shown as gray, more than three by their first three. uint16 is scaled to 0..255; floats are
-    scaled so that pixel * scale = 1 is white, and clipped.
+    One channel is shown as gray, more than three by their first three. uint16 is scaled to 0..255, from its
+    bits in use where these are fewer than 16 (12-bit data); floats are scaled so that pixel * scale = 1 is
+    white, and clipped.
 
     Args:
         image: (H, W, C), or (N, H, W, C) with `rank` 3; a missing channel axis is added.
@@ -144,6 +146,8 @@ def as_picture(image: np.ndarray, spec: InputSpec, rank: int = 2) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     if image.dtype.newbyteorder("=") == np.uint16:
+        if is_dark(image, spec) or spec.scale > 2 / 65535:
+            return windowed(image)
         return (image >> 8).astype(np.uint8)
     if image.dtype.kind == "f":
         scaled = np.nan_to_num(image.astype(np.float32) * np.float32(255 * spec.scale))

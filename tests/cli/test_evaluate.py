@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,3 +98,74 @@ def test_an_image_without_class_ids_is_refused(fcn_edge, model_path, truth, pixe
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def binary(tmp_path, photo):
+    """images/a.png, masks/a_mask.png with 0 and 255; a two-class model and its labels."""
+    model = Path(__file__).parents[1] / "artifacts" / "0.1.0-binary.onnx"
+    with Segmenter(model, "cpu") as segmenter:
+        labels = segmenter(photo).labels
+    assert 0 < labels.mean() < 1
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(photo).save(tmp_path / "images" / "a.png")
+    Image.fromarray(labels * np.uint8(255)).save(tmp_path / "masks" / "a_mask.png")
+    return model, labels
+
+
+def test_masks_of_0_and_255_are_not_taken_as_unlabeled(fcn_edge, binary, tmp_path):
+    model, labels = binary
+    args = ("evaluate", model, "--images", "images", "--labels", "masks", "--suffix", "_mask")
+    done = fcn_edge(*args)
+    assert done.returncode == 1
+    assert "give --foreground 255" in done.stderr
+    done = fcn_edge(*args, "--foreground", 255, "--json")
+    found = json.loads(done.stdout)
+    assert (found["mean_iou"], found["pixels"]) == (1, labels.size)
+    changed = labels.copy()
+    changed[:10] = 1
+    Image.fromarray(changed * np.uint8(255)).save(tmp_path / "masks" / "a_mask.png")
+    found = json.loads(fcn_edge(*args, "--foreground", 255, "--json").stdout)
+    both, either = (changed & labels).sum(), (changed | labels).sum()
+    assert list(found["iou"].values())[1] == pytest.approx(both / either)
+
+
+def test_quiet_leaves_the_result_and_nothing_on_stderr(fcn_edge, model_path, truth):
+    args = ("--images", "images", "--labels", "labels", "-o", "report", "-q")
+    done = fcn_edge("evaluate", model_path("rgb"), *args)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mean IoU" in done.stdout
+    assert (truth / "report" / "evaluation.json").exists()
+
+
+def test_a_class_that_does_not_occur_is_not_available(fcn_edge, binary, tmp_path):
+    model, labels = binary
+    Image.fromarray(np.full(labels.shape, 255, np.uint8)).save(tmp_path / "masks" / "a_mask.png")
+    args = ("--images", "images", "--labels", "masks", "--suffix", "_mask", "--labels-by", "id")
+    done = fcn_edge("evaluate", model, *args)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["n/a"] * 4
+
+
+def test_colors_of_the_card_are_read_where_asked(fcn_edge, model_path, truth):
+    for path in (truth / "labels").iterdir():
+        Image.open(path).convert("RGB").save(path)
+    args = ("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels", "--json")
+    done = fcn_edge(*args)
+    assert done.returncode == 1
+    assert "--labels-by color" in done.stderr
+    assert json.loads(fcn_edge(*args, "--labels-by", "color").stdout)["mean_iou"] == 1
+
+
+def test_missing_matplotlib_is_found_before_there_is_a_folder(fcn_edge, model_path, truth):
+    (truth / "blocked" / "matplotlib").mkdir(parents=True)
+    (truth / "blocked" / "matplotlib" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'matplotlib'\", name='matplotlib')"
+    )
+    paths = os.pathsep.join([str(truth / "blocked"), os.environ.get("PYTHONPATH", "")])
+    args = ("--images", "images", "--labels", "labels", "-o", "report")
+    done = fcn_edge("evaluate", model_path("rgb"), *args, env={**os.environ, "PYTHONPATH": paths})
+    assert done.returncode == 2
+    assert "the plot needs matplotlib, which is not installed" in done.stderr
+    assert not (truth / "report").exists()

@@ -91,3 +91,41 @@ def test_the_self_test_guards_an_unverified_provider(fcn_edge, model_path, photo
     assert done.returncode == 3
     assert "the self-test failed on CPUExecutionProvider" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_quiet_says_nothing_at_all(fcn_edge, model_path, photos, tmp_path):
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "-q")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "out" / "a.labels.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "magic"), [("jpg", b"\xff\xd8\xff"), ("webp", b"RIFF"), ("png", b"\x89PNG")]
+)
+def test_overlays_and_effects_have_the_format_asked_for(fcn_edge, model_path, photos, tmp_path, kind, magic):
+    args = ("--format", kind, "--effect", "tint", "--class", "class 1", "--save", "overlay,labels", "-q")
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", *args, "--no-legend")
+    assert done.returncode == 0, done.stderr
+    names = [f"a.effect.{kind}", "a.labels.png", f"a.overlay.{kind}"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    for name in (names[0], names[2]):
+        assert (tmp_path / "out" / name).read_bytes().startswith(magic)
+        assert Image.open(tmp_path / "out" / name).size == (64, 48)
+
+
+def test_an_overlay_of_alpha_0_is_the_image(fcn_edge, model_path, photos, photo, tmp_path):
+    args = ("--overlay-alpha", 0, "--no-legend", "--save", "overlay", "-q")
+    assert fcn_edge("run", model_path("rgb"), photos, "-o", "out", *args).returncode == 0
+    assert (np.asarray(Image.open(tmp_path / "out" / "a.overlay.png")) == photo).all()
+
+
+def test_annotations_beside_the_images_are_not_overwritten(fcn_edge, model_path, photos):
+    (photos / "a.labels.png").write_bytes((photos / "a.png").read_bytes())
+    before = {path: path.read_bytes() for path in photos.iterdir() if path.is_file()}
+    done = fcn_edge("run", model_path("rgb"), "photos", "-o", "photos")
+    assert done.returncode == 2
+    assert "a.labels.png would be overwritten" in done.stderr
+    assert {path: path.read_bytes() for path in photos.iterdir() if path.is_file()} == before
+    for _ in range(2):  # now they are ours
+        assert fcn_edge("run", model_path("rgb"), "photos", "-o", "photos", "--overwrite").returncode == 0
+    assert fcn_edge("run", model_path("rgb"), "photos", "-o", "photos").returncode == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import glob
 import json
 import os
 import signal
@@ -11,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from fcn_edge_runtime import InputError, Segmenter, UsageError
 from fcn_edge_runtime._files import require_writable, write_whole
-from fcn_edge_runtime.batch import segment_files
+from fcn_edge_runtime.batch import SaveOptions, segment_files
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.finding import find_images
 
@@ -186,3 +188,148 @@ def test_a_process_killed_in_a_write_leaves_the_old_or_new_file(tmp_path):
         data = target.read_bytes()
         assert len(data) == 3_000_000
         assert len(set(data)) == 1
+
+
+def test_every_name_of_a_file_and_folder_is_found(photos):
+    (photos / "again.png").symlink_to(photos / "a.png")
+    os.link(photos / "a.png", photos / "hard.png")
+    (photos / "linked").symlink_to(photos / "sub", target_is_directory=True)
+    (photos / "broken.png").symlink_to(photos / "none.png")
+    assert stems(photos) == ["a", "again", "b", "broken", "hard"]
+    expected = ["a", "again", "b", "broken", "hard", "linked/a", "sub/a"]
+    assert stems(photos, recursive=True) == expected
+    assert stems(f"{photos}/**/*.png") == [stem for stem in expected if stem != "b"]
+
+
+def test_links_that_lead_back_end(photos):
+    (photos / "self").symlink_to(photos, target_is_directory=True)
+    (photos / "sub" / "up").symlink_to("..", target_is_directory=True)
+    (photos / "round.png").symlink_to("round.png")
+    for found in (stems(photos, recursive=True), stems(f"{photos}/**")):
+        assert [stem for stem in found if stem != "round"] == ["a", "b", "sub/a"]
+
+
+@pytest.mark.parametrize("pattern", ["**/[as]*.png", "s*/**/a.*", "**/sub/?.png", "**"])
+def test_patterns_with_folders_find_what_glob_finds(photos, pattern):
+    found = {str(job.source) for job in find_images([f"{photos}/{pattern}"])}
+    hits = glob.glob(f"{photos}/{pattern}", recursive=True)  # noqa: PTH207 - what shells do
+    assert found == {hit for hit in hits if hit.endswith((".png", ".jpg"))}
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_earlier_results_of_every_format_are_not_images(photos, segmenter, ending):
+    options = SaveOptions(format=ending)
+    for _ in range(2):  # the second run replaces the first one's results
+        done = list(segment_files(segmenter, find_images([str(photos)]), photos, options=options))
+        assert [result.source.name for result in done] == ["a.png", "b.jpg"]
+        assert Image.open(photos / f"a.overlay.{ending}").size[0] == 64
+
+
+def test_files_that_are_not_our_results_are_not_replaced(photos, segmenter):
+    (photos / "b.json").write_text('{"shapes": []}')
+    with pytest.raises(UsageError, match=r"b\.json would be overwritten.*--overwrite"):
+        segment_files(segmenter, find_images([str(photos)]), photos)
+    assert sorted(p.name for p in photos.iterdir()) == [
+        *(".hidden.png", "a.png", "b.jpg", "b.json", "notes.txt", "sub")
+    ]
+    list(segment_files(segmenter, find_images([str(photos)]), photos, options=SaveOptions(overwrite=True)))
+    assert json.loads((photos / "b.json").read_text())["image"] == "b.jpg"
+
+
+def test_a_result_that_somebody_edited_is_not_replaced(photos, segmenter, tmp_path):
+    out, jobs = tmp_path / "out", find_images([str(photos / "a.png")])
+    list(segment_files(segmenter, jobs, out))
+    for name in ("a.labels.png", "a.overlay.png"):
+        before = (out / name).read_bytes()
+        image = Image.open(out / name)
+        image.load()
+        text = image.text  # an editor that keeps comments
+        info = PngInfo()
+        for key, value in text.items():
+            info.add_text(key, value)
+        image.putpixel((3, 3), 1 if image.mode == "P" else (1, 2, 3))
+        image.save(out / name, pnginfo=info)
+        with pytest.raises(UsageError, match="changed since"):
+            segment_files(segmenter, jobs, out)
+        (out / name).write_bytes(before)
+    data = json.loads((out / "a.json").read_text())
+    (out / "a.json").write_text(json.dumps({**data, "reviewed": True}, indent=2) + "\n")
+    with pytest.raises(UsageError, match=r"a\.json would be overwritten"):
+        segment_files(segmenter, jobs, out)
+
+
+def test_names_of_any_characters_are_written_where_asked(photo, segmenter, tmp_path):
+    names = [
+        "a#b.png",
+        "50%20.png",
+        "what?.png",
+        "line\nbreak.png",
+        "..png",
+        "…" * 40 + ".png",
+        "a\udcff.png",
+    ]
+    folder = tmp_path / "in#%"
+    folder.mkdir()
+    for name in names:
+        Image.fromarray(photo).save(tmp_path / "x.png")
+        (tmp_path / "x.png").rename(folder / name)
+    out = tmp_path / "out%41#\n"
+    jobs = find_images([str(folder / name) for name in names])
+    done = list(segment_files(segmenter, jobs, out, ("labels", "json")))
+    assert [result.error for result in done] == [None] * len(names)
+    stems = [name if name == "..png" else name.removesuffix(".png") for name in names]
+    expected = {f"{stem}.{ending}" for stem in stems for ending in ("labels.png", "json")}
+    assert {path.name for path in out.iterdir()} == expected
+    assert json.loads((out / "a\udcff.json").read_text())["image"] == "a\udcff.png"
+
+
+@pytest.mark.parametrize("character", ["x", "ä", "漢", "🚗"])
+def test_a_name_too_long_for_its_results_fails_alone(photos, photo, segmenter, tmp_path, character):
+    stem = character * (251 // len(character.encode()))
+    Image.fromarray(photo).save(tmp_path / "x.png")
+    (tmp_path / "x.png").rename(photos / f"{stem}.png")
+    done = {r.source.stem: r for r in segment_files(segmenter, find_images([str(photos)]), tmp_path / "out")}
+    assert "File name too long" in done[stem].error
+    assert [done["a"].error, done["b"].error] == [None, None]
+    fitting = character * (240 // len(character.encode()))
+    (photos / f"{stem}.png").rename(photos / f"{fitting}.png")
+    jobs = find_images([str(photos / f"{fitting}.png")])
+    (result,) = segment_files(segmenter, jobs, tmp_path / "out")
+    assert result.error is None
+
+
+def test_a_subfolder_that_cannot_be_made_fails_its_images_alone(photos, segmenter, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").write_text("a file")
+    jobs = find_images([str(photos)], recursive=True)
+    errors = [r.error for r in segment_files(segmenter, jobs, tmp_path / "out")]
+    assert errors[:2] == [None, None]
+    assert "cannot be written" in errors[2]
+
+
+def test_an_overlay_of_12_bit_data_is_bright_and_warned_about_once(segmenter, tmp_path):
+    ramp = np.tile(np.arange(0, 4096, 64, dtype=np.uint16), (48, 1))
+    for name in ("a.png", "b.png"):
+        Image.fromarray(ramp).save(tmp_path / name)
+    jobs, options = find_images([str(tmp_path)]), SaveOptions(alpha=0, legend=False)
+    with pytest.warns(UserWarning, match=r"values 0\.\.4095 of 0\.\.65535") as caught:
+        list(segment_files(segmenter, jobs, tmp_path / "out", ("overlay",), options=options))
+    assert len(caught) == 1
+    overlay = np.asarray(Image.open(tmp_path / "out" / "a.overlay.png"))
+    assert (overlay == (ramp >> 4)[..., None]).all()
+
+
+@pytest.mark.parametrize(("name", "classes"), [("binary", 1), ("float", None)])
+def test_probabilities_are_saved_as_numbers_and_gray(photos, photo, tmp_path, name, classes):
+    path = Path(__file__).parents[1] / "artifacts" / f"0.1.0-{name}.onnx"
+    with Segmenter(path, "cpu", outputs=("labels", "probabilities")) as model:
+        list(segment_files(model, find_images([str(photos / "a.png")]), tmp_path, ("probabilities",)))
+        expected = model(photo).probabilities
+        ids = [entry.id for entry in model.card.classes]
+    stored = np.load(tmp_path / "a.probabilities.npz")
+    assert np.array_equal(stored["probabilities"], expected)
+    assert len(stored["classes"]) == len(expected) == (classes or len(ids))
+    for number in ids[-len(expected) :]:
+        gray = np.asarray(Image.open(tmp_path / f"a.probability-{number}.png"))
+        assert np.array_equal(gray, np.rint(expected[number - len(ids)] * 255))
+    assert len(list(tmp_path.glob("a.probability-*.png"))) == len(ids)

@@ -1,39 +1,28 @@
 """Evaluates a model on labeled images: metrics per image and over all images.
 
-Labels are PNGs of class ids: with a palette (as `fcn-edge run` and most data sets write them), or gray with 8
-or 16 bits. 255 (or 65535) is unlabeled and not counted.
+Labels are PNG masks, see `masks.py`. 255 (or 65535) is unlabeled and not counted.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.evaluation.masks import LabelFolder, Pair, check_occurring, count_labels, find_pairs
 from fcn_edge_runtime.evaluation.metrics import Scores, confusion_matrix, scores_of
-from fcn_edge_runtime.imaging.finding import find_images
-from fcn_edge_runtime.imaging.reading import import_pillow, read_image
+from fcn_edge_runtime.imaging.reading import read_picture
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["Evaluation", "ImageScore", "Pair", "evaluate", "find_pairs", "read_labels", "score_pairs"]
-
-ENDINGS = (".labels.png", ".png")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image file and its label file."""
-
-    image: Path
-    labels: Path
+__all__ = ["Evaluation", "ImageScore", "evaluate", "score_pairs"]
 
 
 @dataclass(frozen=True)
@@ -95,52 +84,10 @@ class Evaluation:
         }
 
 
-def find_pairs(images: Sequence[str], labels: Path) -> tuple[Pair, ...]:
-    """Each image with the labels of the same name: STEM.png or STEM.labels.png in the folder `labels`.
-
-    Raises:
-        InputError: no images are given, the folder is missing, or an image has no labels.
-    """
-    if not labels.is_dir():
-        raise InputError(f"there is no folder of labels {labels}")
-    pairs = []
-    for job in find_images(images, recursive=True):
-        found = next((p for e in ENDINGS if (p := labels / f"{job.stem}{e}").is_file()), None)
-        if found is None:
-            raise InputError(f"{job.source} has no labels: expected {labels / f'{job.stem}.png'}")
-        pairs.append(Pair(job.source, found))
-    return tuple(pairs)
-
-
-def read_labels(path: Path, card: Card) -> np.ndarray:
-    """Class ids (H, W) of a palette or gray PNG.
-
-    Raises:
-        InputError: it is not such a PNG, or holds an id without a class in the model.
-    """
-    module = import_pillow()
-    try:
-        with module.open(path, formats=("PNG",)) as picture:
-            mode = picture.mode
-            ids = np.asarray(picture)
-    except Exception as error:  # noqa: BLE001 (decoders raise errors of any class on damaged files)
-        raise InputError(f"{path} cannot be read as labels: {error}") from None
-    if mode not in ("P", "L", "I;16", "I") or ids.ndim != 2:
-        raise InputError(f"{path} is an image of mode {mode}, expected class ids: a palette or gray PNG")
-    top = 255 if mode in ("P", "L") else 65535
-    foreign = ids[(ids >= len(card.classes)) & (ids != top)]
-    if foreign.size:
-        raise InputError(
-            f"{path} holds the id {int(foreign[0])}, the model has classes 0 to {len(card.classes) - 1} "
-            f"and {top} is unlabeled"
-        )
-    return ids
-
-
 def evaluate(
     model: Segmenter | str | os.PathLike[str],
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    labels: str | os.PathLike[str],
+    labels: LabelFolder | str | os.PathLike[str],
     *,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -149,15 +96,18 @@ def evaluate(
     Args:
         model: a model's path, or an open segmenter.
         images: a folder, a file, a glob pattern, or a list of these.
-        labels: the folder of their labels: PNGs of class ids, named like the images.
+        labels: the folder of their labels: PNG masks named like the images; a `LabelFolder` for masks that
+            are binary, of colors, or named with a suffix.
         progress: receives how many images are done, as one stage.
 
     Raises:
-        InputError: there are no images, one has no labels, one of them cannot be read, or their sizes differ.
+        InputError: there are no images, one has no labels, one of them cannot be read, their sizes differ, or
+            the masks are binary and read as ids.
+        UsageError: options of the labels that do not fit the model.
         ModelError, ProviderError, VerificationError: the model or the device, as for `Segmenter`.
     """
     listed = [images] if isinstance(images, (str, os.PathLike)) else images
-    pairs = find_pairs([os.fspath(entry) for entry in listed], Path(labels))
+    pairs = find_pairs([os.fspath(entry) for entry in listed], labels)
     if isinstance(model, Segmenter):
         return score_pairs(model, pairs, progress)
     with Segmenter(model, outputs=("labels",)) as segmenter:
@@ -173,22 +123,34 @@ def score_pairs(segmenter: Segmenter, pairs: Sequence[Pair], progress: Progress 
         progress: receives how many images are done, as one stage.
 
     Raises:
-        InputError: an image or its labels cannot be read, or they differ in size.
+        InputError: an image or its labels cannot be read, they differ in size, or the masks are binary and
+            read as ids.
+        UsageError: options of the labels that do not fit the model.
     """
     card, count = segmenter.card, len(segmenter.card.classes)
     total = np.zeros((count, count + 1), np.int64)
     done = []
+    unlabeled, dark = 0, False
+    for folder in dict.fromkeys(pair.folder for pair in pairs):
+        folder.check(card)
     progress = progress or SILENT
     progress.start("evaluate", len(pairs), "images")
     for pair in tracked(pairs, progress):
-        truth = read_labels(pair.labels, card)
-        result = segmenter(read_image(pair.image, card.input, segmenter.max_pixels))
+        truth = pair.truth(card)
+        picture = read_picture(pair.image, card.input, segmenter.max_pixels)
+        if picture.dark and not dark:
+            dark = True
+            warnings.warn(picture.dark, stacklevel=2)
+        result = segmenter(picture.pixels)
         if result.labels.shape != truth.shape:
             got, expected = size_text(truth.shape), size_text(result.labels.shape)
             raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
         matrix = confusion_matrix(truth, result.labels, count)
         total += matrix
+        unlabeled += count_labels(truth, count)[1]
         done.append(ImageScore(pair, scores_of(matrix), result.milliseconds))
+    if pairs:
+        check_occurring(total.sum(axis=1), unlabeled, card, pairs[0].folder)
     progress.finish(f"{len(pairs)} image{'s' if len(pairs) != 1 else ''}")
     return Evaluation(card, segmenter.session.provider, total, scores_of(total), tuple(done))
 

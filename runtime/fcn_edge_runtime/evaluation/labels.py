@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fcn_edge_runtime.errors import InputError
-from fcn_edge_runtime.evaluation.evaluate import find_pairs, read_labels
+from fcn_edge_runtime.evaluation.masks import (
+    LabelFolder,
+    Pair,
+    check_occurring,
+    count_labels,
+    find_pairs,
+    read_labels,
+)
 from fcn_edge_runtime.imaging.frames import FrameSource, Read
 from fcn_edge_runtime.model.card import Card
 
@@ -21,6 +28,7 @@ Given: TypeAlias = str | os.PathLike[str] | npt.NDArray[Any] | Read
 LabelSource: TypeAlias = (
     str
     | os.PathLike[str]
+    | LabelFolder
     | Sequence[npt.NDArray[Any]]
     | Mapping[str, Given]
     | Callable[[Card], "LabelSource"]
@@ -31,27 +39,35 @@ def labels_of(given: LabelSource, images: FrameSource, names: Sequence[str], car
     """True labels (H, W) by frame name, each as a function that reads them.
 
     Args:
-        given: a folder with a PNG of class ids for each image file, of the same stem; a list of arrays in the
-            order of the frames; a mapping from the frames' names to paths, arrays or functions without
-            arguments; or a function that takes the model's card and returns any of these.
+        given: a folder with a PNG mask for each image file, of the same stem, or a `LabelFolder`, which also
+            says how masks are read; a list of arrays in the order of the frames; a mapping from the frames'
+            names to paths, arrays or functions without arguments; or a function that takes the model's card
+            and returns any of these.
         images: the source of the frames, see `frames_of`.
         names: the frames' names.
         card: the model's card.
 
     Raises:
-        InputError: something else, or a frame without labels.
+        InputError: something else, a frame without labels, or binary masks that would be read as ids.
+        UsageError: options of the labels that do not fit the model.
     """
     if callable(given):
         given = given(card)
     if isinstance(given, (str, os.PathLike)):
+        given = LabelFolder(given)
+    if isinstance(given, LabelFolder):
         listed = [images] if isinstance(images, (str, os.PathLike)) else images
         if not isinstance(listed, Sequence) or not all(isinstance(i, (str, os.PathLike)) for i in listed):
             raise InputError(
-                f"labels is the folder {os.fspath(given)}, which needs image files: give images as a "
+                f"labels is the folder {os.fspath(given.path)}, which needs image files: give images as a "
                 "folder or paths, too, or labels as arrays"
             )
-        pairs = find_pairs([os.fspath(i) for i in listed if isinstance(i, (str, os.PathLike))], Path(given))
-        return {str(pair.image): _reader(pair.labels, card) for pair in pairs}
+        pairs = find_pairs(
+            [os.fspath(i) for i in listed if isinstance(i, (str, os.PathLike))], given, recursive=False
+        )
+        given.check(card)
+        _check_binary(pairs, card)
+        return {str(pair.image): _reader_of_pair(pair, card) for pair in pairs}
     if isinstance(given, Sequence) and not isinstance(given, (bytes, bytearray)):
         if len(given) != len(names):
             raise InputError(f"got {len(given)} labels for {len(names)} images, expected one for each")
@@ -72,6 +88,22 @@ def _read(given: object, card: Card, name: str) -> Read:
     if callable(given):
         return given
     raise InputError(f"the labels of {name} are a {type(given).__name__}, expected a path or a numpy array")
+
+
+def _check_binary(pairs: Sequence[Pair], card: Card) -> None:
+    """Masks of a two-class model are read once before the work: only all of them show their kind."""
+    if len(card.classes) != 2 or not pairs:
+        return
+    counts, unlabeled = np.zeros(2, np.int64), 0
+    for pair in pairs:
+        known, other = count_labels(pair.truth(card), 2)
+        counts += known
+        unlabeled += other
+    check_occurring(counts, unlabeled, card, pairs[0].folder)
+
+
+def _reader_of_pair(pair: Pair, card: Card) -> Read:
+    return lambda: pair.truth(card)
 
 
 def _reader(path: Path, card: Card) -> Read:

@@ -16,7 +16,9 @@ import numpy as np
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.model.card import InputSpec
 
-__all__ = ["convert", "luma"]
+__all__ = ["convert", "is_dark", "luma", "windowed"]
+
+_DARK = 1 / 4  # of the range of values: 14 bits in 16
 
 
 def convert(planes: np.ndarray, spec: InputSpec, name: str = "the image", remedy: str = "") -> np.ndarray:
@@ -42,6 +44,25 @@ def luma(picture: np.ndarray) -> np.ndarray:
     """The luma (H, W) uint8 of a picture (H, W, 3 or more) uint8 RGB, as Pillow computes it."""
     red, green, blue = (picture[..., c].astype(np.uint32) for c in range(3))
     return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)
+
+
+def is_dark(planes: np.ndarray, spec: InputSpec) -> bool:
+    """Whether 16-bit values use at most a quarter of the range that the model's scale is for.
+
+    Args:
+        planes: (H, W, C) uint16.
+        spec: the model's input. A scale of 1/4095 says that 12 bits are the whole range.
+    """
+    top = int(planes.max(initial=0))
+    whole = {"uint8": 255 * spec.scale, "uint16": 65535 * spec.scale}.get(spec.dtype, 1.0)
+    return 0 < top / 65535 * whole < _DARK
+
+
+def windowed(planes: np.ndarray) -> np.ndarray:
+    """16-bit pixels (..., C) for people: (..., 3) uint8; the bits in use become the whole range."""
+    bits = max(int(planes.max(initial=0)).bit_length(), 8)
+    shown = (planes >> (bits - 8)).astype(np.uint8)
+    return np.repeat(shown[..., :1], 3, axis=-1) if shown.shape[-1] < 3 else shown[..., :3]
 
 
 def _with_channels(planes: np.ndarray, spec: InputSpec, name: str, remedy: str) -> np.ndarray:

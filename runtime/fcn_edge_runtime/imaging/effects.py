@@ -40,7 +40,8 @@ class Effect:
         classes: names of the classes that are kept, or tinted.
         background: for replace-background: a color, or an image (H, W, 3) uint8 RGB, scaled to cover.
         color: of a tint; None takes the color of the first class.
-        radius: of the blur, in pixels.
+        radius: of the blur, in pixels; None takes `radius_share`.
+        radius_share: of the blur, as a share of the image's longer side: alike for images of every size.
         feather: softness of the edge, in pixels.
     """
 
@@ -48,7 +49,8 @@ class Effect:
     classes: tuple[str, ...]
     background: np.ndarray | tuple[int, int, int] = (255, 255, 255)
     color: tuple[int, int, int] | None = None
-    radius: float = 12
+    radius: float | None = None
+    radius_share: float = 0.015
     feather: float = 1
 
     def check(self, card: Card) -> None:
@@ -63,12 +65,18 @@ class Effect:
             known = ", ".join(c.name for c in card.classes[:30])
             raise UsageError(f"{self.name} needs a class: expected one of {known}")
         class_mask(np.zeros((1, 1), np.uint8), card, self.classes)
+        if self.radius is not None and not 0 < self.radius <= 1000:
+            raise UsageError(f"the radius is {self.radius}, expected more than 0 and at most 1000 pixels")
+        if self.radius is None and not 0 < self.radius_share <= 0.1:
+            raise UsageError(
+                f"the radius is {self.radius_share:.2%} of the side, expected more than 0 % to 10 %"
+            )
 
     def __call__(self, picture: np.ndarray, labels: np.ndarray, card: Card) -> np.ndarray:
         """The image (H, W, 3) uint8 RGB, changed according to its labels (H, W)."""
         mask = class_mask(labels, card, self.classes)
         if self.name == "blur-background":
-            return blur_background(picture, mask, self.radius, self.feather)
+            return blur_background(picture, mask, self._radius(picture), self.feather)
         if self.name == "replace-background":
             return replace_background(picture, mask, self.background, self.feather)
         if self.name == "gray-background":
@@ -76,6 +84,12 @@ class Effect:
         first = card.class_named(self.classes[0])
         color = self.color or (first.color if first is not None else (255, 0, 0))
         return tint(picture, mask, color, feather=self.feather)
+
+    def _radius(self, picture: np.ndarray) -> float:
+        """Of the blur, in pixels of this picture."""
+        if self.radius is not None:
+            return self.radius
+        return float(max(self.radius_share * max(picture.shape[:2]), 0.5))
 
 
 def class_mask(labels: np.ndarray, card: Card, names: Sequence[str]) -> np.ndarray:

@@ -6,6 +6,7 @@ Frames are read when they are needed and not kept, so that a long recording need
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, Union
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.finding import find_images
-from fcn_edge_runtime.imaging.reading import read_image
+from fcn_edge_runtime.imaging.reading import read_picture
 from fcn_edge_runtime.model.card import Card
 
 __all__ = ["FrameSource", "Frames", "Read", "frames_of"]
@@ -59,7 +60,8 @@ def frames_of(given: FrameSource, card: Card, what: str = "images") -> dict[str,
     paths = [os.fspath(entry) for entry in given if isinstance(entry, (str, os.PathLike))]
     if len(paths) == len(given):
         found = find_images(paths) if paths else []
-        return {str(image.source): _reader(image.source, card) for image in found}
+        files = _Files(card)
+        return {str(image.source): files.reader(image.source) for image in found}
     return {f"frame {i}": _read(entry, card, f"{what}[{i}]") for i, entry in enumerate(given)}
 
 
@@ -67,11 +69,24 @@ def _read(given: object, card: Card, where: str) -> Read:
     if isinstance(given, np.ndarray):
         return lambda: given
     if isinstance(given, (str, os.PathLike)):
-        return _reader(given, card)
+        return _Files(card).reader(given)
     if callable(given):
         return given
     raise InputError(f"{where} is a {type(given).__name__}, expected a path or a numpy array")
 
 
-def _reader(path: Path, card: Card) -> Read:
-    return lambda: read_image(path, card.input)
+class _Files:
+    """Reads image files, and warns once where their values leave the network in the dark."""
+
+    def __init__(self, card: Card) -> None:
+        self._card, self._warned = card, False
+
+    def reader(self, path: Path) -> Read:
+        return lambda: self._read(path)
+
+    def _read(self, path: Path) -> Array:
+        picture = read_picture(path, self._card.input)
+        if picture.dark and not self._warned:
+            self._warned = True
+            warnings.warn(picture.dark, stacklevel=2)
+        return picture.pixels

@@ -1,4 +1,4 @@
-"""Encodes results as PNG with Pillow: labels with a palette, confidence, an overlay with its legend."""
+"""Encodes results with Pillow: labels with a palette, confidence, an overlay with its legend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from fcn_edge_runtime.imaging.areas import Area, color_table
 from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.model.card import Card
 
-__all__ = ["confidence_png", "labels_png", "legend", "overlay_png", "picture_png"]
+__all__ = ["FORMATS", "confidence_png", "encoded", "labels_png", "legend", "with_legend"]
+
+FORMATS = ("png", "jpg", "webp")
+_MOST_SIDE = {"jpg": 65535, "webp": 16383}  # pixels that the format can have
 
 # In pixels, for an image 800 wide.
 _TEXT = 11
@@ -40,20 +43,37 @@ def labels_png(labels: np.ndarray, card: Card) -> bytes:
 
 
 def confidence_png(confidence: np.ndarray) -> bytes:
-    """Confidence (H, W) float32 as 8-bit gray; 255 is 1."""
+    """Confidence or probability (H, W) float32 as 8-bit gray; 255 is 1."""
     return _png(import_pillow().fromarray(np.clip(np.rint(confidence * 255), 0, 255).astype(np.uint8)))
 
 
-def picture_png(picture: np.ndarray) -> bytes:
-    """A picture (H, W, 3) uint8 RGB, or (H, W, 4) RGBA."""
-    return _png(import_pillow().fromarray(np.ascontiguousarray(picture)))
+def encoded(picture: np.ndarray, kind: str = "png") -> bytes:
+    """A picture (H, W, 3) uint8 RGB as a file; JPEG and WebP with quality 90.
+
+    Args:
+        picture: the pixels; for PNG and WebP also (H, W, 4) RGBA.
+        kind: one of `FORMATS`.
+
+    Raises:
+        InputError: the picture is larger than the format allows.
+    """
+    image = import_pillow().fromarray(np.ascontiguousarray(picture))
+    if kind == "png":
+        return _png(image)
+    if max(picture.shape[:2]) > _MOST_SIDE[kind]:
+        height, width = picture.shape[:2]
+        raise InputError(
+            f"the picture is {width}x{height}, which {kind} cannot hold ({_MOST_SIDE[kind]} a side): "
+            "write png"
+        )
+    stream = io.BytesIO()
+    image.save(stream, format="JPEG" if kind == "jpg" else "WEBP", quality=90)
+    return stream.getvalue()
 
 
-def overlay_png(overlay: np.ndarray, areas: Sequence[Area]) -> bytes:
+def with_legend(overlay: np.ndarray, areas: Sequence[Area]) -> np.ndarray:
     """An overlay (H, W, 3) uint8 with its legend as a strip below it."""
-    image_module = import_pillow()
-    strip = legend(areas, overlay.shape[1])
-    return _png(image_module.fromarray(np.ascontiguousarray(np.concatenate([overlay, strip]))))
+    return np.concatenate([overlay, legend(areas, overlay.shape[1])])
 
 
 def legend(areas: Sequence[Area], width: int) -> np.ndarray:

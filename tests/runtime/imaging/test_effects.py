@@ -6,6 +6,7 @@ import pytest
 from fcn_edge_runtime import InputError
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.imaging.effects import (
+    Effect,
     blur_background,
     class_mask,
     cutout,
@@ -113,3 +114,22 @@ def test_labels_of_another_size_are_refused(picture):
 def test_a_radius_out_of_range_is_refused(picture, mask, wrong):
     with pytest.raises(InputError, match="radius"):
         blur_background(picture, mask, radius=wrong)
+
+
+def test_a_blur_grows_with_the_picture(picture):
+    large = np.repeat(np.repeat(picture, 8, axis=0), 8, axis=1)
+    labels = np.zeros(large.shape[:2], np.uint8)
+    effect = Effect("blur-background", ("person",), radius_share=0.05, feather=0)
+    small = effect(picture, labels[:60, :80], CARD)
+    assert np.array_equal(small, blur_background(picture, labels[:60, :80] == 1, 4))
+    assert np.array_equal(effect(large, labels, CARD), blur_background(large, labels == 1, 32))
+    fixed = Effect("blur-background", ("person",), radius=4, feather=0)
+    assert np.array_equal(fixed(large, labels, CARD), blur_background(large, labels == 1, 4))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"radius": 0}, {"radius": 5000}, {"radius_share": 0}, {"radius_share": 0.5}]
+)
+def test_a_radius_out_of_range_is_found_before_the_first_picture(wrong):
+    with pytest.raises(UsageError, match="radius"):
+        Effect("blur-background", ("person",), **wrong).check(CARD)

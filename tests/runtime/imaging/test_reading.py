@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from fcn_edge_runtime.errors import InputError
-from fcn_edge_runtime.imaging.reading import read_image
-from fcn_edge_runtime.imaging.writing import confidence_png, labels_png, legend, overlay_png
+from fcn_edge_runtime.imaging.reading import read_image, read_picture
+from fcn_edge_runtime.imaging.writing import confidence_png, encoded, labels_png, legend, with_legend
 from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
 from fcn_edge_runtime.segmentation import Segmentation
 
@@ -322,7 +322,7 @@ def test_a_legend_fits_any_width_and_any_name(width):
 def test_an_overlay_is_saved_with_its_legend_below():
     result = Segmentation(np.zeros((40, 300), np.uint8), CARD, "x", 1.0)
     picture = np.full((40, 300, 3), 9, np.uint8)
-    image = np.asarray(opened(overlay_png(result.overlay(picture), result.areas())))
+    image = np.asarray(opened(encoded(with_legend(result.overlay(picture), result.areas()))))
     assert (image[:40] == 9).all()
     assert image.shape[0] > 50
 
@@ -353,8 +353,6 @@ def test_oversized_images_are_refused_before_memory_grows(tmp_path, save):
         "wide.png": png(30000, 30000, 8, 2, rows),
         "endless.png": png(2**31 - 1, 2**31 - 1, 8, 2, rows),
         "at the limit.png": png(10000, 10001, 8, 2, rows),
-        "a profile of 500 MB.png": png(2, 2, 8, 2, rows, chunk(b"iCCP", b"a\0\0" + bomb(500 << 20))),
-        "a text of 500 MB.png": png(2, 2, 8, 2, rows, chunk(b"zTXt", b"a\0\0" + bomb(500 << 20))),
         "bitmap.bmp": b"BM" + struct.pack("<IIIIiiHHIIIIII", 99, 0, 54, 40, 99999, 99999, 1, 24, *[0] * 6),
         "webp.webp": b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xff\xff\xff\x0f" + bytes(8),
         "array.npy": npy("(999999999, 999999999, 3)"),
@@ -362,6 +360,91 @@ def test_oversized_images_are_refused_before_memory_grows(tmp_path, save):
     for name, data in hostile.items():
         (tmp_path / name).write_bytes(data)
     assert_refused("image", [tmp_path / name for name in hostile], good, "InputError")
+
+
+@pytest.mark.security("PNG profiles and texts of any size", "skipped, time and memory measured")
+@pytest.mark.parametrize("kind", [b"iCCP", b"zTXt"])
+def test_oversized_png_profiles_and_texts_are_skipped(tmp_path, save, kind):
+    from tests.measured import MOST_MEGABYTES, MOST_SECONDS, measure
+
+    path = tmp_path / "large.png"
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in COLORS))
+    path.write_bytes(png(2, 2, 8, 2, rows, chunk(kind, b"a\0\0" + bomb(500 << 20))))
+    first, costs = measure("image", [path], save(COLORS))
+    cost = costs[path.name]
+    assert (cost.error, cost.seconds < MOST_SECONDS) == ("", True)
+    assert cost.megabytes < first.megabytes + MOST_MEGABYTES
+    assert (read_image(path, RGB) == COLORS).all()
+
+
+def test_a_real_profile_above_a_megabyte_is_not_damage(save):
+    profile = random.Random(3).randbytes(3 << 20)  # noqa: S311 - repetition, not secrecy
+    path = save(COLORS, "profiled.png", icc_profile=profile)
+    assert (read_image(path, RGB) == COLORS).all()
+
+
+def test_orientation_survives_where_a_large_profile_is_skipped(save, photo):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(photo, "a.png", exif=exif, icc_profile=bytes(3 << 20))
+    assert np.array_equal(read_image(path, RGB), photo.transpose(1, 0, 2)[:, ::-1])
+
+
+def test_pillows_own_limit_is_raised_to_the_callers_for_one_image(save, photo, monkeypatch):
+    path = save(photo)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert np.array_equal(read_image(path, RGB), photo)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+    assert "3072 pixels, expected at most 3000" in refusal(path, max_pixels=3000)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def pages(path, first, *others, kind):
+    """A TIFF of several pages; the others carry NewSubfileType."""
+    from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
+
+    with AppendingTiffWriter(str(path), new=True) as writer:
+        for number, picture in enumerate((first, *others)):
+            tags = ImageFileDirectory_v2()
+            tags[254] = kind if number else 0
+            Image.fromarray(picture).save(writer, format="TIFF", tiffinfo=tags)
+            writer.newFrame()
+    return path
+
+
+@pytest.mark.parametrize("kind", [1, 4, 5])
+def test_the_first_image_of_a_tiff_with_overviews_is_read(tmp_path, photo, kind):
+    path = pages(tmp_path / "cog.tif", photo, photo[::2, ::2], photo[::4, ::4], kind=kind)
+    assert np.array_equal(read_image(path, RGB), photo)
+
+
+def test_a_tiff_of_full_pages_is_refused(tmp_path, photo):
+    for kind, others in ((0, [photo]), (2, [photo]), (1, [photo[::2]] * 70)):
+        path = pages(tmp_path / "pages.tif", photo, *others, kind=kind)
+        assert "several images" in refusal(path)
+
+
+def test_12_bits_in_16_are_reported_and_shown_bright(save):
+    ramp = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    picture = read_picture(save(Image.fromarray(ramp), "deep.png"), GRAY)
+    assert "values 0..4095 of 0..65535" in picture.dark
+    assert "multiply it by 16" in picture.dark
+    assert picture.pixels.max() == 16  # what the network sees is not changed
+    assert (picture.shown[..., 0] == ramp >> 4).all()
+
+
+@pytest.mark.parametrize("top", [20000, 65535])
+def test_16_bit_values_in_most_of_the_range_are_not_reported(save, top):
+    ramp = np.linspace(0, top, 4096).astype(np.uint16).reshape(64, 64)
+    picture = read_picture(save(Image.fromarray(ramp), "deep.png"), GRAY)
+    assert picture.dark == ""
+    assert picture.shown is picture.pixels
+
+
+def test_a_model_whose_scale_is_of_12_bits_is_not_warned_about_them(save):
+    ramp = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    spec = InputSpec(1, "uint16", 1 / 4095, (0.0,), (1.0,))
+    assert read_picture(save(Image.fromarray(ramp), "deep.png"), spec).dark == ""
 
 
 def bomb(size):

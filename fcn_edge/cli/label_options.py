@@ -1,0 +1,63 @@
+"""Options of every command that reads label files: how masks are read, and how they are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.evaluation.masks import LabelFolder
+
+__all__ = ["label_folder", "label_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--labels-by",
+        type=click.Choice(["auto", "id", "color"]),
+        default="auto",
+        show_default=True,
+        help="What labels are: ids as they are stored, or the exact colors of the classes. auto: ids, "
+        "or a palette's colors where all of them are the model's.",
+    ),
+    click.option(
+        "--foreground",
+        type=click.IntRange(1, 65535),
+        metavar="VALUE",
+        help="For binary masks and models of two classes: VALUE, such as 255, is class 1, and 0 is class 0.",
+    ),
+    click.option(
+        "--suffix",
+        default="",
+        metavar="TEXT",
+        help="Of label names: _mask finds STEM_mask.png, beside STEM.png and STEM.labels.png.",
+    ),
+)
+
+
+def label_options(command: F) -> F:
+    """The options that `label_folder` reads."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def label_folder(path: Path | None, given: Mapping[str, Any]) -> LabelFolder | None:
+    """The folder of labels that the options describe; None without --labels.
+
+    Raises:
+        UsageError: options without a folder, or options that contradict each other.
+    """
+    from fcn_edge_runtime.errors import UsageError
+    from fcn_edge_runtime.evaluation.masks import LabelFolder
+
+    by, foreground, suffix = given["labels_by"], given["foreground"], given["suffix"]
+    if path is None:
+        if by != "auto" or foreground is not None or suffix:
+            raise UsageError("--labels-by, --foreground and --suffix describe labels: give --labels DIR, too")
+        return None
+    return LabelFolder(path, by, foreground, suffix)
