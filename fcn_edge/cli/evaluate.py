@@ -88,9 +88,8 @@ def command(
         from fcn_edge.reports.plots import require_plots
 
         require_plots()  # before the work starts, and before there is a folder
+        require_writable(out)
     with Segmenter(model, device, threads, outputs=("labels",), profile=profile) as segmenter:
-        if out is not None:
-            require_writable(out)
         with progress_on_stderr(quiet=quiet) as progress:
             found = score_pairs(segmenter, pairs, progress)
         ran = segmenter.session.facts()

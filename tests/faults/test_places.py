@@ -26,7 +26,7 @@ def _bag(name):
 
 # A command, and the files it writes into the folder given as {out}.
 WRITERS = {
-    "run": ("run", "{work}/model.onnx", "{work}/frames", "-o", "{out}", "-q"),
+    "run": ("run", "{work}/model.onnx", "{work}/frames", "-o", "{out}", "-q", "--overwrite"),
     "evaluate": (
         "evaluate",
         "{work}/model.onnx",
