@@ -22,7 +22,7 @@ EXTRAS = {
     "objects": {"scipy": "scipy"},
     "plots": {"matplotlib": "matplotlib"},
     "demo": {"skimage": "scikit-image"},
-    "robot": {"rosbags": "rosbags"},
+    "robot": {"rosbags": "rosbags", "mcap": "mcap"},
     "dds": {"cyclonedds": "cyclonedds"},
     "camera": {"cv2": "opencv-python-headless"},
 }

@@ -61,7 +61,7 @@ def bag_is_whole(folder):
         return False
     with open_bag(path) as bag:
         assert {topic.name: topic.messages for topic in bag.topics}["/segmentation/mask"] == 20
-        assert len(list(bag.records(bag.topics))) == 61
+        assert len(list(bag.records(bag.channels))) == 61
     return True
 
 

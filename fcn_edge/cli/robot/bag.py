@@ -37,9 +37,7 @@ __all__ = ["command"]
 )
 @click.argument("source", metavar="BAG")
 @click.option("--model", metavar="MODEL.onnx", help="The model to run.")
-@click.option(
-    "--image-topic", metavar="TOPIC", help="The topic to segment; without it, image topics are listed."
-)
+@click.option("--image-topic", metavar="TOPIC", help="The topic to segment.  [default: the only image topic]")
 @click.option(
     "-o",
     "--out",
@@ -75,16 +73,17 @@ def command(
 
     BAG is a rosbag2 (folder, .mcap or .db3) or a ROS 1 bag. Masks, confidence (if the model has it), overlays
     and class names are recorded at the time of their frame, with its header. The new bag gets its name once
-    it is complete. Without --image-topic the image topics are listed.
+    it is complete. With BAG alone the image topics are listed.
     """
     from fcn_edge_runtime.robot.bag.reader import open_bag
 
     with open_bag(Path(source)) as bag:
-        if image_topic is None:
+        if image_topic is None and given["model"] is None and given["out"] is None:
             _list(bag, as_json=as_json)
             return
         out = Path(required(given["out"], "-o OUT"))
         required(given["model"], "--model MODEL.onnx")
+        image_topic = bag.only_image_topic().name if image_topic is None else image_topic
         summary, ran = _segment(bag, image_topic, out, given, quiet=quiet)
     if as_json:
         click.echo(json.dumps({"bag": source, "out": str(out), **ran, **summary.to_dict()}))
@@ -92,8 +91,8 @@ def command(
         _show(summary, out)
     for error, times in summary.errors.items():
         click.echo(f"failed: {times} frames: {printable(error)}", err=True)
-    for name, kind in summary.not_copied.items():
-        click.echo(f"not copied: {printable(name)}: {printable(kind)} has no equal type in ROS 2", err=True)
+    for name, reason in summary.not_copied.items():
+        click.echo(f"not copied: {printable(name)}: {printable(reason)}", err=True)
     if summary.failed:
         click.echo(f"error: {summary.failed} of {summary.failed + summary.frames} frames failed", err=True)
         ctx.exit(1)

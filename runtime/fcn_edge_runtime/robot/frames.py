@@ -5,8 +5,9 @@
   colors that a network could take as they are.
 - `step` may be longer than a row; padding is skipped. `is_bigendian` applies to mono16.
 - Channels and bit depths are converted by the rules of `imaging/conversion.py`.
-- JPEG and PNG are decoded by Pillow and recognized by their first bytes, not by `format`. EXIF orientation is
-  not applied: calibration and stamp refer to the sensor's own rows and columns.
+- JPEG and PNG are decoded by Pillow and recognized by their first bytes. `format` declares what the pixels
+  are: Bayer mosaics and depth are refused by name, as those of raw images. EXIF orientation is not applied:
+  calibration and stamp refer to the sensor's own rows and columns.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
 from fcn_edge_runtime.imaging.conversion import convert
 from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.robot.formats import not_a_picture
 from fcn_edge_runtime.robot.messages import CompressedImage, Header, Image
 
 __all__ = ["ENCODINGS", "as_array", "image_message", "read_frame"]
@@ -128,6 +130,7 @@ def image_message(header: Header, array: np.ndarray, encoding: str) -> Image:
 def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
     from fcn_edge_runtime.imaging.reading import import_pillow
 
+    _check_format(message)
     start = bytes(message.data[: len(_PNG)])
     if not start.startswith((_JPEG, _PNG)):
         raise InputError(
@@ -139,9 +142,12 @@ def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
         with pillow.open(io.BytesIO(message.data), formats=("JPEG", "PNG")) as image:
             check_pixels(image.width * image.height, max_pixels)
             image.load()
-            if image.mode in {"I;16", "I;16B", "I"}:  # PNG of 16-bit gray; Pillow before 11.3 opens it as "I"
+            if image.mode in {"I;16", "I;16B", "I"}:
+                # PNG of 16-bit gray; Pillow before 11.3 opens it as "I".
+                _check_format(message, 1)
                 return np.asarray(image).astype(np.uint16)[:, :, None]
             if image.mode in {"L", "1"}:
+                _check_format(message, 1)
                 return np.asarray(image.convert("L"))[:, :, None]
             # Alpha is kept only where the image has it, for models of four channels.
             return np.asarray(image.convert("RGBA" if image.mode in {"RGBA", "LA", "PA"} else "RGB"))
@@ -150,3 +156,11 @@ def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
     except Exception as error:  # noqa: BLE001 - decoders raise errors of any class on damaged files
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"the compressed image is damaged or truncated ({reason})") from None
+
+
+def _check_format(message: CompressedImage, channels: int | None = None) -> None:
+    if pixels := not_a_picture(message.format, channels):
+        raise InputError(
+            f"the compressed image's format is {message.format[:80]!r}, so its pixels are {pixels[:40]}, "
+            "expected gray or color: convert it first, with image_proc for instance, or choose another topic"
+        )

@@ -1,56 +1,68 @@
-"""Reads recorded bags through rosbags: rosbag2 (folder, .mcap, .db3) and ROS 1 (.bag).
+"""Reads recorded bags: rosbag2 (folder, .mcap, .db3) and ROS 1 (.bag), topic by topic.
 
-Messages are always given as CDR: those of ROS 1 are converted, if their type has the same fields in ROS 2
-(except for a header's `seq`).
+Messages are given as CDR: those of ROS 1 are converted, if their type has the same fields in ROS 2, or is not
+known there (except for a header's `seq`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from fcn_edge_runtime.errors import FcnEdgeError, InputError
-from fcn_edge_runtime.robot.bag.definitions import import_rosbags, ros2_typestore
+from fcn_edge_runtime.errors import FcnEdgeError, InputError, UsageError
+from fcn_edge_runtime.robot.bag.channels import BagFile, Channel
+from fcn_edge_runtime.robot.bag.definitions import import_rosbags
+from fcn_edge_runtime.robot.bag.folder import METADATA, open_folder
+from fcn_edge_runtime.robot.bag.mcap_file import open_mcap
+from fcn_edge_runtime.robot.bag.ros1_file import open_ros1
+from fcn_edge_runtime.robot.bag.sqlite_file import open_sqlite
 from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
 from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE, Buffer, CompressedImage, Image
 
 __all__ = ["Bag", "Record", "Topic", "decode_frame", "open_bag"]
 
 _IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+_Opener = Callable[[Path], AbstractContextManager[BagFile]]
+_OPENERS: dict[str, _Opener] = {".mcap": open_mcap, ".db3": open_sqlite, ".bag": open_ros1}
+_STORAGES: dict[str, _Opener] = {"mcap": open_mcap, "sqlite3": open_sqlite}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Topic:
-    """One topic of a bag.
+    """One topic of a bag, over all its connections.
 
     Attributes:
         name: such as "/camera/image_raw".
-        type: such as "sensor_msgs/msg/Image".
-        messages: their number, as the bag declares it.
-        readable: whether its messages can be given as CDR.
-        connection: the connection of rosbags.
+        channels: its connections; several where a driver was restarted, or bags were merged.
     """
 
     name: str
-    type: str
-    messages: int
-    readable: bool
-    connection: Any
+    channels: tuple[Channel, ...]
+
+    @property
+    def type(self) -> str:
+        """Such as "sensor_msgs/msg/Image"; several are joined by commas."""
+        return ", ".join(dict.fromkeys(channel.type for channel in self.channels))
+
+    @property
+    def messages(self) -> int:
+        """Their number, as the bag declares it."""
+        return sum(channel.messages for channel in self.channels)
 
     @property
     def is_image(self) -> bool:
-        """Whether it holds raw or compressed images."""
-        return self.type in _IMAGE_TYPES
+        """Whether it holds raw or compressed images of ROS."""
+        return any(channel.type in _IMAGE_TYPES and channel.encoding == "cdr" for channel in self.channels)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One message: its topic, the time of recording (nanoseconds since the epoch), and its CDR."""
+    """One message: its channel, the time of recording (nanoseconds since the epoch), and its bytes."""
 
-    topic: Topic
+    channel: Channel
     time: int
     data: Buffer
 
@@ -58,17 +70,19 @@ class Record:
 class Bag:
     """An open bag. Created by `open_bag`."""
 
-    def __init__(self, path: Path, reader: Any, *, ros1: bool) -> None:
+    def __init__(self, path: Path, file: BagFile) -> None:
         self.path = path
-        self.is_ros1 = ros1
-        self._reader = reader
-        self._store = ros2_typestore()
-        self.topics = tuple(self._topic(connection) for connection in reader.connections)
+        self._file = file
+        self.start = file.start or 0  # of the first message, in nanoseconds since the epoch
+        by_name: dict[str, list[Channel]] = {}
+        for channel in file.channels:
+            by_name.setdefault(channel.topic, []).append(channel)
+        self.topics = tuple(Topic(name, tuple(channels)) for name, channels in by_name.items())
 
     @property
-    def start(self) -> int:
-        """The time of the first message, in nanoseconds since the epoch; 0 for an empty bag."""
-        return int(self._reader.start_time) if self._reader.message_count else 0
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels of all topics."""
+        return self._file.channels
 
     @property
     def image_topics(self) -> tuple[Topic, ...]:
@@ -81,72 +95,70 @@ class Bag:
         Raises:
             InputError: there is none, or it has another type; the message lists the image topics.
         """
-        matches = [topic for topic in self.topics if topic.name == name]
-        for topic in matches:
-            if topic.is_image:
+        there = self._names()
+        for topic in self.topics:
+            if topic.name == name and topic.is_image:
                 return topic
-        there = ", ".join(topic.name for topic in self.image_topics) or "none"
-        if matches:
-            raise InputError(
-                f"the topic {name} holds {matches[0].type}, expected {' or '.join(_IMAGE_TYPES)}; "
-                f"image topics in {self.path}: {there}"
-            )
+            if topic.name == name:
+                encodings = ", ".join(dict.fromkeys(channel.encoding for channel in topic.channels))
+                held = topic.type if encodings == "cdr" else f"{topic.type or 'messages'} as {encodings}"
+                raise InputError(
+                    f"the topic {name} holds {held}, expected {' or '.join(_IMAGE_TYPES)}; "
+                    f"image topics in {self.path}: {there}"
+                )
         raise InputError(f"there is no topic {name!r} in {self.path}; image topics there: {there}")
 
-    def records(
-        self, topics: tuple[Topic, ...], start: int | None = None, stop: int | None = None
-    ) -> Iterator[Record]:
-        """The messages of some topics in the order of recording, from `start` to before `stop`.
+    def only_image_topic(self) -> Topic:
+        """The image topic of a bag that has one.
 
         Raises:
-            InputError: the bag is damaged; messages yielded before are complete.
+            InputError: it has none.
+            UsageError: it has several; the message lists them.
         """
-        by_id = {(topic.connection.topic, topic.connection.id): topic for topic in topics}
-        with _damage(self.path):
-            found = self._reader.messages([topic.connection for topic in topics], start, stop)
+        if not self.image_topics:
+            raise InputError(
+                f"there are no image topics among the {len(self.topics)} topics of {self.path}, expected "
+                f"{' or '.join(_IMAGE_TYPES)}"
+            )
+        if len(self.image_topics) > 1:
+            raise UsageError(
+                f"{self.path} has {len(self.image_topics)} image topics: choose one with --image-topic "
+                f"({self._names()})"
+            )
+        return self.image_topics[0]
+
+    def records(
+        self, channels: Sequence[Channel], start: int | None = None, stop: int | None = None
+    ) -> Iterator[Record]:
+        """The messages of some channels in the order of recording, from `start` to before `stop`.
+
+        Raises:
+            InputError: the bag is damaged, or ends before all the messages that it declares; messages yielded
+                before are complete.
+        """
+        found = self._file.messages(channels, start, stop)
+        number = 0
         while True:
             with _damage(self.path):
                 item = next(found, None)
-                if item is None:
-                    return
-                connection, moment, data = item
-                topic = by_id[connection.topic, connection.id]
-                if self.is_ros1:
-                    data = self._store.ros1_to_cdr(data, topic.type)
-            yield Record(topic, moment, data)
+            if item is None:
+                break
+            number += 1
+            yield Record(*item)
+        declared = sum(channel.messages for channel in channels)
+        if start is None and stop is None and number < declared:
+            raise InputError(
+                f"only {number} of the {declared} messages that {self.path} declares can be read: "
+                f"it is damaged, try {_remedy(self.path)}"
+            )
 
-    def definition(self, topic: Topic) -> dict[str, Any]:
-        """The arguments that describe the type of a topic to a writer of rosbags."""
-        known = topic.connection.msgdef
-        if self.is_ros1 or not known.data or not topic.connection.digest:
-            return {"typestore": self._store}
-        return {"msgdef": known.data, "rihs01": topic.connection.digest}
-
-    def _topic(self, connection: Any) -> Topic:
-        readable = self._same_in_ros2(connection) if self.is_ros1 else True
-        if not self.is_ros1 and not (connection.msgdef.data and connection.digest):
-            readable = connection.msgtype in self._store.fielddefs
-        return Topic(connection.topic, connection.msgtype, connection.msgcount, readable, connection)
-
-    def _same_in_ros2(self, connection: Any) -> bool:
-        """Whether a ROS 1 type has the fields of the ROS 2 type of the same name, nested types included."""
-        from rosbags.typesys import get_types_from_msg
-
-        try:
-            types = get_types_from_msg(connection.msgdef.data, connection.msgtype)
-        except Exception:  # noqa: BLE001 - untrusted text; the topic is then skipped and reported
-            return False
-        if connection.msgtype not in self._store.fielddefs:
-            return False
-        return all(
-            name in self._store.fielddefs and _kinds(fields) == _kinds(self._store.fielddefs[name][1])
-            for name, (_, fields) in types.items()
-        )
+    def _names(self) -> str:
+        return ", ".join(topic.name for topic in self.image_topics) or "none"
 
 
 @contextlib.contextmanager
 def open_bag(path: Path) -> Iterator[Bag]:
-    """Open a bag for reading.
+    """Open a bag for reading. It is never changed.
 
     Args:
         path: a folder with metadata.yaml, an .mcap or .db3 file of rosbag2, or a .bag file of ROS 1.
@@ -155,31 +167,38 @@ def open_bag(path: Path) -> Iterator[Bag]:
         InputError: it does not exist, is not a bag, or is damaged; or rosbags is missing.
     """
     import_rosbags()
-    from rosbags.rosbag1 import Reader as Reader1
-    from rosbags.rosbag2 import Reader as Reader2
-
     if not path.exists():
         raise InputError(f"there is no bag {path}")
-    ros1 = path.suffix == ".bag" and path.is_file()
-    if not ros1 and path.is_file() and path.suffix not in {".mcap", ".db3"}:
+    suffix = path.suffix.lower()
+    if path.is_file() and suffix not in _OPENERS:
         raise InputError(
             f"{path} is not a bag: expected a rosbag2 folder, or a file ending in .mcap, .db3 or .bag"
         )
-    if path.is_dir() and not (path / "metadata.yaml").exists():
+    if path.is_dir() and not (path / METADATA).exists():
         raise InputError(
-            f"the folder {path} has no metadata.yaml, so it is not a rosbag2: "
+            f"the folder {path} has no {METADATA}, so it is not a rosbag2: "
             "give the .mcap or .db3 file in it, or run `ros2 bag reindex` on it"
         )
     with contextlib.ExitStack() as stack:
         with _damage(path):
-            reader: Any = stack.enter_context((Reader1 if ros1 else Reader2)(path))
-            bag = Bag(path, reader, ros1=ros1)
+            opened = open_folder(path, _STORAGES) if path.is_dir() else _OPENERS[suffix](path)
+            bag = Bag(path, stack.enter_context(opened))
         yield bag
 
 
 def decode_frame(record: Record) -> Image | CompressedImage:
-    """The image of a record. Raises InputError if its bytes are not such a message."""
-    decode = decode_image if record.topic.type == IMAGE else decode_compressed_image
+    """The image of a record.
+
+    Raises:
+        InputError: its bytes are not such a message.
+    """
+    channel = record.channel
+    if channel.problem or channel.encoding != "cdr" or channel.type not in _IMAGE_TYPES:
+        raise InputError(
+            f"a connection of {channel.topic} holds {channel.type} as {channel.encoding}"
+            + (f" ({channel.problem})" if channel.problem else f", expected {' or '.join(_IMAGE_TYPES)}")
+        )
+    decode = decode_image if channel.type == IMAGE else decode_compressed_image
     return decode(record.data)
 
 
@@ -190,14 +209,14 @@ def _damage(path: Path) -> Iterator[None]:
         yield
     except FcnEdgeError:
         raise
+    except OSError as error:
+        raise InputError(f"the bag {path} cannot be read ({error.strerror or error})") from None
     except Exception as error:  # noqa: BLE001 - damaged files raise struct, memory, zstd, sqlite, yaml errors
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        tools = {".mcap": "`mcap recover`", ".bag": "`rosbag reindex`"}
-        tool = tools.get(path.suffix, "`ros2 bag reindex`")
         raise InputError(
-            f"the bag {path} is damaged, truncated or not a bag ({reason}): try {tool}"
+            f"the bag {path} is damaged, truncated or not a bag ({reason}): try {_remedy(path)}"
         ) from None
 
 
-def _kinds(fields: Any) -> list[Any]:
-    return [field for field in fields if field[0] != "seq"]
+def _remedy(path: Path) -> str:
+    return {".mcap": "`mcap recover`", ".bag": "`rosbag reindex`"}.get(path.suffix, "`ros2 bag reindex`")

@@ -9,9 +9,10 @@ from typing import Any
 
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.progress import SILENT, Progress
+from fcn_edge_runtime.robot.bag.channels import Channel
 from fcn_edge_runtime.robot.bag.outputs import bag_publisher
 from fcn_edge_runtime.robot.bag.reader import Bag, Record, Topic, decode_frame
-from fcn_edge_runtime.robot.bag.writer import BagWriter, bag_writer, storage_for
+from fcn_edge_runtime.robot.bag.writer import bag_writer, storage_for, why_not_copied
 from fcn_edge_runtime.robot.pipeline import Pipeline
 from fcn_edge_runtime.robot.publisher import FramePublisher
 from fcn_edge_runtime.robot.stats import quantiles
@@ -52,7 +53,7 @@ class BagSummary:
         failed: frames that could not be segmented.
         errors: the reasons, each with its count, in order of first occurrence.
         copied: messages of the input that were copied.
-        not_copied: topics that could not be copied, and their types.
+        not_copied: topics that could not be copied, with their type and the reason.
         p50_ms, p95_ms: quantiles of the time from message to messages, in milliseconds.
         shares: by class name, the share of all pixels, 0 to 1; "unlabeled" last.
         seconds: the total time, with reading and writing.
@@ -101,20 +102,21 @@ def segment_bag(
     topic = bag.image_topic(topic_name)
     topics = Topics.below(options.prefix)
     storage = storage_for(out, options.storage)
-    kept, not_copied = _kept(bag, options, topics)
+    kept, not_copied = _kept(bag, options, topics, storage)
     begin = time.perf_counter()
     progress = progress or SILENT
     progress.start("segment", topic.messages, "messages")
     with bag_writer(out, storage) as writer:
         run = _Run(pipeline, bag_publisher(writer, topics, pipeline, overlay=options.overlay))
-        inputs = {id(other): _add_input(bag, writer, other) for other in kept}
+        inputs = {channel.id: writer.add_channel(channel) for channel in kept}
+        frames = {channel.id for channel in topic.channels}
         start, stop = _span(bag, options)
         number = copied = 0
-        for record in bag.records(tuple({id(t): t for t in (topic, *kept)}.values()), start, stop):
-            if id(record.topic) in inputs:
-                writer.write(inputs[id(record.topic)], record.time, record.data)
+        for record in bag.records(tuple(dict.fromkeys((*topic.channels, *kept))), start, stop):
+            if record.channel.id in inputs:
+                writer.write(inputs[record.channel.id], record.time, record.data)
                 copied += 1
-            if record.topic is not topic:
+            if record.channel.id not in frames:
                 continue
             if number % options.every == 0:
                 run.segment(record)
@@ -170,7 +172,9 @@ def _span(bag: Bag, options: BagOptions) -> tuple[int | None, int | None]:
     return start, None if options.duration is None else start + int(options.duration * 1e9)
 
 
-def _kept(bag: Bag, options: BagOptions, topics: Topics) -> tuple[tuple[Topic, ...], dict[str, str]]:
+def _kept(
+    bag: Bag, options: BagOptions, topics: Topics, storage: str
+) -> tuple[tuple[Channel, ...], dict[str, str]]:
     if not options.keep_input:
         return (), {}
     ours = {topics.mask, topics.confidence, topics.overlay, topics.label_info}
@@ -179,16 +183,9 @@ def _kept(bag: Bag, options: BagOptions, topics: Topics) -> tuple[tuple[Topic, .
         raise UsageError(
             f"the bag already has a topic {taken[0]}: choose another --prefix, or leave out --keep-input"
         )
-    kept = tuple(topic for topic in bag.topics if topic.readable)
-    return kept, {topic.name: topic.type for topic in bag.topics if not topic.readable}
-
-
-def _add_input(bag: Bag, writer: BagWriter, topic: Topic) -> Any:
-    latched = any(
-        getattr(profile.durability, "name", "") == "TRANSIENT_LOCAL"
-        for profile in getattr(topic.connection.ext, "offered_qos_profiles", ())
-    )
-    return writer.add_topic(topic.name, topic.type, latched=latched, definition=bag.definition(topic))
+    reasons = {channel: why_not_copied(channel, storage) for channel in bag.channels}
+    kept = tuple(channel for channel, reason in reasons.items() if not reason)
+    return kept, {c.topic: f"{c.type or c.encoding}: {reason}" for c, reason in reasons.items() if reason}
 
 
 def _refuse_empty(run: _Run, topic: Topic, number: int) -> None:
