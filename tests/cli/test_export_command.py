@@ -126,7 +126,7 @@ def test_verify_with_other_weights_exits_with_3(made):
         (("fcn_tiny", "-o", "x.onnx"), 2, "no weights are given"),
         (("fcn_tinny", "--weights", "random", "-o", "x.onnx"), 2, "fcn_tiny"),
         (("fcn_tiny", "--weights", "random", "-o", "x.pt"), 1, "ends in .onnx"),
-        (("fcn_tiny", "--weights", "random", "-o", "nowhere/x.onnx"), 1, "no folder nowhere"),
+        (("fcn_tiny", "--weights", "random", "-o", "nowhere/x.onnx"), 1, "the folder nowhere does not exist"),
         (("fcn_tiny", "--weights", "missing.pth", "-o", "x.onnx"), 1, "missing.pth"),
         (("fcn_tiny", "--weights", "random", "--classes", "vox", "-o", "x.onnx"), 2, "'vox'"),
         (("fcn_tiny", "--weights", "random", "--set", "widht=3", "-o", "x.onnx"), 2, "widht"),

@@ -64,9 +64,9 @@ def test_the_three_dtypes_show_the_network_the_same_picture():
 
 
 def test_an_absurd_self_test_is_refused_before_memory_is_taken():
-    with pytest.raises(ModelError, match="self-test asks for"):
+    with pytest.raises(ModelError, match="self-test declares"):
         pattern(1, 4096, 4096, 4096, 1, RGB)
-    with pytest.raises(ModelError, match="self-test asks for"):
+    with pytest.raises(ModelError, match="self-test declares"):
         pattern(1, 5000, 10, 3, 1, RGB)
 
 
