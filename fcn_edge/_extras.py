@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from fcn_edge_runtime._extras import EXTRAS, install_command
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import FcnEdgeError
 
 __all__ = ["require_export", "too_old_for_export"]
 
@@ -24,12 +24,12 @@ def require_export() -> None:
     """Find out, without importing anything heavy, whether this environment can export.
 
     Raises:
-        UsageError: it cannot; the message says why.
+        FcnEdgeError: it cannot; the message names the reason.
     """
     from importlib.util import find_spec
 
     if reason := too_old_for_export():
-        raise UsageError(reason)
+        raise FcnEdgeError(reason)
     missing = [module for module in (*EXTRAS["export"], *EXTRAS["cpu"]) if find_spec(module) is None]
     if missing:
-        raise UsageError(f"exporting needs {', '.join(missing)}: {install_command('export', 'cpu')}")
+        raise FcnEdgeError(f"exporting needs {', '.join(missing)}: {install_command('export', 'cpu')}")

@@ -92,6 +92,7 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit the process with its code; see the error tree for the codes."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             # A file name or a class name that the terminal cannot show must not end the program.
@@ -104,6 +105,21 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         unwritten = _unwritten(error)
         code = code or unwritten
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Let streams that are closed, as by `>&-`, cron or pythonw, lead nowhere: the work is done all the same.
+
+    Otherwise the next opened file would get the descriptor, and what libraries print would go into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
 
 
 def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for each way to end

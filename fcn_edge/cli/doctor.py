@@ -41,8 +41,6 @@ def command(ctx: click.Context, /, *, as_json: bool) -> None:
 
 
 def _show(report: Diagnosis) -> None:
-    from fcn_edge_runtime._extras import install_command
-
     for name, text in report.system.items():
         click.echo(f"{name:<16}{text}")
     for name, number in report.packages.items():
@@ -58,8 +56,18 @@ def _show(report: Diagnosis) -> None:
         if not state.built_in and state.device in {"cuda", "tensorrt", "openvino"}:
             click.echo(f"device {state.device:<9}{state.why}")
     click.echo()
-    for extra, missing in report.extras.items():
-        lacks = f"lacks {', '.join(missing)}: {install_command(extra)}"
-        click.echo(f"extra {extra:<10}{lacks if missing else 'there'}")
+    _show_extras(report)
     for warning in report.warnings:
         click.echo(f"warning: {warning}")
+
+
+def _show_extras(report: Diagnosis) -> None:
+    from fcn_edge_runtime._extras import EXTRAS
+    from fcn_edge_runtime.doctor import install_here
+
+    for extra, missing in report.extras.items():
+        brings = ", ".join(EXTRAS[extra].values())
+        text = f"there ({brings})" if not missing else f"lacks {', '.join(missing)}: {install_here(extra)}"
+        if missing and extra in ("cuda", "openvino"):
+            text += ", in an environment without another onnxruntime"
+        click.echo(f"extra {extra:<10}{text}")

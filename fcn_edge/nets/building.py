@@ -11,7 +11,7 @@ from fcn_edge.nets.loading import CallableName, is_import_spec, load_target
 from fcn_edge.nets.options import fit_options
 from fcn_edge.nets.registry import find
 from fcn_edge_runtime._extras import install_command
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -118,7 +118,7 @@ def _import_registered(target: str) -> Callable[..., object]:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise UsageError(
+        raise FcnEdgeError(
             f"building a network needs PyTorch, which is not installed: {install_command('export')}"
         ) from error
     return function

@@ -11,7 +11,7 @@ from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable, write_whole
 from fcn_edge_runtime.benchmark.run import BenchmarkReport, ModelReport
 from fcn_edge_runtime.benchmark.sweep import SweepPoint
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 
 __all__ = ["require_plot", "write_plot"]
 
@@ -23,7 +23,8 @@ def require_plot(path: Path) -> None:
     """Check, before anything is measured, that the figure can be drawn and written.
 
     Raises:
-        UsageError: the name does not end in .png, or matplotlib is not installed.
+        UsageError: the name does not end in .png.
+        FcnEdgeError: matplotlib is not installed.
         ArtifactError: the folder cannot be written.
     """
     if path.suffix.lower() != ".png":
@@ -36,7 +37,7 @@ def write_plot(path: Path, report: BenchmarkReport) -> None:
     """Write the report as a PNG: percentiles, stages, and, where sizes were measured, time and memory.
 
     Raises:
-        UsageError: matplotlib is not installed.
+        FcnEdgeError: matplotlib is not installed.
         ArtifactError: the file cannot be written.
     """
     swept = [model for model in report.models if any(p.frame_ms is not None for p in model.sweep)]
@@ -153,4 +154,4 @@ def _megabytes(point: SweepPoint) -> float | None:
 
 
 def _figure_class() -> Any:
-    return require("matplotlib.figure", "the plot", UsageError).Figure
+    return require("matplotlib.figure", "the plot", FcnEdgeError).Figure

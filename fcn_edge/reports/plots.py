@@ -10,7 +10,7 @@ import numpy as np
 from fcn_edge.reports.contact_sheet import Tile, painted, write_sheet
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import write_whole
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.evaluation.evaluate import Evaluation
 from fcn_edge_runtime.imaging.reading import read_picture
 from fcn_edge_runtime.segmentation import as_picture
@@ -25,18 +25,18 @@ def require_plots() -> None:
     """Find out before the work starts whether the pictures can be drawn.
 
     Raises:
-        UsageError: matplotlib is not installed.
+        FcnEdgeError: matplotlib is not installed.
     """
-    require("matplotlib.figure", "the plot", UsageError, " (or leave out -o)")
+    require("matplotlib.figure", "the plot", FcnEdgeError, " (or leave out -o)")
 
 
 def write_confusion(path: Path, found: Evaluation) -> None:
     """The confusion matrix as a PNG: each row in percent of that class's true pixels.
 
     Raises:
-        UsageError: matplotlib is not installed.
+        FcnEdgeError: matplotlib is not installed.
     """
-    figure_class = require("matplotlib.figure", "the plot", UsageError).Figure
+    figure_class = require("matplotlib.figure", "the plot", FcnEdgeError).Figure
     names = [c.name for c in found.card.classes]
     totals = found.matrix.sum(axis=1, keepdims=True)
     share = 100 * found.matrix[:, : len(names)] / np.maximum(totals, 1)

@@ -12,6 +12,9 @@ __all__ = ["EXTRAS", "extra_of", "install_command", "require", "what_is_wrong"]
 EXTRAS = {
     "images": {"PIL": "pillow"},
     "cpu": {"onnxruntime": "onnxruntime"},
+    "cuda": {"onnxruntime": "onnxruntime-gpu"},
+    "openvino": {"onnxruntime": "onnxruntime-openvino"},
+    "quantize": {"onnx": "onnx"},
     "export": {
         "torch": "torch",
         "onnx": "onnx",
@@ -21,6 +24,7 @@ EXTRAS = {
     },
     "objects": {"scipy": "scipy"},
     "plots": {"matplotlib": "matplotlib"},
+    "train": {"mujoco": "mujoco"},
     "demo": {"skimage": "scikit-image"},
     "robot": {"rosbags": "rosbags", "mcap": "mcap"},
     "dds": {"cyclonedds": "cyclonedds"},

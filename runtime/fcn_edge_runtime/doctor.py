@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import struct
 import sys
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import PackageNotFoundError, distribution, distributions, version
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from fcn_edge_runtime._child import ChildError, our_environment, run_child
 from fcn_edge_runtime._extras import EXTRAS
@@ -38,6 +40,7 @@ __all__ = [
     "Diagnosis",
     "ProviderState",
     "diagnose",
+    "install_here",
     "probe_model",
     "start_provider",
     "try_provider",
@@ -45,8 +48,7 @@ __all__ = [
 
 START_SECONDS = 120
 _TRIAL = "import sys; from fcn_edge_runtime.doctor import _child; _child(sys.argv[1])"
-# The extras of a first export and a first run; `fcn-edge robot doctor` has those of robots.
-SHOWN_EXTRAS = ("images", "export", "demo")
+SHOWN_EXTRAS = tuple(EXTRAS)
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,32 @@ def diagnose() -> Diagnosis:
             "cores": str(cores()),
         },
         packages=packages,
-        extras={extra: tuple(p for p in parts if packages[p] is None) for extra, parts in extras.items()},
+        extras={extra: _missing(extra, parts, packages) for extra, parts in extras.items()},
         onnxruntime_error=error,
         providers=providers,
         warnings=tuple(warnings),
     )
+
+
+def install_here(extra: str) -> str:
+    """The command that adds an extra to this environment, from where fcn-edge was installed from."""
+    target = f"fcn-edge[{extra}]"
+    options = []
+    try:
+        origin = json.loads(distribution("fcn-edge").read_text("direct_url.json") or "{}")
+        if "dir_info" in origin:
+            target = f"{unquote(urlsplit(origin['url']).path)}[{extra}]"
+            options = ["-e"] if origin["dir_info"].get("editable") else []
+    except (PackageNotFoundError, ValueError, KeyError, AttributeError):
+        pass  # a checkout on the import path, or a record that is not pip's
+    return shlex.join([sys.executable or "python", "-m", "pip", "install", *options, target])
+
+
+def _missing(extra: str, parts: tuple[str, ...], packages: dict[str, str | None]) -> tuple[str, ...]:
+    """What an extra lacks; nothing where another extra, or a package of the system, brings an onnxruntime."""
+    if extra == "cpu" and any(number for name, number in packages.items() if name.startswith("onnxruntime")):
+        return ()
+    return tuple(part for part in parts if packages[part] is None)
 
 
 def start_provider(provider: str) -> None:

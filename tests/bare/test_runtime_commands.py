@@ -125,16 +125,25 @@ def test_robot_doctor_reports_what_is_missing(bare, tmp_path):
         (("demo",), "export"),
         (("export", "fcn_tiny", "--weights", "random", "-o", "x.onnx"), "export"),
         (("verify", MODEL, "fcn_tiny", "--weights", "random"), "export"),
-        (("quantize", MODEL, "--calibration", "frames", "-o", "x.onnx"), "export"),
+        (("quantize", MODEL, "--calibration", "frames", "-o", "x.onnx"), "quantize"),
     ],
     ids=lambda part: " ".join(word for word in part[:2] if word != MODEL) if isinstance(part, tuple) else "",
 )
 def test_a_command_that_needs_more_names_the_extra(bare, work, words, extra):
     ended = bare.run(*words, cwd=work)
-    assert ended.returncode in (1, 2)
+    assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1, ended.stderr
     assert f"pip install fcn-edge[{extra}" in ended.stderr
     assert sorted(path.name for path in work.iterdir()) == ["frames", "labels"]
+
+
+def test_quantize_needs_its_own_extra_and_no_torch(work):
+    environment = kept("cpu,images,quantize")
+    code = "from importlib.util import find_spec; print([n for n in ('torch', 'onnxsim') if find_spec(n)])"
+    assert environment.run("-c", code, cwd=work, program="python").stdout == "[]\n"
+    allowed = ("--allow-slower", "--agreement", 0.01)
+    done(environment, work, "quantize", MODEL, "--calibration", "frames", "-o", "x.onnx", *allowed)
+    assert shown(environment, work, "selftest", "x.onnx")["passed"] is True
 
 
 def test_robot_bag_segments_a_bag_with_the_robot_extra(work):

@@ -68,8 +68,14 @@ def from_reference(name, seed=0):
         lambda state: {f"module.{key}": value for key, value in state.items()},
         lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
         lambda state: {"model": {f"_orig_mod.module.{key}": value for key, value in state.items()}},
+        lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()}},
+        lambda state: {f"module.net.backbone.{key}": value for key, value in state.items()},
+        lambda state: {f"model._orig_mod.{key}": value for key, value in state.items()},
     ],
-    ids=["plain", "lightning", "torchvision", "pytorch-fcn", "nested", "parallel", "compiled", "all of it"],
+    ids=[
+        *("plain", "lightning", "torchvision", "pytorch-fcn", "nested", "parallel", "compiled", "all of it"),
+        *("lightning's model.", "deep", "lightning compiled"),
+    ],
 )
 def test_a_checkpoint_loads_with_any_wrapper_of_training(tmp_path, wrap):
     net = tiny(1)
@@ -77,6 +83,18 @@ def test_a_checkpoint_loads_with_any_wrapper_of_training(tmp_path, wrap):
     load_weights(net, saved(wrap(tiny(0).state_dict()), tmp_path))
 
     assert same(net, tiny(0))
+
+
+def test_what_lies_beside_a_prefix_is_left_over_and_named(tmp_path):
+    state = {f"model.{key}": value for key, value in tiny(0).state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"1 not of this network \(criterion\.weight\)"):
+        load_weights(tiny(1), saved({**state, "criterion.weight": torch.ones(3)}, tmp_path))
+
+
+def test_a_network_that_is_there_twice_is_not_chosen_from(tmp_path):
+    state = {f"{at}{key}": v for at in ("model.", "ema.") for key, v in tiny(0).state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"hold the network 2 times, under model\., ema\."):
+        load_weights(tiny(1), saved(state, tmp_path))
 
 
 def test_safetensors_load(tmp_path):

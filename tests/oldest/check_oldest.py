@@ -60,7 +60,7 @@ def test_a_picture_becomes_a_class_map(tmp_path):
 def test_exporting_says_that_it_needs_a_newer_python():
     command = [sys.executable, "-m", "fcn_edge", "export", "fcn_tiny", "--weights", "random", "-o", "x.onnx"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "Python 3.11" in done.stderr
     assert not Path("x.onnx").exists()
 

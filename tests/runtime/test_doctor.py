@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,7 +53,33 @@ def test_the_trial_model_is_a_real_onnx_model():
 def test_an_extra_that_is_not_complete_is_named(monkeypatch):
     monkeypatch.setattr(doctor, "_provider_states", lambda _: ())  # takes seconds, and is tested above
     monkeypatch.setitem(doctor.EXTRAS, "images", {"PIL": "pillow", "none": "no-such-package"})
-    assert doctor.diagnose().extras == {"images": ("no-such-package",), "export": (), "demo": ()}
+    found = doctor.diagnose().extras
+    assert found["images"] == ("no-such-package",)
+    assert found["export"] == found["cpu"] == ()
+
+
+def test_every_extra_that_brings_something_to_run_is_listed():
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(doctor.SHOWN_EXTRAS) == set(project["optional-dependencies"]) - {"dev", "docs", "engines"}
+
+
+def test_an_extra_is_installed_from_where_fcn_edge_came_from(monkeypatch):
+    class Record:
+        def __init__(self, text):
+            self.text = text
+
+        def read_text(self, _):
+            return self.text
+
+    def command(text):
+        monkeypatch.setattr(doctor, "distribution", lambda _: Record(text))
+        return doctor.install_here("robot").partition(" -m ")[2]
+
+    assert command(None) == "pip install 'fcn-edge[robot]'"
+    clone = '{"url": "file:///my%20code/fcn-edge", "dir_info": {"editable": true}}'
+    assert command(clone) == "pip install -e '/my code/fcn-edge[robot]'"
+    assert command(clone.replace("true", "false")) == "pip install '/my code/fcn-edge[robot]'"
 
 
 def test_a_provider_that_computes_something_else_does_not_start(monkeypatch):

@@ -47,8 +47,8 @@ _LONGEST_REASON = 160
 def load_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
     """Load the weights at `path` into `net`, which keeps its own float type.
 
-    Prefixes `module.` and `_orig_mod.` are stripped and auxiliary heads dropped; the rest is strict. After an
-    error the network is unchanged.
+    Prefixes such as `module.`, `_orig_mod.` and a Lightning module's `model.` are stripped and auxiliary
+    heads dropped; the rest is strict. After an error the network is unchanged.
 
     Raises:
         CheckpointError: the file cannot be read (see `read_state_dict`), or does not fit: names that are

@@ -28,8 +28,10 @@ _SHOWN = 3
 def fit_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """Stored tensors under the network's own names, one for each.
 
-    Prefixes of parallel and compiled training are stripped, auxiliary heads and batch norm counters that the
-    network does not have are dropped; everything else must match, name by name and shape by shape.
+    Prefixes of parallel and compiled training are stripped, and so is any other prefix with which every name
+    of the network is there, such as the `model.` of a Lightning module. Auxiliary heads and batch norm
+    counters that the network does not have are dropped; everything else must match, name by name and shape
+    by shape.
 
     Args:
         state: the stored tensors, in any float type.
@@ -40,6 +42,7 @@ def fit_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], name:
         CheckpointError: tensors are missing, left over, of another shape or type, or hold NaN or Inf.
     """
     found = dict(state) if expected.keys() <= state.keys() else _strip(state)
+    found = _without_prefix(found, expected, name)
     if not any(key.startswith(_AUXILIARY) for key in expected):
         found = {key: value for key, value in found.items() if not key.startswith(_AUXILIARY)}
     found = {key: value for key, value in found.items() if key in expected or not key.endswith(_COUNTER)}
@@ -58,6 +61,23 @@ def _strip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     while names and all(name.startswith(_PARALLEL) for name in names):
         names = [name.removeprefix(_PARALLEL) for name in names]
     return dict(zip(names, state.values(), strict=True))
+
+
+def _without_prefix(found: dict[str, Tensor], expected: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Names without the one prefix with which all names of the network are there; others stay as they are."""
+    needed = [key for key in expected if not key.endswith(_COUNTER)]
+    if not needed or all(key in found for key in needed):
+        return found
+    first = f".{needed[0]}"
+    prefixes = [key[: 1 - len(first)] for key in found if key.endswith(first)]
+    fitting = [prefix for prefix in prefixes if all(prefix + key in found for key in needed)]
+    if len(fitting) > 1:
+        raise CheckpointError(
+            f"weights {name} hold the network {len(fitting)} times, under {_some(fitting)}: "
+            "save the one to export alone"
+        )
+    prefix = fitting[0] if fitting else ""
+    return {key.removeprefix(prefix): value for key, value in found.items()}
 
 
 def _check_names_and_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> None:

@@ -83,8 +83,12 @@ def _bare(job: dict[str, Any]) -> dict[str, Any]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = job["threads"]
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    model = job["model"]
+    if not model.isprintable():  # onnxruntime takes no path that is not UTF-8
+        with open(model, "rb") as file:  # noqa: PTH123 - pathlib would count as start-up
+            model = file.read()
     session = onnxruntime.InferenceSession(
-        job["model"], options, providers=list(dict.fromkeys([job["provider"], "CPUExecutionProvider"]))
+        model, options, providers=list(dict.fromkeys([job["provider"], "CPUExecutionProvider"]))
     )
     loaded = time.perf_counter()
     session.run(["labels"], {"image": frame[None]})
