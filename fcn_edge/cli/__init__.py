@@ -151,7 +151,7 @@ def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for e
 
 
 def _missing(module: str, extra: str) -> str:
-    if extra == "export" and (reason := too_old_for_export()):
+    if extra in ("export", "quantize") and (reason := too_old_for_export()):
         return reason
     package = module.partition(".")[0]
     return f"this command needs {package}, which is not installed: {install_command(extra)}"
