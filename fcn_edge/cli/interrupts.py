@@ -10,10 +10,11 @@ from __future__ import annotations
 import atexit
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["patient_interrupts"]
+__all__ = ["patient_interrupts", "stop_on_signals"]
 
 _LOOK_AGAIN = 0.02  # seconds
 _MOST_LOOKS = 1500  # half a minute, longer than any import of a library
@@ -47,6 +48,17 @@ def patient_interrupts() -> Iterator[None]:
         raise
     finally:
         ctrl_c.forget()
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Set the event on Ctrl-C, SIGTERM and a closed terminal.
+
+    A signal that was ignored at the start, as by nohup or in a background job of a shell, stays ignored.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: stop.set())
 
 
 class _CtrlC:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.interrupts import stop_on_signals
 from fcn_edge.cli.options import (
     device_option,
     examples,
@@ -112,8 +112,7 @@ def command(*, quiet: bool, **given: Any) -> None:
         open_node(transport, DISTROS[given["distro"]], given["node_name"]) as node,
     ):
         bridge = Bridge(node, Pipeline(segmenter, shown), options)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
+        stop_on_signals(stop)
         if not quiet:
             click.echo(
                 f"domain {transport.domain}, {given['distro']}: {bridge.topic} ({bridge.qos}) -> "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.interrupts import stop_on_signals
 from fcn_edge.cli.options import device_option, examples, profile_option, quiet_option, threads_option
 from fcn_edge.cli.robot.options import model_option, overlay_alpha_option, prefix_option, shrink_option
 
@@ -77,7 +77,8 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
     """Segment a camera, a stream or a video file.
 
     From a camera or a stream the newest frame is always taken, and the frames that it replaces are counted as
-    dropped. Ctrl-C ends after the current frame, with everything written.
+    dropped. Ctrl-C ends after the current frame, with everything written; a recording is also kept where the
+    source fails.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime.robot.camera.run import run_camera
@@ -96,13 +97,12 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
         pipeline = Pipeline(segmenter, shown)
         sinks += _recorder(stack, opened, pipeline, given)
         sinks += _dds(stack, pipeline, given)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
+        stop_on_signals(stop)
         if not quiet:
             click.echo(f"runs on {segmenter.session.device} ({segmenter.session.why})", err=True)
         progress = stack.enter_context(progress_on_stderr(quiet=quiet))
         begin = time.perf_counter()
-        status = run_camera(
+        ran = run_camera(
             opened,
             pipeline,
             sinks,
@@ -113,12 +113,17 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
             progress=progress,
         )
         seconds = time.perf_counter() - begin
+        if ran.failure is not None and not ran.status.segmented:
+            raise ran.failure  # within the block, so that no empty recording is left
+    status = ran.status
     rate = status.segmented / max(seconds, 1e-9)
     click.echo(
         f"{status.segmented} frames in {seconds:.1f} s ({rate:.1f} a second), "
         f"p50 {status.latency_p50_ms:.1f} ms, p95 {status.latency_p95_ms:.1f} ms, "
         f"{status.dropped + status.limited} dropped, {status.refused} refused"
     )
+    if ran.failure is not None:
+        raise ran.failure
     if status.refused and not status.segmented:
         from fcn_edge_runtime.errors import InputError
 
@@ -140,7 +145,7 @@ def _recorder(
     if not given["record"]:
         return []
     out = Path(given["record"])
-    if out.suffix in VIDEO_SUFFIXES:
+    if out.suffix.lower() in VIDEO_SUFFIXES:
         return [stack.enter_context(record_video(out, source.rate or DEFAULT_RATE))]
     return [stack.enter_context(record_bag(out, pipeline, Topics.below(given["prefix"])))]
 

@@ -79,8 +79,13 @@ def why_not_copied(channel: Channel, storage: str) -> str:
     return ""
 
 
-def storage_for(out: Path, storage: str | None) -> str:
+def storage_for(out: Path, storage: str | None, also: tuple[str, ...] = ()) -> str:
     """The storage of a bag: by its suffix, else as requested, else mcap.
+
+    Args:
+        out: where the bag goes.
+        storage: "mcap" or "sqlite3", if requested.
+        also: other suffixes that the caller takes, for the message.
 
     Raises:
         UsageError: suffix and request contradict each other, the suffix is that of another type of file, or
@@ -89,8 +94,9 @@ def storage_for(out: Path, storage: str | None) -> str:
     suffix = out.suffix.lower()
     by_name = _SUFFIXES.get(suffix)
     if by_name is None and _FILE_TYPE.fullmatch(suffix):
+        known = ", ".join((".mcap", ".db3", *also))
         raise UsageError(
-            f"the name {out} ends in {out.suffix}, expected .mcap, .db3, or a folder's name without an ending"
+            f"the name {out} ends in {out.suffix}, expected {known}, or a folder's name without an ending"
         )
     if storage and by_name and storage != by_name:
         raise UsageError(f"the suffix of {out} means {by_name}, and --storage is {storage}: choose one")

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.robot.camera.sinks import FrameSink, WindowSink
-from fcn_edge_runtime.robot.camera.source import VideoSource, grab, read_all
+from fcn_edge_runtime.robot.camera.source import Grabber, VideoSource
 from fcn_edge_runtime.robot.messages import Image
 from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
 from fcn_edge_runtime.robot.worker import Limits, Worker, WorkerStatus
 
-__all__ = ["run_camera"]
+__all__ = ["CameraRun", "run_camera"]
+
+
+@dataclass(frozen=True)
+class CameraRun:
+    """What became of a run. A recording is worth keeping, whatever ended it.
+
+    Attributes:
+        status: counters and latencies.
+        failure: why it ended too early: a source that stopped delivering or was cut short, a device that
+            failed, a sink that cannot be written. None if all is well.
+    """
+
+    status: WorkerStatus
+    failure: FcnEdgeError | None
 
 
 def run_camera(
@@ -27,7 +43,7 @@ def run_camera(
     max_frames: int = 0,
     max_rate: float = 0.0,
     progress: Progress | None = None,
-) -> WorkerStatus:
+) -> CameraRun:
     """Segment frames until the source ends, `stop` is set, or `max_frames` are done.
 
     Args:
@@ -39,10 +55,6 @@ def run_camera(
         max_frames: end after this many segmented frames; 0 is no limit.
         max_rate: the highest rate, in frames per second; 0 is no limit.
         progress: receives how many frames are segmented, as one stage.
-
-    Raises:
-        InputError: a live source stopped delivering, or a file holds no frame.
-        ModelError, ProviderError, ArtifactError: the device failed, or a sink cannot be written.
     """
     current: list[Image] = []
     shown, published = progress or SILENT, 0
@@ -70,50 +82,61 @@ def run_camera(
         return stop.is_set() or (0 < max_frames <= worker.status().segmented)
 
     shown.start("segment", max_frames or None, "frames")
-    if every_frame:
-        _run_file(source, worker, done)
-        if worker.status().received == 0 and not stop.is_set():
-            raise InputError(f"{source.name} holds no frame that can be read, expected a video or an image")
-    else:
-        _run_live(source, worker, stop, done)
+    failure = None
+    try:
+        (_run_file if every_frame else _run_live)(source, worker, stop, done)
+    except FcnEdgeError as error:
+        failure = error
     shown.finish(f"{published} frames")
-    return worker.status()
+    return CameraRun(worker.status(), failure)
 
 
-def _run_file(source: VideoSource, worker: Worker[Image], done: Callable[[], bool]) -> None:
-    for image in read_all(source, time.time_ns()):
-        worker.put(image)
-        taken = worker.mailbox.take(0)
-        if taken is not None:
-            worker.step(taken)
-        if done():
-            break
+def _run_file(
+    source: VideoSource, worker: Worker[Image], stop: threading.Event, done: Callable[[], bool]
+) -> None:
+    waiting: queue.Queue[Image] = queue.Queue(2)
+
+    def deliver(image: Image) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                waiting.put(image, timeout=0.1)
+                return
+
+    def take() -> Image | None:
+        try:
+            worker.put(waiting.get(timeout=0.1))
+        except queue.Empty:
+            return None
+        return worker.mailbox.take(0)
+
+    _run(Grabber(source, deliver, stop, own_pace=False), take, worker, stop, done)
 
 
 def _run_live(
     source: VideoSource, worker: Worker[Image], stop: threading.Event, done: Callable[[], bool]
 ) -> None:
-    failures: list[BaseException] = []
+    grabber = Grabber(source, worker.put, stop, own_pace=not source.live)
+    _run(grabber, lambda: worker.mailbox.take(timeout=0.1), worker, stop, done)
 
-    def grabber() -> None:
-        try:
-            grab(source, worker.put, stop)
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
-            failures.append(error)
-        finally:
-            worker.mailbox.close()
 
-    thread = threading.Thread(target=grabber, name="grab", daemon=True)
-    thread.start()
+def _run(
+    grabber: Grabber,
+    take: Callable[[], Image | None],
+    worker: Worker[Image],
+    stop: threading.Event,
+    done: Callable[[], bool],
+) -> None:
     try:
         while not done():
-            image = worker.mailbox.take(timeout=0.1)
+            ended = grabber.ended
+            image = take()
             if image is not None:
                 worker.step(image)
-            elif worker.mailbox.closed:
+            elif ended:
+                grabber.check_end()
                 break
+            else:
+                grabber.check_alive()
     finally:
         stop.set()
-        thread.join(timeout=2)
-    if failures:
-        raise failures[0]
+        grabber.join()

@@ -16,7 +16,7 @@ from fcn_edge_runtime._files import part_of, place, require_writable
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.robot.bag.outputs import bag_publisher
 from fcn_edge_runtime.robot.bag.writer import BagWriter, bag_writer, storage_for
-from fcn_edge_runtime.robot.camera.source import import_opencv
+from fcn_edge_runtime.robot.camera.source import import_opencv, plain_path
 from fcn_edge_runtime.robot.cdr import encode_image
 from fcn_edge_runtime.robot.dds.node import DdsNode
 from fcn_edge_runtime.robot.dds.outputs import dds_publisher
@@ -175,8 +175,9 @@ def record_video(out: Path, rate: float) -> Iterator[VideoSink]:
     _require_free(out)
     require_writable(out.parent)
     try:
-        with part_of(out, ending=out.suffix) as part:
-            sink = VideoSink(part, VIDEO_SUFFIXES[out.suffix], rate)
+        suffix = out.suffix.lower()
+        with part_of(out, ending=suffix) as part, plain_path(part) as plain:
+            sink = VideoSink(plain, VIDEO_SUFFIXES[suffix], rate)
             try:
                 yield sink
                 if sink.close():
@@ -191,7 +192,7 @@ def record_video(out: Path, rate: float) -> Iterator[VideoSink]:
 @contextlib.contextmanager
 def record_bag(out: Path, pipeline: Pipeline, topics: Topics) -> Iterator[BagSink]:
     """Record into a bag; see `bag_writer` for `out` and the errors."""
-    with bag_writer(out, storage_for(out, None)) as writer:
+    with bag_writer(out, storage_for(out, None, also=tuple(VIDEO_SUFFIXES))) as writer:
         yield BagSink(writer, topics, pipeline)
 
 
