@@ -3,60 +3,52 @@
 A network may branch on the size of its image (`if height > 400:`), loop over it, or slice a table that ends.
 The tracer follows the branch of its example and records the condition as a guard. At sizes that break the
 condition the file may compute something else than the network: those are verified, declared, or refused.
+
+Conditions need not be monotone: a band of heights, one height, or a sum may break them. They are therefore
+evaluated at every height and width up to `MAX_SIDE`, as arrays, and not searched by halving.
 """
 
 from __future__ import annotations
 
-import itertools
+import ast
+import functools
 import linecache
 import math
 import types
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-__all__ = ["Condition", "Size", "breaking_sizes", "conditions_of", "largest_size"]
+from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
+
+__all__ = [
+    "Condition",
+    "Sides",
+    "Size",
+    "breaking_sizes",
+    "breaks_beyond",
+    "conditions_of",
+    "largest_size",
+]
 
 Size = tuple[int, int, int]  # batch, height, width
+Sides = npt.NDArray[np.int64]
+Holds = npt.NDArray[np.bool_]
+Test = Callable[[int, Sides, Sides], Holds]
 
 _TORCH = str(Path(torch.__file__).parent)
 _NAMES = ("batch", "height", "width")
-# Sides that conditions are tried at: every small one, and then steps with powers of two and their neighbors.
-_SIDES = sorted(
-    {*range(1, 65), *(2**p + d for p in range(6, 13) for d in (-1, 0, 1) if 2**p + d <= 4096)}
-    | {
-        97,
-        131,
-        224,
-        240,
-        250,
-        320,
-        330,
-        480,
-        500,
-        600,
-        640,
-        720,
-        800,
-        960,
-        1080,
-        1280,
-        1440,
-        1920,
-        2160,
-        3000,
-    }
-)
-_BATCHES = (1, 2, 3, 8)
-ORDINARY = 160 * 200  # pixels
-# What the printed conditions call.
-_FLOATS = types.SimpleNamespace(
-    sym_float=float, sym_max=max, sym_min=min, sym_ite=lambda c, a, b: a if c else b
-)
-_BUILTINS = {"max": max, "min": min, "abs": abs, "round": round, "int": int, "float": float, "pow": pow}
+# A few sides, for what need not be exact: batches, and conditions of torch's own on both axes.
+_SOME_SIDES = np.unique([*range(1, 65), *np.geomspace(64, MAX_SIDE, 60).round(), 97, 131, 480, 720, 1080])
+_SOME_SIDES = _SOME_SIDES.astype(np.int64)
+_FAR_SIDES = np.geomspace(MAX_SIDE + 1, 1 << 16, 24).astype(np.int64)
+_BATCHES = (1, 2, 3, 4, 8)
+ORDINARY = 180  # side of the second size at which a condition is broken
 
 
 @dataclass(frozen=True)
@@ -66,15 +58,35 @@ class Condition:
     Attributes:
         text: in terms of batch, height and width.
         where: the line of the user's code that made it, as "file.py:41: if h > 400:"; empty if torch's own.
-        holds: whether a size (batch, height, width) fulfills it.
+        axes: those of batch, height and width that it depends on.
+        test: (batch, heights, widths) -> whether each size fulfills it; heights and widths broadcast.
     """
 
     text: str
     where: str
-    holds: Callable[[Size], bool] = field(repr=False, compare=False)
+    axes: frozenset[str]
+    test: Test = field(repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.text} ({self.where})" if self.where else self.text
+
+    def holds(self, size: Size) -> bool:
+        """Whether one size fulfills it."""
+        batch, height, width = size
+        return bool(self.test(batch, np.array([height]), np.array([width])).all())
+
+    def through(self, height: Sides, width: Sides) -> Condition:
+        """The same condition on images that reach the network at other sizes.
+
+        Args:
+            height: what the network sees of an image of height i, at index i.
+            width: the same of its width.
+        """
+
+        def test(batch: int, heights: Sides, widths: Sides) -> Holds:
+            return self.test(batch, height[heights], width[widths])
+
+        return replace(self, test=test)
 
 
 def conditions_of(program: torch.export.ExportedProgram) -> tuple[Condition, ...]:
@@ -87,109 +99,95 @@ def conditions_of(program: torch.export.ExportedProgram) -> tuple[Condition, ...
     env = next((axis.node.shape_env for axis in axes if isinstance(axis, torch.SymInt)), None)
     if env is None:
         return ()
-    known = [symbol for symbol in symbols if symbol is not None]
+    named = {symbol: name for symbol, name in zip(symbols, _NAMES, strict=True) if symbol is not None}
     found: dict[str, Condition] = {}
     for guard in env.guards:
-        if not guard.expr.free_symbols or not guard.expr.free_symbols <= set(known):
+        free = guard.expr.free_symbols
+        if not free or not free <= set(named):
             continue
-        text = _python(guard.expr, symbols)
-        condition = Condition(text.replace("torch.sym_float", "float"), _where(guard), _holding(text))
+        code = _python(guard.expr, named)
+        text = code.replace("torch.sym_float", "float")
+        condition = Condition(text, _where(guard), frozenset(named[symbol] for symbol in free), _test(code))
         if text not in found or (condition.where and not found[text].where):
             found[text] = condition
     return tuple(found.values())
 
 
-def breaking_sizes(condition: Condition, smallest: int, largest: int, most_pixels: int) -> list[Size]:
-    """Sizes just outside of a condition: the cheapest on each side of it that is not fulfilled, if any.
+def breaking_sizes(condition: Condition, smallest: int) -> list[Size]:
+    """Sizes just outside of a condition: the smallest in area, and one of an ordinary size; none if it holds.
 
     Args:
         condition: to be broken.
         smallest: height and width of an image that can be segmented.
-        largest: side that is tried at most.
-        most_pixels: batch * height * width at most.
+
+    Returns:
+        At most two sizes for one image, and at most two for several, with sides up to `MAX_SIDE`.
     """
-    sides = [side for side in _SIDES if smallest <= side <= largest]
-    broken = [size for size in _candidates(sides) if not condition.holds(size)]
-    broken = [size for size in broken if _pixels(size) <= most_pixels]
-    if not broken:
-        return []
-    cheapest = min(broken, key=_pixels)
-    chosen = {_tightened(cheapest, condition, smallest)}
-    # A condition such as height != width breaks in many places: one more, of an ordinary size.
-    chosen.add(
-        min(
-            broken,
-            key=lambda size: abs(math.log(_pixels(size) / ORDINARY)) + abs(math.log(size[1] / size[2])),
-        )
+    found: dict[Size, None] = {}
+    for fixed in (smallest, max(smallest, ORDINARY)):
+        height, width = (_sides(condition, axis, smallest, fixed) for axis in ("height", "width"))
+        found.update(dict.fromkeys(_nearest_broken(condition, 1, height, width, fixed)))
+    if "batch" in condition.axes:
+        some = _SOME_SIDES[smallest <= _SOME_SIDES]
+        for batch in _BATCHES[1:]:
+            found.update(dict.fromkeys(_nearest_broken(condition, batch, some, some, smallest)))
+            if len(found) > 1:
+                break
+    return sorted(found, key=math.prod)
+
+
+def breaks_beyond(condition: Condition) -> bool:
+    """Whether a condition is broken by an image with a side above `MAX_SIDE`."""
+    near = np.array([ORDINARY, MAX_SIDE])
+    pairs = ((_FAR_SIDES, near), (near, _FAR_SIDES), (_FAR_SIDES, _FAR_SIDES))
+    return not all(condition.test(1, h[:, None], w[None, :]).all() for h, w in pairs)
+
+
+def largest_size(conditions: Sequence[Condition], smallest: int) -> tuple[int, int] | None:
+    """The largest (height, width) up to which every size fulfills the conditions; None if there is none.
+
+    Of several it is the one with the largest smaller side, and then the largest height.
+    """
+    sides = np.arange(smallest, MAX_SIDE + 1)
+    some = _SOME_SIDES[smallest <= _SOME_SIDES]
+    for condition in conditions:
+        if "batch" in condition.axes and not all(
+            condition.test(batch, some[:, None], some[None, :]).all() for batch in _BATCHES
+        ):
+            return None
+    holds: Holds = np.ones((len(sides), len(sides)), np.bool_)
+    for condition in conditions:
+        holds &= condition.test(1, sides[:, None], sides[None, :])
+    # Of each height the first width that breaks; one beyond the last where none does.
+    first = np.where(holds.all(axis=1), MAX_SIDE + 1, sides[holds.argmin(axis=1)])
+    square = int(np.maximum(sides, first).min()) - 1
+    if square < smallest:
+        return None
+    stops = sides[first <= square]
+    height = min(int(stops.min()) - 1 if stops.size else MAX_SIDE, MAX_SIDE)
+    return height, min(int(first[sides <= height].min()) - 1, MAX_SIDE)
+
+
+def _sides(condition: Condition, axis: str, smallest: int, fixed: int) -> Sides:
+    """The sides at which an axis is tried: all, unless the condition ignores it or is torch's on both."""
+    if axis not in condition.axes:
+        return np.array([fixed])
+    if condition.where or len(condition.axes & {"height", "width"}) == 1:
+        return np.arange(smallest, MAX_SIDE + 1)
+    return _SOME_SIDES[smallest <= _SOME_SIDES]
+
+
+def _nearest_broken(condition: Condition, batch: int, height: Sides, width: Sides, side: int) -> list[Size]:
+    """The size nearest to side x side, by the ratio of areas and then of sides, that breaks the condition."""
+    broken = ~np.broadcast_to(
+        condition.test(batch, height[:, None], width[None, :]), (len(height), len(width))
     )
-    return sorted(chosen, key=_pixels)
-
-
-def largest_size(conditions: Sequence[Condition], smallest: int, most: int = 4096) -> tuple[int, int] | None:
-    """The largest (height, width) such that all sizes up to it fulfill the conditions; None if there is none.
-
-    Of several the one with the largest smaller side, and then the largest other side, is taken.
-    """
-    sides = [side for side in _SIDES if smallest <= side <= most]
-
-    def all_hold(height: int, width: int) -> bool:
-        heights, widths = (
-            [s for s in sides if s <= height] + [height],
-            [s for s in sides if s <= width] + [width],
-        )
-        return all(
-            condition.holds((batch, h, w))
-            for condition in conditions
-            for h in {*heights[:3], *heights[-3:], heights[len(heights) // 2]}
-            for w in {*widths[:3], *widths[-3:], widths[len(widths) // 2]}
-            for batch in _BATCHES
-        )
-
-    square = _bisected(lambda side: all_hold(side, side), smallest, most)
-    if square is None:
-        return None
-    if square == most:
-        return most, most
-    height = _bisected(lambda side: all_hold(side, square), square, most) or square
-    width = _bisected(lambda side: all_hold(height, side), square, most) or square
-    return height, width
-
-
-def _bisected(holds: Callable[[int], bool], low: int, high: int) -> int | None:
-    """The largest number from low to high up to which it holds; None if it does not hold at low."""
-    if not holds(low):
-        return None
-    if holds(high):
-        return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
-
-
-def _candidates(sides: Sequence[int]) -> Iterator[Size]:
-    """Batches at a few sizes, and pairs of sides for one image."""
-    some = [side for side in sides if side in {33, 64, 97, 131}] or list(sides[:2])
-    yield from itertools.product(_BATCHES[1:], some, some)
-    yield from itertools.product((1,), sides, sides)
-
-
-def _tightened(size: Size, condition: Condition, smallest: int) -> Size:
-    """The size with each axis as small as it can be without fulfilling the condition."""
-    current = list(size)
-    for axis, least in ((0, 1), (1, smallest), (2, smallest)):
-        low, high = least, current[axis]
-        while low < high:
-            middle = (low + high) // 2
-            tried = [*current[:axis], middle, *current[axis + 1 :]]
-            holds = condition.holds((tried[0], tried[1], tried[2]))
-            low, high = (middle + 1, high) if holds else (low, middle)
-        current[axis] = high
-    return current[0], current[1], current[2]
-
-
-def _pixels(size: Size) -> int:
-    return size[0] * size[1] * size[2]
+    if not broken.any():
+        return []
+    tall, wide = (np.abs(np.log(axis / side)).astype(np.float32) for axis in (height, width))
+    far = np.where(broken, tall[:, None] + wide[None, :], np.float32(np.inf))
+    row, column = np.unravel_index(int(far.argmin()), far.shape)
+    return [(batch, int(height[row]), int(width[column]))]
 
 
 def _is_image(node: torch.fx.Node) -> bool:
@@ -197,26 +195,74 @@ def _is_image(node: torch.fx.Node) -> bool:
     return isinstance(value, torch.Tensor) and any(isinstance(side, torch.SymInt) for side in value.shape)
 
 
-def _python(expression: Any, symbols: Sequence[Any]) -> str:
+def _python(expression: Any, named: dict[Any, str]) -> str:
     """The condition as Python code over batch, height and width."""
     import sympy
     from torch.utils._sympy.printers import PythonPrinter
 
-    named = {s: sympy.Symbol(name) for s, name in zip(symbols, _NAMES, strict=True) if s is not None}
-    return str(PythonPrinter().doprint(expression.xreplace(named)))
+    return str(PythonPrinter().doprint(expression.xreplace({s: sympy.Symbol(n) for s, n in named.items()})))
 
 
-def _holding(code: str) -> Callable[[Size], bool]:
-    compiled = compile(code, "<condition>", "eval")
+class _OverArrays(ast.NodeTransformer):
+    """Python's `and`, `or`, `not` and conditional expression, for arrays."""
 
-    def holds(size: Size) -> bool:
-        given = dict(zip(_NAMES, size, strict=True))
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        operator = ast.BitAnd() if isinstance(node.op, ast.And) else ast.BitOr()
+        return functools.reduce(lambda a, b: ast.BinOp(a, operator, b), node.values)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self.generic_visit(node)
+        return ast.UnaryOp(ast.Invert(), node.operand) if isinstance(node.op, ast.Not) else node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        self.generic_visit(node)
+        return ast.Call(ast.Name("where", ast.Load()), [node.test, node.body, node.orelse], [])
+
+
+def _as_float(value: Any) -> Any:
+    return np.asarray(value, np.float64)
+
+
+def _largest(*values: Any) -> Any:
+    return functools.reduce(np.maximum, values)
+
+
+def _least(*values: Any) -> Any:
+    return functools.reduce(np.minimum, values)
+
+
+# What the printed conditions call, over arrays. Rounding is to the nearest even number, as Python's.
+_FUNCTIONS = {
+    "math": types.SimpleNamespace(
+        trunc=np.trunc, floor=np.floor, ceil=np.ceil, sqrt=np.sqrt, pow=np.power, log2=np.log2
+    ),
+    "torch": types.SimpleNamespace(sym_float=_as_float, sym_max=_largest, sym_min=_least, sym_ite=np.where),
+    "max": _largest,
+    "min": _least,
+    "abs": np.abs,
+    "round": np.round,
+    "int": np.trunc,
+    "float": _as_float,
+    "where": np.where,
+    "__builtins__": {},
+}
+
+
+def _test(code: str) -> Test:
+    tree = ast.fix_missing_locations(_OverArrays().visit(ast.parse(code, mode="eval")))
+    compiled = compile(tree, "<condition>", "eval")
+
+    def test(batch: int, height: Sides, width: Sides) -> Holds:
+        given = dict(zip(_NAMES, (batch, height, width), strict=True))
         try:
-            return bool(eval(compiled, {"math": math, "torch": _FLOATS, "__builtins__": _BUILTINS}, given))  # noqa: S307 (printed by torch from its own expression)
-        except (ArithmeticError, ValueError):
-            return False  # undefined at this size: it is then verified
+            with np.errstate(all="ignore"):
+                found = eval(compiled, _FUNCTIONS, given)  # noqa: S307 (printed by torch from its own expression)
+        except (ArithmeticError, NameError, AttributeError, TypeError, ValueError):
+            found = False  # it cannot be evaluated here, so it counts as broken: such sizes are verified
+        return np.asarray(found, np.bool_)
 
-    return holds
+    return test
 
 
 def _where(guard: Any) -> str:

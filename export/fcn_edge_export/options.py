@@ -14,6 +14,7 @@ from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import ACTIVATIONS
 from fcn_edge_runtime.model.card_facts import METHODS, TARGETS
 from fcn_edge_runtime.model.contract import OUTPUTS
+from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
 
 __all__ = [
     "HEADS",
@@ -27,7 +28,6 @@ __all__ = [
 
 HEADS = ("dense", "sparse", "auto")
 AGREEMENT = 0.99
-LARGEST_SIDE = 4096  # computed images hash 12 bits of each coordinate
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ def _check_sizes(sizes: Sequence[tuple[int, int]]) -> None:
         pair = isinstance(size, Sequence) and not isinstance(size, str) and len(size) == 2
         if not pair or not all(isinstance(side, int) for side in size):
             raise UsageError(f"got the size {size!r}, expected (height, width) in pixels")
-        if not 1 <= min(size) <= max(size) <= LARGEST_SIDE:
+        if not 1 <= min(size) <= max(size) <= MAX_SIDE:
             raise UsageError(
-                f"got the size {size[0]}x{size[1]}, expected sides of 1 to {LARGEST_SIDE}; larger ones are "
+                f"got the size {size[0]}x{size[1]}, expected sides of 1 to {MAX_SIDE}; larger ones are "
                 "verified on images of your own"
             )
 

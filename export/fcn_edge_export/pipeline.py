@@ -1,4 +1,4 @@
-"""export(): probe, trace, simplify, graft, verify, write, in that order and in one direction."""
+"""export(): probe, trace, simplify, graft, sizes, verify, write, in that order and in one direction."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def export(  # noqa: PLR0915 (the stages, one after the other, are the point)
     """Turn a network into one ONNX file that is verified to decide like PyTorch, or raise an error.
 
     Args:
-        net: maps float32 [N, C, H, W] to logits [N, K, H, W], or to a dict with "out", or a tuple with the
-            logits first. It is not changed.
+        net: maps float32 [N, C, H, W] to logits [N, K, H, W], alone or among other maps in a tuple, list,
+            dict or object, see `options.output_name`. It is not changed.
         card: name, classes and input of the model. With no classes they are numbered.
         path: the file to write, ending in .onnx. `NAME.verification.json` is written beside it.
         images: further inputs to verify at: a folder, paths, arrays, a mapping or a function, see
@@ -89,7 +89,8 @@ def export(  # noqa: PLR0915 (the stages, one after the other, are the point)
     Raises:
         UsageError: a size or head that does not fit the network, or a card that cannot be written. Nothing
             is written.
-        VerificationError: the file does not decide like PyTorch. Nothing is written.
+        VerificationError: the file does not decide like PyTorch, or does so only at sizes that make no useful
+            range. Nothing is written.
         ArtifactError: a stage failed, or the file cannot be written. Nothing is written.
         ProviderError: one of the devices does not start.
         InputError: `images` cannot be read. Nothing is written.
@@ -112,8 +113,7 @@ def export(  # noqa: PLR0915 (the stages, one after the other, are the point)
     frames = frames_of(images, card) if images is not None else {}
     working = parse_working_size(options.working_size) if options.working_size is not None else None
     stages = Stages(progress)
-    # As they are stored, before any conversion.
-    weights = weights_sha256(net) if options.trained else UNTRAINED
+    weights = weights_sha256(net)  # as they are stored, before any conversion
     net = prepared(net)
 
     with stages.stage("probe") as did:
@@ -185,13 +185,13 @@ def export(  # noqa: PLR0915 (the stages, one after the other, are the point)
         smallest=sizes.smallest,
         multiple=found.multiple,
         largest=sizes.largest,
-        seed=weights_sha256(net),
+        seed=weights,
     )
     facts = GraphFacts(
         whole,
         working,
         "sparse" if sparse else "dense",
-        weights,
+        weights if options.trained else UNTRAINED,
         found.output,
         logits_network.activation,
     )

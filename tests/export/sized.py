@@ -78,6 +78,30 @@ class Between(Sized):
         return self.other(x) if 500 < x.shape[2] < 600 else self.one(x)
 
 
+class Band(Sized):
+    """Another branch in one band of heights, which no size at its ends shows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[2] // 100 == 5 else self.one(x)
+
+
+class OneHeight(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[2] == 777 else self.one(x)
+
+
+class OneSum(Sized):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[2] + x.shape[3] == 1000 else self.one(x)
+
+
+class Far(Sized):
+    """Another branch only beyond what can be verified."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[3] > 5000 else self.one(x)
+
+
 class PadsWhereNeeded(Sized):
     """A condition that does not matter: padding by nothing is nothing."""
 

@@ -45,6 +45,9 @@ def picture(height, width):
         (sized.HalfAbove, (512, 512), "if max(x.shape[-2:]) <= 512:"),
         (sized.Table, (259, 4096), "height // 4"),
         (sized.Between, (500, 4096), "if 500 < x.shape[2] < 600"),
+        (sized.Band, (499, 4096), "if x.shape[2] // 100 == 5"),
+        (sized.OneHeight, (776, 4096), "if x.shape[2] == 777"),
+        (sized.OneSum, (500, 499), "if x.shape[2] + x.shape[3] == 1000"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
@@ -64,6 +67,14 @@ def test_a_branch_beyond_a_size_becomes_the_range_of_the_file(tmp_path, build, l
     assert verify(result.path, net).verdicts[0].passed
     with pytest.raises(UsageError, match="expected at most"):
         exported(net, tmp_path, sizes=[(height + 1, width)])
+
+
+def test_a_branch_beyond_all_verified_sizes_limits_the_file_to_them(tmp_path):
+    net = seeded(sized.Far)
+    result = exported(net, tmp_path)
+    assert result.card.geometry.largest_size == (4096, 4096)
+    with Segmenter(result.path) as segmenter, pytest.raises(InputError, match="at most 4096 high and 4096"):
+        segmenter(picture(33, 5001))
 
 
 @pytest.mark.parametrize("build", [sized.Parity, sized.Aspect, sized.Loop], ids=lambda b: b.__name__)

@@ -7,10 +7,13 @@ such conditions hold is declared, for the runtime to enforce, or the export is r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from fcn_edge_export.conditions import Condition, Size, breaking_sizes, largest_size
+import numpy as np
+
+from fcn_edge_export.conditions import Condition, Size, breaking_sizes, breaks_beyond, largest_size
 from fcn_edge_export.verification.cases import pattern_cases
 from fcn_edge_export.verification.verdict import Logits, compare
 from fcn_edge_runtime.errors import InputError, VerificationError
@@ -20,7 +23,7 @@ from fcn_edge_runtime.session.session import Session
 
 __all__ = ["SizeRange", "find_range", "of_images"]
 
-LARGEST_SIDE = 4096
+FARTHEST = 1 << 16  # side up to which conditions are looked at
 MOST_PIXELS = 1 << 20  # of a size just outside of a condition; one that starts to matter beyond is declared
 TINY = 33  # sides below this are tried only for conditions that nothing larger breaks
 USEFUL = 64  # a range that ends below is not worth a file
@@ -53,15 +56,10 @@ def of_images(
     conditions: Sequence[Condition], multiple: int, working: WorkingSize | None
 ) -> tuple[Condition, ...]:
     """The conditions on what the network sees, as conditions on the image that the file is given."""
-
-    def seen(size: Size) -> Size:
-        height, width = (size[1], size[2]) if working is None else working.of(size[1], size[2])
-        return size[0], height + -height % multiple, width + -width % multiple
-
-    def through(condition: Condition) -> Condition:
-        return replace(condition, holds=lambda size: condition.holds(seen(size)))
-
-    return tuple(map(through, conditions))
+    sides = range(FARTHEST + 1)
+    seen = [(side, side) if working is None else working.of(side, side) for side in sides]
+    height, width = (np.array(axis) + -np.array(axis) % multiple for axis in zip(*seen, strict=True))
+    return tuple(condition.through(height, width) for condition in conditions)
 
 
 def find_range(
@@ -87,21 +85,21 @@ def find_range(
             sizes keeps; the message names the line of code.
     """
     outside: dict[Size, None] = {}
-    beyond: list[Condition] = []  # broken only by sizes that are too large to be tried
+    limits: list[Condition] = []  # first those that are broken only by sizes too large to be tried
     for condition in sorted(conditions, key=lambda condition: not condition.where):
         if not condition.where and any(not condition.holds(size) for size in outside):
             continue
-        sizes = breaking_sizes(condition, max(smallest, TINY), LARGEST_SIDE, MOST_PIXELS)
-        sizes = sizes or breaking_sizes(condition, smallest, LARGEST_SIDE, MOST_PIXELS)
-        if not sizes and breaking_sizes(condition, smallest, LARGEST_SIDE, LARGEST_SIDE**2):
-            beyond.append(condition)
-        outside.update(dict.fromkeys(sizes))
+        sizes = breaking_sizes(condition, max(smallest, TINY)) or breaking_sizes(condition, smallest)
+        small = [size for size in sizes if math.prod(size) <= MOST_PIXELS]
+        if not small and (sizes or breaks_beyond(condition)):
+            limits.append(condition)
+        outside.update(dict.fromkeys(small))
     tried = tuple(outside)
     failed: dict[Size, str] = {}
     for size in tracked(tried, progress):
         if detail := _difference(reference, probe, spec, size):
             failed[size] = detail
-    limits, least = list(beyond), smallest
+    least = smallest
     for size in failed:
         broken = [condition for condition in conditions if not condition.holds(size)]
         named = [condition for condition in broken if condition.where] or broken
@@ -111,8 +109,8 @@ def find_range(
             limits += [condition for condition in named if condition not in limits]
     if not limits:
         return SizeRange(least, tried=tried)
-    largest = largest_size(limits, least, LARGEST_SIDE)
-    if largest is None or min(largest) < USEFUL:
+    largest = largest_size(limits, least)
+    if largest is None or min(largest) < USEFUL or any(_within(size, least, largest) for size in failed):
         seen = [f" at {'x'.join(map(str, s))} {d}:" for s, d in failed.items() if min(s[1:]) >= TINY]
         raise VerificationError(
             "verdict: the network depends on the size of its input, and the file holds one case of it: "
@@ -120,6 +118,10 @@ def find_range(
             "the condition"
         )
     return SizeRange(least, largest, tuple(limits), tried)
+
+
+def _within(size: Size, least: int, largest: tuple[int, int]) -> bool:
+    return least <= min(size[1:]) and size[1] <= largest[0] and size[2] <= largest[1]
 
 
 def _difference(reference: Logits, probe: Session, spec: InputSpec, size: Size) -> str:

@@ -26,7 +26,7 @@ from fcn_edge_export.verification.verdict import (
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError, VerificationError
 from fcn_edge_runtime.model.card import Card, VerificationInfo
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.model.golden_vectors import Golden
+from fcn_edge_runtime.model.golden_vectors import MAX_SIDE, Golden
 from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session.session import open_session
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from fcn_edge_export.reference import Reference
 
 __all__ = ["Certified", "all_cases", "certify", "check_draft"]
-
-LARGEST_SIDE = 4096  # the golden pattern hashes 12 bits of each coordinate
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,9 @@ def all_cases(
         UsageError: a size is smaller than the network accepts, or larger than the pattern.
     """
     for height, width in sizes:
-        if not smallest <= min(height, width) <= max(height, width) <= LARGEST_SIDE:
+        if not smallest <= min(height, width) <= max(height, width) <= MAX_SIDE:
             raise UsageError(
-                f"got the size {height}x{width}, expected sides of {smallest} to {LARGEST_SIDE}: "
+                f"got the size {height}x{width}, expected sides of {smallest} to {MAX_SIDE}: "
                 "the network accepts none smaller; verify larger ones with your own images"
             )
         if largest is not None and (height > largest[0] or width > largest[1]):

@@ -88,7 +88,8 @@ def verify(
         did.text = f"{card.name}, {len(card.classes)} classes, {len(model.graph.node)} nodes"
 
     with stages.stage("probe") as did:
-        same_weights = weights_sha256(net) == card.net.weights_sha256  # before any conversion
+        weights = weights_sha256(net)  # before any conversion
+        same_weights = weights == card.net.weights_sha256
         net = prepared(net)
         found = probe(net, card.input.channels, output=card.net.output or None, classes=len(card.classes))
         did.text = f"{found.classes} logits a pixel; weights " + (
@@ -112,7 +113,7 @@ def verify(
             smallest=smallest,
             multiple=multiple,
             largest=card.geometry.largest_size,
-            seed=weights_sha256(net),
+            seed=weights,
         )
         certified = certify(
             reference, model, card, cases, options.devices, {}, stages.progress, smallest=smallest

@@ -12,13 +12,13 @@ import numpy as np
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
 
 __all__ = ["image_digest", "pattern"]
 
 _STEP = 16
 _SEED_FACTOR = 0x9E3779B9
 _NOISE_SALT = 0x85EBCA6B
-_MAX_SIDE = 4096
 _MAX_ELEMENTS = 1 << 26
 
 
@@ -33,10 +33,10 @@ def pattern(batch: int, height: int, width: int, channels: int, seed: int, spec:
         ModelError: a side above 4096 or more than 64 million values in all: no self-test is that large.
     """
     elements = batch * height * width * channels
-    if max(batch, height, width, channels) > _MAX_SIDE or not 0 < elements <= _MAX_ELEMENTS:
+    if max(batch, height, width, channels) > MAX_SIDE or not 0 < elements <= _MAX_ELEMENTS:
         raise ModelError(
             f"the self-test declares an image of {batch}x{height}x{width}x{channels}, "
-            f"expected sides of 1 to {_MAX_SIDE} and at most {_MAX_ELEMENTS} values: export again"
+            f"expected sides of 1 to {MAX_SIDE} and at most {_MAX_ELEMENTS} values: export again"
         )
     rows, columns = -(-height // _STEP) + 1, -(-width // _STEP) + 1
     lattice = (_hashed(batch, rows, columns, channels, seed * _SEED_FACTOR) >> np.uint32(24)).astype(np.int32)

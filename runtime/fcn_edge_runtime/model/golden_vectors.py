@@ -27,7 +27,7 @@ SCHEMA = "fcn-edge-golden/1"
 GOLDEN_SIZES = ((2, 64, 96), (1, 67, 45))
 MAX_GOLDEN_BYTES = 4 << 20
 MAX_CASES = 16
-MAX_SIDE = 4096
+MAX_SIDE = 4096  # of a computed image, which hashes 12 bits of each coordinate
 MAX_PIXELS = 1 << 24
 SUBJECT, FIX = "the model's self-test", "export again"
 

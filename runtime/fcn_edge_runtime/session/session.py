@@ -18,6 +18,7 @@ import numpy as np
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
 from fcn_edge_runtime.session.devices import (
     cores,
     import_onnxruntime,
@@ -47,7 +48,6 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
 MAX_THREADS = 1024
-MAX_SIDE = 4096  # of frames of a fixed size: the largest that a self-test's image can have
 HEADS = ("graph", "numpy")
 _OPTIMIZATION = {
     "all": "ORT_ENABLE_ALL",
