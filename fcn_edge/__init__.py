@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
     from fcn_edge_export.pipeline import ExportResult, export
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
-    from fcn_edge_runtime.benchmark.run import BenchmarkOptions, BenchmarkReport, benchmark
+    from fcn_edge_runtime.benchmark.report import BenchmarkOptions, BenchmarkReport
+    from fcn_edge_runtime.benchmark.run import benchmark
     from fcn_edge_runtime.benchmark.tune import Tuned, TuneOptions, tune
     from fcn_edge_runtime.errors import (
         ArtifactError,
@@ -103,7 +104,8 @@ _HOMES = {
     "fcn_edge_export.options": ("ExportOptions", "Fp16Options", "QuantizeOptions", "VerifyOptions"),
     "fcn_edge_export.pipeline": ("ExportResult", "export"),
     "fcn_edge_export.verification.verify_file": ("VerifyResult", "verify"),
-    "fcn_edge_runtime.benchmark.run": ("BenchmarkOptions", "BenchmarkReport", "benchmark"),
+    "fcn_edge_runtime.benchmark.report": ("BenchmarkOptions", "BenchmarkReport"),
+    "fcn_edge_runtime.benchmark.run": ("benchmark",),
     "fcn_edge_runtime.benchmark.tune": ("TuneOptions", "Tuned", "tune"),
     "fcn_edge_runtime.errors": (
         "ArtifactError",

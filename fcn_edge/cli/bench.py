@@ -95,7 +95,8 @@ def command(
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge.reports.bench_table import lines
-    from fcn_edge_runtime.benchmark.run import BenchmarkOptions, benchmark
+    from fcn_edge_runtime.benchmark.report import BenchmarkOptions
+    from fcn_edge_runtime.benchmark.run import benchmark
 
     if plot is not None:
         from fcn_edge.reports.bench_plots import require_plot

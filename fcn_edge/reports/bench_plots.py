@@ -9,7 +9,7 @@ from typing import Any
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable, write_whole
-from fcn_edge_runtime.benchmark.run import BenchmarkReport, ModelReport
+from fcn_edge_runtime.benchmark.report import BenchmarkReport, ModelReport
 from fcn_edge_runtime.benchmark.sweep import SweepPoint
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fcn_edge_runtime.benchmark.run import BenchmarkReport, ModelReport
+from fcn_edge_runtime.benchmark.report import BenchmarkReport, ModelReport
 from fcn_edge_runtime.benchmark.sweep import SweepPoint
 from fcn_edge_runtime.timing import Ratio
 

@@ -94,7 +94,7 @@ def test_a_card_that_states_mean_and_std_is_enough(export, tmp_path):
     assert "given twice" in twice.stderr
 
 
-def test_a_network_of_the_registry_keeps_its_default_and_shows_it(export):
+def test_a_registry_network_keeps_and_shows_its_default(export):
     assert export(net="fcn_tiny").stdout.startswith(f"input  {IMAGENET}   from: default\n")
 
 

@@ -69,7 +69,7 @@ def test_a_branch_beyond_a_size_becomes_the_range_of_the_file(tmp_path, build, l
         exported(net, tmp_path, sizes=[(height + 1, width)])
 
 
-def test_a_branch_beyond_all_verified_sizes_limits_the_file_to_them(tmp_path):
+def test_a_branch_beyond_the_verified_sizes_limits_the_file(tmp_path):
     net = seeded(sized.Far)
     result = exported(net, tmp_path)
     assert result.card.geometry.largest_size == (4096, 4096)

@@ -202,7 +202,11 @@ def many(name, moments):
 )
 @pytest.mark.parametrize(
     ("name", "moments"),
-    [few("run", 8), few("bag", 8), few("quantize", 6), *(many(name, 100) for name in COMMANDS)],
+    [
+        *(few("run", 8), few("bag", 8), few("quantize", 6)),
+        *(many(name, 100) for name in ("run", "evaluate", "bag", "quantize")),
+        many("export", 30),  # each takes seconds: it verifies the sizes of real cameras
+    ],
 )
 def test_killed_at_any_moment_it_leaves_the_old_or_the_new_whole(name, moments, work, tmp_path):
     command = COMMANDS[name]

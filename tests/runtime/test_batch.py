@@ -307,7 +307,7 @@ def test_a_subfolder_that_cannot_be_made_fails_its_images_alone(photos, segmente
     assert "cannot be written" in errors[2]
 
 
-def test_an_overlay_of_12_bit_data_is_bright_and_warned_about_once(segmenter, tmp_path):
+def test_an_overlay_of_12_bit_data_is_bright_with_one_warning(segmenter, tmp_path):
     ramp = np.tile(np.arange(0, 4096, 64, dtype=np.uint16), (48, 1))
     for name in ("a.png", "b.png"):
         Image.fromarray(ramp).save(tmp_path / name)

@@ -37,7 +37,7 @@ def test_without_onnxruntime_the_report_names_the_extra(monkeypatch):
         ("import time; time.sleep(60)", "its trial process took longer than 1 s"),
     ],
 )
-def test_a_provider_that_crashes_or_hangs_is_a_line_of_the_report(child, expected, monkeypatch):
+def test_a_provider_that_crashes_or_hangs_is_a_line_of_report(child, expected, monkeypatch):
     monkeypatch.setattr(doctor, "_TRIAL", child)
     monkeypatch.setattr(doctor, "START_SECONDS", 1)
     state = doctor.try_provider("CUDAExecutionProvider")

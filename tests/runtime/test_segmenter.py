@@ -72,7 +72,7 @@ def test_on_an_unverified_provider_the_self_test_decides(model_path, photo):
         Segmenter(model_path("elsewhere_wrong"), "cpu")
 
 
-def test_with_options_of_the_provider_s_own_the_self_test_decides(model_path):
+def test_with_provider_options_the_self_test_decides(model_path):
     path = model_path("plain_wrong")
     Segmenter(path, "cpu").close()
     with pytest.raises(VerificationError, match="self-test failed"):
@@ -89,7 +89,7 @@ def test_a_closed_segmenter_is_a_clear_error(model_path, photo):
 
 
 @pytest.mark.security("16 threads, mixed sizes", "equal the serial result")
-def test_sixteen_threads_with_mixed_sizes_equal_the_serial_result(segmenter, photo):
+def test_sixteen_threads_of_mixed_sizes_equal_the_serial_result(segmenter, photo):
     rng = np.random.default_rng(3)
     images = [photo[: rng.integers(1, 48), : rng.integers(1, 64)] for _ in range(64)]
     expected = [segmenter(image).labels for image in images]

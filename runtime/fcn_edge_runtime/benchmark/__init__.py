@@ -1,6 +1,6 @@
 """Benchmarks of models on this machine: time, memory, and where they go.
 
-    run         a whole benchmark, made of:
+    run         a whole benchmark (report.py: its options and result), made of:
     latency     percentiles of the time per frame
     frames      the frames to measure on: image files or computed ones
     fresh       a model in a fresh process (child.py is what runs there)

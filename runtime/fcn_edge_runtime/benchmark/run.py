@@ -10,128 +10,36 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from fcn_edge_runtime.benchmark.coldstart import ColdStart, cold_start
+from fcn_edge_runtime.benchmark.coldstart import cold_start
 from fcn_edge_runtime.benchmark.frames import computed_frame, frames_for, resampled
 from fcn_edge_runtime.benchmark.fresh import FreshJob
 from fcn_edge_runtime.benchmark.latency import Latency, latency_of
-from fcn_edge_runtime.benchmark.machine import Machine, this_machine
-from fcn_edge_runtime.benchmark.operators import OperatorProfile, profile_model
-from fcn_edge_runtime.benchmark.overhead import Overhead, measure_overhead
+from fcn_edge_runtime.benchmark.machine import this_machine
+from fcn_edge_runtime.benchmark.operators import profile_model
+from fcn_edge_runtime.benchmark.overhead import measure_overhead
 from fcn_edge_runtime.benchmark.pacing import Block, Paced, paced, run_block
+from fcn_edge_runtime.benchmark.report import BenchmarkOptions, BenchmarkReport, Comparison, ModelReport
 from fcn_edge_runtime.benchmark.spinning import Spinning, compare_spinning
 from fcn_edge_runtime.benchmark.sweep import SIZES, SweepPoint, sweep
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.imaging.frames import FrameSource
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.progress import Progress, Stages
 from fcn_edge_runtime.segmenter import Segmenter
 from fcn_edge_runtime.session.profile import Profile
 from fcn_edge_runtime.session.session import SessionOptions
-from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
+from fcn_edge_runtime.timing import interleaved, ratio_of
 
-__all__ = ["DEFAULT_SIZE", "BenchmarkOptions", "BenchmarkReport", "Comparison", "ModelReport", "benchmark"]
+__all__ = ["DEFAULT_SIZE", "benchmark"]
 
 DEFAULT_SIZE = (480, 640)
 OVERHEAD_SIZE = (240, 320)
 MOST_ROUNDS = 100_000
 BLOCK_SECONDS = 1.0  # at most; a model gets four blocks or more
-
-
-@dataclass(frozen=True)
-class BenchmarkOptions:
-    """What to measure on.
-
-    Attributes:
-        size: (height, width) of the frames; None means the images' own sizes, or 480x640.
-        images: what to measure on: a folder, paths, arrays, a mapping or a function, see `frames_of`; None
-            computes frames.
-        rate: frames per second of a camera to keep up with; None times frame after frame.
-        threads: on the CPU; None means all cores this process may use.
-        device: as for `Segmenter`.
-        profiles: paths of files that `fcn-edge tune` wrote; each is used for the model it was made for.
-        seconds: for timing the frames of each model; the other phases take a share of it.
-        sweep: whether to measure over image sizes, too.
-    """
-
-    size: tuple[int, int] | None = None
-    images: FrameSource | None = None
-    rate: float | None = None
-    threads: int | None = None
-    device: str = "auto"
-    profiles: tuple[str, ...] = ()
-    seconds: float = 10.0
-    sweep: bool = False
-
-
-@dataclass(frozen=True)
-class ModelReport:
-    """The measurements of one model.
-
-    Attributes:
-        name: what tables call it.
-        path, sha256, precision: the file.
-        provider: the execution provider that ran it, by onnxruntime's name.
-        threads: on the CPU.
-        tuned: whether a profile was used.
-        size: (height, width) of the first frame.
-        cold: from process start to the first mask.
-        latency: of a frame, array in to labels out: frame after frame, or at the camera's rate.
-        frames_per_second: masks per second: frame after frame, or at the camera's rate.
-        cpu_seconds: CPU time per frame, all threads together.
-        paced: how well it keeps up with the camera; None where no rate was given.
-        spinning: the cost of letting idle threads spin; None on one thread, on other devices, and with a
-            profile.
-        overhead: the time per frame spent outside onnxruntime.
-        profile: the time per operator inside it.
-        sweep: time and memory over image area; empty unless requested.
-    """
-
-    name: str
-    path: str
-    sha256: str
-    precision: str
-    provider: str
-    threads: int
-    tuned: bool
-    size: tuple[int, int]
-    cold: ColdStart
-    latency: Latency
-    frames_per_second: float
-    cpu_seconds: float
-    paced: Paced | None
-    spinning: Spinning | None
-    overhead: Overhead
-    profile: OperatorProfile
-    sweep: tuple[SweepPoint, ...] = ()
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A model compared with the first one: `ratio` is its time over the first's, below 1 is faster."""
-
-    name: str
-    against: str
-    ratio: Ratio
-
-
-@dataclass(frozen=True)
-class BenchmarkReport:
-    """The whole benchmark."""
-
-    machine: Machine
-    frames: str
-    models: tuple[ModelReport, ...]
-    comparisons: tuple[Comparison, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON values."""
-        return {"schema": "fcn-edge-bench/1", **asdict(self)}
 
 
 @dataclass(frozen=True, eq=False)

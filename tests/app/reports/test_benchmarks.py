@@ -11,7 +11,8 @@ from PIL import Image
 from fcn_edge.reports.bench_plots import write_plot
 from fcn_edge.reports.bench_table import lines
 from fcn_edge_runtime.benchmark.operators import profile_model
-from fcn_edge_runtime.benchmark.run import BenchmarkOptions, benchmark
+from fcn_edge_runtime.benchmark.report import BenchmarkOptions
+from fcn_edge_runtime.benchmark.run import benchmark
 from fcn_edge_runtime.benchmark.stages import stages_of
 from fcn_edge_runtime.benchmark.sweep import SweepPoint
 from tests.export.parents import blocks, write_parent

@@ -168,7 +168,7 @@ def test_a_wrong_confidence_breaks_the_confidence_rule():
     assert result.detail.startswith("confidence differs by")
 
 
-def test_a_softmax_over_the_wrong_axis_breaks_the_confidence_rule():
+def test_a_softmax_over_the_wrong_axis_breaks_confidence():
     wrong = ("Softmax", ["logits"], ["probabilities"], {"axis": 2})
     outputs = ("labels", "logits", "probabilities")
     result = verified(session(argmax(), CAST, wrong, outputs=outputs), random_image(), outputs=outputs)

@@ -36,7 +36,7 @@ def test_a_model_that_cannot_run_is_reported_in_one_line(job, tmp_path):
         run_fresh(job, FRAME[..., :2])
 
 
-def test_a_process_that_dies_is_distinguished_from_one_that_fails(job):
+def test_a_process_that_dies_differs_from_one_that_fails(job):
     with pytest.raises(ModelError, match=r"it ended with exit code 1 \("):
         run_fresh(FreshJob(**{**vars(job), "bare": True, "model": "none.onnx"}), FRAME)
 
@@ -50,7 +50,7 @@ def test_a_sweep_measures_each_size_in_its_own_process(job):
         assert points[1].peak_bytes - points[0].peak_bytes > 5_000_000
 
 
-def test_a_size_that_fails_ends_the_sweep_and_keeps_earlier_sizes(job):
+def test_a_size_that_fails_ends_the_sweep_keeping_earlier_ones(job):
     def frame(size):
         return np.zeros((*size, 3 if size[0] < 20 else 2), np.uint8)
 

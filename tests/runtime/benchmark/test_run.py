@@ -8,7 +8,8 @@ import pytest
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.benchmark.operators import profile_model
 from fcn_edge_runtime.benchmark.overhead import measure_overhead
-from fcn_edge_runtime.benchmark.run import BenchmarkOptions, _names, benchmark
+from fcn_edge_runtime.benchmark.report import BenchmarkOptions
+from fcn_edge_runtime.benchmark.run import _names, benchmark
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 
 SHORT = {"seconds": 0.2, "device": "cpu"}

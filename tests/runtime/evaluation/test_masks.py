@@ -117,7 +117,7 @@ def test_a_foreground_value_is_class_1(path, value):
     assert read(path, TWO, foreground=value) == BINARY.tolist()
 
 
-def test_foreground_is_found_in_masks_of_1_bit_palettes_and_colors(path):
+def test_foreground_is_found_in_1_bit_palette_and_color_masks(path):
     gray_png(path, BINARY, 1)
     assert read(path, TWO, foreground=255) == read(path, TWO, foreground=1) == BINARY.tolist()
     palette_png(path, 1 - BINARY, [(255, 255, 255), (0, 0, 0)])

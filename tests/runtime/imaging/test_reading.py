@@ -390,7 +390,7 @@ def test_orientation_survives_where_a_large_profile_is_skipped(save, photo):
     assert np.array_equal(read_image(path, RGB), photo.transpose(1, 0, 2)[:, ::-1])
 
 
-def test_pillows_own_limit_is_raised_to_the_callers_for_one_image(save, photo, monkeypatch):
+def test_pillows_limit_is_raised_to_the_callers_for_one_image(save, photo, monkeypatch):
     path = save(photo)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert np.array_equal(read_image(path, RGB), photo)
@@ -441,7 +441,7 @@ def test_16_bit_values_in_most_of_the_range_are_not_reported(save, top):
     assert picture.shown is picture.pixels
 
 
-def test_a_model_whose_scale_is_of_12_bits_is_not_warned_about_them(save):
+def test_a_model_with_a_12_bit_scale_is_not_warned_about(save):
     ramp = np.arange(4096, dtype=np.uint16).reshape(64, 64)
     spec = InputSpec(1, "uint16", 1 / 4095, (0.0,), (1.0,))
     assert read_picture(save(Image.fromarray(ramp), "deep.png"), spec).dark == ""

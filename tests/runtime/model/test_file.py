@@ -253,7 +253,7 @@ def test_a_sealed_onnx_file_without_our_card_is_refused(write):
 
 @pytest.mark.security("a file swapped after it was hashed", "the hashed bytes are loaded")
 @linux
-def test_the_hashed_bytes_are_loaded_even_if_the_file_is_replaced(model_path, tmp_path):
+def test_the_hashed_bytes_are_loaded_though_the_file_is_replaced(model_path, tmp_path):
     path, other = tmp_path / "m.onnx", tmp_path / "other.onnx"
     shutil.copy(model_path("rgb"), path)
     shutil.copy(model_path("plain"), other)

@@ -58,7 +58,7 @@ def test_a_device_outside_the_build_is_refused_with_its_extra(model):
 @pytest.mark.skipif(
     "AzureExecutionProvider" not in onnxruntime.get_available_providers(), reason="not in this build"
 )
-def test_a_device_that_would_leave_all_work_to_the_cpu_is_refused(model):
+def test_a_device_that_leaves_all_work_to_the_cpu_is_refused(model):
     with pytest.raises(ProviderError, match="'azure' takes no operator of this model"):
         open_session(model, "azure")
 
