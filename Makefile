@@ -2,6 +2,7 @@
 #   make demo           export, verify and run an example on real photographs
 #   make test           the tests (under ten minutes on two cores)
 #   make test-all       adds the long tests, and test-oldest
+#   make test-hostile   hostile inputs of every kind: tried, held, fell, worst costs; ARGS="-v models"
 #   make test-oldest    files of the newest stack on Python 3.10, numpy 1.24.4, onnxruntime 1.18.0
 #   make check          ruff, mypy strict, import contracts
 #   make format         let ruff fix and format the code
@@ -28,7 +29,7 @@ ENGINE_STAMPS := $(patsubst %,$(ENGINES)/%/.ready,torch openvino ort-openvino mn
 NET ?= corridor
 ARGS ?=
 
-.PHONY: help demo test test-all check test-oldest format security-page package-check release-check \
+.PHONY: help demo test test-all test-hostile check test-oldest format security-page package-check release-check \
 	docs bench-engines clean
 
 help:
@@ -50,6 +51,9 @@ test: $(VENV)/.ready
 test-all: $(VENV)/.ready
 	$(PYTEST) -n $(WORKERS)
 	$(MAKE) test-oldest
+
+test-hostile: $(VENV)/.ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hostile $(ARGS)
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

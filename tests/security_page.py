@@ -24,6 +24,7 @@ PLACES = (
     "tests/cli",
     "tests/faults",
     "tests/fuzz",
+    "tests/hostile",
     "tests",
 )
 

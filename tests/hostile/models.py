@@ -1,10 +1,13 @@
-"""Small models that make oversized tensors, or never end, in every way that constants allow, by name."""
+"""Hostile model files: small, sealed, and each a way to take time or memory, or to crash onnxruntime."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.hostile.registry import Case, Subject
 from tests.runtime import make_models as mm
 
 node = helper.make_node
@@ -212,3 +215,34 @@ def hostile_model(kind):
     if any(n.domain for n in nodes):
         proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     return mm.finish(proto, card, golden)
+
+
+def _open(path: Path) -> None:
+    from fcn_edge_runtime import Segmenter
+
+    with Segmenter(path, "cpu", threads=1) as segmenter:
+        spec = segmenter.card.input
+        segmenter(np.zeros((64, 64, spec.channels), spec.dtype)).areas()
+
+
+def _good(folder: Path) -> Path:
+    mm.make_model(folder / "good.onnx")
+    return folder / "good.onnx"
+
+
+def _warm() -> None:
+    import onnxruntime  # noqa: F401 - for the children
+
+    import fcn_edge_runtime.segmenter  # noqa: F401 - the same
+
+
+def _case(kind: str) -> Case:
+    def make(folder: Path) -> Path:
+        path = folder / "hostile.onnx"
+        path.write_bytes(hostile_model(kind))
+        return path
+
+    return Case(kind, make, ("ModelError",))
+
+
+SUBJECT = Subject("models", _good, _open, tuple(_case(kind) for kind in HOSTILE), _warm)

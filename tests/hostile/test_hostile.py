@@ -1,0 +1,45 @@
+"""Every hostile input ends as expected, within the limits that SECURITY.md promises.
+
+`make test-hostile` prints the same as a table. Each subject has a test, for its row in SECURITY.md.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.registry import SUBJECTS
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel measures forked children")
+
+
+def assert_all_held(name):
+    """Run a subject in a process of its own: this one has threads, which a fork would lose."""
+    path = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile", name],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_every_subject_has_a_test():
+    assert {f"test_hostile_{name}_do_little_harm" for name in SUBJECTS} <= set(globals())
+
+
+@pytest.mark.security(
+    "a small sealed file that makes an oversized tensor, or never ends", "refused, time and memory measured"
+)
+def test_hostile_models_do_little_harm():
+    pytest.importorskip("onnx")
+    assert_all_held("models")
