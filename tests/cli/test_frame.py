@@ -140,7 +140,6 @@ def test_an_interrupt_ends_with_130(monkeypatch, capsys):
     assert outcome(monkeypatch, capsys, KeyboardInterrupt()) == (130, "error: interrupted\n")
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_a_real_command_with_130_and_one_line(model_path, photos, tmp_path):
     import shutil
 

@@ -52,7 +52,6 @@ def run(*arguments, cwd=None):
 
 
 @pytest.mark.parametrize("native", [ONNXRUNTIME, ONNX])
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_compiled_code_starts_stays_ctrl_c(folder, tmp_path, native):
     done = run("-c", INSIDE + COMMAND, *quantize(tmp_path / "o.onnx"), native, cwd=folder)
     assert done.returncode == 130, done.stderr
@@ -60,7 +59,6 @@ def test_ctrl_c_while_compiled_code_starts_stays_ctrl_c(folder, tmp_path, native
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_a_program_that_loads_onnxruntime_gets_its_ctrl_c():
     program = (
         "from fcn_edge_runtime.session.devices import import_onnxruntime\n"
@@ -80,7 +78,6 @@ def test_a_program_that_loads_onnxruntime_gets_its_ctrl_c():
     ],
     ids=lambda arguments: arguments[0],
 )
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_at_any_moment_ends_with_130_and_no_part_file(folder, tmp_path, arguments):
     program = (
         "import atexit, signal, sys\nfrom fcn_edge.cli import main\n"
@@ -98,7 +95,6 @@ def test_ctrl_c_at_any_moment_ends_with_130_and_no_part_file(folder, tmp_path, a
             assert not [path for path in tmp_path.rglob("*") if path.suffix in (".onnx", ".part", ".tmp")]
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_does_not_wait_for_an_import_that_hangs(tmp_path):
     (tmp_path / "net.py").write_text(
         "import time, sys\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(60)\n"

@@ -119,7 +119,6 @@ def test_the_model_is_never_overwritten(fcn_edge, model_path):
     assert model_path("plain").read_bytes() == before
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_interrupting_leaves_the_old_profile_and_nothing_else(model_path, tmp_path):
     (tmp_path / "p.json").write_text("old")
     command = ["tune", model_path("plain"), "-o", tmp_path / "p.json", "--size", "400x400", "--budget", "600"]

@@ -214,7 +214,6 @@ def test_two_commands_on_one_path_leave_one_whole_model(work, start, tmp_path):
 
 @pytest.mark.security("Ctrl-C", "130, one line, nothing half written")
 @pytest.mark.parametrize("name", ["bag", "evaluate"])
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_with_130_and_nothing_half_written(name, work, start, tmp_path):
     from tests.export.parents import blocks
     from tests.runtime.robot.make_corridor_bag import write_bag

@@ -119,7 +119,6 @@ def test_a_recorded_video_shows_the_overlays(robot, video, model, pipeline, tmp_
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_with_everything_written(video, model, tmp_path):
     command = [sys.executable, "-m", "fcn_edge", "robot", "camera", video, "--model", model]
     command += ["--record", tmp_path / "run.mcap", "--max-rate", 2, "--pace", "source", "--threads", 1]
@@ -223,7 +222,6 @@ class QuietFiles(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_does_not_wait_for_a_dead_stream(model):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x.mjpg"

@@ -255,7 +255,6 @@ def test_the_bridge_segments_compressed_images(node, bridge, fast_model):
         np.testing.assert_array_equal(as_array(mask)[:, :, 0], segmenter(frame).labels)
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_a_camera_publishes_its_images_and_masks(node, fast_model, tmp_path):
     cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
     video = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (320, 240))
