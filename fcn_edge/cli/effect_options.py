@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fcn_edge.cli.numbers import Real
+
 if TYPE_CHECKING:
     from fcn_edge_runtime.imaging.effects import Effect
 
@@ -33,15 +35,22 @@ def _tint(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int
     return color
 
 
-def _radius(_: click.Context, __: click.Parameter, value: str) -> tuple[float | None, float]:
-    """In pixels, or None and a share of the longer side."""
-    try:
-        number = float(value.removesuffix("%"))
-    except ValueError:
-        raise click.BadParameter(
-            f"got {value!r}, expected pixels such as 12, or percent such as 1.5%"
-        ) from None
-    return (None, number / 100) if value.endswith("%") else (number, 0.015)
+class _Radius(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions of click
+    """In pixels, or percent of the longer side: (pixels, share), where pixels may be None."""
+
+    name = "P%|PIXELS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float | None, float]:
+        """'1.5%' -> (None, 0.015), '12' -> (12.0, 0.015).
+
+        Raises:
+            click.BadParameter: it is not a number, or out of bounds.
+        """
+        if str(value).endswith("%"):
+            return None, Real(0, 10, above=True).convert(str(value)[:-1], param, ctx) / 100
+        return Real(0, 1000, above=True).convert(value, param, ctx), 0.015
 
 
 _OPTIONS = (
@@ -65,11 +74,17 @@ _OPTIONS = (
         "--radius",
         default="1.5%",
         show_default=True,
-        callback=_radius,
-        metavar="P%|PIXELS",
+        type=_Radius(),
         help="Of the blur: percent of the longer side, or pixels.",
     ),
-    click.option("--feather", type=float, default=1, show_default=True, help="Softness of edges, in pixels."),
+    click.option(
+        "--feather",
+        type=Real(0, 1000),
+        default=1.0,
+        show_default=True,
+        metavar="PIXELS",
+        help="Softness of edges.",
+    ),
 )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fcn_edge.cli.numbers import Whole
+
 if TYPE_CHECKING:
     from fcn_edge_runtime.evaluation.masks import LabelFolder
 
@@ -26,7 +28,7 @@ _OPTIONS = (
     ),
     click.option(
         "--foreground",
-        type=click.IntRange(1, 65535),
+        type=Whole(1, 65535),
         metavar="VALUE",
         help="For binary masks and models of two classes: VALUE, such as 255, is class 1, and 0 is class 0.",
     ),

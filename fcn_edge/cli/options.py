@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from fcn_edge.cli.numbers import THREADS
 from fcn_edge_runtime._sizes import parse_size
 from fcn_edge_runtime.errors import UsageError
 
@@ -23,6 +24,10 @@ __all__ = [
     "size_option",
     "threads_option",
 ]
+
+
+_LONGEST_SIZE = 40  # characters
+MOST_PIXELS = 100_000_000  # as `imaging.arrays.MAX_PIXELS`, which would load numpy; a test compares them
 
 
 class OutputPath(click.Path):
@@ -50,12 +55,17 @@ class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
         """'480x640' -> (480, 640).
 
         Raises:
-            click.BadParameter: it is anything else.
+            click.BadParameter: it is anything else, or more pixels than an image may have.
         """
+        if len(str(value)) > _LONGEST_SIZE:
+            self.fail(f"got {len(str(value))} characters, expected HEIGHTxWIDTH such as 480x640", param, ctx)
         try:
-            return parse_size(str(value))
+            height, width = parse_size(str(value))
         except UsageError as error:
             self.fail(str(error), param, ctx)
+        if height * width > MOST_PIXELS:
+            self.fail(f"got {height}x{width}, expected at most {MOST_PIXELS:,} pixels", param, ctx)
+        return height, width
 
 
 class SizesType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as above
@@ -89,7 +99,7 @@ device_option = click.option(
 
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1, 1024),
+    type=THREADS,
     metavar="N",
     help="Threads on the CPU.  [default: all cores this process may use]",
 )

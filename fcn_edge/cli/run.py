@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.effect_options import effect_from, effect_options
+from fcn_edge.cli.numbers import COUNT, SHARE
 from fcn_edge.cli.options import (
     OutputPath,
     device_option,
@@ -70,7 +71,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )
 @click.option(
     "--overlay-alpha",
-    type=click.FloatRange(0, 1),
+    type=SHARE,
     default=0.5,
     show_default=True,
     metavar="SHARE",
@@ -89,7 +90,7 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @click.option("--recursive", is_flag=True, help="Search folders recursively.")
 @click.option(
     "--max-pixels",
-    type=click.IntRange(1),
+    type=COUNT,
     default=100_000_000,
     show_default=True,
     help="Refuse larger images, before they are decoded.",

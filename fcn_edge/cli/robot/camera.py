@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.interrupts import stop_on_signals
+from fcn_edge.cli.numbers import COUNT, DOMAIN, RATE
 from fcn_edge.cli.options import device_option, examples, profile_option, quiet_option, threads_option
 from fcn_edge.cli.robot.options import model_option, overlay_alpha_option, prefix_option, shrink_option
 
@@ -50,14 +51,14 @@ DEFAULT_RATE = 30.0
     show_default=True,
     help="For files: every frame, as fast as possible; or the newest frame, at the file's rate.",
 )
-@click.option("--frames", type=click.IntRange(1), metavar="N", help="End after N frames.")
+@click.option("--frames", type=COUNT, metavar="N", help="End after N frames.")
 @click.option(
     "--max-rate",
-    type=click.FloatRange(0),
+    type=RATE,
     default=0.0,
     help="Limit the rate, in frames per second.  [default: no limit]",
 )
-@click.option("--domain", type=int, metavar="N", help="With --publish: the ROS domain.")
+@click.option("--domain", type=DOMAIN, metavar="N", help="With --publish: the ROS domain.")
 @click.option("--interface", metavar="NAME", help="With --publish: the network interface.")
 @click.option(
     "--distro",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fcn_edge_runtime._extras import require
-from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.robot.messages import Header, Image, Stamp
 
 __all__ = ["Grabber", "VideoSource", "import_opencv", "open_source", "plain_path"]
@@ -27,6 +27,7 @@ __all__ = ["Grabber", "VideoSource", "import_opencv", "open_source", "plain_path
 # Cameras skip a frame now and then; one that is silent for this long is gone.
 _SILENCE_SECONDS = 3.0
 _OPEN_SECONDS = 10  # to open a stream, and to its first frame
+_DIGITS = 2  # to OpenCV, 100 and more mean cameras of other drivers
 _FRAME_ID = "camera"
 
 
@@ -105,6 +106,7 @@ def open_source(text: str) -> Iterator[VideoSource]:
         text: a camera's number or device file ("0", "/dev/video0"), a URL ("rtsp://..."), or a video file.
 
     Raises:
+        UsageError: a camera's number above 99.
         InputError: it does not exist, it cannot be opened, or OpenCV is missing.
     """
     cv2 = import_opencv()
@@ -116,9 +118,10 @@ def open_source(text: str) -> Iterator[VideoSource]:
         raise InputError(
             f"there is no video file {text!r}, expected a file, a camera's number such as 0, or a URL"
         )
+    number = _camera_number(text) if text.isdecimal() else None
     with contextlib.ExitStack() as stack:
         name = text if device or url else str(stack.enter_context(plain_path(path)))
-        capture = _opened(cv2, int(text) if text.isdecimal() else name, url=url)
+        capture = _opened(cv2, name if number is None else number, url=url)
         if capture is None or not capture.isOpened():
             what = "the camera" if device else "the stream" if url else "the video"
             hint = "is it connected, free and readable for you?" if device or url else "is it a video?"
@@ -133,6 +136,15 @@ def open_source(text: str) -> Iterator[VideoSource]:
             yield source
         finally:
             source.close()
+
+
+def _camera_number(text: str) -> int:
+    if len(text.lstrip("0")) > _DIGITS:
+        raise UsageError(
+            f"got a camera's number of {len(text)} digits, expected 0 to 99: "
+            "give others as a device file, such as /dev/video100"
+        )
+    return int(text)
 
 
 def _opened(cv2: Any, name: int | str, *, url: bool) -> Any:
