@@ -15,6 +15,7 @@ __all__ = [
     "COUNT",
     "DOMAIN",
     "POSITIVE_SECONDS",
+    "PROBABILITY",
     "RATE",
     "SECONDS",
     "SHARE",
@@ -85,6 +86,7 @@ SECONDS = Real(0)
 POSITIVE_SECONDS = Real(0, above=True)
 RATE = Real(0)  # per second
 SHARE = Real(0, 1)
+PROBABILITY = Real(0, 1, above=True)
 COUNT = Whole(1)
 THREADS = Whole(1, 1024)
 CHANNELS = Whole(1, 4096)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fcn_edge.cli.numbers import THREADS
+from fcn_edge.cli.numbers import PROBABILITY, THREADS
 from fcn_edge_runtime._sizes import parse_size
 from fcn_edge_runtime.errors import UsageError
 
@@ -23,6 +23,7 @@ __all__ = [
     "quiet_option",
     "size_option",
     "threads_option",
+    "threshold_option",
 ]
 
 
@@ -93,8 +94,8 @@ device_option = click.option(
     default="auto",
     show_default=True,
     metavar="NAME",
-    help="auto (CUDA where it really starts, else the CPU), cpu, cuda, or any provider of this onnxruntime. "
-    "Another one is never used instead.",
+    help="cpu, cuda, or any provider of this onnxruntime: it is used, or the command fails. auto takes CUDA "
+    "if it starts, else the CPU.",
 )
 
 threads_option = click.option(
@@ -116,6 +117,14 @@ profile_option = click.option(
     "--profile",
     metavar="PROFILE.json",
     help="A profile from `fcn-edge tune` for this model on this machine: device, threads and options.",
+)
+
+threshold_option = click.option(
+    "--threshold",
+    type=PROBABILITY,
+    metavar="P",
+    help="The probability that a label needs, 0 to 1. Of two classes, a pixel is class 1 where that reaches "
+    "P; of more, a pixel below P becomes unlabeled.  [default: the most probable class wins]",
 )
 
 json_option = click.option(
