@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from fcn_edge.cli.label_options import label_folder, label_options
-from fcn_edge.cli.numbers import Real
 from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
 
 __all__ = ["command"]
@@ -51,7 +50,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--agreement",
-    type=Real(0, 1, above=True),
+    type=click.FloatRange(0, 1, min_open=True),
     default=0.99,
     show_default=True,
     metavar="SHARE",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fcn_edge.cli.numbers import POSITIVE_SECONDS, THREADS
 from fcn_edge.cli.options import (
     OutputPath,
     device_option,
@@ -51,7 +50,7 @@ __all__ = ["command"]
 @size_option
 @click.option(
     "--budget",
-    type=POSITIVE_SECONDS,
+    type=click.FloatRange(0, min_open=True),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -59,7 +58,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--max-threads",
-    type=THREADS,
+    type=click.IntRange(1, 1024),
     metavar="N",
     help="The largest number of threads.  [default: all cores this process may use]",
 )

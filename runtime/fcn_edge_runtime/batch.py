@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["SAVES", "FileResult", "SaveOptions", "is_own", "refuse_foreign", "segment_files"]
+__all__ = ["SAVES", "FileResult", "SaveOptions", "segment_files"]
 
 SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
@@ -75,7 +75,6 @@ class FileResult:
         milliseconds: time of the network; 0 if segmentation failed.
         areas: pixels and share of every class.
         error: why segmentation failed, in one line; None if it did not.
-        frames: how many were segmented: 1, and of a video any number.
     """
 
     source: Path
@@ -84,7 +83,6 @@ class FileResult:
     milliseconds: float = 0.0
     areas: tuple[Area, ...] = ()
     error: str | None = None
-    frames: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
@@ -133,8 +131,7 @@ def segment_files(
     _check_save(segmenter, save, effect)
     import_pillow()
     job = _Job(segmenter, out, tuple(save), effect, options or SaveOptions())
-    targets = (target for file in images for target in job.targets(file))
-    refuse_foreign(targets, [f.source for f in images], overwrite=job.options.overwrite, own=is_own)
+    _check_overwrites(images, job)
     require_writable(out)
     return _segmented(job, images, progress or SILENT)
 
@@ -267,7 +264,6 @@ def _facts(file: ImageFile, result: Segmentation, areas: tuple[Area, ...], job: 
         "size": list(result.labels.shape),
         "model": {"name": result.card.name, "sha256": job.segmenter.digest},
         "provider": result.provider,
-        **({} if job.segmenter.threshold is None else {"threshold": job.segmenter.threshold}),
         "classes": [asdict(area) for area in areas],
     }
     # A name that is not UTF-8 holds surrogates, which JSON writes as \udcXX.
@@ -292,31 +288,17 @@ def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None
             )
 
 
-def refuse_foreign(
-    targets: Iterable[Path],
-    sources: Iterable[Path],
-    *,
-    overwrite: bool,
-    own: Callable[[Path], bool],
-) -> None:
-    """Refuse results that would replace an input, or a file that is not an unchanged earlier result.
-
-    Args:
-        targets: the files that will be written.
-        sources: the inputs.
-        overwrite: replace any file but an input.
-        own: whether a file is such a result.
-
-    Raises:
-        UsageError: there is one; the message names the first.
-    """
-    inputs = {os.path.realpath(source) for source in sources}
+def _check_overwrites(images: Sequence[ImageFile], job: _Job) -> None:
+    sources = {os.path.realpath(file.source) for file in images}
     foreign = []
-    for target in targets:
-        if "\0" not in str(target) and os.path.realpath(target) in inputs:
-            raise UsageError(f"the result {target} would overwrite an input: choose another folder with -o")
-        if not overwrite and os.path.lexists(target) and not _is_own_file(target, own):
-            foreign.append(target)
+    for file in images:
+        for target in job.targets(file):
+            if "\0" not in str(target) and os.path.realpath(target) in sources:
+                raise UsageError(
+                    f"the result {target} would overwrite an input: choose another folder with -o"
+                )
+            if not job.options.overwrite and os.path.lexists(target) and not _is_own(target):
+                foreign.append(target)
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UsageError(
@@ -325,13 +307,8 @@ def refuse_foreign(
         )
 
 
-def is_own(path: Path) -> bool:
-    """Whether a file that is not a video is an unchanged result of an earlier run."""
-    return is_unchanged_result(path.read_bytes())
-
-
-def _is_own_file(path: Path, own: Callable[[Path], bool]) -> bool:
+def _is_own(path: Path) -> bool:
     try:
-        return stat.S_ISREG(path.lstat().st_mode) and own(path)
+        return stat.S_ISREG(path.lstat().st_mode) and is_unchanged_result(path.read_bytes())
     except OSError:
         return False

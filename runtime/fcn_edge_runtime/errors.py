@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from fcn_edge_runtime._text import printable
+
 __all__ = [
     "ArtifactError",
     "CheckpointError",
@@ -33,12 +35,12 @@ __all__ = [
 
 
 class FcnEdgeError(Exception):
-    """A mistake that the user can fix. Its message is one line."""
+    """A mistake that the user can fix. Its message is one line that any display shows and none obeys."""
 
     exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
-        return " ".join(super().__str__().split())
+        return printable(" ".join(super().__str__().split()))
 
 
 class UsageError(FcnEdgeError):

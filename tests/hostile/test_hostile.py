@@ -43,3 +43,12 @@ def test_every_subject_has_a_test():
 def test_hostile_models_do_little_harm():
     pytest.importorskip("onnx")
     assert_all_held("models")
+
+
+@pytest.mark.security(
+    "pictures that declare oversized dimensions, make much work, or lack pixels",
+    "refused, time and memory measured",
+)
+@pytest.mark.security("profiles, texts and EXIF of any size", "never decoded, time and memory measured")
+def test_hostile_pictures_do_little_harm():
+    assert_all_held("pictures")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.interrupts import stop_on_signals
-from fcn_edge.cli.numbers import DOMAIN, RATE, SECONDS
 from fcn_edge.cli.options import (
     device_option,
     examples,
@@ -45,7 +44,7 @@ REPORT_SECONDS = 5.0
     show_default=True,
     help="best_effort matches every publisher, reliable only reliable ones.",
 )
-@click.option("--domain", type=DOMAIN, metavar="N", help="The ROS domain.  [default: ROS_DOMAIN_ID, else 0]")
+@click.option("--domain", type=int, metavar="N", help="The ROS domain.  [default: ROS_DOMAIN_ID, else 0]")
 @click.option(
     "--distro",
     type=click.Choice(["humble", "jazzy", "kilted", "lyrical"]),
@@ -67,13 +66,13 @@ REPORT_SECONDS = 5.0
 @overlay_alpha_option
 @click.option(
     "--max-frame-age",
-    type=SECONDS,
+    type=click.FloatRange(0),
     default=0.0,
     help="Drop frames older than this, in seconds.  [default: no limit]",
 )
 @click.option(
     "--max-rate",
-    type=RATE,
+    type=click.FloatRange(0),
     default=0.0,
     help="Limit the rate, in frames per second.  [default: no limit]",
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from fcn_edge.cli.numbers import SHARE, Whole
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = ["model_option", "overlay_alpha_option", "prefix_option", "shrink_option"]
@@ -21,7 +20,7 @@ prefix_option = click.option(
 
 shrink_option = click.option(
     "--shrink",
-    type=Whole(1, 16),
+    type=click.IntRange(1, 16),
     default=1,
     show_default=True,
     metavar="N",
@@ -30,7 +29,7 @@ shrink_option = click.option(
 
 overlay_alpha_option = click.option(
     "--overlay-alpha",
-    type=SHARE,
+    type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
     help="0 shows only the image in overlays, 1 only the colors.",

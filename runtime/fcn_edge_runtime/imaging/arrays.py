@@ -9,7 +9,7 @@ import numpy as np
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.model.card import Card, InputSpec
 
-__all__ = ["MAX_PIXELS", "as_batch", "check_pixels"]
+__all__ = ["MAX_PIXELS", "as_batch", "check_layout", "check_pixels"]
 
 MAX_PIXELS = 100_000_000
 
@@ -40,21 +40,9 @@ def as_batch(image: Any, card: Card, max_pixels: int = MAX_PIXELS) -> tuple[np.n
     # Only for other types, because naming numpy.ma imports it.
     if type(image) is not np.ndarray and isinstance(image, np.ma.MaskedArray):
         raise InputError("the image is a masked array, expected a plain one: fill it with .filled(...)")
-    # Rank before dtype: a wrong shape explains more than a wrong number format.
-    single = image.ndim == 3 or (image.ndim == 2 and spec.channels == 1)
-    if not single and image.ndim != 4:
-        hint = _rank_hint(image, spec)
-        raise InputError(f"the image has shape {image.shape}, expected {_expected(spec)}{hint}")
+    single = check_layout(image, spec)
     if image.ndim == 2:
         image = image[:, :, None]
-    if image.shape[-1] != spec.channels:
-        raise InputError(
-            f"the image has shape {image.shape}, expected {_expected(spec)}{_channel_hint(image, spec)}"
-        )
-    if image.dtype.newbyteorder("=") != np.dtype(spec.dtype):
-        raise InputError(
-            f"the image's dtype is {image.dtype}, expected {spec.dtype}{_dtype_hint(image, spec)}"
-        )
     _check_size(image, card, max_pixels)
     batch = np.ascontiguousarray(image[None] if single else image, dtype=np.dtype(spec.dtype))
     if spec.dtype == "float32" and not np.isfinite(batch).all():
@@ -64,6 +52,31 @@ def as_batch(image: Any, card: Card, max_pixels: int = MAX_PIXELS) -> tuple[np.n
             "replace them, with np.nan_to_num for instance"
         )
     return batch, single
+
+
+def check_layout(image: np.ndarray, spec: InputSpec, what: str = "the image") -> bool:
+    """Check rank, channels and dtype, without looking at a value. Returns whether it is a single image.
+
+    Args:
+        image: (H, W, C) or (N, H, W, C), for one channel also (H, W).
+        spec: the model's input, `card.input`.
+        what: what messages call it.
+
+    Raises:
+        InputError: one of them is not the model's; the message says how to convert it.
+    """
+    # Rank before dtype: a wrong shape explains more than a wrong number format.
+    single = image.ndim == 3 or (image.ndim == 2 and spec.channels == 1)
+    if not single and image.ndim != 4:
+        hint = _rank_hint(image, spec)
+        raise InputError(f"{what} has shape {image.shape}, expected {_expected(spec)}{hint}")
+    if image.ndim > 2 and image.shape[-1] != spec.channels:
+        raise InputError(
+            f"{what} has shape {image.shape}, expected {_expected(spec)}{_channel_hint(image, spec)}"
+        )
+    if image.dtype.newbyteorder("=") != np.dtype(spec.dtype):
+        raise InputError(f"{what}'s dtype is {image.dtype}, expected {spec.dtype}{_dtype_hint(image, spec)}")
+    return single
 
 
 def check_pixels(pixels: int, max_pixels: int, what: str = "the image") -> None:

@@ -4,7 +4,10 @@ The complete rules:
 
 - PNG, JPEG, BMP, TIFF and WebP are read, and `.npy` arrays. A file holds one image: animations and multi-page
   files are refused; the first image of a camera's MPO is read, and of a TIFF with overviews.
-- The limit on pixels is checked before decoding.
+- The limit on pixels is checked before decoding, and so is the work that decoding makes: the scans of a JPEG,
+  the strips and tiles of a TIFF (uncompressed, LZW, deflate, PackBits, zstd, JPEG), the chunks of a PNG.
+- An image is read only if all its pixels are there. Profiles, texts and EXIF, apart from the orientation, are
+  never decoded.
 - EXIF orientation is applied, so that labels match what a person sees.
 - 1 bit becomes 0 and 255, palettes are looked up, CMYK and YCbCr become RGB by Pillow's formula.
 - Channels and bit depths are then converted by the rules of `conversion.py`: gray and RGB, with or without
@@ -18,20 +21,16 @@ The complete rules:
 from __future__ import annotations
 
 import os
-import re
 import stat
-import threading
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
-from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_pixels
+from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, check_layout, check_pixels
 from fcn_edge_runtime.imaging.conversion import convert, is_dark, windowed
+from fcn_edge_runtime.imaging.decoding import FORMATS, SIXTEEN_BIT, Decoded, decode, import_pillow
 from fcn_edge_runtime.model.card import InputSpec
 
 __all__ = [
@@ -45,22 +44,10 @@ __all__ = [
     "read_picture",
 ]
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 _EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _AS_STORED = ("L", "LA", "RGB", "RGBA", "RGBX")  # every other mode is converted by Pillow first
-_MOST_OVERVIEWS = 64
-_PILLOW_LIMIT = threading.Lock()
-_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-
-
-def import_pillow() -> Any:
-    """Pillow's Image module.
-
-    Raises:
-        InputError: Pillow is not installed.
-    """
-    return require("PIL.Image", "reading and writing images")
+_MOST_HEADER = 10_000  # bytes of a .npy header, as numpy takes at most
 
 
 def read_image(path: str | os.PathLike[str], spec: InputSpec, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -133,18 +120,30 @@ def _require_file(name: str) -> None:
 
 
 def _read_array(name: str, spec: InputSpec, max_pixels: int) -> np.ndarray:
+    """All that the header declares is checked before a value is read."""
     try:
+        _check_header(name)
         # Mapped, so that a header that declares more than the file holds is found before memory is allocated.
         mapped = np.load(name, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # noqa: BLE001 - damaged headers raise errors of any class
         raise InputError(f"{name} is not a readable array ({_reason(error)})") from None
-    if not isinstance(mapped, np.ndarray) or mapped.ndim not in {2, 3}:
-        raise InputError(
-            f"{name} has shape {getattr(mapped, 'shape', None)}, expected (H, W, {spec.channels})"
-        )
+    if mapped.ndim not in {2, 3}:
+        raise InputError(f"{name} has shape {mapped.shape}, expected (H, W, {spec.channels})")
+    check_layout(mapped, spec, name)
     check_pixels(mapped.shape[0] * mapped.shape[1], max_pixels, name)
     array = np.array(mapped)
     return array[:, :, None] if array.ndim == 2 else array
+
+
+def _check_header(name: str) -> None:
+    """Refuse a long header: numpy reads it whole before it looks at its length, which may be 4 GB."""
+    with open(name, "rb") as stream:  # noqa: PTH123 - a str may hold characters that Path refuses
+        start = stream.read(12)
+    if not start.startswith(b"\x93NUMPY"):
+        raise ValueError("it does not start as a .npy file")
+    length = int.from_bytes(start[8:10] if start[6:7] == b"\1" else start[8:12], "little")
+    if length > _MOST_HEADER:
+        raise ValueError(f"a header of {length} bytes, expected at most {_MOST_HEADER}")
 
 
 def decoded(
@@ -154,133 +153,18 @@ def decoded(
     *,
     transposed: bool = True,
 ) -> Decoded:
-    """An image file, decoded by Pillow.
-
-    Args:
-        name: its path.
-        max_pixels: refuse larger images, before they are decoded.
-        formats: that are read, by Pillow's names.
-        transposed: apply the EXIF orientation.
+    """An image file, decoded by Pillow; see `decode`.
 
     Raises:
-        InputError: it is missing, damaged, too large, or of another format.
+        InputError: it is missing, or as for `decode`.
     """
-    image_module = import_pillow()
+    import_pillow()
     _require_file(name)
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            try:
-                picture = _load(name, name, max_pixels, formats, transposed=transposed)
-            except image_module.DecompressionBombError as error:
-                picture = _load_oversized(name, max_pixels, formats, error, transposed=transposed)
-            except ValueError as error:
-                if "MAX_TEXT" not in str(error):
-                    raise
-                from fcn_edge_runtime.imaging.png import without_profile_and_texts
-
-                with without_profile_and_texts(name) as stream:
-                    picture = _load(stream, name, max_pixels, formats, transposed=transposed)
-    except InputError:
-        raise
-    except image_module.UnidentifiedImageError:
-        raise InputError(
-            f"{name} is not an image of a known format, expected {', '.join(formats)}: convert it"
-        ) from None
-    except Exception as error:  # noqa: BLE001 - decoders raise errors of any class on damaged files
-        raise InputError(f"{name} is damaged or truncated ({_reason(error)})") from None
-    complaints = [w.message for w in caught if w.category is UserWarning]
-    # Pillow skips TIFF tags that it cannot read, but they define the meaning of the pixels.
-    if picture.kind == "TIFF" and complaints:
-        raise InputError(f"{name} is damaged or truncated ({complaints[0]})")
-    return picture
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """A decoded image with facts that only its file has.
-
-    Attributes:
-        image: Pillow's, loaded.
-        kind: the format, by Pillow's name.
-        deep: whether its colors had 16 bits, of which Pillow reads the upper 8.
-    """
-
-    image: Any
-    kind: str
-    deep: bool
-
-
-def _load(file: Any, name: str, max_pixels: int, formats: Sequence[str], *, transposed: bool) -> Decoded:
-    from PIL import ImageOps
-
-    with import_pillow().open(file, formats=formats) as image:
-        # Our own limit applies; Pillow only warns at its first one.
-        check_pixels(image.width * image.height, max_pixels, name)
-        _require_one_image(image, name)
-        deep = _is_deep(image)  # checked before decoding, which discards it
-        image.load()
-        loaded = ImageOps.exif_transpose(image) if transposed else image.copy()
-        return Decoded(loaded, image.format or "", deep)
-
-
-def _load_oversized(
-    name: str, max_pixels: int, formats: Sequence[str], error: Exception, *, transposed: bool
-) -> Decoded:
-    """An image above Pillow's own limit, which only a global variable of Pillow can raise.
-
-    It is raised where the caller allows more pixels than Pillow does, and only while this image is read.
-    """
-    module = import_pillow()
-    with _PILLOW_LIMIT:
-        before = module.MAX_IMAGE_PIXELS
-        if before is not None and max_pixels > 2 * before:
-            module.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2  # Pillow refuses above twice this number
-            try:
-                return _load(name, name, max_pixels, formats, transposed=transposed)
-            except module.DecompressionBombError as second:
-                error = second
-            finally:
-                module.MAX_IMAGE_PIXELS = before
-    number = re.search(r"\((\d+) pixels\)", str(error))
-    if number is not None:
-        check_pixels(int(number[1]), max_pixels, name)
-    raise InputError(f"{name} has too many pixels ({_reason(error)})")
-
-
-def _require_one_image(image: Any, name: str) -> None:
-    if image.format == "TIFF":
-        several = _has_pages(image)
-    else:
-        several = image.format != "MPO" and getattr(image, "is_animated", False)
-    if several:
-        raise InputError(f"{name} holds several images, expected one: save each in its own file")
-
-
-def _has_pages(image: Any) -> bool:
-    """Whether a TIFF holds more than one image, its overviews (as of COGs) and transparency masks apart.
-
-    The tag NewSubfileType marks them: bit 0 a reduced image of another one, bit 2 a mask (TIFF 6.0, p. 36);
-    before it, SubfileType 2 was a reduced image. A chain may have any length: 64 are looked at.
-    """
-    several = False
-    for number in range(1, _MOST_OVERVIEWS + 2):
-        try:
-            image.seek(number)
-        except EOFError:
-            break
-        new, old = image.tag_v2.get(254, 0), image.tag_v2.get(255, 1)
-        if number > _MOST_OVERVIEWS or not (int(new) & 0b101 or old == 2):
-            several = True
-            break
-    image.seek(0)
-    return several
-
-
-def _is_deep(image: Any) -> bool:
-    """Whether the file has 16-bit colors, of which Pillow reads the upper 8 bits."""
-    return image.mode not in _SIXTEEN_BIT and any(
-        ";16" in str(tile[3]) for tile in getattr(image, "tile", ())
-    )
+        with open(name, "rb") as stream:  # noqa: PTH123 - a str may hold characters that Path refuses
+            return decode(stream, name, max_pixels, formats, transposed=transposed)
+    except OSError as error:
+        raise InputError(f"the image {name} cannot be read ({error.strerror or error})") from None
 
 
 def _converted(picture: Decoded, spec: InputSpec, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -290,7 +174,7 @@ def _converted(picture: Decoded, spec: InputSpec, name: str) -> tuple[np.ndarray
     if mode == "F" and spec.dtype == "float32" and spec.channels == 1:
         values = np.asarray(image, np.float32)[:, :, None]
         return values, values
-    if mode in _SIXTEEN_BIT or (mode == "I" and picture.kind == "PNG"):  # Pillow before 11.3 opens it as "I"
+    if mode in SIXTEEN_BIT or (mode == "I" and picture.kind == "PNG"):  # Pillow before 11.3 opens it as "I"
         planes = _sixteen_bits(np.asarray(image), name)
     elif mode not in _EIGHT_BIT:
         raise InputError(

@@ -128,7 +128,7 @@ def image_message(header: Header, array: np.ndarray, encoding: str) -> Image:
 
 
 def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
-    from fcn_edge_runtime.imaging.reading import import_pillow
+    from fcn_edge_runtime.imaging.decoding import decode
 
     _check_format(message)
     start = bytes(message.data[: len(_PNG)])
@@ -137,25 +137,17 @@ def _decoded(message: CompressedImage, max_pixels: int) -> np.ndarray:
             f"the compressed image ({message.format[:40]!r}) starts with {start.hex(' ') or 'nothing'}, "
             "expected a JPEG or PNG file: subscribe to the raw topic, or choose another transport"
         )
-    pillow = import_pillow()
-    try:
-        with pillow.open(io.BytesIO(message.data), formats=("JPEG", "PNG")) as image:
-            check_pixels(image.width * image.height, max_pixels)
-            image.load()
-            if image.mode in {"I;16", "I;16B", "I"}:
-                # PNG of 16-bit gray; Pillow before 11.3 opens it as "I".
-                _check_format(message, 1)
-                return np.asarray(image).astype(np.uint16)[:, :, None]
-            if image.mode in {"L", "1"}:
-                _check_format(message, 1)
-                return np.asarray(image.convert("L"))[:, :, None]
-            # Alpha is kept only where the image has it, for models of four channels.
-            return np.asarray(image.convert("RGBA" if image.mode in {"RGBA", "LA", "PA"} else "RGB"))
-    except InputError:
-        raise
-    except Exception as error:  # noqa: BLE001 - decoders raise errors of any class on damaged files
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"the compressed image is damaged or truncated ({reason})") from None
+    stream = io.BytesIO(message.data)
+    image = decode(stream, "the compressed image", max_pixels, ("JPEG", "PNG"), transposed=False).image
+    if image.mode in {"I;16", "I;16B", "I"}:
+        # PNG of 16-bit gray; Pillow before 11.3 opens it as "I".
+        _check_format(message, 1)
+        return np.asarray(image).astype(np.uint16)[:, :, None]
+    if image.mode in {"L", "1"}:
+        _check_format(message, 1)
+        return np.asarray(image.convert("L"))[:, :, None]
+    # Alpha is kept only where the image has it, for models of four channels.
+    return np.asarray(image.convert("RGBA" if image.mode in {"RGBA", "LA", "PA"} else "RGB"))
 
 
 def _check_format(message: CompressedImage, channels: int | None = None) -> None:

@@ -14,7 +14,6 @@ def open_model(
     *,
     confidence: bool = True,
     profile: str | None = None,
-    threshold: float | None = None,
 ) -> Segmenter:
     """Open a model; raises what `Segmenter` raises.
 
@@ -23,7 +22,6 @@ def open_model(
         device: as `Segmenter`.
         threads: as `Segmenter`.
         profile: as `Segmenter`.
-        threshold: as `Segmenter`.
         confidence: compute confidence, if the file has it. Without it frames are a little faster.
     """
     # Copying the full-size logits of every class can take longer than running the network.
@@ -34,5 +32,4 @@ def open_model(
         threads,
         outputs=lambda offered: [name for name in wanted if name in offered],
         profile=profile,
-        threshold=threshold,
     )

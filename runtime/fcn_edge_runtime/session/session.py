@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcn_edge_runtime._sizes import size_text
+from fcn_edge_runtime._stdio import captured_output
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
@@ -26,7 +27,6 @@ from fcn_edge_runtime.session.devices import (
     provider_named,
     short_name,
 )
-from fcn_edge_runtime.session.stdio import captured_output
 
 if TYPE_CHECKING:  # imported where needed, for a fast start
     from fcn_edge_runtime.model.without_head import WithoutHead
@@ -48,7 +48,6 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
 MAX_THREADS = 1024
-MAX_FIXED_PIXELS = 3840 * 2160  # a fixed size is for cameras, and its self-test runs at that size
 HEADS = ("graph", "numpy")
 _OPTIMIZATION = {
     "all": "ORT_ENABLE_ALL",
@@ -384,10 +383,6 @@ def _check_size(size: object) -> None:
     pair = size if isinstance(size, tuple) else ()
     if len(pair) != 2 or not all(type(side) is int and 1 <= side <= MAX_SIDE for side in pair):
         raise UsageError(f"size is {size!r}, expected (height, width) of 1 to {MAX_SIDE} each, or None")
-    if pair[0] * pair[1] > MAX_FIXED_PIXELS:
-        raise UsageError(
-            f"the fixed size is {size_text(pair)}, expected at most 2160x3840 pixels: leave the size out"
-        )
 
 
 def _may_saturate(model: ModelFile | bytes) -> bool:

@@ -201,7 +201,7 @@ def test_only_the_wanted_outputs_are_computed(model_path):
 
 
 def test_output_is_captured_by_one_thread_at_a_time_and_restored(capfd):
-    from fcn_edge_runtime.session.stdio import captured_output
+    from fcn_edge_runtime._stdio import captured_output
 
     printed = []
 

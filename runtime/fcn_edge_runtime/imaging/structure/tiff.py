@@ -1,0 +1,212 @@
+"""The directories of a TIFF file (TIFF 6.0, chapters 2, 7 and 15; BigTIFF).
+
+Every entry may point anywhere and declare any length, so that a small file may describe any amount of data:
+what Pillow and libtiff would read is added up first.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from fcn_edge_runtime.imaging.structure.structure import Damage, Structure, TooMuchWork, size_of
+
+__all__ = ["tiff_structure"]
+
+# Of TIFF's many, those that are tested. Not CCITT's: libtiff fills a cut one with white, without an error.
+_COMPRESSIONS = {
+    1: "none",
+    5: "LZW",
+    7: "JPEG",
+    8: "deflate",
+    32773: "PackBits",
+    32946: "deflate",
+    50000: "zstd",
+}
+_NONE, _JPEG = 1, 7
+_MOST_OVERVIEWS = 64
+_MOST_ENTRIES = 4096  # in all directories of a file
+_MOST_BYTES = 64 << 20  # of entries: profiles, layers of other programs; and of data beyond a good file's
+_MOST_NUMBERS = 1 << 20  # bytes of a list of numbers
+_MOST_PIECES = 100_000  # strips or tiles
+_LARGEST_TILE = 1 << 22  # pixels beyond those of the image
+_MOST_SCANS = 4  # of a JPEG strip or tile; more are counted as pixels that are painted again
+_MOST_PAINTED = 50_000_000
+# Bytes of a value, by type.
+_SIZES = dict(zip((*range(1, 14), 16, 17, 18), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 8, 8, 8), strict=True))
+_FORMATS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # whole numbers that are not negative
+_BYTES = (1, 2, 6, 7)  # types that Pillow keeps as they are
+_SUBTYPE, _OLD_SUBTYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
+_OFFSETS, _SAMPLES, _ROWS, _COUNTS, _PLANAR = 273, 277, 278, 279, 284
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
+_LISTS = (_OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS)
+_DIRECTORIES = (34665, 34853, 40965)  # of EXIF, GPS and interoperability, which Pillow reads, too
+_YCBCR = 6
+
+
+def tiff_structure(stream: BinaryIO) -> Structure:
+    """The structure of a TIFF file. Pillow applies its orientation.
+
+    Raises:
+        Damage: its directory is cut, or its strips or tiles are not all there.
+        TooMuchWork: its directories are longer, or its strips more or larger, than those of good files, or it
+            has a compression that is not read.
+    """
+    file = _File(stream)
+    first = file.directory(file.first)
+    for tag in _DIRECTORIES[:2]:
+        if tag in first.entries:
+            inner = file.directory(file.number(first, tag))
+            if _DIRECTORIES[2] in inner.entries:
+                file.directory(file.number(inner, _DIRECTORIES[2]))
+    width, height = file.number(first, _WIDTH), file.number(first, _HEIGHT)
+    if not width or not height:
+        raise Damage("it has no size")
+    compressed = _check_pieces(file, first, width, height)
+    return Structure(width, height, several=_has_pages(file, first.next), prints=compressed)
+
+
+@dataclass(frozen=True)
+class _Directory:
+    """Type, count and position of each entry's values, by tag; where the next directory is."""
+
+    entries: dict[int, tuple[int, int, int]]
+    next: int
+
+
+class _File:
+    """Reads directories, and adds up what they make others read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.size = stream, size_of(stream)
+        stream.seek(0)
+        head = stream.read(16).ljust(16, b"\0")
+        self._order = "<" if head[:2] == b"II" else ">"
+        self._big = self._unpacked("H", head[2:4]) == 43
+        self.first = self._unpacked("Q", head[8:16]) if self._big else self._unpacked("I", head[4:8])
+        self._entries = self._bytes = 0
+
+    def _unpacked(self, kind: str, data: bytes) -> int:
+        return int(struct.unpack(self._order + kind, data)[0])
+
+    def read(self, at: int, length: int) -> bytes:
+        """Bytes of the file. Raises Damage where it has fewer."""
+        if at + length > self.size:
+            raise Damage(f"it ends at byte {self.size}, before its directory")
+        self.stream.seek(at)
+        return self.stream.read(length)
+
+    def directory(self, at: int) -> _Directory:
+        """The directory at a position.
+
+        Raises:
+            Damage: it is not in the file.
+            TooMuchWork: all directories so far have too many entries, or too long ones.
+        """
+        wide, each, inline = (8, 20, 8) if self._big else (2, 12, 4)
+        count = self._unpacked("Q" if self._big else "H", self.read(at, wide))
+        self._entries += count
+        if self._entries > _MOST_ENTRIES:
+            raise TooMuchWork(f"directories of more than {_MOST_ENTRIES} entries")
+        table, entries = self.read(at + wide, each * count + inline), {}
+        for start in range(0, each * count, each):
+            tag, kind = struct.unpack_from(f"{self._order}HH", table, start)
+            number = self._unpacked("Q" if self._big else "I", table[start + 4 : start + 4 + inline])
+            length, place = _SIZES.get(kind, 0) * number, at + wide + start + each - inline
+            if length > inline:
+                place = self._unpacked("Q" if self._big else "I", table[start + each - inline : start + each])
+                self._bytes += length
+            if tag in _LISTS and number > _MOST_PIECES:
+                raise TooMuchWork(f"{number} strips or tiles, expected at most {_MOST_PIECES}")
+            if tag not in _LISTS and kind not in _BYTES and length > _MOST_NUMBERS:
+                raise TooMuchWork(f"a list of {number} numbers (tag {tag})")
+            entries[tag] = (kind, number, place)
+        if self._bytes > _MOST_BYTES:
+            raise TooMuchWork(f"directories of {self._bytes >> 20} MB, expected at most {_MOST_BYTES >> 20}")
+        return _Directory(entries, self._unpacked("Q" if self._big else "I", table[-inline:]))
+
+    def numbers(self, directory: _Directory, tag: int) -> Sequence[int]:
+        """The values of an entry of whole numbers; nothing where it is missing, or holds others."""
+        kind, number, place = directory.entries.get(tag, (0, 0, 0))
+        if kind not in _FORMATS:
+            return ()
+        data = self.read(place, _SIZES[kind] * number)
+        return struct.unpack(f"{self._order}{number}{_FORMATS[kind]}", data)
+
+    def number(self, directory: _Directory, tag: int, missing: int = 0) -> int:
+        """The first value of an entry."""
+        return next(iter(self.numbers(directory, tag)), missing)
+
+
+def _check_pieces(file: _File, first: _Directory, width: int, height: int) -> bool:
+    """All strips or tiles are there, none is larger than needed, and together they fit the file.
+
+    Returns whether they are compressed.
+    """
+    compression = file.number(first, _COMPRESSION, _NONE)
+    if compression not in _COMPRESSIONS:
+        names = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
+        raise TooMuchWork(f"TIFF's compression {compression}, which is not read (only {names})")
+    samples = file.number(first, _SAMPLES, 1)
+    planes = samples if file.number(first, _PLANAR, 1) == 2 else 1
+    tiled = _TILE_OFFSETS in first.entries
+    across = file.number(first, _TILE_WIDTH) if tiled else width
+    down = file.number(first, _TILE_HEIGHT) if tiled else min(file.number(first, _ROWS, height), height)
+    if not across or not down:
+        raise Damage("its strips or tiles have no size")
+    if across * down > width * height + _LARGEST_TILE:
+        raise TooMuchWork(f"tiles of {across}x{down} pixels for an image of {width}x{height}")
+    offsets = file.numbers(first, _TILE_OFFSETS if tiled else _OFFSETS)
+    lengths = file.numbers(first, _TILE_COUNTS if tiled else _COUNTS)
+    expected = -(-width // across) * -(-height // down) * planes
+    if len(offsets) < expected:
+        raise Damage(f"it has {len(offsets)} strips or tiles of {expected}")
+    bits = file.numbers(first, _BITS) or (1,)
+    depth = max(bits) if planes > 1 else sum(bits) if len(bits) > 1 else bits[0] * samples
+    row = (across * depth + 7) // 8
+    if compression == _NONE and file.number(first, _PHOTOMETRIC) != _YCBCR:
+        rows = [down if tiled else min(down, height - start) for start in range(0, height, down)]
+        needed = [row * count for _ in range(planes) for count in rows for _ in range(-(-width // across))]
+        ends = map(int.__add__, offsets, needed)
+        if max(ends) > file.size or any(map(int.__lt__, lengths, needed)):
+            raise Damage("its strips or tiles are cut")
+        return False
+    if len(lengths) < expected or any(map(file.size.__lt__, map(int.__add__, offsets, lengths))):
+        raise Damage("its strips or tiles are cut")
+    if sum(lengths) > min(file.size, 2 * row * down * expected) + _MOST_BYTES:
+        raise TooMuchWork(f"strips or tiles of {sum(lengths)} bytes in {file.size}")
+    if compression == _JPEG:
+        _check_jpegs(file, offsets, lengths, across * down)
+    return True
+
+
+def _check_jpegs(file: _File, offsets: Sequence[int], lengths: Sequence[int], pixels: int) -> None:
+    """Each strip or tile is a JPEG file, with its end, and of few scans; see `jpeg.py`."""
+    scans = 0
+    for place in zip(offsets, lengths, strict=False):
+        data = file.read(*place)
+        scans += data.count(b"\xff\xda")
+        if b"\xff\xd9" not in data[-16:]:
+            raise Damage("its strips or tiles are cut")
+    if (scans - _MOST_SCANS * len(offsets)) * pixels > _MOST_PAINTED:
+        raise TooMuchWork(f"{scans} scans of {pixels} pixels")
+
+
+def _has_pages(file: _File, at: int) -> bool:
+    """Whether a TIFF holds more than one image, its overviews (as of COGs) and transparency masks apart.
+
+    The tag NewSubfileType marks them: bit 0 a reduced image of another one, bit 2 a mask (TIFF 6.0, p. 36);
+    before it, SubfileType 2 was a reduced image. A chain may have any length, or be a circle: 64 are looked
+    at.
+    """
+    for _ in range(_MOST_OVERVIEWS):
+        if not at:
+            return False
+        directory = file.directory(at)
+        new, old = file.number(directory, _SUBTYPE), file.number(directory, _OLD_SUBTYPE, 1)
+        if not (new & 0b101 or old == 2):
+            return True
+        at = directory.next
+    return bool(at)
