@@ -88,7 +88,7 @@ format: $(VENV)/.ready
 $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
 	@test -n "$(OLDEST_PYTHON)" || { echo 'there is no Python 3.10 here: make test-oldest OLDEST_PYTHON=/path/to/python3.10'; exit 1; }
 	test -x $(OLDEST)/bin/python || $(OLDEST_PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt '.[cpu,images]' pytest
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt '.[cpu,images,robot]' pytest mcap-ros2-support
 	touch $@
 
 test-oldest: $(VENV)/.ready $(OLDEST)/.ready

@@ -39,12 +39,14 @@ if TYPE_CHECKING:
     )
     from fcn_edge_runtime.evaluation.evaluate import Evaluation, evaluate
     from fcn_edge_runtime.evaluation.masks import LabelFolder
+    from fcn_edge_runtime.imaging.effects import Effect
     from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
     from fcn_edge_runtime.segmentation import Segmentation
     from fcn_edge_runtime.segmenter import Segmenter
     from fcn_edge_runtime.selftest import SelfTestReport, selftest
     from fcn_edge_runtime.session.profile import Profile
     from fcn_edge_runtime.session.session import SessionOptions
+    from fcn_edge_runtime.video import video_frames
 
     __version__: str
 
@@ -57,6 +59,7 @@ __all__ = [
     "Card",
     "CheckpointError",
     "ClassInfo",
+    "Effect",
     "Evaluation",
     "ExportOptions",
     "ExportResult",
@@ -93,6 +96,7 @@ __all__ = [
     "selftest",
     "tune",
     "verify",
+    "video_frames",
 ]
 
 _HOMES = {
@@ -120,12 +124,14 @@ _HOMES = {
     ),
     "fcn_edge_runtime.evaluation.evaluate": ("Evaluation", "evaluate"),
     "fcn_edge_runtime.evaluation.masks": ("LabelFolder",),
+    "fcn_edge_runtime.imaging.effects": ("Effect",),
     "fcn_edge_runtime.model.card": ("Card", "ClassInfo", "InputSpec"),
     "fcn_edge_runtime.segmentation": ("Segmentation",),
     "fcn_edge_runtime.segmenter": ("Segmenter",),
     "fcn_edge_runtime.selftest": ("SelfTestReport", "selftest"),
     "fcn_edge_runtime.session.profile": ("Profile",),
     "fcn_edge_runtime.session.session": ("SessionOptions",),
+    "fcn_edge_runtime.video": ("video_frames",),
     "fcn_edge._version": ("__version__",),
 }
 

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 # Two test processes on two cores must not run two threads each.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,3 +14,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # inherits from its parent: Ctrl-C works in the tests and in the processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _own_ctrl_c():
+    """Ctrl-C ends this run as before, also after a test called `main`, which takes it over for good."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    if signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)

@@ -128,6 +128,9 @@ def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for e
         with patient_interrupts():
             result: Any = cli.main(args=args, prog_name="fcn-edge", standalone_mode=False)
     except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # click has it from 8.2 on
+            click.echo(error.format_message(), err=True)
+            return error.exit_code
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fcn-edge"
         return _fail(f"{error.format_message().rstrip('.')}: see `{where} --help`", error.exit_code)
     except FcnEdgeError as error:

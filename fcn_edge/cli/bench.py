@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fcn_edge.cli.numbers import Real
 from fcn_edge.cli.options import (
     device_option,
     examples,
@@ -40,13 +41,13 @@ __all__ = ["command"]
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0.1, 1000),
+    type=Real(0.1, 1000),
     metavar="HZ",
     help="Send frames at a camera's rate, and count those that are not done before the next one.",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 3600),
+    type=Real(0.1, 3600),
     default=5.0,
     show_default=True,
     metavar="S",

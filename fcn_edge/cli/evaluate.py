@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.label_options import label_folder, label_options
+from fcn_edge.cli.numbers import PROBABILITY
 from fcn_edge.cli.options import (
     OutputPath,
     device_option,
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:
+    return () if value is None else tuple(PROBABILITY.convert(text, param, ctx) for text in value.split(","))
+
+
 @click.command(
     "evaluate",
     epilog=examples(
@@ -34,18 +39,29 @@ __all__ = ["command"]
         "fcn-edge evaluate road.onnx --images val/images --labels val/labels -o report --json",
         "fcn-edge evaluate people.onnx --images val --labels masks --foreground 255 --suffix _mask",
         "fcn-edge evaluate road.onnx --images val/images --labels val/colors --labels-by color",
+        "fcn-edge evaluate people.onnx --images val --labels masks --foreground 255 --threshold 0.3,0.5,0.7",
     ),
 )
 @model_argument
-@click.option("--images", required=True, multiple=True, metavar="DIR", help="The images; repeatable.")
+@click.option(
+    "--images", required=True, multiple=True, metavar="DIR", help="Folder of the images; repeatable."
+)
 @click.option(
     "--labels",
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="PNG masks with the same names; 255 is unlabeled and not counted.",
+    help="Folder of the true labels: PNG masks named like the images; 255 is unlabeled and not counted.",
 )
 @label_options
+@click.option(
+    "--threshold",
+    "thresholds",
+    callback=_probabilities,
+    metavar="P,...",
+    help="Labels need at least this probability. Several, for models of two classes: a table of IoU, "
+    "precision and recall of class 1, then all scores at the best.",
+)
 @click.option(
     "-o",
     "--out",
@@ -67,19 +83,21 @@ def command(
     device: str,
     threads: int | None,
     profile: str | None,
+    thresholds: tuple[float, ...],
     as_json: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Evaluate MODEL: IoU of each class, mean IoU, pixel accuracy, confusion matrix.
+    """Compare MODEL with true labels: IoU of each class, mean IoU, pixel accuracy.
 
     Pixels of all images are counted together, as in PASCAL VOC and Cityscapes; unlabeled pixels are left out.
-    A class that occurs neither in the labels nor in the prediction is n/a.
+    A class that occurs neither in the true labels nor in the model's is n/a.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable, write_whole
     from fcn_edge_runtime.evaluation.evaluate import score_pairs
     from fcn_edge_runtime.evaluation.masks import find_pairs
+    from fcn_edge_runtime.segmentation import check_threshold, outputs_for_threshold
     from fcn_edge_runtime.segmenter import Segmenter
 
     folder = label_folder(labels, given)
@@ -89,9 +107,12 @@ def command(
 
         require_plots()  # before the work starts, and before there is a folder
         require_writable(out)
-    with Segmenter(model, device, threads, outputs=("labels",), profile=profile) as segmenter:
+    for threshold in thresholds:
+        check_threshold(threshold)
+    outputs = outputs_for_threshold if thresholds else ("labels",)
+    with Segmenter(model, device, threads, outputs=outputs, profile=profile) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
-            found = score_pairs(segmenter, pairs, progress)
+            found = score_pairs(segmenter, pairs, progress, thresholds)
         ran = segmenter.session.facts()
         if out is not None:
             from fcn_edge.reports.plots import write_confusion, write_worst
@@ -115,8 +136,16 @@ def command(
 
 
 def _show(found: Evaluation) -> None:
-    for entry, iou in zip(found.card.classes, found.scores.iou, strict=True):
-        click.echo(f"{printable(entry.name):<20} {_number(iou)}")
+    if found.sweep:
+        name = printable(found.card.classes[1].name)
+        click.echo(f"{'threshold':<12}{'IoU':<9}{'precision':<11}{'recall':<9}of {name}")
+        for entry in found.sweep:
+            values = (_number(entry.iou), _number(entry.precision), _number(entry.recall))
+            best = "best IoU" if entry.threshold == found.threshold else ""
+            click.echo(f"{entry.threshold:<12g}{values[0]:<9}{values[1]:<11}{values[2]:<9}{best}".rstrip())
+        click.echo(f"\nat {found.threshold:g}:")
+    for kind, iou in zip(found.card.classes, found.scores.iou, strict=True):
+        click.echo(f"{printable(kind.name):<20} {_number(iou)}")
     click.echo(f"{'mean IoU':<20} {_number(found.scores.mean_iou)}")
     click.echo(f"{'pixel accuracy':<20} {_number(found.scores.pixel_accuracy)}")
 

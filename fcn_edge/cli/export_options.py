@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from fcn_edge.cli.numbers import CHANNELS
 from fcn_edge.cli.options import SizesType
 
 __all__ = ["devices_option", "net_options", "normalize_option", "sizes_option"]
@@ -26,7 +27,7 @@ _CLASSES = click.option(
     help="Names and colors: a known list, a number, or a .json or .toml file. 1 is a binary network.",
 )
 _CHANNELS = click.option(
-    "--channels", type=click.IntRange(1, 4096), metavar="N", help="Channels of the image.  [default: 3]"
+    "--channels", type=CHANNELS, metavar="N", help="Channels of the image.  [default: 3]"
 )
 _SETTINGS = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the network; repeatable."

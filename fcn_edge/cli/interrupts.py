@@ -3,12 +3,15 @@
 Python raises KeyboardInterrupt wherever the program is. During the import of a compiled module that is inside
 C++, which turns it into an ImportError (pybind11) or aborts the process (nanobind). So Ctrl-C waits for the
 end of the import, unless it is pressed again; and any error of a command after Ctrl-C counts as an interrupt.
+Once the command is done, Ctrl-C ends the process at once: while the interpreter shuts down, an exception is
+printed and ignored.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,7 +25,7 @@ _MOST_LOOKS = 1500  # half a minute, longer than any import of a library
 
 @contextlib.contextmanager
 def patient_interrupts() -> Iterator[None]:
-    """Run a command in this block; see the module.
+    """Run a command in this block, the last of the process; see the module.
 
     Where SIGINT has another handler already, as in a background job of a shell, nothing changes.
 
@@ -38,8 +41,8 @@ def patient_interrupts() -> Iterator[None]:
     except ValueError:  # not the main thread, which is where Ctrl-C arrives
         yield
         return
-    # A finished command keeps its exit code, also while libraries take long to unload.
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    # After the last function that runs at exit, Python runs no handler any more: the system ends the process.
+    atexit.register(_leave_it_to_the_system)
     try:
         yield
     except BaseException as error:
@@ -47,7 +50,7 @@ def patient_interrupts() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
-        ctrl_c.forget()
+        ctrl_c.command_is_done()
 
 
 def stop_on_signals(stop: threading.Event) -> None:
@@ -82,12 +85,24 @@ class _CtrlC:
             signal.default_int_handler(number, frame)
         signal.setitimer(signal.ITIMER_REAL, _LOOK_AGAIN)
 
-    def forget(self) -> None:
-        """Restore Ctrl-C; one that still waits is dropped."""
+    def command_is_done(self) -> None:
+        """End the process at the next Ctrl-C; one that still waits for an import is dropped."""
         if self._looks:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        if signal.getsignal(signal.SIGINT) == self.pressed:  # a command may have set its own
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._leave)
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if not self.was_pressed:
+            with contextlib.suppress(OSError):
+                os.write(2, b"error: interrupted\n")
+        os._exit(130)
+
+
+def _leave_it_to_the_system() -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _imports(frame: FrameType | None) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fcn_edge.cli.numbers import Whole
+
 if TYPE_CHECKING:
     from fcn_edge_runtime.evaluation.masks import LabelFolder
 
@@ -21,20 +23,20 @@ _OPTIONS = (
         type=click.Choice(["auto", "id", "color"]),
         default="auto",
         show_default=True,
-        help="What labels are: ids as they are stored, or the exact colors of the classes. auto: ids, "
-        "or a palette's colors where all of them are the model's.",
+        help="How masks are read: by the class ids that they store, or by the exact colors of the classes. "
+        "auto: by ids, or by a palette's colors where all of them are the model's.",
     ),
     click.option(
         "--foreground",
-        type=click.IntRange(1, 65535),
+        type=Whole(1, 65535),
         metavar="VALUE",
-        help="For binary masks and models of two classes: VALUE, such as 255, is class 1, and 0 is class 0.",
+        help="For binary masks: pixels of VALUE, such as 255, are class 1, and 0 is class 0.",
     ),
     click.option(
         "--suffix",
         default="",
         metavar="TEXT",
-        help="Of label names: _mask finds STEM_mask.png, beside STEM.png and STEM.labels.png.",
+        help="How the names of masks end: with _mask, the mask of a.jpg is a_mask.png.",
     ),
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from fcn_edge.cli.numbers import PROBABILITY, THREADS
 from fcn_edge_runtime._sizes import parse_size
 from fcn_edge_runtime.errors import UsageError
 
@@ -22,7 +23,12 @@ __all__ = [
     "quiet_option",
     "size_option",
     "threads_option",
+    "threshold_option",
 ]
+
+
+_LONGEST_SIZE = 40  # characters
+MOST_PIXELS = 100_000_000  # as `imaging.arrays.MAX_PIXELS`, which would load numpy; a test compares them
 
 
 class OutputPath(click.Path):
@@ -50,12 +56,17 @@ class SizeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
         """'480x640' -> (480, 640).
 
         Raises:
-            click.BadParameter: it is anything else.
+            click.BadParameter: it is anything else, or more pixels than an image may have.
         """
+        if len(str(value)) > _LONGEST_SIZE:
+            self.fail(f"got {len(str(value))} characters, expected HEIGHTxWIDTH such as 480x640", param, ctx)
         try:
-            return parse_size(str(value))
+            height, width = parse_size(str(value))
         except UsageError as error:
             self.fail(str(error), param, ctx)
+        if height * width > MOST_PIXELS:
+            self.fail(f"got {height}x{width}, expected at most {MOST_PIXELS:,} pixels", param, ctx)
+        return height, width
 
 
 class SizesType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as above
@@ -83,13 +94,13 @@ device_option = click.option(
     default="auto",
     show_default=True,
     metavar="NAME",
-    help="auto (CUDA where it really starts, else the CPU), cpu, cuda, or any provider of this onnxruntime. "
-    "Another one is never used instead.",
+    help="cpu, cuda, or any provider of this onnxruntime: it is used, or the command fails. auto takes CUDA "
+    "if it starts, else the CPU.",
 )
 
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1, 1024),
+    type=THREADS,
     metavar="N",
     help="Threads on the CPU.  [default: all cores this process may use]",
 )
@@ -106,6 +117,14 @@ profile_option = click.option(
     "--profile",
     metavar="PROFILE.json",
     help="A profile from `fcn-edge tune` for this model on this machine: device, threads and options.",
+)
+
+threshold_option = click.option(
+    "--threshold",
+    type=PROBABILITY,
+    metavar="P",
+    help="The probability that a label needs, 0 to 1. Of two classes, a pixel is class 1 where that reaches "
+    "P; of more, a pixel below P becomes unlabeled.  [default: the most probable class wins]",
 )
 
 json_option = click.option(

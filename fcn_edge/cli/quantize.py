@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fcn_edge.cli.label_options import label_folder, label_options
+from fcn_edge.cli.numbers import Real
 from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
 
 __all__ = ["command"]
@@ -50,7 +51,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--agreement",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Real(0, 1, above=True),
     default=0.99,
     show_default=True,
     metavar="SHARE",

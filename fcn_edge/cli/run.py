@@ -1,14 +1,16 @@
-"""`fcn-edge run`: images in, class maps and overlays out."""
+"""`fcn-edge run`: images and videos in, class maps, overlays and effects out."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fcn_edge.cli.effect_options import effect_from, effect_options
+from fcn_edge.cli.numbers import COUNT, SHARE
 from fcn_edge.cli.options import (
     OutputPath,
     device_option,
@@ -19,28 +21,34 @@ from fcn_edge.cli.options import (
     profile_option,
     quiet_option,
     threads_option,
+    threshold_option,
 )
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.batch import FileResult
+    from fcn_edge_runtime.imaging.effects import Effect
+    from fcn_edge_runtime.imaging.finding import ImageFile
+    from fcn_edge_runtime.progress import Progress
     from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["command"]
 
 
-def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
     return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 
 
 @click.command(
     name="run",
-    short_help="Segment images: files, folders and glob patterns.",
+    short_help="Segment images and videos.",
     epilog=examples(
         "fcn-edge run road.onnx photo.jpg -o out",
         "fcn-edge run road.onnx photos/ -o out --recursive --save labels,json",
         "fcn-edge run road.onnx 'flight/**/*.tif' -o out --device cuda",
         "fcn-edge run people.onnx photo.jpg -o out --effect blur-background --class person",
-        "fcn-edge run people.onnx me.jpg -o out --effect tint --class person --color '#ff0000'",
+        "fcn-edge run people.onnx clip.mp4 -o out --effect replace-background --class person",
     ),
 )
 @model_argument
@@ -55,22 +63,21 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )
 @click.option(
     "--save",
-    default="labels,overlay,json",
-    show_default=True,
     callback=_names,
     metavar="LIST",
-    help="What to write: labels, overlay, confidence, probabilities, json.",
+    help="What to write, separated by commas: labels, overlay, confidence, probabilities, json. Videos have "
+    "overlay and json.  [default: labels,overlay,json; of videos overlay,json]",
 )
 @click.option(
     "--format",
     type=click.Choice(["png", "jpg", "webp"]),
     default="png",
     show_default=True,
-    help="Of overlays and effects.",
+    help="File format of overlays and effects; videos are always mp4.",
 )
 @click.option(
     "--overlay-alpha",
-    type=click.FloatRange(0, 1),
+    type=SHARE,
     default=0.5,
     show_default=True,
     metavar="SHARE",
@@ -80,8 +87,9 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace files, too, that are not unchanged results of an earlier run. Images are never replaced.",
+    help="Also replace files that fcn-edge did not write, or that were changed since; never an input.",
 )
+@threshold_option
 @effect_options
 @device_option
 @threads_option
@@ -89,9 +97,10 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @click.option("--recursive", is_flag=True, help="Search folders recursively.")
 @click.option(
     "--max-pixels",
-    type=click.IntRange(1),
+    type=COUNT,
     default=100_000_000,
     show_default=True,
+    metavar="N",
     help="Refuse larger images, before they are decoded.",
 )
 @json_option
@@ -108,27 +117,31 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Segment images with MODEL: files, folders and glob patterns.
+    """Segment images and videos with MODEL.
 
-    For each image, STEM.labels.png (a palette PNG whose values are the class ids), STEM.overlay.png and
-    STEM.json (pixels and share of each class) are written to DIR; sub-folders are kept. An image that cannot
-    be read is reported, the others are still processed, and the exit code is 1. With --effect,
-    STEM.effect.png is the changed image. Probabilities are STEM.probabilities.npz (float32) and
-    STEM.probability-ID.png of each class (8 bits).
+    INPUT is an image, a folder of images, a pattern such as 'flight/*.tif', or a video.
 
-    Nothing is written where a file would be replaced that is not an unchanged result of an earlier run.
-    With -q, only failures are reported.
-    """
+    \b
+    Written for NAME.jpg:
+      NAME.labels.png    a palette PNG whose values are the class ids
+      NAME.overlay.png   the image with the classes' colors over it
+      NAME.json          pixels and share of each class
+      NAME.effect.png    the changed image, with --effect
+    Written for NAME.mp4 (same size and frame rate, no sound):
+      NAME.overlay.mp4, NAME.json, and with --effect NAME.effect.mp4
+
+    An input that cannot be read is reported, the others are still processed, and the exit code is 1. Of a
+    video that is cut short, what was made until there is kept. Files that are not unchanged results of an
+    earlier run are not replaced. For cameras and streams, see `fcn-edge robot camera`.
+    """  # noqa: D301 - click wants the character itself
     from fcn_edge.cli.progress import progress_on_stderr
-    from fcn_edge_runtime.batch import SaveOptions, segment_files
     from fcn_edge_runtime.imaging.finding import find_images
     from fcn_edge_runtime.segmenter import Segmenter
 
     effect = effect_from(given)
-    save = (*given["save"], "effect") if effect is not None else given["save"]
+    _refuse_streams(inputs)
     jobs = find_images(inputs, recursive=given["recursive"])
-    outputs = ("labels", *(name for name in ("confidence", "probabilities") if name in save))
-    options = SaveOptions(given["format"], given["overlay_alpha"], not given["no_legend"], given["overwrite"])
+    outputs = ("labels", *(n for n in ("confidence", "probabilities") if n in (given["save"] or ())))
     with Segmenter(
         model,
         given["device"],
@@ -136,9 +149,10 @@ def command(
         outputs=outputs,
         max_pixels=given["max_pixels"],
         profile=given["profile"],
+        threshold=given["threshold"],
     ) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
-            done = list(segment_files(segmenter, jobs, Path(out), save, effect, progress, options))
+            done = _segment(segmenter, jobs, Path(out), effect, progress, given)
         if as_json or not quiet:
             _show(model, segmenter, done, as_json=as_json)
         if not quiet:
@@ -148,27 +162,79 @@ def command(
         source, error = str(result.source), str(result.error)
         click.echo(f"failed: {printable(error if source in error else f'{source}: {error}')}", err=True)
     if failed:
-        click.echo(f"error: {len(failed)} of {len(done)} images failed", err=True)
+        click.echo(f"error: {len(failed)} of {len(done)} {_kind(done)} failed", err=True)
         ctx.exit(1)
 
 
+def _refuse_streams(inputs: tuple[str, ...]) -> None:
+    from fcn_edge_runtime.errors import UsageError
+
+    for text in inputs:
+        if "://" in text or text.startswith("/dev/video"):
+            raise UsageError(
+                f"{text} is a camera or a stream, expected files: "
+                f"`fcn-edge robot camera {text} --model MODEL.onnx --record out.mp4`"
+            )
+
+
+def _segment(
+    segmenter: Segmenter,
+    jobs: list[ImageFile],
+    out: Path,
+    effect: Effect | None,
+    progress: Progress,
+    given: dict[str, Any],
+) -> list[FileResult]:
+    """Images first, then videos; options that do not fit either are found before the first of them."""
+    from fcn_edge_runtime.batch import SaveOptions, segment_files
+    from fcn_edge_runtime.imaging.finding import is_video
+
+    options = SaveOptions(given["format"], given["overlay_alpha"], not given["no_legend"], given["overwrite"])
+    also = () if effect is None else ("effect",)
+    videos = [job for job in jobs if is_video(job.source)]
+    images = [job for job in jobs if not is_video(job.source)]
+    work: list[Iterator[FileResult]] = []
+    if images:
+        save = (*(("labels", "overlay", "json") if given["save"] is None else given["save"]), *also)
+        work.append(segment_files(segmenter, images, out, save, effect, progress, options))
+    if videos:
+        from fcn_edge_runtime.video import segment_videos
+
+        save = (*(("overlay", "json") if given["save"] is None else given["save"]), *also)
+        work.append(segment_videos(segmenter, videos, out, save, effect, progress, options))
+    return [result for results in work for result in results]
+
+
+def _kind(done: list[FileResult]) -> str:
+    from fcn_edge_runtime.imaging.finding import is_video
+
+    kinds = {"videos" if is_video(result.source) else "images" for result in done}
+    return " and ".join(sorted(kinds))
+
+
 def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: bool) -> None:
-    session = segmenter.session
+    from fcn_edge_runtime.imaging.finding import is_video
+
     if as_json:
+        good = [result for result in done if result.error is None]
         report = {
             "model": model,
             "sha256": segmenter.digest,
-            **session.facts(),
-            "images": [result.to_dict() for result in done if result.error is None],
+            **segmenter.session.facts(),
+            **({} if segmenter.threshold is None else {"threshold": segmenter.threshold}),
+            "images": [result.to_dict() for result in good if not is_video(result.source)],
+            "videos": [result.to_dict() for result in good if is_video(result.source)],
             "failed": [result.to_dict() for result in done if result.error is not None],
         }
         click.echo(json.dumps(report))
         return
     for result in done:
-        if result.error is None and result.size:
+        if result.size is not None:  # also of a video that is cut short
             height, width = result.size
             top = sorted((a for a in result.areas if a.pixels), key=lambda area: -area.pixels)[:3]
             shares = ", ".join(f"{printable(area.name)} {area.share:.1%}" for area in top)
+            each = f"{result.frames} frames, " if is_video(result.source) else ""
             click.echo(
-                f"{printable(str(result.source))}: {width}x{height}, {result.milliseconds:.1f} ms: {shares}"
+                f"{printable(str(result.source))}: {width}x{height}, {each}{result.milliseconds:.1f} ms"
+                f"{' each' if each else ''}: {shares}"
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.numbers import POSITIVE_SECONDS, THREADS
 from fcn_edge.cli.options import (
     OutputPath,
     device_option,
@@ -50,7 +51,7 @@ __all__ = ["command"]
 @size_option
 @click.option(
     "--budget",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE_SECONDS,
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -58,7 +59,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--max-threads",
-    type=click.IntRange(1, 1024),
+    type=THREADS,
     metavar="N",
     help="The largest number of threads.  [default: all cores this process may use]",
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CallableName", "is_import_spec", "load_target"]
 
+_LONGEST_REASON = 200  # characters
 # Siblings that earlier files imported. They are forgotten before the next file is loaded: two folders may
 # each have a `layers.py`, and the second network must not be built from the first one's.
 _siblings: set[str] = set()
@@ -165,7 +166,9 @@ def _named(name: str, folder: Path | None, verb: str) -> Iterator[None]:
     except FcnEdgeError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"{name} {verb}: {type(error).__name__}: {error}{_where(error, folder)}") from error
+        reason = " ".join(str(error).split())
+        reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} ..."
+        raise UsageError(f"{name} {verb}: {type(error).__name__}: {reason}{_where(error, folder)}") from error
 
 
 def _where(error: BaseException, folder: Path | None) -> str:

@@ -67,6 +67,8 @@ def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int 
         card = segmenter.card
         image = read_picture(entry.pair.image, card.input)
         truth, result = entry.pair.truth(card), segmenter(image.pixels)
+        if found.threshold is not None and segmenter.threshold is None:
+            result = result.thresholded(found.threshold)
         picture = as_picture(image.shown, card.input)
         wrong = (truth < len(card.classes)) & (truth != result.labels)
         marked = np.where(wrong[..., None], np.array([255, 0, 0], np.uint8), picture // 2 + 64)

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["SAVES", "FileResult", "SaveOptions", "segment_files"]
+__all__ = ["SAVES", "FileResult", "SaveOptions", "is_own", "refuse_foreign", "segment_files"]
 
 SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
@@ -75,6 +75,7 @@ class FileResult:
         milliseconds: time of the network; 0 if segmentation failed.
         areas: pixels and share of every class.
         error: why segmentation failed, in one line; None if it did not.
+        frames: how many were segmented: 1, and of a video any number.
     """
 
     source: Path
@@ -83,6 +84,7 @@ class FileResult:
     milliseconds: float = 0.0
     areas: tuple[Area, ...] = ()
     error: str | None = None
+    frames: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
@@ -131,7 +133,8 @@ def segment_files(
     _check_save(segmenter, save, effect)
     import_pillow()
     job = _Job(segmenter, out, tuple(save), effect, options or SaveOptions())
-    _check_overwrites(images, job)
+    targets = (target for file in images for target in job.targets(file))
+    refuse_foreign(targets, [f.source for f in images], overwrite=job.options.overwrite, own=is_own)
     require_writable(out)
     return _segmented(job, images, progress or SILENT)
 
@@ -264,6 +267,7 @@ def _facts(file: ImageFile, result: Segmentation, areas: tuple[Area, ...], job: 
         "size": list(result.labels.shape),
         "model": {"name": result.card.name, "sha256": job.segmenter.digest},
         "provider": result.provider,
+        **({} if job.segmenter.threshold is None else {"threshold": job.segmenter.threshold}),
         "classes": [asdict(area) for area in areas],
     }
     # A name that is not UTF-8 holds surrogates, which JSON writes as \udcXX.
@@ -288,17 +292,31 @@ def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None
             )
 
 
-def _check_overwrites(images: Sequence[ImageFile], job: _Job) -> None:
-    sources = {os.path.realpath(file.source) for file in images}
+def refuse_foreign(
+    targets: Iterable[Path],
+    sources: Iterable[Path],
+    *,
+    overwrite: bool,
+    own: Callable[[Path], bool],
+) -> None:
+    """Refuse results that would replace an input, or a file that is not an unchanged earlier result.
+
+    Args:
+        targets: the files that will be written.
+        sources: the inputs.
+        overwrite: replace any file but an input.
+        own: whether a file is such a result.
+
+    Raises:
+        UsageError: there is one; the message names the first.
+    """
+    inputs = {os.path.realpath(source) for source in sources}
     foreign = []
-    for file in images:
-        for target in job.targets(file):
-            if "\0" not in str(target) and os.path.realpath(target) in sources:
-                raise UsageError(
-                    f"the result {target} would overwrite an input: choose another folder with -o"
-                )
-            if not job.options.overwrite and os.path.lexists(target) and not _is_own(target):
-                foreign.append(target)
+    for target in targets:
+        if "\0" not in str(target) and os.path.realpath(target) in inputs:
+            raise UsageError(f"the result {target} would overwrite an input: choose another folder with -o")
+        if not overwrite and os.path.lexists(target) and not _is_own_file(target, own):
+            foreign.append(target)
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise UsageError(
@@ -307,8 +325,13 @@ def _check_overwrites(images: Sequence[ImageFile], job: _Job) -> None:
         )
 
 
-def _is_own(path: Path) -> bool:
+def is_own(path: Path) -> bool:
+    """Whether a file that is not a video is an unchanged result of an earlier run."""
+    return is_unchanged_result(path.read_bytes())
+
+
+def _is_own_file(path: Path, own: Callable[[Path], bool]) -> bool:
     try:
-        return stat.S_ISREG(path.lstat().st_mode) and is_unchanged_result(path.read_bytes())
+        return stat.S_ISREG(path.lstat().st_mode) and own(path)
     except OSError:
         return False

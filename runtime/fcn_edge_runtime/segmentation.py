@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.imaging.areas import Area, areas_of, color_table
 from fcn_edge_runtime.imaging.conversion import is_dark, windowed
 from fcn_edge_runtime.model.card import Card, InputSpec
 
 if TYPE_CHECKING:
+    from fcn_edge_runtime.imaging.effects import Effect
     from fcn_edge_runtime.imaging.regions import Region
 
-__all__ = ["Segmentation", "as_picture"]
+__all__ = ["Segmentation", "as_picture", "check_threshold", "outputs_for_threshold"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,63 @@ class Segmentation:
     confidence: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     logits: np.ndarray | None = None
+
+    def thresholded(self, threshold: float) -> Segmentation:
+        """The same scores with labels that need a probability of at least `threshold`.
+
+        With two classes, a pixel is class 1 where the probability of class 1 reaches the threshold, and
+        class 0 elsewhere; `confidence` becomes the probability of the new label. With more classes, a pixel
+        whose label is less probable than the threshold becomes unlabeled.
+
+        Args:
+            threshold: above 0 and below 1. The labels of a model of two classes are those of 0.5.
+
+        Raises:
+            UsageError: the threshold is out of range, or neither `confidence` nor `probabilities` was
+                computed.
+        """
+        check_threshold(threshold)
+        confidence = self._confidence()
+        if len(self.card.classes) != 2:
+            sure = confidence >= np.float32(threshold)
+            labels = np.where(sure, self.labels, self.labels.dtype.type(self.card.unlabeled))
+            return replace(self, labels=labels)
+        if self.probabilities is not None:
+            first = self.probabilities[..., -1, :, :]
+        else:
+            first = np.where(self.labels == 1, confidence, 1 - confidence)
+        labels = (first >= np.float32(threshold)).astype(self.labels.dtype)
+        if self.confidence is None:
+            return replace(self, labels=labels)
+        return replace(self, labels=labels, confidence=np.where(labels == 1, first, 1 - first))
+
+    def _confidence(self) -> np.ndarray:
+        """The winner's probability at each pixel."""
+        if self.confidence is not None:
+            return self.confidence
+        if self.probabilities is None:
+            raise UsageError(
+                "a threshold needs confidence or probabilities, and neither was computed: open the model "
+                "with one of them in `outputs`"
+            )
+        top: np.ndarray = self.probabilities.max(axis=-3)
+        return top if self.probabilities.shape[-3] > 1 else np.maximum(top, 1 - top)
+
+    def apply(self, image: np.ndarray, effect: Effect) -> np.ndarray:
+        """The image, changed by an effect on the classes that it names: (H, W, 3) uint8 RGB.
+
+        Args:
+            image: the image that was segmented.
+            effect: what to change, and where.
+
+        Raises:
+            UsageError: the effect does not exist, or the model has no class of that name.
+            InputError: this is a batch, the image and the labels differ in size, or Pillow, which blurs, is
+                not installed.
+        """
+        effect.check(self.card)
+        self._require_one()
+        return effect(self._picture(image), self.labels, self.card)
 
     def colored(self) -> np.ndarray:
         """The labels in the colors of their classes: (H, W, 3) uint8 RGB."""
@@ -96,10 +154,7 @@ class Segmentation:
         """
         from fcn_edge_runtime.imaging.effects import class_mask, cutout
 
-        if self.labels.ndim != 2:
-            raise InputError(
-                f"got a batch of {len(self.labels)} images, expected one: segment each separately"
-            )
+        self._require_one()
         return cutout(self._picture(image), class_mask(self.labels, self.card, classes))
 
     def areas(self) -> tuple[Area, ...]:
@@ -108,6 +163,12 @@ class Segmentation:
         A batch is counted as a whole. Pixels add up to all pixels, and shares to 1.
         """
         return areas_of(self.labels, self.card)
+
+    def _require_one(self) -> None:
+        if self.labels.ndim != 2:
+            raise InputError(
+                f"got a batch of {len(self.labels)} images, expected one: segment each separately"
+            )
 
     def _picture(self, image: np.ndarray) -> np.ndarray:
         """The image as (..., 3) uint8 RGB, verified to have the labels' size."""
@@ -118,6 +179,28 @@ class Segmentation:
                 "give the image that was segmented"
             )
         return picture
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise UsageError unless a threshold is a number above 0 and below 1."""
+    number = isinstance(threshold, (int, float, np.floating)) and not isinstance(threshold, bool)
+    if not number or not 0 < threshold < 1:
+        raise UsageError(f"the threshold is {threshold!r}, expected a number above 0 and below 1")
+
+
+def outputs_for_threshold(offered: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of the outputs that a model offers a threshold needs.
+
+    Raises:
+        UsageError: it offers none of them.
+    """
+    found = [output for output in ("confidence", "probabilities") if output in offered]  # the smaller first
+    if not found:
+        raise UsageError(
+            f"a threshold needs probabilities, and the model computes {', '.join(offered)}: "
+            "export it again with --outputs labels,confidence"
+        )
+    return (found[0],)
 
 
 def as_picture(image: np.ndarray, spec: InputSpec, rank: int = 2) -> np.ndarray:

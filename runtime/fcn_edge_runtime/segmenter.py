@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, as_batch
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.segmentation import Segmentation
+from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
 from fcn_edge_runtime.session.session import Session, SessionOptions, open_session
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Segmenter:
         profile: what `fcn-edge tune` wrote for this model, or the path of it: device, threads and options.
             Made on another machine or with another onnxruntime, it is ignored with a warning. The self-test
             runs when the model is opened with it.
+        threshold: labels need at least this probability, see `Segmentation.thresholded`. The file must offer
+            `confidence` or `probabilities`; one of them is computed, also where `outputs` does not name it.
 
     Attributes:
         card: the model's description, from the file.
@@ -53,14 +56,15 @@ class Segmenter:
         outputs: the outputs that are computed; read-only, chosen when the model is opened.
         max_pixels: the limit on pixels.
         profile: the profile that is in use; None without one, or if it was ignored.
+        threshold: the threshold on the labels' probabilities; None without one.
 
     Raises:
         ModelError: the file is missing, not ours, damaged, or onnxruntime cannot load it.
         ProviderError: onnxruntime or the device is not available, or does not start.
         VerificationError: the self-test failed on this device, or with this profile.
         ProfileError: the profile cannot be read, or is for another model.
-        UsageError: the device or an output is unknown, an option is out of range, or options are given
-            next to a profile that has them.
+        UsageError: the device or an output is unknown, an option is out of range, options are given next to
+            a profile that has them, or a threshold is given for a file that computes labels alone.
     """
 
     card: Card
@@ -77,9 +81,12 @@ class Segmenter:
         max_pixels: int = MAX_PIXELS,
         options: SessionOptions | None = None,
         profile: Profile | str | os.PathLike[str] | None = None,
+        threshold: float | None = None,
     ) -> None:
         if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
+        if threshold is not None:
+            check_threshold(threshold)
         if profile is not None:
             # Imported only with a profile: reading and writing files would slow every start.
             from fcn_edge_runtime.session.profile import as_profile
@@ -92,10 +99,11 @@ class Segmenter:
             "max_pixels": max_pixels,
             "options": options,
             "profile": profile,
+            "threshold": threshold,
         }
         self._path = os.path.abspath(os.fspath(path))  # noqa: PTH100 - keeps symbolic links as given
         self._name = os.path.basename(self._path)  # noqa: PTH119 - see above
-        self.max_pixels = max_pixels
+        self.max_pixels, self.threshold = max_pixels, threshold
         self._process = os.getpid()
         with ModelFile.open(path) as model:
             self.card, self.digest = model.card, model.digest
@@ -116,6 +124,7 @@ class Segmenter:
             # The names and not the function: they travel to other processes, and a copy computes the same.
             self._recipe["outputs"] = outputs = tuple(outputs(session.outputs))
         self._outputs = _wanted(outputs, session.outputs)
+        self._extra = () if threshold is None else _extra(self._outputs, session)
         if self.card.precision == "fp16" and session.device == "cpu":
             warnings.warn(
                 f"{self._name} is a model for GPUs: on a CPU its float parent is faster", stacklevel=2
@@ -157,11 +166,17 @@ class Segmenter:
         if session.options.size is not None and batch.shape[:3] != (1, *session.options.size):
             raise _not_the_size(batch, session.options.size)
         start = time.perf_counter()
-        values = session.run(batch, self._outputs)
+        values = session.run(batch, (*self._outputs, *self._extra))
         milliseconds = (time.perf_counter() - start) * 1000
         _check_values(values, batch, self.card)
         arrays = {name: value[0] for name, value in values.items()} if single else values
-        return Segmentation(card=self.card, provider=session.provider, milliseconds=milliseconds, **arrays)
+        result = Segmentation(card=self.card, provider=session.provider, milliseconds=milliseconds, **arrays)
+        if self.threshold is None:
+            return result
+        result = result.thresholded(self.threshold)
+        if "confidence" in self._extra:
+            return replace(result, confidence=None)
+        return replace(result, probabilities=None) if self._extra else result
 
     def close(self) -> None:
         """Free the session. Running calls finish; later ones raise UsageError."""
@@ -211,6 +226,18 @@ def _wanted(outputs: Sequence[str] | None, offered: tuple[str, ...]) -> tuple[st
             "export it again with --outputs"
         )
     return ("labels", *(name for name in outputs if name != "labels"))
+
+
+def _extra(outputs: Sequence[str], session: Session) -> tuple[str, ...]:
+    """What a threshold needs besides the outputs that are computed anyway."""
+    if "confidence" in outputs or "probabilities" in outputs:
+        return ()
+    if session.head is not None:
+        raise UsageError(
+            "a threshold needs probabilities, and with the head 'numpy' there are labels alone: "
+            "open the model without this option or profile"
+        )
+    return outputs_for_threshold(session.outputs)
 
 
 def _check_values(values: dict[str, np.ndarray], batch: np.ndarray, card: Card) -> None:

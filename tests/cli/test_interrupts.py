@@ -136,3 +136,24 @@ def test_a_background_job_ignores_ctrl_c(folder, tmp_path):
         signal.signal(signal.SIGINT, before)
     assert process.returncode == 0
     assert len(list((tmp_path / "o").iterdir())) >= 12
+
+
+LATE = {
+    "at exit": "atexit.register(signal.raise_signal, signal.SIGINT)",
+    "threads end": "threading._register_atexit(signal.raise_signal, signal.SIGINT)",
+    "a thread runs": "threading.Thread(target=lambda: [time.sleep(1.2), os.kill(os.getpid(), 2)]).start()",
+    "an object is freed": (
+        "end = (os.kill, os.getpid(), 2)\n"
+        "last = type('Last', (), {'__del__': lambda _, end=end: end[0](*end[1:])})()"
+    ),
+}
+
+
+@pytest.mark.security("Ctrl-C", "130, one line, nothing half written")
+@pytest.mark.parametrize("moment", LATE)
+def test_ctrl_c_while_the_interpreter_shuts_down_is_130(moment):
+    program = f"import atexit, os, signal, sys, threading, time\n{LATE[moment]}\n"
+    done = run("-c", program + COMMAND, "nets")
+    assert done.returncode in (130, -signal.SIGINT)  # which shells report as 130, too
+    assert "Traceback" not in done.stderr
+    assert done.stderr in ("", "error: interrupted\n")

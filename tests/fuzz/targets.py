@@ -137,7 +137,7 @@ def _profile(data):
 def _profiles():
     from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
 
-    return [Profile("m", "0" * 64, Host.here(), ProfileOptions("cpu", 2), ("a note",)).to_json().encode()]
+    return [Profile("m", "0" * 64, Host.here(), ProfileOptions("cpu", 1), ("a note",)).to_json().encode()]
 
 
 def _described(data):

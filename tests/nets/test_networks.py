@@ -129,7 +129,7 @@ def test_an_invalid_output_stride_is_refused(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("classes", [0, -1, True])
 def test_an_invalid_number_of_classes_is_refused(name, classes):
-    with pytest.raises(UsageError, match=r"num_classes is .*, expected an integer of 1 or more"):
+    with pytest.raises(UsageError, match=r"num_classes is .*, expected an integer from 1 to 65535"):
         on_no_memory(name, num_classes=classes)
 
 

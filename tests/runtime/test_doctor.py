@@ -55,7 +55,7 @@ def test_an_extra_that_is_not_complete_is_named(monkeypatch):
     monkeypatch.setitem(doctor.EXTRAS, "images", {"PIL": "pillow", "none": "no-such-package"})
     found = doctor.diagnose().extras
     assert found["images"] == ("no-such-package",)
-    assert found["export"] == found["cpu"] == ()
+    assert found["cpu"] == ()
 
 
 def test_every_extra_that_brings_something_to_run_is_listed():

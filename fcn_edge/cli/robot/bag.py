@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.numbers import COUNT, POSITIVE_SECONDS, SECONDS
 from fcn_edge.cli.options import (
     OutputPath,
     device_option,
@@ -50,13 +51,9 @@ __all__ = ["command"]
 )
 @click.option("--keep-input", is_flag=True, help="Also copy the messages of the old bag into the new one.")
 @click.option("--no-overlay", is_flag=True, help="Write no overlays.")
-@click.option(
-    "--every", type=click.IntRange(1), default=1, show_default=True, help="Segment every N-th frame."
-)
-@click.option("--start", type=click.FloatRange(0), default=0.0, help="Seconds from the start of the bag.")
-@click.option(
-    "--duration", type=click.FloatRange(0, min_open=True), help="Seconds from there.  [default: to the end]"
-)
+@click.option("--every", type=COUNT, default=1, show_default=True, help="Segment every N-th frame.")
+@click.option("--start", type=SECONDS, default=0.0, help="Seconds from the start of the bag.")
+@click.option("--duration", type=POSITIVE_SECONDS, help="Seconds from there.  [default: to the end]")
 @shrink_option
 @overlay_alpha_option
 @prefix_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.interrupts import stop_on_signals
+from fcn_edge.cli.numbers import DOMAIN, RATE, SECONDS
 from fcn_edge.cli.options import (
     device_option,
     examples,
@@ -44,7 +45,7 @@ REPORT_SECONDS = 5.0
     show_default=True,
     help="best_effort matches every publisher, reliable only reliable ones.",
 )
-@click.option("--domain", type=int, metavar="N", help="The ROS domain.  [default: ROS_DOMAIN_ID, else 0]")
+@click.option("--domain", type=DOMAIN, metavar="N", help="The ROS domain.  [default: ROS_DOMAIN_ID, else 0]")
 @click.option(
     "--distro",
     type=click.Choice(["humble", "jazzy", "kilted", "lyrical"]),
@@ -66,13 +67,13 @@ REPORT_SECONDS = 5.0
 @overlay_alpha_option
 @click.option(
     "--max-frame-age",
-    type=click.FloatRange(0),
+    type=SECONDS,
     default=0.0,
     help="Drop frames older than this, in seconds.  [default: no limit]",
 )
 @click.option(
     "--max-rate",
-    type=click.FloatRange(0),
+    type=RATE,
     default=0.0,
     help="Limit the rate, in frames per second.  [default: no limit]",
 )

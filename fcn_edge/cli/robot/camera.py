@@ -10,35 +10,43 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.interrupts import stop_on_signals
-from fcn_edge.cli.options import device_option, examples, profile_option, quiet_option, threads_option
+from fcn_edge.cli.numbers import COUNT, DOMAIN, RATE
+from fcn_edge.cli.options import (
+    device_option,
+    examples,
+    profile_option,
+    quiet_option,
+    threads_option,
+    threshold_option,
+)
 from fcn_edge.cli.robot.options import model_option, overlay_alpha_option, prefix_option, shrink_option
 
 if TYPE_CHECKING:
-    from fcn_edge_runtime.robot.camera.sinks import FrameSink
+    from fcn_edge_runtime.imaging.effects import Effect
+    from fcn_edge_runtime.robot.camera.sinks import FrameSink, View
     from fcn_edge_runtime.robot.camera.source import VideoSource
     from fcn_edge_runtime.robot.pipeline import Pipeline
 
 __all__ = ["command"]
-
-DEFAULT_RATE = 30.0
 
 
 @click.command(
     name="camera",
     epilog=examples(
         "fcn-edge robot camera 0 --model road.onnx --show",
-        "fcn-edge robot camera drive.mp4 --model road.onnx --record overlay.mp4",
+        "fcn-edge robot camera 0 --model people.onnx --record me.mp4 --effect blur-background --class person",
         "fcn-edge robot camera rtsp://10.0.0.5/stream --model road.onnx --publish --record run.mcap",
     ),
 )
 @click.argument("source", metavar="[DEVICE|URL|FILE]", default="0")
 @model_option
-@click.option("--show", is_flag=True, help="Show overlays in a window; Esc or q ends.")
+@click.option("--show", is_flag=True, help="Show overlays, or the effect, in a window; Esc or q ends.")
 @click.option(
     "--record",
     metavar="PATH",
-    help="An overlay video (.mp4, .mkv, .avi), or a bag (.mcap, .db3, or a folder).",
+    help="A video of overlays, or of the effect (.mp4, .mkv, .avi), or a bag (.mcap, .db3, or a folder).",
 )
 @click.option(
     "--publish", is_flag=True, help="Publish images and masks to a ROS 2 graph, without ROS on this machine."
@@ -50,14 +58,14 @@ DEFAULT_RATE = 30.0
     show_default=True,
     help="For files: every frame, as fast as possible; or the newest frame, at the file's rate.",
 )
-@click.option("--frames", type=click.IntRange(1), metavar="N", help="End after N frames.")
+@click.option("--frames", type=COUNT, metavar="N", help="End after N frames.")
 @click.option(
     "--max-rate",
-    type=click.FloatRange(0),
+    type=RATE,
     default=0.0,
     help="Limit the rate, in frames per second.  [default: no limit]",
 )
-@click.option("--domain", type=int, metavar="N", help="With --publish: the ROS domain.")
+@click.option("--domain", type=DOMAIN, metavar="N", help="With --publish: the ROS domain.")
 @click.option("--interface", metavar="NAME", help="With --publish: the network interface.")
 @click.option(
     "--distro",
@@ -69,6 +77,8 @@ DEFAULT_RATE = 30.0
 @prefix_option
 @shrink_option
 @overlay_alpha_option
+@threshold_option
+@effect_options
 @device_option
 @threads_option
 @profile_option
@@ -77,25 +87,36 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
     """Segment a camera, a stream or a video file.
 
     From a camera or a stream the newest frame is always taken, and the frames that it replaces are counted as
-    dropped. Ctrl-C ends after the current frame, with everything written; a recording is also kept where the
-    source fails.
+    dropped. Ctrl-C ends after the current frame, with everything written and exit code 0; a recording is also
+    kept where the source fails. For videos of files, `fcn-edge run MODEL clip.mp4 -o out` takes many at once.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime.robot.camera.run import run_camera
+    from fcn_edge_runtime.robot.camera.sinks import View, WindowSink
     from fcn_edge_runtime.robot.camera.source import open_source
     from fcn_edge_runtime.robot.model import open_model
     from fcn_edge_runtime.robot.pipeline import Pipeline, PipelineOptions
 
+    effect = _effect(given)
     shown = PipelineOptions(shrink=given["shrink"], overlay_alpha=given["overlay_alpha"])
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
-        sinks = _window(show=given["show"])
         opened = stack.enter_context(open_source(source))
         segmenter = stack.enter_context(
-            open_model(given["model"], given["device"], given["threads"], profile=given["profile"])
+            open_model(
+                given["model"],
+                given["device"],
+                given["threads"],
+                profile=given["profile"],
+                threshold=given["threshold"],
+            )
         )
+        if effect is not None:
+            effect.check(segmenter.card)
+        view = View(segmenter.card, effect)
         pipeline = Pipeline(segmenter, shown)
-        sinks += _recorder(stack, opened, pipeline, given)
+        sinks: list[FrameSink] = [WindowSink(view)] if given["show"] else []
+        sinks += _recorder(stack, opened, pipeline, view, given)
         sinks += _dds(stack, pipeline, given)
         stop_on_signals(stop)
         if not quiet:
@@ -130,23 +151,38 @@ def command(*, source: str, quiet: bool, **given: Any) -> None:
         raise InputError(f"no frame of {source} can be segmented: {status.last_error}")
 
 
-def _window(*, show: bool) -> list[FrameSink]:
-    from fcn_edge_runtime.robot.camera.sinks import WindowSink
+def _effect(given: dict[str, Any]) -> Effect | None:
+    """The effect, if it will be seen.
 
-    return [WindowSink()] if show else []
+    Raises:
+        UsageError: options of an effect that do not fit, or nothing shows it.
+    """
+    from fcn_edge_runtime.errors import UsageError
+
+    effect = effect_from(given)
+    record = given["record"]
+    if effect is not None and not given["show"] and not (record and _is_video(Path(record))):
+        raise UsageError("--effect changes what is shown: add --show, or --record out.mp4")
+    return effect
+
+
+def _is_video(path: Path) -> bool:
+    from fcn_edge_runtime.robot.camera.recording import VIDEO_SUFFIXES
+
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _recorder(
-    stack: contextlib.ExitStack, source: VideoSource, pipeline: Pipeline, given: dict[str, Any]
+    stack: contextlib.ExitStack, source: VideoSource, pipeline: Pipeline, view: View, given: dict[str, Any]
 ) -> list[FrameSink]:
-    from fcn_edge_runtime.robot.camera.sinks import VIDEO_SUFFIXES, record_bag, record_video
+    from fcn_edge_runtime.robot.camera.sinks import record_bag, record_video
     from fcn_edge_runtime.robot.topics import Topics
 
     if not given["record"]:
         return []
     out = Path(given["record"])
-    if out.suffix.lower() in VIDEO_SUFFIXES:
-        return [stack.enter_context(record_video(out, source.rate or DEFAULT_RATE))]
+    if _is_video(out):
+        return [stack.enter_context(record_video(out, source.rate, view))]
     return [stack.enter_context(record_bag(out, pipeline, Topics.below(given["prefix"])))]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fcn_edge.cli.numbers import SHARE, Whole
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = ["model_option", "overlay_alpha_option", "prefix_option", "shrink_option"]
@@ -20,7 +21,7 @@ prefix_option = click.option(
 
 shrink_option = click.option(
     "--shrink",
-    type=click.IntRange(1, 16),
+    type=Whole(1, 16),
     default=1,
     show_default=True,
     metavar="N",
@@ -29,7 +30,7 @@ shrink_option = click.option(
 
 overlay_alpha_option = click.option(
     "--overlay-alpha",
-    type=click.FloatRange(0, 1),
+    type=SHARE,
     default=0.5,
     show_default=True,
     help="0 shows only the image in overlays, 1 only the colors.",

@@ -7,16 +7,19 @@ from fcn_edge_runtime.errors import UsageError
 __all__ = ["at_least_one", "one_of"]
 
 
+_MOST = 65535
+
+
 def at_least_one(**values: int) -> None:
-    """Refuse any keyword whose value is not an integer of 1 or more.
+    """Refuse any keyword whose value is not an integer from 1 to 65535, as classes and channels are.
 
     Raises:
         UsageError: the message names the keyword and its value.
     """
     for name, value in values.items():
         # bool is an int to Python, but `num_classes=True` is a mistake.
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UsageError(f"{name} is {value!r}, expected an integer of 1 or more")
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
+            raise UsageError(f"{name} is {value!r}, expected an integer from 1 to {_MOST}")
 
 
 def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

@@ -91,7 +91,7 @@ def fcn_lite(num_classes: int = 21, in_channels: int = 3, *, width: int = 32) ->
         width: channels of the stem; the body has four times as many.
 
     Raises:
-        UsageError: an option is not an integer of 1 or more.
+        UsageError: an option is not an integer from 1 to 65535.
     """
     at_least_one(num_classes=num_classes, in_channels=in_channels, width=width)
     return FCNLite(num_classes, in_channels, width)

@@ -35,7 +35,7 @@ def fcn_tiny(num_classes: int = 21, in_channels: int = 3, *, width: int = 64) ->
         width: channels between the two layers.
 
     Raises:
-        UsageError: an option is not an integer of 1 or more.
+        UsageError: an option is not an integer from 1 to 65535.
     """
     at_least_one(num_classes=num_classes, in_channels=in_channels, width=width)
     return FCNTiny(num_classes, in_channels, width)

@@ -157,7 +157,7 @@ def fcn32s_vgg16(num_classes: int = 21, in_channels: int = 3, *, fc_channels: in
         fc_channels: of fc6 and fc7; the paper's 4096 make 120 of the network's 136 million parameters.
 
     Raises:
-        UsageError: an option is not an integer of 1 or more.
+        UsageError: an option is not an integer from 1 to 65535.
     """
     return FCN32s(num_classes, in_channels, fc_channels)
 

@@ -197,7 +197,7 @@ def search(
             ("frames of {}x{} alone".format(*size), replace(now, size=size))
             for size in (sizes if fixed_size else ())
         ),
-        lambda now: candidates.threads(now, threads if max_threads is None else max_threads),
+        lambda now: candidates.threads(now, threads),
         candidates.optimizations,
         candidates.memory,
     )

@@ -8,18 +8,32 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from fcn_edge_runtime._sizes import size_text
-from fcn_edge_runtime.errors import InputError
-from fcn_edge_runtime.evaluation.masks import LabelFolder, Pair, check_occurring, count_labels, find_pairs
-from fcn_edge_runtime.evaluation.metrics import Scores, confusion_matrix, scores_of
+from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.evaluation.masks import (
+    LabelFolder,
+    Pair,
+    check_masks,
+    check_occurring,
+    count_labels,
+    find_pairs,
+)
+from fcn_edge_runtime.evaluation.metrics import (
+    Scores,
+    ThresholdScore,
+    confusion_matrix,
+    scores_of,
+    threshold_score,
+)
 from fcn_edge_runtime.imaging.reading import read_picture
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
+from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
 from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["Evaluation", "ImageScore", "evaluate", "score_pairs"]
@@ -44,6 +58,8 @@ class Evaluation:
         matrix: the confusion matrix over all images, see `metrics.confusion_matrix`.
         scores: metrics over all images.
         images: metrics per image, in the order of the images.
+        threshold: of the labels' probability; of several, the one with the best IoU of class 1. None without.
+        sweep: class 1 at each threshold, where several were given.
     """
 
     card: Card
@@ -51,6 +67,8 @@ class Evaluation:
     matrix: np.ndarray
     scores: Scores
     images: tuple[ImageScore, ...]
+    threshold: float | None = None
+    sweep: tuple[ThresholdScore, ...] = ()
 
     def worst(self, count: int) -> tuple[ImageScore, ...]:
         """The images with the lowest mean IoU, the worst first."""
@@ -62,6 +80,8 @@ class Evaluation:
         return {
             "model": self.card.name,
             "provider": self.provider,
+            **({} if self.threshold is None else {"threshold": self.threshold}),
+            **({"thresholds": [asdict(score) for score in self.sweep]} if self.sweep else {}),
             "images": len(self.images),
             "pixels": self.scores.pixels,
             "mean_iou": _finite(self.scores.mean_iou),
@@ -89,6 +109,7 @@ def evaluate(
     images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     labels: LabelFolder | str | os.PathLike[str],
     *,
+    thresholds: Sequence[float] = (),
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate a model on labeled images.
@@ -98,61 +119,106 @@ def evaluate(
         images: a folder, a file, a glob pattern, or a list of these.
         labels: the folder of their labels: PNG masks named like the images; a `LabelFolder` for masks that
             are binary, of colors, or named with a suffix.
+        thresholds: labels need this probability, see `Segmentation.thresholded`. Several are compared for
+            models of two classes, on one run over the images.
         progress: receives how many images are done, as one stage.
 
     Raises:
         InputError: there are no images, one has no labels, one of them cannot be read, their sizes differ, or
             the masks are binary and read as ids.
-        UsageError: options of the labels that do not fit the model.
+        UsageError: options of the labels, or thresholds, that do not fit the model.
         ModelError, ProviderError, VerificationError: the model or the device, as for `Segmenter`.
     """
     listed = [images] if isinstance(images, (str, os.PathLike)) else images
     pairs = find_pairs([os.fspath(entry) for entry in listed], labels)
     if isinstance(model, Segmenter):
-        return score_pairs(model, pairs, progress)
-    with Segmenter(model, outputs=("labels",)) as segmenter:
-        return score_pairs(segmenter, pairs, progress)
+        return score_pairs(model, pairs, progress, thresholds)
+    with Segmenter(model, outputs=outputs_for_threshold if thresholds else ("labels",)) as segmenter:
+        return score_pairs(segmenter, pairs, progress, thresholds)
 
 
-def score_pairs(segmenter: Segmenter, pairs: Sequence[Pair], progress: Progress | None = None) -> Evaluation:
-    """Compute metrics per image and over all images.
+def score_pairs(
+    segmenter: Segmenter,
+    pairs: Sequence[Pair],
+    progress: Progress | None = None,
+    thresholds: Sequence[float] = (),
+) -> Evaluation:
+    """Compute metrics per image and over all images. A few masks are checked before the first image is run.
 
     Args:
-        segmenter: the open model.
+        segmenter: the open model; with thresholds, it computes confidence or probabilities.
         pairs: as `find_pairs` returns them.
         progress: receives how many images are done, as one stage.
+        thresholds: as `evaluate`.
 
     Raises:
         InputError: an image or its labels cannot be read, they differ in size, or the masks are binary and
             read as ids.
-        UsageError: options of the labels that do not fit the model.
+        UsageError: options of the labels, or thresholds, that do not fit the model.
     """
     card, count = segmenter.card, len(segmenter.card.classes)
-    total = np.zeros((count, count + 1), np.int64)
-    done = []
-    unlabeled, dark = 0, False
+    tried: tuple[float | None, ...] = tuple(dict.fromkeys(thresholds)) or (None,)
+    _check_thresholds(segmenter, thresholds)
     for folder in dict.fromkeys(pair.folder for pair in pairs):
         folder.check(card)
+    check_masks(pairs, card)
     progress = progress or SILENT
     progress.start("evaluate", len(pairs), "images")
+    totals = [np.zeros((count, count + 1), np.int64) for _ in tried]
+    done: list[list[ImageScore]] = [[] for _ in tried]
+    unlabeled, dark = 0, False
     for pair in tracked(pairs, progress):
         truth = pair.truth(card)
         picture = read_picture(pair.image, card.input, segmenter.max_pixels)
         if picture.dark and not dark:
             dark = True
             warnings.warn(picture.dark, stacklevel=2)
-        result = segmenter(picture.pixels)
-        if result.labels.shape != truth.shape:
-            got, expected = size_text(truth.shape), size_text(result.labels.shape)
+        if picture.pixels.shape[:2] != truth.shape:
+            got, expected = size_text(truth.shape), size_text(picture.pixels.shape[:2])
             raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
-        matrix = confusion_matrix(truth, result.labels, count)
-        total += matrix
+        result = segmenter(picture.pixels)
         unlabeled += count_labels(truth, count)[1]
-        done.append(ImageScore(pair, scores_of(matrix), result.milliseconds))
+        for total, scored, threshold in zip(totals, done, tried, strict=True):
+            matrix = confusion_matrix(truth, _labels_at(result, threshold), count)
+            np.add(total, matrix, out=total)
+            scored.append(ImageScore(pair, scores_of(matrix), result.milliseconds))
     if pairs:
-        check_occurring(total.sum(axis=1), unlabeled, card, pairs[0].folder)
+        check_occurring(totals[0].sum(axis=1), unlabeled, card, pairs[0].folder)
     progress.finish(f"{len(pairs)} image{'s' if len(pairs) != 1 else ''}")
-    return Evaluation(card, segmenter.session.provider, total, scores_of(total), tuple(done))
+    sweep = _sweep(tried, totals)
+    best = max(range(len(sweep)), key=lambda index: sweep[index].iou or 0.0) if sweep else 0
+    return Evaluation(
+        card,
+        segmenter.session.provider,
+        totals[best],
+        scores_of(totals[best]),
+        tuple(done[best]),
+        segmenter.threshold if tried[best] is None else tried[best],
+        sweep,
+    )
+
+
+def _sweep(tried: Sequence[float | None], totals: Sequence[np.ndarray]) -> tuple[ThresholdScore, ...]:
+    if len(tried) < 2:
+        return ()
+    pairs = zip(tried, totals, strict=True)
+    return tuple(threshold_score(t, matrix) for t, matrix in pairs if t is not None)
+
+
+def _check_thresholds(segmenter: Segmenter, thresholds: Sequence[float]) -> None:
+    for threshold in thresholds:
+        check_threshold(threshold)
+    classes = len(segmenter.card.classes)
+    if len(thresholds) > 1 and classes != 2:
+        raise UsageError(
+            f"several thresholds are compared for models of two classes, and this one has {classes}: give one"
+        )
+    if thresholds and segmenter.threshold is not None:
+        raise UsageError("the segmenter has a threshold already: open one without, or give no thresholds")
+
+
+def _labels_at(result: Segmentation, threshold: float | None) -> np.ndarray:
+    return result.labels if threshold is None else result.thresholded(threshold).labels
 
 
 def _finite(value: float) -> float | None:

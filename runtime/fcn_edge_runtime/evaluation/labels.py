@@ -14,8 +14,7 @@ from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.evaluation.masks import (
     LabelFolder,
     Pair,
-    check_occurring,
-    count_labels,
+    check_masks,
     find_pairs,
     read_labels,
 )
@@ -66,7 +65,7 @@ def labels_of(given: LabelSource, images: FrameSource, names: Sequence[str], car
             [os.fspath(i) for i in listed if isinstance(i, (str, os.PathLike))], given, recursive=False
         )
         given.check(card)
-        _check_binary(pairs, card)
+        check_masks(pairs, card)
         return {str(pair.image): _reader_of_pair(pair, card) for pair in pairs}
     if isinstance(given, Sequence) and not isinstance(given, (bytes, bytearray)):
         if len(given) != len(names):
@@ -88,18 +87,6 @@ def _read(given: object, card: Card, name: str) -> Read:
     if callable(given):
         return given
     raise InputError(f"the labels of {name} are a {type(given).__name__}, expected a path or a numpy array")
-
-
-def _check_binary(pairs: Sequence[Pair], card: Card) -> None:
-    """Masks of a two-class model are read once before the work: only all of them show their kind."""
-    if len(card.classes) != 2 or not pairs:
-        return
-    counts, unlabeled = np.zeros(2, np.int64), 0
-    for pair in pairs:
-        known, other = count_labels(pair.truth(card), 2)
-        counts += known
-        unlabeled += other
-    check_occurring(counts, unlabeled, card, pairs[0].folder)
 
 
 def _reader_of_pair(pair: Pair, card: Card) -> Read:

@@ -20,9 +20,19 @@ from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.imaging.reading import decoded
 from fcn_edge_runtime.model.card import Card
 
-__all__ = ["LABELS_BY", "LabelFolder", "Pair", "check_occurring", "count_labels", "find_pairs", "read_labels"]
+__all__ = [
+    "LABELS_BY",
+    "LabelFolder",
+    "Pair",
+    "check_masks",
+    "check_occurring",
+    "count_labels",
+    "find_pairs",
+    "read_labels",
+]
 
 LABELS_BY = ("auto", "id", "color")
+_SAMPLE = 8  # masks that are read before any work
 _RESCALED = {1: 255, 2: 85, 4: 17}  # bits of a gray PNG, and what Pillow multiplies its values by
 _GRAY, _PALETTE = 0, 3  # color types of PNG
 
@@ -170,6 +180,32 @@ def read_labels(path: Path, card: Card, folder: LabelFolder | None = None) -> np
             )
         return _ids(mask.values[..., 0], card, path)
     return _ids(mask.values, card, path)
+
+
+def check_masks(pairs: Sequence[Pair], card: Card) -> None:
+    """Look at a few masks before the work: a mistake in all of them is found within a second.
+
+    Where the few hold less than two classes, all masks are counted: only they show whether 0 and 255 are
+    class ids.
+
+    Raises:
+        InputError: a mask cannot be read, or masks of 0 and 255 would be read as ids.
+        UsageError: the options do not fit the model.
+    """
+    few = pairs[:: max(1, len(pairs) // _SAMPLE)]
+    counts, _ = _counted(few, card)
+    if pairs and np.count_nonzero(counts) < 2:
+        check_occurring(*_counted(pairs, card), card, pairs[0].folder)
+
+
+def _counted(pairs: Sequence[Pair], card: Card) -> tuple[np.ndarray, int]:
+    """True pixels of each class in all masks, and pixels that are none."""
+    total, unlabeled = np.zeros(len(card.classes), np.int64), 0
+    for pair in pairs:
+        counts, other = count_labels(pair.truth(card), len(card.classes))
+        total += counts
+        unlabeled += other
+    return total, unlabeled
 
 
 def check_occurring(counts: np.ndarray, unlabeled: int, card: Card, folder: LabelFolder) -> None:

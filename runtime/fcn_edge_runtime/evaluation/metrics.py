@@ -15,7 +15,7 @@ import numpy as np
 
 from fcn_edge_runtime.errors import InputError
 
-__all__ = ["Scores", "confusion_matrix", "scores_of"]
+__all__ = ["Scores", "ThresholdScore", "confusion_matrix", "scores_of", "threshold_score"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,34 @@ class Scores:
         """Mean IoU over the classes that occur; NaN if none does."""
         present = [value for value in self.iou if value is not None]
         return sum(present) / len(present) if present else math.nan
+
+
+@dataclass(frozen=True)
+class ThresholdScore:
+    """Metrics of class 1 of a model of two classes at one threshold; None where they are not defined.
+
+    Attributes:
+        threshold: the probability from which on a pixel is class 1.
+        iou: of class 1.
+        precision: share of the pixels labeled class 1 that are.
+        recall: share of the true pixels of class 1 that are labeled so.
+    """
+
+    threshold: float
+    iou: float | None
+    precision: float | None
+    recall: float | None
+
+
+def threshold_score(threshold: float, matrix: np.ndarray) -> ThresholdScore:
+    """Metrics of class 1 from the confusion matrix (2, 3) at a threshold."""
+    hits, labeled, true = (int(n) for n in (matrix[1, 1], matrix[:, 1].sum(), matrix[1].sum()))
+    return ThresholdScore(
+        threshold,
+        scores_of(matrix).iou[1],
+        hits / labeled if labeled else None,
+        hits / true if true else None,
+    )
 
 
 def confusion_matrix(truth: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

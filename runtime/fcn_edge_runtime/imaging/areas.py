@@ -8,7 +8,7 @@ import numpy as np
 
 from fcn_edge_runtime.model.card import Card
 
-__all__ = ["UNLABELED_COLOR", "Area", "areas_of", "color_table"]
+__all__ = ["UNLABELED_COLOR", "Area", "areas_from_counts", "areas_of", "color_table"]
 
 # PASCAL VOC's color for "void".
 UNLABELED_COLOR = (224, 224, 192)
@@ -40,11 +40,16 @@ def areas_of(labels: np.ndarray, card: Card) -> tuple[Area, ...]:
         labels: of any shape, uint8 or uint16. The pixels add up to its size, and the shares to 1.
         card: the model's card.
     """
-    counts = np.bincount(labels.ravel(), minlength=card.unlabeled + 1)
+    return areas_from_counts(np.bincount(labels.ravel(), minlength=card.unlabeled + 1), card)
+
+
+def areas_from_counts(counts: np.ndarray, card: Card) -> tuple[Area, ...]:
+    """The same of the number of pixels of every possible label: (256,) or (65536,) integers."""
+    total = int(counts.sum())
     entries = [(c.id, c.name, c.color) for c in card.classes]
     entries.append((card.unlabeled, "unlabeled", UNLABELED_COLOR))
     return tuple(
-        Area(number, name, color, int(counts[number]), float(counts[number] / labels.size))
+        Area(number, name, color, int(counts[number]), float(counts[number] / total))
         for number, name, color in entries
     )
 

@@ -33,10 +33,10 @@ EFFECTS = ("blur-background", "replace-background", "gray-background", "tint")
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """One effect with its settings, for any number of images.
+    """One effect with its settings, for any number of images and frames; `Segmentation.apply` uses it.
 
     Attributes:
-        name: one of `EFFECTS`.
+        name: "blur-background", "replace-background", "gray-background" or "tint".
         classes: names of the classes that are kept, or tinted.
         background: for replace-background: a color, or an image (H, W, 3) uint8 RGB, scaled to cover.
         color: of a tint; None takes the color of the first class.
@@ -64,6 +64,8 @@ class Effect:
         if not self.classes:
             known = ", ".join(c.name for c in card.classes[:30])
             raise UsageError(f"{self.name} needs a class: expected one of {known}")
+        if isinstance(self.classes, str):
+            raise UsageError(f"classes is {self.classes!r}, expected a tuple of names such as ('person',)")
         class_mask(np.zeros((1, 1), np.uint8), card, self.classes)
         if self.radius is not None and not 0 < self.radius <= 1000:
             raise UsageError(f"the radius is {self.radius}, expected more than 0 and at most 1000 pixels")

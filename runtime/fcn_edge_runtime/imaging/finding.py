@@ -17,7 +17,9 @@ from pathlib import Path
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.reading import EXTENSIONS
 
-__all__ = ["ImageFile", "find_images"]
+__all__ = ["ImageFile", "find_images", "is_video"]
+
+_VIDEOS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
 
 # What `fcn-edge run` wrote earlier into the same folder.
 _OWN_RESULT = re.compile(
@@ -38,6 +40,11 @@ class ImageFile:
     source: Path
     stem: Path
     relative: Path
+
+
+def is_video(path: Path) -> bool:
+    """Whether a name has the ending of a video; such a file is found where it is named, not in folders."""
+    return path.name.lower().endswith(_VIDEOS)
 
 
 def find_images(inputs: Iterable[str], *, recursive: bool = False) -> list[ImageFile]:

@@ -11,6 +11,7 @@ somebody's work and not a result. Marks detect accidents, not attackers.
 | WebP | a chunk at the end, which readers skip |
 | npz | the comment of the zip archive |
 | JSON | the last field |
+| MP4 | a box at the end, which players skip |
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["is_unchanged_result", "marked"]
+__all__ = ["is_unchanged_result", "is_unchanged_video", "mark_video", "marked"]
 
 _KEY = "fcn-edge.sha256"
 _PNG_END = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
 _LENGTH = len(_KEY) + 1 + 64
+_MP4_LENGTH = 8 + _LENGTH
 
 
 def marked(data: bytes) -> bytes:
@@ -64,6 +68,29 @@ def is_unchanged_result(data: bytes) -> bool:
         if data.endswith(end) and body and _KEY.encode() in rest[-length:] and rest == body + mark(body):
             return True
     return False
+
+
+def mark_video(path: Path) -> None:
+    """Add the mark to an MP4 file, which may be larger than the memory."""
+    with path.open("r+b") as stream:
+        stream.write(_mp4_mark(stream, path.stat().st_size))  # at its end, where hashing left it
+
+
+def is_unchanged_video(path: Path) -> bool:
+    """Whether an MP4 file was marked and not changed since."""
+    size = path.stat().st_size - _MP4_LENGTH
+    with path.open("rb") as stream:
+        return size > 0 and _mp4_mark(stream, size) == stream.read()
+
+
+def _mp4_mark(stream: BinaryIO, size: int) -> bytes:
+    """The mark of the next `size` bytes."""
+    digest = hashlib.sha256()
+    while size and (block := stream.read(min(size, 1 << 20))):
+        digest.update(block)
+        size -= len(block)
+    text = _KEY.encode() + b"\0" + digest.hexdigest().encode()
+    return struct.pack(">I", _MP4_LENGTH) + b"free" + text
 
 
 def _digest(body: bytes) -> bytes:

@@ -14,6 +14,7 @@ def open_model(
     *,
     confidence: bool = True,
     profile: str | None = None,
+    threshold: float | None = None,
 ) -> Segmenter:
     """Open a model; raises what `Segmenter` raises.
 
@@ -22,6 +23,7 @@ def open_model(
         device: as `Segmenter`.
         threads: as `Segmenter`.
         profile: as `Segmenter`.
+        threshold: as `Segmenter`.
         confidence: compute confidence, if the file has it. Without it frames are a little faster.
     """
     # Copying the full-size logits of every class can take longer than running the network.
@@ -32,4 +34,5 @@ def open_model(
         threads,
         outputs=lambda offered: [name for name in wanted if name in offered],
         profile=profile,
+        threshold=threshold,
     )

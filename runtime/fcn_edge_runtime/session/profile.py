@@ -23,6 +23,7 @@ from fcn_edge_runtime.session.cpu import processor_name
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime
 from fcn_edge_runtime.session.session import (
     HEADS,
+    MAX_FIXED_PIXELS,
     MAX_SIDE,
     MAX_THREADS,
     OPTIMIZATIONS,
@@ -222,11 +223,12 @@ class Profile:
         data = Fields.parse(text, MAX_BYTES, ProfileError, "the profile", "run `fcn-edge tune` again")
         data.schema(SCHEMA)
         data.only(("schema", *_names(cls)))
+        host = _host(data.object("host"))
         return cls(
             model=data.line("model", MAX_TEXT),
             model_sha256=data.digest("model_sha256"),
-            host=_host(data.object("host")),
-            options=_options(data.object("options")),
+            host=host,
+            options=_options(data.object("options"), host.cores),
             notes=data.sequence("notes", lambda notes, i: notes.line(i, MAX_TEXT), 0, MAX_NOTES, "notes"),
         )
 
@@ -254,7 +256,7 @@ def as_profile(given: Profile | str | os.PathLike[str]) -> Profile:
     return given if isinstance(given, Profile) else Profile.load(given)
 
 
-def _options(data: Fields) -> ProfileOptions:
+def _options(data: Fields, cores: int) -> ProfileOptions:
     """Validate it; an option that this release does not know is refused rather than silently ignored.
 
     Raises the error of `fields`.
@@ -265,7 +267,7 @@ def _options(data: Fields) -> ProfileOptions:
         data.refuse("device", device, "the device that was measured")
     return ProfileOptions(
         device=device,
-        threads=data.integer("threads", 1, MAX_THREADS),
+        threads=data.integer("threads", 1, min(MAX_THREADS, cores)),
         spinning=data.boolean("spinning"),
         optimization=data.one_of("optimization", OPTIMIZATIONS),
         cpu_arena=data.boolean("cpu_arena"),
@@ -295,4 +297,6 @@ def _size(read: Fields, key: Key) -> tuple[int, int]:
     height, width = read.sequence(
         key, lambda sides, i: sides.integer(i, 1, MAX_SIDE), 2, 2, "numbers: height, width"
     )
+    if height * width > MAX_FIXED_PIXELS:
+        read.refuse(key, f"{height}x{width}", "at most 2160x3840 pixels")
     return height, width

@@ -48,6 +48,7 @@ CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
 MAX_THREADS = 1024
+MAX_FIXED_PIXELS = 3840 * 2160  # a fixed size is for cameras, and its self-test runs at that size
 HEADS = ("graph", "numpy")
 _OPTIMIZATION = {
     "all": "ORT_ENABLE_ALL",
@@ -383,6 +384,10 @@ def _check_size(size: object) -> None:
     pair = size if isinstance(size, tuple) else ()
     if len(pair) != 2 or not all(type(side) is int and 1 <= side <= MAX_SIDE for side in pair):
         raise UsageError(f"size is {size!r}, expected (height, width) of 1 to {MAX_SIDE} each, or None")
+    if pair[0] * pair[1] > MAX_FIXED_PIXELS:
+        raise UsageError(
+            f"the fixed size is {size_text(pair)}, expected at most 2160x3840 pixels: leave the size out"
+        )
 
 
 def _may_saturate(model: ModelFile | bytes) -> bool:

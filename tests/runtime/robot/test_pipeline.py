@@ -122,6 +122,7 @@ def test_options_out_of_range_are_refused(options):
 
 
 def test_a_model_without_classes_is_refused_on_opening(tmp_path):
+    pytest.importorskip("onnx")
     from tests.runtime.make_models import finish, make_card, make_golden, make_proto
 
     card = make_card()

@@ -67,6 +67,7 @@ def test_a_run_of_the_command_line_looks_nothing_up(at_home, tmp_path):
 
 @pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
 def test_an_export_leaves_nothing_of_telemetry_at_home(at_home):
+    pytest.importorskip("torch")
     # torch.onnx and onnxsim import onnxruntime before we do, one of them in a process of its own.
     assert [name for name in at_home("-c", EXPORT) if "Microsoft" in name or "onnxruntime" in name] == []
 

@@ -81,7 +81,8 @@ def run_camera(
     def done() -> bool:
         return stop.is_set() or (0 < max_frames <= worker.status().segmented)
 
-    shown.start("segment", max_frames or None, "frames")
+    total = max_frames or (0 if source.live or not every_frame else source.frames)
+    shown.start("segment", total or None, "frames")
     failure = None
     try:
         (_run_file if every_frame else _run_live)(source, worker, stop, done)

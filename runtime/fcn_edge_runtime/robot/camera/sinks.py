@@ -1,4 +1,4 @@
-"""Outputs of `fcn-edge robot camera`: a window, an overlay video, a bag, a ROS 2 graph."""
+"""Outputs of `fcn-edge robot camera`: a window, a video, a bag, a ROS 2 graph."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from fcn_edge_runtime._files import part_of, place, require_writable
-from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.robot.bag.outputs import bag_publisher
 from fcn_edge_runtime.robot.bag.writer import BagWriter, bag_writer, storage_for
-from fcn_edge_runtime.robot.camera.source import import_opencv, plain_path
+from fcn_edge_runtime.robot.camera.recording import VIDEO_SUFFIXES, VideoWriter, new_video
+from fcn_edge_runtime.robot.camera.source import import_opencv
 from fcn_edge_runtime.robot.cdr import encode_image
 from fcn_edge_runtime.robot.dds.node import DdsNode
 from fcn_edge_runtime.robot.dds.outputs import dds_publisher
@@ -24,20 +26,22 @@ from fcn_edge_runtime.robot.frames import as_array
 from fcn_edge_runtime.robot.messages import IMAGE, Image
 from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
 from fcn_edge_runtime.robot.topics import Topics
+from fcn_edge_runtime.segmentation import as_picture
+
+if TYPE_CHECKING:
+    from fcn_edge_runtime.imaging.effects import Effect
 
 __all__ = [
-    "VIDEO_SUFFIXES",
     "BagSink",
     "DdsSink",
     "FrameSink",
     "VideoSink",
+    "View",
     "WindowSink",
     "record_bag",
     "record_video",
 ]
 
-# Containers, each with a codec that every build of OpenCV's bundled FFmpeg can write.
-VIDEO_SUFFIXES = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 IMAGE_TOPIC = "/camera/image_raw"
 
 
@@ -51,15 +55,43 @@ class FrameSink(Protocol):
         """Take a frame; returns how many messages could not be sent."""
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """What windows and videos show.
+
+    Attributes:
+        card: the model's card.
+        effect: shown instead of overlays, if there is one.
+    """
+
+    card: Card
+    effect: Effect | None = None
+
+    def wanted(self) -> tuple[bool, bool]:
+        """Overlays, unless there is an effect."""
+        return False, self.effect is None
+
+    def picture(self, image: Image, frame: SegmentedFrame) -> np.ndarray:
+        """What is shown of a frame: (H, W, 3) uint8 RGB."""
+        if self.effect is not None:
+            shown = as_picture(as_array(image)[:, :, :3], InputSpec.default())
+            return self.effect(shown, as_array(frame.mask)[:, :, 0], self.card)
+        assert frame.overlay is not None  # noqa: S101 - a bug of ours: it was wanted
+        return as_array(frame.overlay)
+
+
 class WindowSink:
-    """Shows overlays in a window; Esc or q in it sets `closed`.
+    """Shows a view in a window; Esc or q in it sets `closed`.
+
+    Args:
+        view: what is shown.
 
     Raises:
         UsageError: there is no display, or this OpenCV has no window support.
     """
 
-    def __init__(self) -> None:
-        self._cv2 = import_opencv()
+    def __init__(self, view: View) -> None:
+        self._cv2, self._view = import_opencv(), view
         if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise UsageError("--show needs a display, and there is none (DISPLAY is not set): use --record")
         gui = [
@@ -73,55 +105,30 @@ class WindowSink:
         self.closed = False
 
     def wanted(self) -> tuple[bool, bool]:
-        """Overlays."""
-        return False, True
+        """What the view needs."""
+        return self._view.wanted()
 
     def put(self, image: Image, frame: SegmentedFrame) -> int:
         """Show one frame."""
-        del image
-        if frame.overlay is not None:
-            self._cv2.imshow("fcn-edge", as_array(frame.overlay)[:, :, ::-1])
-            self.closed = self._cv2.waitKey(1) & 0xFF in {27, ord("q")}
+        self._cv2.imshow("fcn-edge", np.ascontiguousarray(self._view.picture(image, frame)[:, :, ::-1]))
+        self.closed = self._cv2.waitKey(1) & 0xFF in {27, ord("q")}
         return 0
 
 
 class VideoSink:
-    """Writes overlays into a video. Created by `record_video`."""
+    """Writes what the view shows into a video. Created by `record_video`."""
 
-    def __init__(self, path: Path, codec: str, rate: float) -> None:
-        self._cv2 = import_opencv()
-        self._path, self._codec, self._rate = path, codec, rate
-        self._writer: Any = None
-        self._size = (0, 0)
+    def __init__(self, writer: VideoWriter, view: View) -> None:
+        self._writer, self._view = writer, view
 
     def wanted(self) -> tuple[bool, bool]:
-        """Overlays."""
-        return False, True
+        """What the view needs."""
+        return self._view.wanted()
 
     def put(self, image: Image, frame: SegmentedFrame) -> int:
         """Append one frame."""
-        del image
-        if frame.overlay is None:
-            return 0
-        size = (frame.overlay.width, frame.overlay.height)
-        if self._writer is None:
-            fourcc = self._cv2.VideoWriter_fourcc(*self._codec)
-            self._writer, self._size = self._cv2.VideoWriter(str(self._path), fourcc, self._rate, size), size
-            if not self._writer.isOpened():
-                raise ArtifactError(f"this OpenCV cannot write {self._codec} video: record a bag instead")
-        if size != self._size:
-            raise ArtifactError(
-                f"the size of the source changed from {self._size} to {size}: record a bag instead"
-            )
-        self._writer.write(np.ascontiguousarray(as_array(frame.overlay)[:, :, ::-1]))
+        self._writer.write(self._view.picture(image, frame))
         return 0
-
-    def close(self) -> bool:
-        """Finish the file; False if no frame was ever written."""
-        if self._writer is None:
-            return False
-        self._writer.release()
-        return True
 
 
 class BagSink:
@@ -162,31 +169,10 @@ class DdsSink:
 
 
 @contextlib.contextmanager
-def record_video(out: Path, rate: float) -> Iterator[VideoSink]:
-    """Record overlays into a video that gets its name once it is complete.
-
-    Args:
-        out: a path with one of the `VIDEO_SUFFIXES`.
-        rate: the nominal frames per second of the video.
-
-    Raises:
-        UsageError, ArtifactError: the file exists already, or cannot be written.
-    """
-    _require_free(out)
-    require_writable(out.parent)
-    try:
-        suffix = out.suffix.lower()
-        with part_of(out, ending=suffix) as part, plain_path(part) as plain:
-            sink = VideoSink(plain, VIDEO_SUFFIXES[suffix], rate)
-            try:
-                yield sink
-                if sink.close():
-                    _require_free(out)
-                    place((part, out))
-            finally:
-                sink.close()
-    except OSError as error:
-        raise ArtifactError(f"{out} cannot be written ({error.strerror or error})") from None
+def record_video(out: Path, rate: float, view: View) -> Iterator[VideoSink]:
+    """Record what the view shows into a video; see `new_video` for `out`, `rate` and the errors."""
+    with new_video(out, rate) as writer:
+        yield VideoSink(writer, view)
 
 
 @contextlib.contextmanager
@@ -194,8 +180,3 @@ def record_bag(out: Path, pipeline: Pipeline, topics: Topics) -> Iterator[BagSin
     """Record into a bag; see `bag_writer` for `out` and the errors."""
     with bag_writer(out, storage_for(out, None, also=tuple(VIDEO_SUFFIXES))) as writer:
         yield BagSink(writer, topics, pipeline)
-
-
-def _require_free(out: Path) -> None:
-    if os.path.lexists(out):
-        raise UsageError(f"{out} exists already and is not overwritten: remove it, or choose another name")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fcn_edge_runtime._extras import require
-from fcn_edge_runtime.errors import InputError
+from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.robot.messages import Header, Image, Stamp
 
 __all__ = ["Grabber", "VideoSource", "import_opencv", "open_source", "plain_path"]
@@ -27,6 +27,7 @@ __all__ = ["Grabber", "VideoSource", "import_opencv", "open_source", "plain_path
 # Cameras skip a frame now and then; one that is silent for this long is gone.
 _SILENCE_SECONDS = 3.0
 _OPEN_SECONDS = 10  # to open a stream, and to its first frame
+_DIGITS = 2  # to OpenCV, 100 and more mean cameras of other drivers
 _FRAME_ID = "camera"
 
 
@@ -88,6 +89,27 @@ class VideoSource:
             Header(Stamp.of(stamp), _FRAME_ID), height, width, encoding, 0, width * channels, frame.tobytes()
         )
 
+    def check_whole(self, frames: int, seconds: float) -> None:
+        """Look, after the last frame of a file, whether it was the last one.
+
+        Args:
+            frames: how many were read.
+            seconds: the position of the end of the last one.
+
+        Raises:
+            InputError: the file ended before its end, or holds no frame.
+        """
+        if not frames:
+            raise InputError(f"{self.name} holds no frame that can be read, expected a video or an image")
+        declared, rate = self.frames, self.rate
+        # A number of frames that is estimated from the duration may be off; the duration tells.
+        missing = declared / rate - seconds if rate else 0.0
+        if frames < declared and missing > max(2 / rate, 0.02 * declared / rate):
+            raise InputError(
+                f"{self.name} is cut short or damaged: {frames} of the {declared} frames that it declares "
+                "can be read; copy or record it again"
+            )
+
     def close(self) -> None:
         """Close it; where a read in another thread still blocks, it is left to the end of the process."""
         if self._busy.acquire(timeout=1):
@@ -105,6 +127,7 @@ def open_source(text: str) -> Iterator[VideoSource]:
         text: a camera's number or device file ("0", "/dev/video0"), a URL ("rtsp://..."), or a video file.
 
     Raises:
+        UsageError: a camera's number above 99.
         InputError: it does not exist, it cannot be opened, or OpenCV is missing.
     """
     cv2 = import_opencv()
@@ -116,12 +139,13 @@ def open_source(text: str) -> Iterator[VideoSource]:
         raise InputError(
             f"there is no video file {text!r}, expected a file, a camera's number such as 0, or a URL"
         )
+    number = _camera_number(text) if text.isdecimal() else None
     with contextlib.ExitStack() as stack:
         name = text if device or url else str(stack.enter_context(plain_path(path)))
-        capture = _opened(cv2, int(text) if text.isdecimal() else name, url=url)
+        capture = _opened(cv2, name if number is None else number, url=url)
         if capture is None or not capture.isOpened():
             what = "the camera" if device else "the stream" if url else "the video"
-            hint = "is it connected, free and readable for you?" if device or url else "is it a video?"
+            hint = "is it connected, free and readable for you?" if device or url else "is it a whole video?"
             raise InputError(f"{what} {text} cannot be opened: {hint}")
         with contextlib.suppress(cv2.error):
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # otherwise drivers may queue old frames
@@ -133,6 +157,15 @@ def open_source(text: str) -> Iterator[VideoSource]:
             yield source
         finally:
             source.close()
+
+
+def _camera_number(text: str) -> int:
+    if len(text.lstrip("0")) > _DIGITS:
+        raise UsageError(
+            f"got a camera's number of {len(text)} digits, expected 0 to 99: "
+            "give others as a device file, such as /dev/video100"
+        )
+    return int(text)
 
 
 def _opened(cv2: Any, name: int | str, *, url: bool) -> Any:
@@ -230,18 +263,8 @@ class Grabber:
         """
         if self._failure is not None:
             raise self._failure
-        name, declared, rate = self._source.name, self._source.frames, self._source.rate
-        if self._stop.is_set():
-            return
-        if not self.frames:
-            raise InputError(f"{name} holds no frame that can be read, expected a video or an image")
-        # A number of frames that is estimated from the duration may be off; the duration tells.
-        missing = declared / rate - self.seconds if rate else 0.0
-        if self.frames < declared and missing > max(2 / rate, 0.02 * declared / rate):
-            raise InputError(
-                f"{name} is cut short or damaged: {self.frames} of the {declared} frames that it declares "
-                "can be read; copy or record it again"
-            )
+        if not self._stop.is_set():
+            self._source.check_whole(self.frames, self.seconds)
 
     def _run(self) -> None:
         begin, wall = time.monotonic(), time.time_ns()
