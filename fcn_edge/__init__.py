@@ -17,11 +17,12 @@ from fcn_edge_runtime._lazy import lazy_face
 if TYPE_CHECKING:
     from fcn_edge.nets.building import build
     from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
+    from fcn_edge_export.finish import ExportResult
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
     from fcn_edge_export.lowering.lower import LoweringResult
     from fcn_edge_export.lowering.quantize import quantize
     from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
-    from fcn_edge_export.pipeline import ExportResult, export
+    from fcn_edge_export.pipeline import export
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
     from fcn_edge_runtime.benchmark.report import BenchmarkOptions, BenchmarkReport
     from fcn_edge_runtime.benchmark.run import benchmark
@@ -106,7 +107,8 @@ _HOMES = {
     "fcn_edge_export.lowering.lower": ("LoweringResult",),
     "fcn_edge_export.lowering.quantize": ("quantize",),
     "fcn_edge_export.options": ("ExportOptions", "Fp16Options", "QuantizeOptions", "VerifyOptions"),
-    "fcn_edge_export.pipeline": ("ExportResult", "export"),
+    "fcn_edge_export.finish": ("ExportResult",),
+    "fcn_edge_export.pipeline": ("export",),
     "fcn_edge_export.verification.verify_file": ("VerifyResult", "verify"),
     "fcn_edge_runtime.benchmark.report": ("BenchmarkOptions", "BenchmarkReport"),
     "fcn_edge_runtime.benchmark.run": ("benchmark",),

@@ -9,11 +9,12 @@ from fcn_edge_runtime._lazy import lazy_face
 
 if TYPE_CHECKING:
     from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
+    from fcn_edge_export.finish import ExportResult
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
     from fcn_edge_export.lowering.lower import LoweringResult
     from fcn_edge_export.lowering.quantize import quantize
     from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
-    from fcn_edge_export.pipeline import ExportResult, export
+    from fcn_edge_export.pipeline import export
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
 
 __all__ = [
@@ -38,7 +39,7 @@ _HOMES = {
     "CITYSCAPES": "classes",
     "VOC": "classes",
     "ExportOptions": "options",
-    "ExportResult": "pipeline",
+    "ExportResult": "finish",
     "Fp16Options": "options",
     "LoweringResult": "lowering.lower",
     "QuantizeOptions": "options",

@@ -3,69 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import onnx
-
-from fcn_edge_export.artifact import OutputFile, assemble
+from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.classes import numbered_classes
-from fcn_edge_export.final_card import GraphFacts, drafted, finished_card
-from fcn_edge_export.graph.geometry import geometry
-from fcn_edge_export.graph.graft import can_be_sparse, check_classes, graft
-from fcn_edge_export.graph.head_choice import choose_sparse
-from fcn_edge_export.graph.probe_outputs import with_logits_output
-from fcn_edge_export.graph.working_size import fitted, parse_working_size, whole_geometry
+from fcn_edge_export.final_card import drafted
+from fcn_edge_export.finish import ExportResult, Network, finish, simplified
+from fcn_edge_export.graph.graft import check_classes
+from fcn_edge_export.graph.working_size import fitted, parse_working_size
 from fcn_edge_export.options import ExportOptions
-from fcn_edge_export.simplify import Simplified, operators, simplify
-from fcn_edge_export.verification.activation import require_logits
-from fcn_edge_export.verification.borders import SizeRange, find_range, of_images
-from fcn_edge_export.verification.certify import all_cases, certify, check_draft
-from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
-from fcn_edge_export.verification.verdict import Verdict
-from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_export.verification.certify import all_cases
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
-from fcn_edge_runtime.model.card import UNTRAINED, Card, WorkingSize
+from fcn_edge_runtime.model.card import Card, WorkingSize
 from fcn_edge_runtime.model.contract import OPSET
-from fcn_edge_runtime.progress import Progress, Stage, Stages
-from fcn_edge_runtime.session.session import open_session
+from fcn_edge_runtime.progress import Progress, Stages
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from fcn_edge_export.conditions import Condition
-    from fcn_edge_export.probe import Sizes
     from fcn_edge_export.reference import Reference
 
-__all__ = ["ExportResult", "export"]
+__all__ = ["export"]
 
 
-@dataclass(frozen=True)
-class ExportResult:
-    """The result of an export.
-
-    Attributes:
-        path: the model.
-        report: its verification report, JSON.
-        digest: SHA-256 of the model file.
-        bytes: size of the model file.
-        card: the card in the file.
-        stages: every stage with its time and what it did.
-        verdicts: the comparison with PyTorch, one a device.
-    """
-
-    path: Path
-    report: Path
-    digest: str
-    bytes: int
-    card: Card
-    stages: tuple[Stage, ...]
-    verdicts: tuple[Verdict, ...]
-
-
-def export(  # noqa: PLR0915 (the stages, one after the other, are the point)
+def export(
     net: nn.Module,
     card: Card,
     path: str | os.PathLike[str],
@@ -140,117 +101,20 @@ def export(  # noqa: PLR0915 (the stages, one after the other, are the point)
         traced = tracing.model
         did.text = f"{len(traced.graph.node)} nodes, opset {OPSET}, torch {torch.__version__}"
 
-    with stages.stage("simplify") as did:
-        simplified = _simplified(traced, allow_unsimplified=options.allow_unsimplified)
-        did.text = _simplify_text(simplified)
-        network = simplified.model
+    network = simplified(stages, traced, allow_unsimplified=options.allow_unsimplified)
 
-    with stages.stage("graft") as did:
-        inner = geometry(network, smallest=found.smallest_image, multiple=found.multiple)
-        # Padded logits reach beyond the working image, so they are cut to its size before upsampling.
-        working = working and replace(
-            working,
-            coarse=found.multiple == 1
-            and can_be_sparse(network)
-            and ends_in_upsampling(logits_network, card.input.channels, found.smallest_image),
-        )
-        whole = whole_geometry(working, inner) if working else inner
-        sparse = choose_sparse(
-            options.head,
-            network,
-            draft,
-            options.outputs,
-            frames,
-            options.devices,
-            multiple=found.multiple,
-            working=working,
-        )
-        model = graft(
-            network, draft, options.outputs, sparse=sparse, multiple=found.multiple, working=working
-        )
-        did.text = (
-            f"{draft.input.dtype} image in, {', '.join(o.name for o in model.graph.output)} out; "
-            f"{'sparse head, ' if sparse else ''}stride "
-            f"{whole.stride}, receptive field {whole.receptive_field}"
-            + (", sees the whole image" if whole.sees_whole_image else "")
-        )
-    reference = Reference(logits_network, draft.input, found.multiple, working)
+    def reference(working: WorkingSize | None) -> Reference:
+        return Reference(logits_network, draft.input, found.multiple, working)
 
-    sizes = _size_range(stages, reference, model, tracing.conditions, draft, found, working)
-    whole = replace(whole, smallest_size=sizes.smallest, largest_size=sizes.largest)
-    cases = all_cases(
-        draft,
-        options.sizes,
-        frames,
-        smallest=sizes.smallest,
-        multiple=found.multiple,
-        largest=sizes.largest,
-        seed=weights,
+    finished = Network(
+        network,
+        found,
+        reference,
+        weights,
+        tracing.conditions,
+        {"trace": traced, "simplify": network},
+        coarse=working is not None
+        and ends_in_upsampling(logits_network, card.input.channels, found.smallest_image),
+        activation=logits_network.activation,
     )
-    facts = GraphFacts(
-        whole,
-        working,
-        "sparse" if sparse else "dense",
-        weights if options.trained else UNTRAINED,
-        found.output,
-        logits_network.activation,
-    )
-
-    with stages.stage("verify", unit="inputs") as did:
-        # At another working size no stage before the graft gives what the file gives.
-        earlier = {} if working else {"trace": traced, "simplify": network}
-        certified = certify(
-            reference, model, draft, cases, options.devices, earlier, stages.progress, smallest=sizes.smallest
-        )
-        if options.activation is None:
-            require_logits(network, reference, cases, options.outputs)
-        did.text = verdict_text(certified.verdicts)
-
-    card = finished_card(draft, certified.verification, produced_by(), graph=facts)
-    with stages.stage("write") as did, target.draft(assemble(model, card, certified.golden)) as written:
-        digest, size = check_draft(written.path, certified, cases)
-        target.publish(written, verification_report(digest, card, certified.verdicts, stages.done))
-        did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
-    return ExportResult(
-        target.path, target.report, digest, size, card, tuple(stages.done), certified.verdicts
-    )
-
-
-def _size_range(
-    stages: Stages,
-    reference: Reference,
-    model: onnx.ModelProto,
-    conditions: Sequence[Condition],
-    draft: Card,
-    found: Sizes,
-    working: WorkingSize | None,
-) -> SizeRange:
-    """The stage "sizes": which sizes the file may take, see `verification.borders`."""
-    with stages.stage("sizes", unit="sizes") as did:
-        image_conditions = of_images(conditions, found.multiple, working)
-        smallest = 1 if working else found.smallest_image
-        probe_session = open_session(with_logits_output(model), "cpu")
-        sizes = find_range(reference, probe_session, image_conditions, draft.input, smallest, stages.progress)
-        count = f"outside of {len(conditions)} conditions of the trace"
-        did.text = f"{sizes}; compared at {len(sizes.tried)} sizes {count}"
-    return sizes
-
-
-def _simplified(traced: onnx.ModelProto, *, allow_unsimplified: bool) -> Simplified:
-    """The simplified model; the traced one, noted as such, if that fails and going on is allowed."""
-    try:
-        return simplify(traced)
-    except ArtifactError as error:
-        if not allow_unsimplified:
-            raise
-        nodes = len(traced.graph.node)
-        return Simplified(traced, nodes, nodes, skipped=str(error))
-
-
-def _simplify_text(simplified: Simplified) -> str:
-    if simplified.skipped:
-        return f"NOT simplified, as allowed: {simplified.skipped}"
-    kinds = list(operators(simplified.model).items())
-    shown = ", ".join(f"{count} {kind}" for kind, count in kinds[:5])
-    more = ", ..." if len(kinds) > 5 else ""
-    return f"{simplified.nodes_before} -> {simplified.nodes_after} nodes ({shown}{more})"
+    return finish(finished, draft, target, frames, working, options, stages)

@@ -23,8 +23,8 @@ from torch import Tensor
 from fcn_edge_export.conditions import Condition, conditions_of
 from fcn_edge_export.exact_sizes import factors_of, multiply_sizes_in_float64, resize_decompositions
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
-from fcn_edge_export.probe import Sizes
 from fcn_edge_export.reference import LogitsNetwork
+from fcn_edge_export.sizes import Sizes
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,19 @@ from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session.session import open_session
 
-if TYPE_CHECKING:
-    from fcn_edge_export.reference import Reference
+__all__ = ["Certified", "Reference", "all_cases", "certify", "check_draft"]
 
-__all__ = ["Certified", "all_cases", "certify", "check_draft"]
+
+class Reference(Protocol):
+    """What a file is compared with: images (batch, height, width, channels) -> logits, both as arrays."""
+
+    def __call__(self, images: npt.NDArray[Any], /) -> npt.NDArray[np.float32]:
+        """Logits (batch, classes, height, width) float32."""
+        ...
+
+    def normalized(self, images: npt.NDArray[Any]) -> Any:
+        """What the network itself is given, (batch, channels, height', width') float32."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -96,11 +105,12 @@ def certify(
     progress: Progress | None = None,
     *,
     smallest: int,
+    compared_with: str = "pytorch",
 ) -> Certified:
     """Verify a grafted model on every device.
 
     Args:
-        reference: PyTorch.
+        reference: of the network.
         model: the grafted model.
         card: of the file, or its draft.
         cases: the inputs.
@@ -108,6 +118,7 @@ def certify(
         earlier: models of the stages before grafting, by stage, to find where a refused model went wrong.
         progress: receives how many inputs are done, on all devices together.
         smallest: height and width of an image that the file takes.
+        compared_with: what the reference is, for the card.
 
     Raises:
         VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
@@ -134,6 +145,7 @@ def certify(
         providers=tuple(v.provider for v in verdicts),
         tolerance=TOLERANCE,
         blind=all(v.blind for v in verdicts),
+        reference=compared_with,
     )
     return Certified(info, golden, tuple(verdicts), tuple(devices))
 
@@ -174,7 +186,7 @@ def _refuse(
 def _first_wrong_stage(
     reference: Reference, image: npt.NDArray[Any], earlier: Mapping[str, onnx.ModelProto], device: str
 ) -> str:
-    x = reference.normalized(image).numpy()
+    x = np.asarray(reference.normalized(image))
     height, width = image.shape[1:3]
     expected = reference(image)
     if not np.isfinite(expected).all():

@@ -26,7 +26,7 @@ __all__ = [
 
 METHODS = ("minmax", "percentile", "entropy")
 TARGETS = ("x86-vnni", "x86", "arm64", "gpu")
-REFERENCES = ("pytorch", "parent")
+REFERENCES = ("pytorch", "parent", "onnx")
 MAX_WORKING_SIDE = 4096
 MAX_DENOMINATOR = 10_000  # a user writes at most four decimals
 
@@ -129,7 +129,8 @@ class VerificationInfo:
 
     Attributes:
         verdict: "passed", or "none" on a card that has not been through the exporter yet.
-        reference: what the file was compared with: "pytorch", or "parent" for a file of lower precision.
+        reference: what the file was compared with: "pytorch", "parent" for a file of lower precision, or
+            "onnx" for a file that was adopted.
         sizes: every (batch, height, width) compared.
         providers: onnxruntime's names of the providers that were compared.
         tolerance: the bound on the logits, as text.

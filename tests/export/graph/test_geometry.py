@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from fcn_edge_export.graph.geometry import geometry
-from fcn_edge_export.probe import Sizes
 from fcn_edge_export.reference import LogitsNetwork
+from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.trace import trace
 
 

@@ -1,0 +1,247 @@
+"""From a network as ONNX to the verified file: graft, sizes, verify, write, in that order.
+
+What comes before differs: `pipeline` traces a PyTorch network, `adopt` reads an ONNX file. What is compared
+with differs too, and is handed in as a reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+
+from fcn_edge_export.artifact import OutputFile, assemble
+from fcn_edge_export.conditions import Condition
+from fcn_edge_export.final_card import GraphFacts, finished_card
+from fcn_edge_export.graph.geometry import geometry
+from fcn_edge_export.graph.graft import can_be_sparse, graft
+from fcn_edge_export.graph.head_choice import choose_sparse
+from fcn_edge_export.graph.probe_outputs import with_logits_output
+from fcn_edge_export.graph.working_size import whole_geometry
+from fcn_edge_export.options import ExportOptions
+from fcn_edge_export.simplify import Simplified, operators, simplify
+from fcn_edge_export.sizes import Sizes
+from fcn_edge_export.verification.activation import require_logits
+from fcn_edge_export.verification.borders import SizeRange, find_range, of_images
+from fcn_edge_export.verification.certify import Reference, all_cases, certify, check_draft
+from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
+from fcn_edge_export.verification.verdict import Verdict
+from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.model.card import UNTRAINED, Card, WorkingSize
+from fcn_edge_runtime.progress import Stage, Stages
+from fcn_edge_runtime.session.session import open_session
+
+__all__ = ["ExportResult", "Network", "finish", "simplified"]
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """The result of an export.
+
+    Attributes:
+        path: the model.
+        report: its verification report, JSON.
+        digest: SHA-256 of the model file.
+        bytes: size of the model file.
+        card: the card in the file.
+        stages: every stage with its time and what it did.
+        verdicts: the comparison with PyTorch, one a device.
+    """
+
+    path: Path
+    report: Path
+    digest: str
+    bytes: int
+    card: Card
+    stages: tuple[Stage, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as ONNX, simplified, and what is known of it.
+
+    Attributes:
+        model: the network, from `normalized` to `logits`, both float32 NCHW.
+        found: the sizes it accepts.
+        reference: makes what the file is compared with, for a working size.
+        conditions: on the size, under which `model` is the network.
+        earlier: the model after earlier stages, by stage, to find where a refused file went wrong.
+        coarse: whether its logits are the result of a plain bilinear upsampling.
+        fixed: whether it takes images of one size alone.
+        weights_sha256: of its weights, or "untrained".
+        activation: that was undone.
+        compared_with: what the reference is: "pytorch" or "onnx".
+    """
+
+    model: onnx.ModelProto
+    found: Sizes
+    reference: Callable[[WorkingSize | None], Reference]
+    weights_sha256: str
+    conditions: Sequence[Condition] = ()
+    earlier: Mapping[str, onnx.ModelProto] | None = None
+    coarse: bool = False
+    fixed: bool = False
+    activation: str = "none"
+    compared_with: str = "pytorch"
+
+
+def finish(
+    network: Network,
+    draft: Card,
+    target: OutputFile,
+    frames: Mapping[str, Callable[[], npt.NDArray[Any]]],
+    working: WorkingSize | None,
+    options: ExportOptions,
+    stages: Stages,
+) -> ExportResult:
+    """Make the file of a network, verify it, and write it, or raise an error.
+
+    Args:
+        network: the network and its reference.
+        draft: of the card.
+        target: the file to write.
+        frames: further inputs to verify at: name -> what reads it.
+        working: the size at which the network works; None is the image's.
+        options: outputs, sizes, devices, head, activation.
+        stages: that were run so far; those of this function are added.
+
+    Raises:
+        UsageError: a size or head that does not fit the network.
+        VerificationError: the file differs from the reference. Nothing is written.
+        ArtifactError: a stage failed, or the file cannot be written. Nothing is written.
+        ProviderError: one of the devices does not start.
+    """
+    found, model = network.found, network.model
+    with stages.stage("graft") as did:
+        inner = geometry(model, smallest=found.smallest_image, multiple=found.multiple)
+        # At another size than its own a fixed network cannot be measured: its card must not promise too much.
+        inner = replace(inner, sees_whole_image=inner.sees_whole_image or network.fixed)
+        # Padded logits reach beyond the working image, so they are cut to its size before upsampling.
+        working = working and replace(
+            working, coarse=found.multiple == 1 and network.coarse and can_be_sparse(model)
+        )
+        whole = whole_geometry(working, inner) if working else inner
+        sparse = choose_sparse(
+            options.head,
+            model,
+            draft,
+            options.outputs,
+            frames,
+            options.devices,
+            multiple=found.multiple,
+            working=working,
+        )
+        grafted = graft(
+            model, draft, options.outputs, sparse=sparse, multiple=found.multiple, working=working
+        )
+        did.text = (
+            f"{draft.input.dtype} image in, {', '.join(o.name for o in grafted.graph.output)} out; "
+            f"{'sparse head, ' if sparse else ''}stride "
+            f"{whole.stride}, receptive field {whole.receptive_field}"
+            + (", sees the whole image" if whole.sees_whole_image else "")
+        )
+    reference = network.reference(working)
+
+    sizes = _size_range(stages, reference, grafted, network.conditions, draft, found, working)
+    whole = replace(whole, smallest_size=sizes.smallest, largest_size=sizes.largest)
+    cases = all_cases(
+        draft,
+        options.sizes,
+        frames,
+        smallest=sizes.smallest,
+        multiple=found.multiple,
+        largest=sizes.largest,
+        seed=network.weights_sha256,
+    )
+    facts = GraphFacts(
+        whole,
+        working,
+        "sparse" if sparse else "dense",
+        network.weights_sha256 if options.trained else UNTRAINED,
+        found.output,
+        network.activation,
+    )
+
+    with stages.stage("verify", unit="inputs") as did:
+        # At another working size no stage before the graft gives what the file gives.
+        earlier = {} if working else network.earlier or {}
+        certified = certify(
+            reference,
+            grafted,
+            draft,
+            cases,
+            options.devices,
+            earlier,
+            stages.progress,
+            smallest=sizes.smallest,
+            compared_with=network.compared_with,
+        )
+        if options.activation is None:
+            require_logits(model, reference, cases, options.outputs)
+        did.text = verdict_text(certified.verdicts, network.compared_with)
+
+    card = finished_card(draft, certified.verification, produced_by(), graph=facts)
+    with stages.stage("write") as did, target.draft(assemble(grafted, card, certified.golden)) as written:
+        digest, size = check_draft(written.path, certified, cases)
+        target.publish(written, verification_report(digest, card, certified.verdicts, stages.done))
+        did.text = f"{size / 1e6:.1f} MB, sealed; the file itself passed its self-test"
+    return ExportResult(
+        target.path, target.report, digest, size, card, tuple(stages.done), certified.verdicts
+    )
+
+
+def simplified(stages: Stages, model: onnx.ModelProto, *, allow_unsimplified: bool) -> onnx.ModelProto:
+    """The stage "simplify".
+
+    Raises:
+        ArtifactError: it failed, and going on without is not allowed.
+    """
+    with stages.stage("simplify") as did:
+        result = _simplified(model, allow_unsimplified=allow_unsimplified)
+        did.text = _simplify_text(result)
+    return result.model
+
+
+def _size_range(
+    stages: Stages,
+    reference: Reference,
+    model: onnx.ModelProto,
+    conditions: Sequence[Condition],
+    draft: Card,
+    found: Sizes,
+    working: WorkingSize | None,
+) -> SizeRange:
+    """The stage "sizes": which sizes the file may take, see `verification.borders`."""
+    with stages.stage("sizes", unit="sizes") as did:
+        image_conditions = of_images(conditions, found.multiple, working)
+        smallest = 1 if working else found.smallest_image
+        probe_session = open_session(with_logits_output(model), "cpu")
+        sizes = find_range(reference, probe_session, image_conditions, draft.input, smallest, stages.progress)
+        count = f"outside of {len(conditions)} conditions of the trace"
+        did.text = f"{sizes}; compared at {len(sizes.tried)} sizes {count}"
+    return sizes
+
+
+def _simplified(traced: onnx.ModelProto, *, allow_unsimplified: bool) -> Simplified:
+    """The simplified model; the traced one, noted as such, if that fails and going on is allowed."""
+    try:
+        return simplify(traced)
+    except ArtifactError as error:
+        if not allow_unsimplified:
+            raise
+        nodes = len(traced.graph.node)
+        return Simplified(traced, nodes, nodes, skipped=str(error))
+
+
+def _simplify_text(simplified: Simplified) -> str:
+    if simplified.skipped:
+        return f"NOT simplified, as allowed: {simplified.skipped}"
+    kinds = list(operators(simplified.model).items())
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds[:5])
+    more = ", ..." if len(kinds) > 5 else ""
+    return f"{simplified.nodes_before} -> {simplified.nodes_after} nodes ({shown}{more})"

@@ -1,0 +1,121 @@
+"""The sizes that a network accepts, from running it at some: they are not declared anywhere.
+
+A size is accepted if the network runs and its logits cover the input: they have the same height and width, or
+are smaller by a whole factor that is the same at every size. A size at which the network fails or returns
+fewer pixels is not accepted; the file pads such sizes up to the network's multiple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fcn_edge_runtime.errors import ArtifactError
+
+__all__ = ["STARTS", "Sizes", "find_sizes", "reduction_of"]
+
+# Their divisors include every power of two up to 128, and the multiples 3, 7 and 14 of patch-based backbones.
+# The small ones come first because most networks accept them and they are fast.
+STARTS = (96, 224, 384, 512, 640, 896)
+# Multiples beyond the start at which a step is tried. A network that rounds its map down to a coarser grid,
+# such as H // 16 * 4, has the right size just above a multiple of it, and a wrong one just below the next.
+STEPS = ((1, 3), (7, 5), (15, 11), (27, 31))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The input sizes and the output of a probed network.
+
+    Attributes:
+        classes: channels of its logits.
+        smallest: the smallest height and width it accepts, a multiple of `multiple`.
+        multiple: heights and widths it accepts are multiples of this.
+        reduction: its logits have 1/reduction of the input's height and width (1: full size).
+        output: which of its outputs holds the logits; empty where there is only one.
+    """
+
+    classes: int
+    smallest: int
+    multiple: int
+    reduction: int
+    output: str = ""
+
+    @property
+    def smallest_image(self) -> int:
+        """The smallest side of an image that is `smallest` once it is padded up to the multiple."""
+        return self.smallest - self.multiple + 1
+
+
+def find_sizes(
+    shape_at: Callable[[int, int], tuple[int, ...] | None],
+    start: int,
+    first: tuple[int, ...],
+    output: str = "",
+) -> Sizes:
+    """Find the sizes that a network accepts.
+
+    Args:
+        shape_at: height, width -> the shape of the logits [batch, classes, height, width]; None where the
+            network fails.
+        start: a side at which it works, one of `STARTS`.
+        first: the shape of the logits of start x start pixels.
+        output: see `Sizes`.
+
+    Raises:
+        ArtifactError: it accepts only one size, or its logits do not cover its input.
+    """
+    reduction = reduction_of(start, start, first)
+
+    def accepts(height: int, width: int) -> bool:
+        shape = shape_at(height, width)
+        return shape is not None and shape[1] == first[1] and _covers(height, width, shape, reduction)
+
+    # start + m is accepted exactly if m is a multiple of the network's own multiple, which divides start.
+    divisors = [d for d in range(1, start + 1) if start % d == 0]
+    multiple = next(
+        (d for d in divisors if all(accepts(start + d * h, start + d * w) for h, w in STEPS)), None
+    )
+    if multiple is None:
+        raise ArtifactError(
+            f"probe: the network accepts an image of {start}x{start} but none of {2 * start}x{4 * start} "
+            "pixels, so it is bound to one size: expected a fully convolutional network"
+        )
+    return Sizes(first[1], _smallest(accepts, multiple, start), multiple, reduction, output)
+
+
+def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int:
+    """By which whole factor logits of `shape` are smaller than an image of height x width.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    for reduction in range(1, 65):
+        if _covers(height, width, shape, reduction):
+            return reduction
+    raise ArtifactError(
+        f"probe: the network gave logits of {shape[-2]}x{shape[-1]} for an image of {height}x{width}, "
+        "expected the same height and width, or a whole factor fewer: padding must keep the spatial size"
+    )
+
+
+def _covers(height: int, width: int, shape: tuple[int, ...], reduction: int) -> bool:
+    """Full-size logits must fit exactly; the size of reduced ones may be rounded up or down."""
+    if reduction == 1:
+        return shape[-2:] == (height, width)
+    return all(
+        got in (size // reduction, -(-size // reduction))
+        for got, size in zip(shape[-2:], (height, width), strict=True)
+    )
+
+
+def _smallest(accepts: Callable[[int, int], bool], multiple: int, start: int) -> int:
+    """The smallest multiple that is accepted: doubling, then bisection."""
+    if accepts(multiple, multiple):
+        return multiple
+    low, high = 1, 2  # in units of the multiple; low is refused
+    while high * multiple < start and not accepts(high * multiple, high * multiple):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if accepts(middle * multiple, middle * multiple) else (middle, high)
+    return high * multiple
