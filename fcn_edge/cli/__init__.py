@@ -53,7 +53,7 @@ Examples:
   fcn-edge inspect road.onnx --json
 
 \b
-Completion of commands and options, for bash (zsh and fish likewise):
+Completion by Tab, in ~/.bashrc (zsh and fish likewise):
   eval "$(_FCN_EDGE_COMPLETE=bash_source fcn-edge)"
 
 \b

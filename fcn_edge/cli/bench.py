@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import Real
 from fcn_edge.cli.options import (
     device_option,
@@ -31,12 +32,13 @@ __all__ = ["command"]
         "fcn-edge bench road.onnx --sweep --plot sizes.png --json > bench.json",
     ),
 )
-@click.argument("models", metavar="MODEL.onnx...", nargs=-1, required=True)
+@click.argument("models", metavar="MODEL.onnx...", nargs=-1, required=True, shell_complete=files)
 @size_option
 @click.option(
     "--images",
     multiple=True,
     metavar="DIR",
+    shell_complete=files,
     help="Measure on the first 16 of these images; repeatable.  [default: computed images]",
 )
 @click.option(
@@ -68,6 +70,7 @@ __all__ = ["command"]
     "profiles",
     multiple=True,
     metavar="PROFILE.json",
+    shell_complete=files,
     help="A profile from `fcn-edge tune` for one of the models on this machine; repeatable.",
 )
 @json_option

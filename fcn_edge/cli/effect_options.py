@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from fcn_edge.cli.completion import classes, files
 from fcn_edge.cli.numbers import Real
 
 if TYPE_CHECKING:
@@ -63,13 +64,19 @@ _OPTIONS = (
         help="Change the background, or color a class.  [default: no effect]",
     ),
     click.option(
-        "--class", "classes", multiple=True, metavar="NAME", help="The class to keep or to tint; repeatable."
+        "--class",
+        "classes",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=classes,
+        help="The class to keep or to tint; repeatable.",
     ),
     click.option(
         "--background",
         default="#ffffff",
         show_default=True,
         metavar="FILE|#rrggbb",
+        shell_complete=files,
         help="What replaces the background; an image is scaled to cover it.",
     ),
     click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.completion import files
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import PROBABILITY
 from fcn_edge.cli.options import (
@@ -44,7 +45,12 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
 )
 @model_argument
 @click.option(
-    "--images", required=True, multiple=True, metavar="DIR", help="Folder of the images; repeatable."
+    "--images",
+    required=True,
+    multiple=True,
+    metavar="DIR",
+    shell_complete=files,
+    help="Folder of the images; repeatable.",
 )
 @click.option(
     "--labels",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.completion import files, items, networks
 from fcn_edge.cli.export_options import devices_option, net_options, normalize_option, sizes_option
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
@@ -31,7 +32,7 @@ __all__ = ["command"]
         "fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx",
     ),
 )
-@click.argument("net")
+@click.argument("net", shell_complete=networks)
 @click.option(
     "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
 )
@@ -42,6 +43,7 @@ __all__ = ["command"]
     default="labels",
     show_default=True,
     metavar="NAME,...",
+    shell_complete=items("labels", "confidence", "probabilities", "logits"),
     help="What the file computes: labels, confidence, probabilities, logits.",
 )
 @sizes_option
@@ -83,12 +85,14 @@ __all__ = ["command"]
     "--calibration",
     multiple=True,
     metavar="DIR",
+    shell_complete=files,
     help="Images to calibrate --precision int8 on; repeatable.",
 )
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
     metavar="DIR",
+    shell_complete=files,
     help="True labels of --images, for int8 or fp16: mean IoU may fall by at most half a point.",
 )
 @label_options

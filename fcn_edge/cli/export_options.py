@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from fcn_edge.cli.completion import files, words
 from fcn_edge.cli.numbers import CHANNELS
 from fcn_edge.cli.options import SizesType
 
@@ -18,12 +19,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 _WEIGHTS = click.option(
     "--weights",
     metavar="FILE|URL|random[:SEED]|built",
+    shell_complete=words("random", "built", or_files=True),
     help="A .safetensors, .pth or .pt file; a URL, checked against the hash in its name or #sha256=...; "
     "random for an untrained network; built for what your own callable loaded. A recipe brings its own.",
 )
 _CLASSES = click.option(
     "--classes",
     metavar="N|voc|cityscapes|FILE",
+    shell_complete=words("voc", "cityscapes", or_files=True),
     help="Names and colors: a known list, a number, or a .json or .toml file. 1 is a binary network.",
 )
 _CHANNELS = click.option(
@@ -42,12 +45,14 @@ _IMAGES = click.option(
     "--images",
     multiple=True,
     metavar="DIR",
+    shell_complete=files,
     help="Also compare on your own frames: a folder, file or pattern; repeatable.",
 )
 
 normalize_option = click.option(
     "--normalize",
     metavar="imagenet|0-1|none|MEAN/STD",
+    shell_complete=words("imagenet", "0-1", "none"),
     help="How the network was trained to get its input: ImageNet's mean and std, pixels scaled to 0..1, "
     "pixels as they are, or numbers such as 0.5/0.25. Your own network needs this, or a --card with both.",
 )
@@ -59,6 +64,7 @@ devices_option = click.option(
     default=("cpu",),
     show_default=True,
     metavar="NAME",
+    shell_complete=words("cpu", "cuda"),
     help="Where to compare with PyTorch; repeatable, e.g. --device cpu --device cuda.",
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from fcn_edge.cli.completion import files, words
 from fcn_edge.cli.numbers import PROBABILITY, THREADS
 from fcn_edge_runtime._sizes import parse_size
 from fcn_edge_runtime.errors import UsageError
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+DEVICES = ("auto", "cpu", "cuda", "openvino", "tensorrt")  # names that people type; others are taken, too
 _LONGEST_SIZE = 40  # characters
 MOST_PIXELS = 100_000_000  # as `imaging.arrays.MAX_PIXELS`, which would load numpy; a test compares them
 
@@ -87,13 +89,14 @@ class SizesType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as 
         return tuple(SizeType().convert(text, param, ctx) for text in value.split(",") if text.strip())
 
 
-model_argument = click.argument("model", metavar="MODEL.onnx")
+model_argument = click.argument("model", metavar="MODEL.onnx", shell_complete=files)
 
 device_option = click.option(
     "--device",
     default="auto",
     show_default=True,
     metavar="NAME",
+    shell_complete=words(*DEVICES),
     help="cpu, cuda, or any provider of this onnxruntime: it is used, or the command fails. auto takes CUDA "
     "if it starts, else the CPU.",
 )
@@ -116,6 +119,7 @@ size_option = click.option(
 profile_option = click.option(
     "--profile",
     metavar="PROFILE.json",
+    shell_complete=files,
     help="A profile from `fcn-edge tune` for this model on this machine: device, threads and options.",
 )
 

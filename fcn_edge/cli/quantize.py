@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from fcn_edge.cli.completion import files
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import Real
 from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
@@ -31,6 +32,7 @@ __all__ = ["command"]
     required=True,
     multiple=True,
     metavar="DIR",
+    shell_complete=files,
     help="Images like those the model will see, a few dozen; repeatable. Every 4th is held out to verify "
     "on, unless --images are given.",
 )
@@ -61,12 +63,14 @@ __all__ = ["command"]
     "--images",
     multiple=True,
     metavar="DIR",
+    shell_complete=files,
     help="Verify on these images, none of them calibrated on; repeatable.",
 )
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
     metavar="DIR",
+    shell_complete=files,
     help="True labels of --images: mean IoU may fall by half a point.",
 )
 @label_options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.completion import files, items
 from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.numbers import COUNT, SHARE
 from fcn_edge.cli.options import (
@@ -52,7 +53,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     ),
 )
 @model_argument
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=files)
 @click.option(
     "-o",
     "--out",
@@ -65,6 +66,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     "--save",
     callback=_names,
     metavar="LIST",
+    shell_complete=items("labels", "overlay", "confidence", "probabilities", "json"),
     help="What to write, separated by commas: labels, overlay, confidence, probabilities, json. Videos have "
     "overlay and json.  [default: labels,overlay,json; of videos overlay,json]",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import POSITIVE_SECONDS, THREADS
 from fcn_edge.cli.options import (
     OutputPath,
@@ -47,7 +48,9 @@ __all__ = ["command"]
     metavar="PROFILE.json",
     help="The profile to write.",
 )
-@click.option("--images", multiple=True, metavar="DIR", help="Frames to time; repeatable.")
+@click.option(
+    "--images", multiple=True, metavar="DIR", shell_complete=files, help="Frames to time; repeatable."
+)
 @size_option
 @click.option(
     "--budget",

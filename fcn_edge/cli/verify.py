@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from fcn_edge.cli.completion import networks
 from fcn_edge.cli.export_options import devices_option, net_options, sizes_option
 from fcn_edge.cli.options import examples, json_option, quiet_option
 
@@ -23,7 +24,7 @@ __all__ = ["command"]
     ),
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("net")
+@click.argument("net", shell_complete=networks)
 @net_options
 @sizes_option
 @devices_option

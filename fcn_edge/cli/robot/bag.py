@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.completion import files, topics
 from fcn_edge.cli.numbers import COUNT, POSITIVE_SECONDS, SECONDS
 from fcn_edge.cli.options import (
     OutputPath,
@@ -36,9 +37,14 @@ __all__ = ["command"]
         "fcn-edge robot bag run/ --model road.onnx --image-topic /front -o out --start 10 --duration 5",
     ),
 )
-@click.argument("source", metavar="BAG")
-@click.option("--model", metavar="MODEL.onnx", help="The model to run.")
-@click.option("--image-topic", metavar="TOPIC", help="The topic to segment.  [default: the only image topic]")
+@click.argument("source", metavar="BAG", shell_complete=files)
+@click.option("--model", metavar="MODEL.onnx", shell_complete=files, help="The model to run.")
+@click.option(
+    "--image-topic",
+    metavar="TOPIC",
+    shell_complete=topics,
+    help="The topic to segment.  [default: the only image topic]",
+)
 @click.option(
     "-o",
     "--out",

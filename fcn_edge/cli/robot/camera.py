@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fcn_edge.cli.completion import files
 from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.interrupts import stop_on_signals
 from fcn_edge.cli.numbers import COUNT, DOMAIN, RATE
@@ -40,12 +41,13 @@ __all__ = ["command"]
         "fcn-edge robot camera rtsp://10.0.0.5/stream --model road.onnx --publish --record run.mcap",
     ),
 )
-@click.argument("source", metavar="[DEVICE|URL|FILE]", default="0")
+@click.argument("source", metavar="[DEVICE|URL|FILE]", default="0", shell_complete=files)
 @model_option
 @click.option("--show", is_flag=True, help="Show overlays, or the effect, in a window; Esc or q ends.")
 @click.option(
     "--record",
     metavar="PATH",
+    shell_complete=files,
     help="A video of overlays, or of the effect (.mp4, .mkv, .avi), or a bag (.mcap, .db3, or a folder).",
 )
 @click.option(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import click
 
+from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import SHARE, Whole
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = ["model_option", "overlay_alpha_option", "prefix_option", "shrink_option"]
 
-model_option = click.option("--model", required=True, metavar="MODEL.onnx", help="The model to run.")
+model_option = click.option(
+    "--model", required=True, metavar="MODEL.onnx", shell_complete=files, help="The model to run."
+)
 
 prefix_option = click.option(
     "--prefix",
