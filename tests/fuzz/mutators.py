@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
+import itertools
 import json
+import pickletools
 import struct
+import warnings
+import zipfile
 import zlib
 
 NUMBERS = (
@@ -251,3 +256,49 @@ def fix_png(data):
         out += data[at : at + 4] + body + zlib.crc32(body).to_bytes(4, "big")
         at += 12 + size
     return bytes(out + data[at:])
+
+
+def mutate_checkpoint(data, random):
+    """The steps of a checkpoint's pickles cut out, doubled, swapped, or joined by hostile ones."""
+    if not data.startswith(b"PK"):
+        return _mutate_pickle(data, random) if data.startswith(b"\x80") else data
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [(member.filename, archive.read(member)) for member in archive.infolist()]
+    except Exception:  # noqa: BLE001 - it was changed at random before
+        return data
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of two members with one name
+        for name, content in members:
+            archive.writestr(name, _mutate_pickle(content, random) if name.endswith(".pkl") else content)
+    return out.getvalue()
+
+
+def _mutate_pickle(data, random):
+    from tests.hostile.checkpoints import PICKLES
+
+    places, file = [], io.BytesIO(data)
+    with contextlib.suppress(Exception):
+        while len(places) < 5000:  # a stream has five pickles, and then what is not one
+            places += [place for _, _, place in pickletools.genops(file)]
+    if len(places) < 5:
+        return data
+    first = 3 if data.startswith(b"\x80\x02\x8a\n") else 1  # after the mark of a stream
+    steps = [data[begin:end] for begin, end in itertools.pairwise([*places, len(data)])]
+    small = [piece for piece in PICKLES.values() if len(piece) < 2000]
+    for _ in range(random.randint(1, 4)):
+        at, what = random.randrange(first, len(steps)), random.randrange(5)
+        if what == 0 and len(steps) > first + 1:
+            del steps[at]
+        elif what == 1:
+            steps.insert(at, steps[random.randrange(len(steps))])
+        elif what == 2:
+            other = random.randrange(first, len(steps))
+            steps[at], steps[other] = steps[other], steps[at]
+        elif what == 3:
+            steps.insert(at, random.choice(small))
+        else:
+            number = random.choice(NUMBERS)
+            steps[at] = b"\x8a\x09" + number.to_bytes(9, "little", signed=True)
+    return b"".join(steps)

@@ -52,3 +52,11 @@ def test_hostile_models_do_little_harm():
 @pytest.mark.security("profiles, texts and EXIF of any size", "never decoded, time and memory measured")
 def test_hostile_pictures_do_little_harm():
     assert_all_held("pictures")
+
+
+@pytest.mark.security(
+    "weights whose pickle or archive costs time or memory", "refused, time and memory measured"
+)
+def test_hostile_checkpoints_do_little_harm():
+    pytest.importorskip("torch")
+    assert_all_held("checkpoints")

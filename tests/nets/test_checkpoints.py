@@ -152,6 +152,36 @@ def test_a_checkpoint_of_jetson_inference_loads_unchanged(tmp_path):
     assert torch.equal(net.backbone.layer4[1].bn2.running_var, state["backbone.layer4.1.bn2.running_var"])
 
 
+@pytest.mark.parametrize("zipped", [True, False], ids=["archive", "stream"])
+def test_a_checkpoint_to_resume_training_from_loads(tmp_path, zipped):
+    net = tiny(0)
+    optimizer = torch.optim.Adam(net.parameters(), amsgrad=True)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 5])
+    net(torch.rand(1, 3, 8, 8)).sum().backward()
+    optimizer.step()
+    content = {
+        "state_dict": net.state_dict(),
+        "optimizer_states": [optimizer.state_dict()],
+        "lr_schedulers": [schedule.state_dict()],
+        "hyper_parameters": {
+            "lr": 1e-3,
+            "size": (320, 576),
+            "ids": torch.Size([3, 4]),
+            "seen": b"abc",
+            7: None,
+        },
+        "callbacks": {"best": torch.nn.Parameter(torch.ones(2)), "rng": torch.get_rng_state()},
+        "ema": [torch.ones(2, 3, dtype=torch.float16).t()],
+        "device": torch.device("cpu"),
+        "dtype": torch.float32,
+    }
+    other = tiny(1)
+
+    load_weights(other, saved(content, tmp_path, _use_new_zipfile_serialization=zipped))
+
+    assert same(other, net)
+
+
 @pytest.mark.parametrize("name", ["fcn_resnet50", "lraspp_mobilenet_v3_large"])
 def test_names_of_torchvision_load_unchanged(tmp_path, name):
     state = from_reference(name)

@@ -42,6 +42,8 @@ _WRAPPERS = (
 )
 _DEEPEST = 3
 _LONGEST_REASON = 160
+_LONGEST_KEY = 1000  # characters of a tensor's name
+_LONGEST_SHOWN = 80
 
 
 def load_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -101,8 +103,8 @@ def _read_torch(path: Path, kind: Kind) -> Any:
         named = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"function (<[^>]*>)", str(error))
         if named:
             raise CheckpointError(
-                f"weights {path.name}: holds {named[1]}, which is not a tensor, so it was not loaded; "
-                "if you trust the file, save only its tensors: torch.save(net.state_dict(), 'weights.pth')"
+                f"weights {path.name}: holds {named[1]}, which is not a dense tensor of numbers, so it was "
+                "not loaded; if you trust it, save torch.save(net.state_dict(), 'weights.pth')"
             ) from error
         raise CheckpointError(
             f"weights {path.name}: not readable as a {kind.value} ({_short(error)}); "
@@ -118,7 +120,7 @@ def _unwrap(content: Any, name: str) -> Mapping[Any, Any]:
             return content
         content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
     if isinstance(content, Mapping):
-        keys = ", ".join(str(key) for key in list(content)[:8]) or "nothing"
+        keys = ", ".join(_shown(key) for key in list(content)[:8]) or "nothing"
         raise CheckpointError(
             f"weights {name}: no state_dict found; it holds {keys}; save net.state_dict() itself"
         )
@@ -131,14 +133,24 @@ def _check_tensors(state: Mapping[Any, Any], name: str) -> dict[str, torch.Tenso
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, torch.Tensor):
             raise CheckpointError(
-                f"weights {name}: {key!r} is a {type(value).__name__}, expected a tensor under a name; "
-                "save net.state_dict() itself"
+                f"weights {name}: {_shown(key)!r} is a {type(value).__name__}, expected a tensor under a "
+                "name; save net.state_dict() itself"
+            )
+        if len(key) > _LONGEST_KEY:
+            raise CheckpointError(
+                f"weights {name}: {_shown(key)} is a name of {len(key):,} characters, expected at most "
+                f"{_LONGEST_KEY}; save net.state_dict() itself"
             )
         if value.layout is not torch.strided or value.is_quantized or value.is_complex() or value.is_meta:
             raise CheckpointError(
-                f"weights {name}: {key} is not a dense tensor of real numbers; save the float network"
+                f"weights {name}: {_shown(key)} is not a dense tensor of real numbers; save the float network"
             )
     return dict(state)
+
+
+def _shown(key: object) -> str:
+    text = str(key)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _short(error: BaseException) -> str:

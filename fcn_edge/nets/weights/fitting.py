@@ -23,6 +23,7 @@ _AUXILIARY = "aux_classifier."
 _COUNTER = "num_batches_tracked"
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 _SHOWN = 3
+_LONGEST = 120  # characters
 
 
 def fit_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -153,5 +154,5 @@ def _check_finite(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], n
 
 
 def _some(items: Iterable[str]) -> str:
-    items = list(items)
+    items = [item if len(item) <= _LONGEST else f"{item[:_LONGEST]}..." for item in items]
     return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")

@@ -6,29 +6,29 @@ refused after reading only a few bytes and a table of contents.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import pickletools
 import re
 import zipfile
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
+from fcn_edge.nets.weights.pickles import ForeignPickleError, check_pickles
 from fcn_edge_runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["Kind", "identify"]
 
 # The JSON before the tensors: some 100 bytes a tensor, so that this is 40,000 of them.
 _LARGEST_HEADER = 4 << 20
-# Steps of the pickle that places the tensors: some 25 a tensor, and a few hundred bytes of memory each.
-_MOST_STEPS = 400_000
-# Allowed by torch in a pickle, but not needed by any state_dict: it makes zeros of any length from a number.
-_MAKERS = frozenset({"builtins bytearray", "__builtin__ bytearray"})
+# The table of contents of an archive: some 80 bytes a tensor.
+_LARGEST_TABLE = 4 << 20
+# Members of an archive besides the tensors, which torch reads whole.
+_LARGEST_OTHER = 16 << 20
+_LONGEST_NAME = 120  # characters
+_LONGEST_END = 22 + 65535 + 76  # bytes: the last record of an archive, its comment, and those of zip64
 # torch.save's own first pickle, protocol 2: the number 0x1950a86a20f9469cfc6c.
 _LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _FOREIGN = (
@@ -81,8 +81,8 @@ def identify(path: Path) -> Kind:
         return Kind.TORCH_ZIP
     if head.startswith(_LEGACY_START):
         with path.open("rb") as file:
-            # Magic number, version and system come before the content.
-            _check_pickles(file, 4, path.name)
+            # Magic number, version, system, content, keys of the storages.
+            _check_pickles(file, 5, path, size)
         return Kind.TORCH_LEGACY
     reason = next((reason for start, reason in _FOREIGN if head.startswith(start)), "of an unknown format")
     raise CheckpointError(f"weights {path.name}: expected PyTorch or safetensors, got {reason}")
@@ -115,6 +115,7 @@ def _check_safetensors(path: Path, head: bytes, size: int) -> None:
 
 
 def _check_zip(path: Path, size: int) -> None:
+    _check_table(path, size)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -157,10 +158,33 @@ def _check_zip(path: Path, size: int) -> None:
         raise CheckpointError(
             f"weights {path.name}: two files with one name in the archive; expected {_SAVE_INSTEAD}"
         )
-    _check_members(path, members)
+    for member in members:
+        if member.file_size > _LARGEST_OTHER and "/data/" not in member.filename:
+            raise CheckpointError(
+                f"weights {path.name}: {member.filename[:_LONGEST_NAME]} has {member.file_size:,} bytes, "
+                f"expected at most {_LARGEST_OTHER:,} beside the tensors; expected {_SAVE_INSTEAD}"
+            )
+    _check_members(path, members, size)
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+def _check_table(path: Path, size: int) -> None:
+    """Refuse an archive with more members than tensors need, before each becomes an object of Python's."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - _LONGEST_END))
+        end = file.read()
+    at = end.rfind(b"PK\x05\x06")
+    declared = int.from_bytes(end[at + 12 : at + 16], "little") if at >= 0 else 0
+    if declared == 0xFFFFFFFF:  # its size is in the record of 56 bytes before the locator of 20 bytes
+        record = end[max(0, at - 76) : at]
+        declared = int.from_bytes(record[40:48], "little")
+    if declared > _LARGEST_TABLE:
+        raise CheckpointError(
+            f"weights {path.name}: the archive's table of contents has {declared:,} bytes, expected at most "
+            f"{_LARGEST_TABLE:,}; expected {_SAVE_INSTEAD}"
+        )
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> None:
     """Compare members with their CRC-32, which torch does not do for mapped files, and check the pickle."""
     with zipfile.ZipFile(path) as archive:
         try:
@@ -173,27 +197,21 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
             )
         for member in members:
             if PurePosixPath(member.filename).name == "data.pkl":
-                _check_pickles(io.BytesIO(archive.read(member)), 1, path.name)
+                _check_pickles(io.BytesIO(archive.read(member)), 1, path, size)
 
 
-def _check_pickles(stream: IO[bytes], count: int, name: str) -> None:
-    """Refuse pickles that allocate memory without data, by reading their steps without running any."""
-    for number, (operation, argument) in enumerate(_steps(stream, count)):
-        if operation == "GLOBAL" and argument in _MAKERS:
+def _check_pickles(stream: IO[bytes], count: int, path: Path, size: int) -> None:
+    try:
+        check_pickles(stream, count, size)
+    except ForeignPickleError as error:
+        if error.names:
             raise CheckpointError(
-                f"weights {name}: names {argument.replace(' ', '.')}, which is not a tensor, so it was not "
-                f"loaded; expected {_SAVE_INSTEAD}"
-            )
-        if number >= _MOST_STEPS:
-            raise CheckpointError(
-                f"weights {name}: its pickle has more than {_MOST_STEPS:,} steps, more than tensors need; "
-                f"expected {_SAVE_INSTEAD}"
-            )
-
-
-def _steps(stream: IO[bytes], count: int) -> Iterator[tuple[str, Any]]:
-    """Operations and arguments of consecutive pickles. They end at what is not a pickle; torch reports it."""
-    with contextlib.suppress(Exception):  # damage raises whatever it leads to
-        for _ in range(count):
-            for operation, argument, _ in pickletools.genops(stream):
-                yield operation.name, argument
+                f"weights {path.name}: holds {error.names[:_LONGEST_NAME]}, which is not a dense tensor "
+                f"of numbers, so it was not loaded; if you trust the file, save its tensors: {_SAVE_INSTEAD}"
+            ) from None
+        raise CheckpointError(f"weights {path.name}: {error}; expected {_SAVE_INSTEAD}") from None
+    except Exception as error:  # damage raises whatever it leads to
+        reason = str(error)[:_LONGEST_NAME] or type(error).__name__
+        raise CheckpointError(
+            f"weights {path.name}: its pickle is truncated or damaged ({reason}): copy or download it again"
+        ) from error
