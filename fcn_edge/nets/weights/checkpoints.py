@@ -18,6 +18,7 @@ import torch
 
 from fcn_edge.nets.weights.fitting import fit_state
 from fcn_edge.nets.weights.formats import Kind, identify
+from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -149,8 +150,7 @@ def _check_tensors(state: Mapping[Any, Any], name: str) -> dict[str, torch.Tenso
 
 
 def _shown(key: object) -> str:
-    text = str(key)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    return printable(str(key), _LONGEST_SHOWN)
 
 
 def _short(error: BaseException) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -154,5 +155,5 @@ def _check_finite(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], n
 
 
 def _some(items: Iterable[str]) -> str:
-    items = [item if len(item) <= _LONGEST else f"{item[:_LONGEST]}..." for item in items]
+    items = [printable(item, _LONGEST) for item in items]
     return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
