@@ -365,3 +365,29 @@ def test_memory_does_not_grow_over_2000_frames(node, bridge):
     after = running.resident_mb()
     print(f"resident: {before:.1f} MB after 300 frames, {after:.1f} MB after 2,300")
     assert after - before < 10
+
+
+def test_ctrl_c_ends_a_running_bridge_with_its_counts(bridge):
+    running = bridge()
+    line = running.process.stderr.readline()
+    assert "-> /segmentation/mask on cpu" in line
+    out, err = running.end()
+    assert (running.process.returncode, err) == (0, "")
+    assert out.startswith("0 of 0 frames segmented")
+    assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.1, 0.2])
+@pytest.mark.security("Ctrl-C", "130, one line, nothing half written")
+def test_ctrl_c_while_a_bridge_starts_is_one_line(fast_model, seconds):
+    program = (
+        "import signal, sys\nfrom fcn_edge.cli import main\n"
+        "signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))\n"
+        f"signal.setitimer(signal.ITIMER_REAL, {seconds})\n"
+        "main(sys.argv[1:])\n"
+    )
+    words = ["robot", "bridge", "--model", fast_model, "--image-topic", "/front", "--domain", DOMAIN, "-q"]
+    command = [sys.executable, "-c", program, *map(str, words), "--interface", "lo"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    # On a fast machine it runs already, and ends as asked.
+    assert (done.returncode, done.stderr.strip()) in [(130, "error: interrupted"), (0, "")]
