@@ -12,6 +12,7 @@ from fcn_edge.cli.effect_options import _Radius
 from fcn_edge.cli.numbers import LARGEST, Real, Whole
 from fcn_edge.cli.options import MOST_PIXELS, SizesType, SizeType
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS
+from fcn_edge_runtime.robot.worker import WORKER
 
 NUMBERS = (
     "nan",
@@ -104,6 +105,7 @@ def test_a_number_within_a_text_is_bounded(tmp_path, monkeypatch, capfd, argumen
 
 def test_limits_that_are_written_twice_are_equal():
     assert MOST_PIXELS == MAX_PIXELS
+    assert frame._MAY_HANG == WORKER
 
 
 @pytest.mark.parametrize("group", [[], ["robot"]])

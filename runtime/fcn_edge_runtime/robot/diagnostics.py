@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from fcn_edge_runtime.robot.worker import WorkerStatus
 
-__all__ = ["ERROR", "OK", "SILENCE_SECONDS", "WARN", "Diagnostic", "diagnose"]
+__all__ = ["BUSY_SECONDS", "ERROR", "OK", "SILENCE_SECONDS", "WARN", "Diagnostic", "diagnose"]
 
 # The levels of diagnostic_msgs/DiagnosticStatus.
 OK, WARN, ERROR = 0, 1, 2
 SILENCE_SECONDS = 2.0
+BUSY_SECONDS = 4.0  # no frame of a robot is worth waiting longer for
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,18 @@ def diagnose(
         provider: the device that runs the model.
     """
     refused = status.refused - (before.refused if before else 0)
-    if status.silence > SILENCE_SECONDS:
+    if status.busy > BUSY_SECONDS:
+        level, text = (
+            ERROR,
+            f"stuck: one frame takes {status.busy:.0f} s so far, in its decoder or on {provider}",
+        )
+    elif status.silence > SILENCE_SECONDS:
         why = (
             "it has no publisher, or none with a matching QoS"
             if publishers == 0
             else f"it has publishers ({publishers}), but no message arrived: check their QoS"
+            if not status.received
+            else f"its publishers ({publishers}) paused, or large images are lost on the way"
         )
         level, text = WARN, f"no image on {topic} ({qos}) for {status.silence:.0f} s: {why}"
     elif refused:
@@ -65,6 +73,7 @@ def diagnose(
         ("frames dropped for the rate", str(status.limited)),
         ("frames refused", str(status.refused)),
         ("outputs not sent in time", str(status.unsent)),
+        ("current frame (s)", f"{status.busy:.1f}"),
         ("last refusal", status.last_error),
     )
     return Diagnostic(level, text, values)

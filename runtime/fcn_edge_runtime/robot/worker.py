@@ -18,7 +18,9 @@ from fcn_edge_runtime.robot.messages import CompressedImage, Image
 from fcn_edge_runtime.robot.pipeline import Pipeline, SegmentedFrame
 from fcn_edge_runtime.robot.stats import Rate, Window
 
-__all__ = ["Limits", "Worker", "WorkerStatus"]
+__all__ = ["WORKER", "Limits", "Worker", "WorkerStatus"]
+
+WORKER = "fcn-edge-worker"  # threads whose names start so may hang in a library when the process ends
 
 T = TypeVar("T")
 
@@ -59,6 +61,7 @@ class WorkerStatus:
             camera and worker agree.
         last_error: why the last refused message was refused; empty if none was.
         silence: seconds since the last message arrived, or since the start.
+        busy: seconds spent on the current frame so far; 0 between frames.
     """
 
     received: int
@@ -76,6 +79,7 @@ class WorkerStatus:
     age_p95_ms: float
     last_error: str
     silence: float
+    busy: float = 0.0
 
 
 class Worker(Generic[T]):
@@ -107,7 +111,8 @@ class Worker(Generic[T]):
         self._last_error = ""
         self._input, self._output = Rate(), Rate()
         self._latency, self._age = Window(), Window()
-        self._last_input = self._beat = time.monotonic()
+        self._last_input = time.monotonic()
+        self._begun: float | None = None
         self._next_frame = 0.0
 
     def put(self, item: T) -> None:
@@ -123,7 +128,6 @@ class Worker(Generic[T]):
             ModelError, ProviderError: the device failed.
         """
         while not stop.is_set():
-            self._beat = time.monotonic()
             item = self.mailbox.take(timeout=0.1)
             if item is not None:
                 self.step(item)
@@ -132,7 +136,13 @@ class Worker(Generic[T]):
 
     def step(self, item: T) -> SegmentedFrame | None:
         """Process one message; None if it was refused or dropped."""
-        begin = time.monotonic()
+        self._begun = begin = time.monotonic()
+        try:
+            return self._step(item, begin)
+        finally:
+            self._begun = None
+
+    def _step(self, item: T, begin: float) -> SegmentedFrame | None:
         if self._limits.max_rate and begin < self._next_frame:
             self._count("limited")
             return None
@@ -161,9 +171,10 @@ class Worker(Generic[T]):
         return frame
 
     @property
-    def stuck(self) -> float:
-        """Seconds since the worker last asked for a message, that is, spent on the current frame."""
-        return time.monotonic() - self._beat
+    def busy(self) -> float:
+        """Seconds spent on the current frame so far; 0 between frames."""
+        begun = self._begun
+        return 0.0 if begun is None else time.monotonic() - begun
 
     def status(self) -> WorkerStatus:
         """Counters, rates and latencies."""
@@ -183,6 +194,7 @@ class Worker(Generic[T]):
             age_p95_ms=age[1],
             last_error=self._last_error,
             silence=time.monotonic() - self._last_input,
+            busy=self.busy,
         )
 
     def _count(self, name: str, number: int = 1) -> None:

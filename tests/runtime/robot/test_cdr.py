@@ -159,6 +159,11 @@ def test_hashes_of_the_types_are_those_of_ros2():
     store = ros2_typestore()
     assert {kind: store.hash_rihs01(kind) for kind in CODECS} == TYPE_HASHES
     # As published by ROS 2 Jazzy: rosbags and this module could share an error.
+    from rosbags.typesys import Stores, get_typestore
+
+    kind = "rmw_dds_common/msg/ParticipantEntitiesInfo"
+    stores = [Stores.ROS2_IRON, Stores.ROS2_JAZZY, Stores.ROS2_KILTED, Stores.ROS2_LYRICAL]
+    assert len({get_typestore(each).hash_rihs01(kind) for each in stores}) == 1  # so one constant is for all
     assert TYPE_HASHES[IMAGE].endswith("_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47")
 
 

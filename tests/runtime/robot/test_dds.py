@@ -334,10 +334,86 @@ def test_without_images_the_bridge_reports_the_silent_topic(bridge):
     assert "it has no publisher" in warning
 
 
+HANGS = """
+import sys, time
+from fcn_edge.cli import main
+import fcn_edge_runtime.robot.dds.bridge as bridge
+import fcn_edge.cli.robot.bridge as command
+def decode(data, own=bridge.decode_image):
+    if b"hang" in bytes(data[:64]):
+        print("hangs", file=sys.stderr, flush=True)
+        time.sleep(600)
+    return own(data)
+bridge.decode_image = decode
+command.REPORT_SECONDS = 0.5
+main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def hanging(node, fast_model):
+    """A bridge whose decoder hangs at an image of the frame "hang", which is sent until it does."""
+    started = []
+
+    def start(*more):
+        command = [sys.executable, "-c", HANGS, "robot", "bridge", "--model", fast_model, "--threads", 1]
+        command += ["--image-topic", "/hang", "--domain", DOMAIN, "--interface", "lo", *more]
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        writer = node.writer("/hang", IMAGE)
+        wait_for(lambda: writer.listeners, "discovery")
+        image = image_of(corridor_frames(1, (240, 320))[0], header=Header(Stamp(), "hang"))
+        writer.write(rosbags_cdr(image, IMAGE))
+        assert any("hangs" in line for line in iter(process.stderr.readline, ""))
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.security(
+    "a decoder that hangs", "an error in the diagnostics, then exit code 4; SIGTERM within 2 s"
+)
+def test_a_frame_that_hangs_is_an_error_and_then_exit_code_4(hanging):
+    process = hanging("--frame-deadline", "6")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert "error: stuck: one frame takes" in err
+    assert err.splitlines()[-1].startswith("error: one frame of /hang takes longer than 6 s")
+
+
+@pytest.mark.security(
+    "a decoder that hangs", "an error in the diagnostics, then exit code 4; SIGTERM within 2 s"
+)
+def test_sigterm_is_answered_within_2_s_while_a_frame_hangs(hanging):
+    process = hanging()
+    begin = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 2.5  # on a busy machine
+    assert process.returncode == 0, err
+    assert "0 of 1 frames segmented" in out
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        (("--domain", "500"), "expected a whole number from 0 to 232"),
+        (("--domain", "500"), "500 is not in the range 0<=x<=232"),
+        (("--node-name", ""), "the node's name is ''"),
+        (("--node-name", "a\x1b[2J"), "the node's name is 'a\\x1b[2J'"),
+        (("--node-name", "n" * 100_000), "expected letters, digits and underscores, at most 255"),
+        (("--image-topic", "/" + "t" * 100_000), "at most 200 characters"),
+        (("--peer", "nowhere.invalid"), "the peer nowhere.invalid has no IPv4 address"),
+        (("--peer", "10.0.0.1:99999"), "expected a host or HOST:PORT"),
+        (("--peer", "a b"), "expected a host or HOST:PORT"),
+        (("--peer", ""), "expected a host or HOST:PORT"),
+        (("--peer", "-"), "the peer - has no IPv4 address"),
+        (("--peer", "256.1.1.1"), "the peer 256.1.1.1 has no IPv4 address"),
+        (("--peer", "x" * 100_000), "expected a host or HOST:PORT"),
         (("--image-topic", "/a b"), "topic name is '/a b'"),
         (("--interface", "nowhere0"), "DDS does not start"),
     ],

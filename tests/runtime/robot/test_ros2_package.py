@@ -14,7 +14,7 @@ import pytest
 from rosbags.typesys import Stores, get_typestore
 from ruamel.yaml import YAML
 
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import ProviderError, UsageError
 
 PACKAGE = Path(__file__).parents[3] / "runtime" / "ros2" / "fcn_edge_ros"
 MODULE = PACKAGE / "fcn_edge_ros"
@@ -135,9 +135,39 @@ def test_invalid_parameters_are_refused_by_name():
         ("max_frame_age", -1.0),
         ("threads", -1),
         ("publish_confidence", "yes"),
+        ("image_topic", "/a b"),
+        ("image_topic", ""),
+        ("camera_info_topic", "1st"),
+        ("frame_deadline", float("nan")),
     ):
         with pytest.raises(UsageError, match=name):
             module.Parameters.of({**defaults, "model_path": "road.onnx", name: value})
+
+
+def test_a_wrong_parameter_is_refused_when_it_is_set():
+    module = parameters_module()
+    now = {name: default for name, (default, _) in module.PARAMETERS.items()}
+    refusal = module.Parameters.refusal
+    assert refusal(now, {"shrink": 2, "use_sim_time": True}) == ""
+    assert refusal(now, {"model_path": "other.onnx", "image_topic": "~/image"}) == ""
+    assert refusal(now, {"shrink": 99}).startswith("shrink is 99, expected")
+    assert refusal(now, {"shrink": 2, "max_rate": "fast"}) == (
+        "max_rate is 'fast', expected a number such as 0.0"
+    )
+    assert "whole number" in refusal(now, {"threads": 1.5})
+
+
+def test_the_launch_file_restarts_after_device_failures_alone():
+    code = ast.literal_eval(assigned(MODULE / "segmenter.py", "DEVICE_FAILED"))
+    assert code == ProviderError.exit_code
+    assert ast.literal_eval(assigned(PACKAGE / "launch" / "segmenter.launch.py", "DEVICE_FAILED")) == code
+    assert "respawn" not in (PACKAGE / "launch" / "segmenter.launch.py").read_text()
+
+
+def assigned(path, name):
+    """What a module assigns to a name."""
+    body = ast.parse(path.read_text()).body
+    return next(n.value for n in body if isinstance(n, ast.Assign) and n.targets[0].id == name)
 
 
 def test_message_fields_exist_in_the_interface_definitions():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.robot.diagnostics import OK, WARN, diagnose
+from fcn_edge_runtime.robot.diagnostics import ERROR, OK, WARN, diagnose
 from fcn_edge_runtime.robot.mailbox import Latest
 from fcn_edge_runtime.robot.messages import Header, Stamp
 from fcn_edge_runtime.robot.stats import Window
@@ -148,8 +148,39 @@ def test_diagnostics_warn_about_silence_with_topic_and_qos(pipeline, frames):
     report = diagnose(silent, None, publishers=0, **context)
     assert report.level == WARN
     assert "no image on /front (best effort, depth 1) for 2 s: it has no publisher" in report.message
+    paused = diagnose(silent, None, publishers=1, **context)
+    assert paused.message.endswith("its publishers (1) paused, or large images are lost on the way")
+    never = diagnose(dataclasses.replace(silent, received=0), None, publishers=1, **context)
+    assert never.message.endswith("no message arrived: check their QoS")
     refused = dataclasses.replace(worker.status(), refused=3, last_error="the step is wrong")
     assert "3 images refused: the step is wrong" in diagnose(refused, None, publishers=1, **context).message
+
+
+def test_a_frame_that_takes_too_long_is_an_error_until_it_ends(pipeline, frames):
+    entered, leave = threading.Event(), threading.Event()
+
+    def decode(item):
+        entered.set()
+        assert leave.wait(10)
+        return item
+
+    worker = Worker(pipeline, decode, lambda: (False, False), lambda _: 0)
+    thread = threading.Thread(target=worker.step, args=(stamped(frames[0], 1),))
+    thread.start()
+    assert entered.wait(10)
+    time.sleep(0.05)
+    status = worker.status()
+    assert status.busy >= 0.05
+    context = {"topic": "/front", "qos": "best effort", "provider": "cpu", "publishers": 1}
+    later = diagnose(dataclasses.replace(status, busy=4.5), None, **context)
+    assert (later.level, later.message) == (
+        ERROR,
+        "stuck: one frame takes 4 s so far, in its decoder or on cpu",
+    )
+    leave.set()
+    thread.join(10)
+    assert worker.status().busy == 0
+    assert diagnose(worker.status(), None, **context).level != ERROR
 
 
 def test_latencies_are_quantiles_of_the_last_frames():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fcn_edge_runtime.errors import ProviderError
 from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
 from fcn_edge_runtime.robot.dds.node import DdsNode
 from fcn_edge_runtime.robot.dds.outputs import dds_publisher
@@ -15,12 +16,12 @@ from fcn_edge_runtime.robot.diagnostics import Diagnostic, diagnose
 from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE
 from fcn_edge_runtime.robot.pipeline import Pipeline
 from fcn_edge_runtime.robot.topics import Topics, full_name
-from fcn_edge_runtime.robot.worker import Limits, Worker, WorkerStatus
+from fcn_edge_runtime.robot.worker import WORKER, Limits, Worker, WorkerStatus
 
 __all__ = ["Bridge", "BridgeOptions", "run_bridge"]
 
-# A frame that takes longer than this means that the device hangs; then the watchdog is not notified.
-_STUCK_SECONDS = 20.0
+# What a frame may take after the end was asked for. A frame that takes longer is left to the process's end.
+_LAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class BridgeOptions:
         reliable: let the publisher resend lost images. Does not match best-effort publishers.
         prefix: the names of the outputs start with it.
         limits: which frames are dropped.
+        frame_deadline: seconds that one frame may take; after that its decoder or the device hangs.
     """
 
     image_topic: str
@@ -40,10 +42,13 @@ class BridgeOptions:
     reliable: bool = False
     prefix: str = "/segmentation"
     limits: Limits = field(default_factory=Limits)
+    frame_deadline: float = 30.0
 
 
 class Bridge:
-    """One subscription, one model, four topics. Two threads: one receives, the caller's segments.
+    """One subscription, one model, four topics. One thread receives, one segments; the caller's waits.
+
+    So Ctrl-C and SIGTERM, which Python handles in the main thread, are answered whatever a frame takes.
 
     Raises:
         UsageError: the name of a topic is invalid.
@@ -70,19 +75,42 @@ class Bridge:
         """Run until `stop` is set.
 
         Raises:
-            ModelError, ProviderError: the device failed.
+            ModelError: the device failed.
+            ProviderError: the same, or a frame took longer than the deadline.
         """
-        receiver = threading.Thread(target=self._receive, args=(stop,), name="receive", daemon=True)
-        receiver.start()
+        threads = [
+            threading.Thread(target=self._guarded, args=(work, stop), name=f"{WORKER}-{name}", daemon=True)
+            for name, work in (("segment", self.worker.run), ("receive", self._receive))
+        ]
+        for thread in threads:
+            thread.start()
         self._watchdog.ready()
         try:
-            self.worker.run(stop)
+            while not stop.wait(0.1) and self._failure is None:
+                self._check_deadline()
         finally:
             stop.set()
-            receiver.join(timeout=2)
+            self.worker.mailbox.close()
+            for thread in threads:
+                thread.join(timeout=_LAST_SECONDS)
             self._watchdog.stopping()
         if self._failure is not None:
             raise self._failure
+
+    def _check_deadline(self) -> None:
+        deadline = self._options.frame_deadline
+        if self.worker.busy > deadline:
+            raise ProviderError(
+                f"one frame of {self.topic} takes longer than {deadline:g} s: its decoder or the device "
+                f"{self._pipeline.segmenter.session.device} hangs; start again, or see --frame-deadline"
+            )
+        self._watchdog.beat()
+
+    def _guarded(self, work: Callable[[threading.Event], None], stop: threading.Event) -> None:
+        try:
+            work(stop)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that called `run`
+            self._failure = self._failure or error
 
     def diagnose(self) -> Diagnostic:
         """The status, compared with the previous call."""
@@ -99,17 +127,11 @@ class Bridge:
         return report
 
     def _receive(self, stop: threading.Event) -> None:
-        try:
-            while not stop.is_set():
-                data = self._reader.take(timeout=0.1)
-                if data is not None:
-                    self.worker.put(data)
-                self._publisher.keep_label_info(time.monotonic_ns())
-                if self.worker.stuck < _STUCK_SECONDS:
-                    self._watchdog.beat()
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that called `run`
-            self._failure = error
-            self.worker.mailbox.close()
+        while not stop.is_set():
+            data = self._reader.take(timeout=0.1)
+            if data is not None:
+                self.worker.put(data)
+            self._publisher.keep_label_info(time.monotonic_ns())
 
 
 def run_bridge(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fcn_edge_runtime.robot.cdr import CdrWriter
 from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE, LABEL_INFO
 
-__all__ = ["DISTROS", "TYPE_HASHES", "Distro", "encode_participant_info"]
+__all__ = ["DISTROS", "PARTICIPANT_HASH", "TYPE_HASHES", "Distro", "encode_participant_info"]
 
 # REP 2011. Constants, so that the bridge does not need rosbags; a test compares them with those of rosbags.
 TYPE_HASHES = {
@@ -20,6 +20,10 @@ TYPE_HASHES = {
     COMPRESSED_IMAGE: "RIHS01_15640771531571185e2efc8a100baf923961a4d15d5569652e6cb6691e8e371a",
     LABEL_INFO: "RIHS01_3d37df4015cdf660cc851c51897f2acd957e1ca6205ba0a99aebffb9406b0783",
 }
+
+
+# Of rmw_dds_common/ParticipantEntitiesInfo, as Jazzy announces it; its definition is the same since Iron.
+PARTICIPANT_HASH = "RIHS01_91a0593bacdcc50ea9bdcf849a938b128412cc1ea821245c663bcd26f83c295e"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,12 @@ from typing import Any
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
-from fcn_edge_runtime.robot.dds.discovery import TYPE_HASHES, Distro, encode_participant_info
+from fcn_edge_runtime.robot.dds.discovery import (
+    PARTICIPANT_HASH,
+    TYPE_HASHES,
+    Distro,
+    encode_participant_info,
+)
 from fcn_edge_runtime.robot.dds.transport import Transport
 
 __all__ = ["DdsNode", "DdsReader", "DdsWriter", "import_cyclonedds", "open_node"]
@@ -100,11 +105,11 @@ class DdsNode:
         self._readers: list[DdsReader] = []
         self._writers: list[DdsWriter] = []
         info = participant_info_type(distro.gid_bytes)
-        self._info = self._writer("ros_discovery_info", info, latched=True)
+        self._info = self._writer("ros_discovery_info", info, latched=True, type_hash=PARTICIPANT_HASH)
 
     def writer(self, topic: str, kind: str, *, latched: bool = False) -> DdsWriter:
         """A reliable writer of depth 1; latched: late readers get the last message (transient_local)."""
-        writer = self._writer(f"rt{topic}", self.kinds[kind], latched=latched, hash_of=kind)
+        writer = self._writer(f"rt{topic}", self.kinds[kind], latched=latched, type_hash=TYPE_HASHES[kind])
         self._writers.append(writer)
         return writer
 
@@ -117,7 +122,7 @@ class DdsNode:
         from cyclonedds.sub import DataReader
         from cyclonedds.topic import Topic
 
-        qos = self._qos(reliable=reliable, latched=latched, depth=depth, hash_of=kind)
+        qos = self._qos(reliable=reliable, latched=latched, depth=depth, type_hash=TYPE_HASHES[kind])
         raw = DataReader(self.participant, Topic(self.participant, f"rt{topic}", self.kinds[kind]), qos)
         waitset = WaitSet(self.participant)
         waitset.attach(ReadCondition(raw, SampleState.Any | ViewState.Any | State.Any))
@@ -146,15 +151,15 @@ class DdsNode:
             with contextlib.suppress(Exception):
                 entity._delete(entity._ref)  # noqa: SLF001 - cyclonedds frees only by garbage collection
 
-    def _writer(self, name: str, kind: Any, *, latched: bool, hash_of: str | None = None) -> DdsWriter:
+    def _writer(self, name: str, kind: Any, *, latched: bool, type_hash: str) -> DdsWriter:
         from cyclonedds.pub import DataWriter
         from cyclonedds.topic import Topic
 
-        qos = self._qos(reliable=True, latched=latched, depth=1, hash_of=hash_of)
+        qos = self._qos(reliable=True, latched=latched, depth=1, type_hash=type_hash)
         raw = DataWriter(self.participant, Topic(self.participant, name, kind), qos)
         return DdsWriter(name, raw.guid.bytes, kind, raw)
 
-    def _qos(self, *, reliable: bool, latched: bool, depth: int, hash_of: str | None) -> Any:
+    def _qos(self, *, reliable: bool, latched: bool, depth: int, type_hash: str) -> Any:
         from cyclonedds.qos import Policy, Qos
 
         policies = [
@@ -167,8 +172,8 @@ class DdsNode:
             policies.append(
                 Policy.DurabilityService(0, Policy.History.KeepLast(depth), _ENDLESS, _ENDLESS, _ENDLESS)
             )
-        if hash_of and self.distro.type_hashes:
-            policies.append(Policy.Userdata(f"typehash={TYPE_HASHES[hash_of]};".encode()))
+        if self.distro.type_hashes:
+            policies.append(Policy.Userdata(f"typehash={type_hash};".encode()))
         return Qos(*policies)
 
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.robot.dds.peers import resolved
 from fcn_edge_runtime.robot.socket_buffer import WANTED_BUFFER, receive_buffer_limit
 
 __all__ = ["Transport"]
@@ -47,14 +49,16 @@ class Transport:
         """The given values, else those of ROS 2: ROS_DOMAIN_ID, and ROS_LOCALHOST_ONLY or its successor.
 
         Raises:
-            UsageError: the domain is not a number from 0 to 232.
+            UsageError: the domain is not a number from 0 to 232, or a peer is not an address.
+            InputError: a peer cannot be resolved.
         """
         values = os.environ if environment is None else environment
         if domain is None:
             text = values.get("ROS_DOMAIN_ID") or "0"
-            if not text.isdecimal():
+            if not text.isdecimal() or len(text) > 9:
                 raise UsageError(
-                    f"ROS_DOMAIN_ID is {text!r}, expected a whole number from 0 to {_MAX_DOMAIN}"
+                    f"ROS_DOMAIN_ID is '{printable(text, 40)}', expected a whole number from 0 to "
+                    f"{_MAX_DOMAIN}"
                 )
             domain = int(text)
         if not 0 <= domain <= _MAX_DOMAIN:
@@ -63,7 +67,7 @@ class Transport:
             values.get("ROS_LOCALHOST_ONLY") == "1"
             or values.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").upper() == "LOCALHOST"
         )
-        return cls(domain, interface or ("lo" if here else None), tuple(peers))
+        return cls(domain, interface or ("lo" if here else None), tuple(map(resolved, peers)))
 
     def xml(self, *, buffer: int | None = None) -> str:
         """The configuration for Cyclone, followed by that of CYCLONEDDS_URI, which takes precedence.

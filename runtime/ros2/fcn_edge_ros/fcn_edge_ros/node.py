@@ -12,7 +12,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -26,16 +28,16 @@ from fcn_edge_runtime.robot.diagnostics import ERROR, Diagnostic, diagnose
 from fcn_edge_runtime.robot.model import open_model
 from fcn_edge_runtime.robot.pipeline import Pipeline
 from fcn_edge_runtime.robot.publisher import LABEL_INFO_SECONDS
-from fcn_edge_runtime.robot.worker import Worker, WorkerStatus
+from fcn_edge_runtime.robot.worker import WORKER, Worker, WorkerStatus
 
 __all__ = ["SegmenterNode", "WorkerFailedError"]
 
 DIAGNOSTICS_SECONDS = 1.0
-JOIN_SECONDS = 10.0
+JOIN_SECONDS = 1.0  # for the current frame, so that the node ends within two seconds
 
 
 class WorkerFailedError(Exception):
-    """The device failed while the node was active. It ends the process, which may be restarted."""
+    """The device failed, or a frame hangs, while the node was active. The process may be restarted."""
 
 
 class SegmenterNode(LifecycleNode):
@@ -48,6 +50,11 @@ class SegmenterNode(LifecycleNode):
             self.declare_parameter(
                 name, default, ParameterDescriptor(description=meaning, dynamic_typing=True)
             )
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self._answer_wrong_transitions()
+        # Timers go by a clock of their own: with use_sim_time and no /clock, the node's clock stands still.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._qos = ""
         self._given: Parameters | None = None
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs | None = None
@@ -150,7 +157,7 @@ class SegmenterNode(LifecycleNode):
         )
         self._stop, self._failure, self._before = threading.Event(), None, None
         self._thread = threading.Thread(
-            target=self._work, args=(worker, self._stop), name="worker", daemon=True
+            target=self._work, args=(worker, self._stop), name=WORKER, daemon=True
         )
         self._thread.start()
         subscription = self.create_subscription(
@@ -163,8 +170,8 @@ class SegmenterNode(LifecycleNode):
         )
         self._running = [
             (self.destroy_subscription, subscription),
-            (self.destroy_timer, self.create_timer(LABEL_INFO_SECONDS, outputs.frames.publish_label_info)),
-            (self.destroy_timer, self.create_timer(DIAGNOSTICS_SECONDS, self._diagnose)),
+            (self.destroy_timer, self._every(LABEL_INFO_SECONDS, outputs.frames.publish_label_info)),
+            (self.destroy_timer, self._every(DIAGNOSTICS_SECONDS, self._diagnose)),
             # Publishers are enabled only after this transition: the first message is sent a little later.
             (self.destroy_timer, self._once(0.05, outputs.frames.publish_label_info)),
         ]
@@ -176,7 +183,9 @@ class SegmenterNode(LifecycleNode):
                 profile(given.input_reliability, given.input_depth),
             )
             self._running.append((self.destroy_subscription, camera))
-        self.get_logger().info(f"listening to {subscription.topic_name} ({given.input_qos})")
+        qos = subscription.qos_profile  # after qos_overrides
+        self._qos = f"{qos.reliability.name.lower()}, depth {qos.depth}"
+        self.get_logger().info(f"listening to {subscription.topic_name} ({self._qos})")
 
     def _work(self, worker: Worker[bytes], stop: threading.Event) -> None:
         try:
@@ -192,13 +201,16 @@ class SegmenterNode(LifecycleNode):
             status,
             self._before,
             topic=topic,
-            qos=self._given.input_qos,
+            qos=self._qos,
             publishers=self.count_publishers(topic),
             provider=session.device,
         )
         self._before = status
         if report.level:
             self.get_logger().warning(report.message, throttle_duration_sec=5.0)
+        deadline = self._given.frame_deadline
+        if self._failure is None and status.busy > deadline:
+            self._failure = WorkerFailedError(f"one frame takes longer than {deadline:g} s: it hangs")
         if self._failure is not None:
             report = Diagnostic(ERROR, str(self._failure), report.values)
         self._outputs.diagnostics(report, self.get_fully_qualified_name(), session.device)
@@ -210,8 +222,11 @@ class SegmenterNode(LifecycleNode):
             timer.cancel()
             call()
 
-        timer = self.create_timer(seconds, fire)
+        timer = self._every(seconds, fire)
         return timer
+
+    def _every(self, seconds: float, call: Callable[[], None]) -> object:
+        return self.create_timer(seconds, call, clock=self._steady)
 
     def _halt(self) -> None:
         """Unsubscribe, then stop the worker. Publishers stay, because it may publish until it is joined."""
@@ -235,6 +250,34 @@ class SegmenterNode(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.segmenter.close()
         self._outputs = self._pipeline = None
+
+    def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        reason = Parameters.refusal(
+            {name: self._value(name) for name in PARAMETERS}, {each.name: each.value for each in changed}
+        )
+        if not reason and self._given is not None:
+            self.get_logger().info("changed parameters are used when the node is configured again")
+        return SetParametersResult(successful=not reason, reason=reason)
+
+    def _answer_wrong_transitions(self) -> None:
+        """Answer a transition that the state does not allow with success=False, and keep the state.
+
+        rclpy raises from the service's callback, which ends the process (ros2/rclpy#1209).
+        """
+        service = getattr(self, "_service_change_state", None)
+        if service is None:
+            return
+        own = service.callback
+
+        def guarded(request: object, response: object) -> object:
+            try:
+                return own(request, response)
+            except RCLError as error:
+                self.get_logger().error(f"transition refused: {str(error).splitlines()[0]}")
+                response.success = False
+                return response
+
+        service.callback = guarded
 
     def _value(self, name: str) -> object:
         parameter: Parameter = self.get_parameter(name)

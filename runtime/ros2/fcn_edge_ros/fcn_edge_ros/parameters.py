@@ -8,6 +8,7 @@ from typing import Any
 
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.robot.pipeline import PipelineOptions
+from fcn_edge_runtime.robot.topics import full_name
 from fcn_edge_runtime.robot.worker import Limits
 
 __all__ = ["PARAMETERS", "Parameters", "Value"]
@@ -40,8 +41,13 @@ PARAMETERS: dict[str, tuple[Value, str]] = {
         "0 shows only the image in overlays, 1 only the colors. Published if it has a subscriber.",
     ),
     "camera_info_topic": ("camera_info", "Used only if mask_size is model and shrink is above 1."),
+    "frame_deadline": (
+        30.0,
+        "Seconds that one frame may take; after that its decoder or the device hangs, and the node ends.",
+    ),
     "autostart": (True, "Configure and activate at the start, without a lifecycle manager."),
 }
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _RELIABILITY = ("best_effort", "reliable")
 
 
@@ -71,6 +77,7 @@ class Parameters:
     publish_confidence: bool
     overlay_alpha: float
     camera_info_topic: str
+    frame_deadline: float
     autostart: bool
 
     def __post_init__(self) -> None:
@@ -84,6 +91,13 @@ class Parameters:
         for name in ("input_depth", "output_depth"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if not 0 < self.frame_deadline < float("inf"):
+            raise UsageError(f"frame_deadline is {self.frame_deadline}, expected more than 0 seconds")
+        for name in ("image_topic", "camera_info_topic"):
+            try:
+                full_name(getattr(self, name).removeprefix("~"))
+            except UsageError as error:
+                raise UsageError(f"{name}: {error}") from None
         if self.threads < 0:
             raise UsageError(f"threads is {self.threads}, expected 0 (all cores) or more")
         self.options()
@@ -97,6 +111,23 @@ class Parameters:
             UsageError: a value has another type than its default, or is out of range.
         """
         return cls(**{name: _typed(name, value) for name, value in values.items()})
+
+    @classmethod
+    def refusal(cls, values: Mapping[str, Value], changed: Mapping[str, Value]) -> str:
+        """Why changed values cannot be taken; empty if they can, or are not parameters of ours.
+
+        Args:
+            values: all parameters as they are now.
+            changed: some of them, and perhaps others of rclpy's.
+        """
+        ours = {name: value for name, value in changed.items() if name in PARAMETERS}
+        try:
+            # A model may be missing until the node is configured, but not be taken away.
+            merged = {**values, "model_path": values.get("model_path") or "-", **ours}
+            cls.of(merged)
+        except UsageError as error:
+            return str(error)
+        return ""
 
     @property
     def compressed(self) -> bool:
@@ -132,7 +163,7 @@ def _typed(name: str, value: Value) -> Any:
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if type(value) is not type(default):
-        raise UsageError(f"{name} is {value!r}, expected a {type(default).__name__} such as {default!r}")
+        raise UsageError(f"{name} is {value!r}, expected {_KINDS[type(default)]} such as {default!r}")
     return value
 
 

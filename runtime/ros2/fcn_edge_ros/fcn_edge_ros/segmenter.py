@@ -1,11 +1,19 @@
-"""`ros2 run fcn_edge_ros segmenter`: starts the node, or reports why it cannot start."""
+"""`ros2 run fcn_edge_ros segmenter`: starts the node, or reports why it cannot start.
+
+Exit codes: 0 stopped, 1 it cannot start, 4 the device failed or a frame hangs: a restart may help.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
+import signal
 import sys
+import threading
 
-__all__ = ["main"]
+__all__ = ["DEVICE_FAILED", "main"]
+
+DEVICE_FAILED = 4
 
 
 def main() -> None:
@@ -22,12 +30,18 @@ def main() -> None:
             f"`{sys.executable} -m pip install 'fcn-edge[cpu,images]'`, or add the site-packages folder of a "
             "venv of the same Python version to PYTHONPATH. Activating a venv is not enough."
         )
-    sys.exit(run())
+    code = run()
+    from fcn_edge_runtime.robot.worker import WORKER
+
+    if any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
+        os._exit(code)  # a frame hangs in a library, whose memory the end of the interpreter would free
+    sys.exit(code)
 
 
 def run() -> int:
     """Start, spin, stop; returns the exit code."""
     import rclpy
+    from rclpy._rclpy_pybind11 import RCLError
     from rclpy.executors import ExternalShutdownException
     from rclpy.lifecycle import TransitionCallbackReturn
 
@@ -47,12 +61,17 @@ def run() -> int:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
+    except RCLError:
+        if rclpy.ok():
+            raise
+        return 0  # a signal ended the context while a message was waited for
     except WorkerFailedError as error:
         node.get_logger().fatal(f"the device failed: {error}")
-        return 1
+        return DEVICE_FAILED
     else:
         return 0
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
         node.close()
         node.destroy_node()
         rclpy.try_shutdown()
