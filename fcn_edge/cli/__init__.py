@@ -22,7 +22,9 @@ from fcn_edge._extras import too_old_for_export
 from fcn_edge.cli._lazy import LazyGroup
 from fcn_edge.cli.interrupts import patient_interrupts
 from fcn_edge.cli.options import printable
+from fcn_edge.cli.streams import PrintableStream
 from fcn_edge_runtime._extras import extra_of, install_command
+from fcn_edge_runtime._text import printable_lines
 from fcn_edge_runtime.errors import FcnEdgeError
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -99,6 +101,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         with contextlib.suppress(AttributeError, ValueError):
             # A file name or a class name that the terminal cannot show must not end the program.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # pytest's have none
+    sys.stdout, sys.stderr = PrintableStream(sys.stdout), PrintableStream(sys.stderr)
     warnings.showwarning = _show_warning
     code = _run(args)
     try:
@@ -177,6 +180,7 @@ def _show_warning(
     text = f"warning: {printable(str(message))}"
     if category is not UserWarning:
         text = warnings.formatwarning(message, category, filename, lineno, line).rstrip()
+        text = printable_lines(text)
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
 
@@ -190,7 +194,7 @@ def _fail(message: str, code: int) -> int:
 
 def _bug() -> int:
     with contextlib.suppress(OSError):
-        traceback.print_exc()
+        click.echo(printable_lines(traceback.format_exc()), err=True)
         click.echo("error: this is a bug in fcn-edge; please report it with the lines above", err=True)
     return EXIT_BUG
 

@@ -17,6 +17,7 @@ from fcn_edge.cli.options import (
     examples,
     json_option,
     model_argument,
+    named_error,
     printable,
     profile_option,
     quiet_option,
@@ -80,7 +81,10 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
 @profile_option
 @json_option
 @quiet_option
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     *,
     model: str,
     images: tuple[str, ...],
@@ -98,6 +102,9 @@ def command(
 
     Pixels of all images are counted together, as in PASCAL VOC and Cityscapes; unlabeled pixels are left out.
     A class that occurs neither in the true labels nor in the model's is n/a.
+
+    Images that cannot be evaluated are listed, the scores are then those of the others and are marked
+    INCOMPLETE, and the exit code is 1.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable, write_whole
@@ -118,7 +125,7 @@ def command(
     outputs = outputs_for_threshold if thresholds else ("labels",)
     with Segmenter(model, device, threads, outputs=outputs, profile=profile) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
-            found = score_pairs(segmenter, pairs, progress, thresholds)
+            found = score_pairs(segmenter, pairs, progress, thresholds, keep_going=True)
         ran = segmenter.session.facts()
         if out is not None:
             from fcn_edge.reports.plots import write_confusion, write_worst
@@ -128,20 +135,34 @@ def command(
             write_whole(out / "evaluation.json", (json.dumps(found.to_dict(), indent=2) + "\n").encode())
     if as_json:
         click.echo(json.dumps({**ran, **found.to_dict()}))
-        return
-    _show(found)
-    if quiet:
-        return
-    click.echo(
-        f"{len(found.images)} images, {found.scores.pixels} labeled pixels, "
-        f"on {ran['device']} ({ran['why']})",
-        err=True,
-    )
-    if out is not None:
-        click.echo(f"wrote confusion.png, worst.png and evaluation.json to {out}", err=True)
+    else:
+        _show(found)
+    if not (as_json or quiet):
+        click.echo(
+            f"{len(found.images)} images, {found.scores.pixels} labeled pixels, "
+            f"on {ran['device']} ({ran['why']})",
+            err=True,
+        )
+        if out is not None:
+            click.echo(
+                f"wrote confusion.png, worst.png and evaluation.json to {printable(str(out))}", err=True
+            )
+    if found.failed:
+        for entry in found.failed:
+            click.echo(f"failed: {named_error(str(entry.pair.image), entry.error)}", err=True)
+        click.echo(
+            f"error: {len(found.failed)} of {len(pairs)} images failed, the scores are of the others only",
+            err=True,
+        )
+        ctx.exit(1)
 
 
 def _show(found: Evaluation) -> None:
+    if found.failed:
+        count = len(found.images)
+        click.echo(
+            f"INCOMPLETE: scores of {count} of {count + len(found.failed)} images, the others failed\n"
+        )
     if found.sweep:
         name = printable(found.card.classes[1].name)
         click.echo(f"{'threshold':<12}{'IoU':<9}{'precision':<11}{'recall':<9}of {name}")

@@ -9,6 +9,7 @@ import click
 from fcn_edge.cli.completion import files, words
 from fcn_edge.cli.numbers import PROBABILITY, THREADS
 from fcn_edge_runtime._sizes import parse_size
+from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "examples",
     "json_option",
     "model_argument",
+    "named_error",
     "printable",
     "profile_option",
     "quiet_option",
@@ -143,6 +145,7 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def printable(text: str) -> str:
-    """Text from a file, made safe for a terminal: control characters are shown, not obeyed."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+def named_error(name: str, error: str) -> str:
+    """An error in a list of several: it begins with the name of what failed, unless it holds the name."""
+    shown = printable(name)
+    return error if shown in error else f"{shown}: {error}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.options import printable
+from fcn_edge.cli.streams import unfiltered
 from fcn_edge_runtime.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _live_bar(*, redraws_itself: bool) -> rich.progress.Progress:
     ]
     return Progress(
         *columns,
-        console=Console(stderr=True, highlight=False),
+        console=Console(file=unfiltered(sys.stderr), highlight=False),
         auto_refresh=redraws_itself,
         refresh_per_second=4,
         transient=True,

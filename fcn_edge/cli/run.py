@@ -18,6 +18,7 @@ from fcn_edge.cli.options import (
     examples,
     json_option,
     model_argument,
+    named_error,
     printable,
     profile_option,
     quiet_option,
@@ -161,8 +162,7 @@ def command(
             click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
     failed = [result for result in done if result.error is not None]
     for result in failed:
-        source, error = str(result.source), str(result.error)
-        click.echo(f"failed: {printable(error if source in error else f'{source}: {error}')}", err=True)
+        click.echo(f"failed: {named_error(str(result.source), str(result.error))}", err=True)
     if failed:
         click.echo(f"error: {len(failed)} of {len(done)} {_kind(done)} failed", err=True)
         ctx.exit(1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fcn_edge_export import ExportResult
+from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.evaluation.evaluate import Evaluation
 from fcn_edge_runtime.selftest import SelfTestReport
 
@@ -32,6 +33,10 @@ i {{ display: inline-block; width: 1em; height: 1em; margin-right: .5em; vertica
 """
 
 
+def _shown(text: str) -> str:
+    return html.escape(printable(text))
+
+
 def summary_page(
     exported: ExportResult, report: SelfTestReport, found: Evaluation | None, pictures: Sequence[Path]
 ) -> str:
@@ -50,25 +55,23 @@ def summary_page(
             ("held-out frames", f"{len(found.images)}, {times[len(times) // 2]:.1f} ms each (median)"),
             ("mean IoU", f"{found.scores.mean_iou:.4f}; pixel accuracy {found.scores.pixel_accuracy:.4f}"),
         ]
-    rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in facts)
+    rows = "".join(f"<tr><th>{_shown(k)}</th><td>{_shown(v)}</td></tr>" for k, v in facts)
     scores = ""
     if found is not None:
         cells = "".join(
-            f'<tr><td><i style="background:rgb{c.color}"></i>{html.escape(c.name)}</td>'
+            f'<tr><td><i style="background:rgb{c.color}"></i>{_shown(c.name)}</td>'
             f"<td>{'absent' if iou is None else f'{iou:.4f}'}</td></tr>"
             for c, iou in zip(card.classes, found.scores.iou, strict=True)
         )
         scores = f"<h2>IoU per class</h2><table>{cells}</table>"
     stages = "".join(
-        f"<tr><th>{s.name}</th><td>{s.seconds:.1f} s</td><td>{html.escape(s.summary)}</td></tr>"
+        f"<tr><th>{_shown(s.name)}</th><td>{s.seconds:.1f} s</td><td>{_shown(s.summary)}</td></tr>"
         for s in exported.stages
     )
-    images = "".join(
-        f'<p><img src="{html.escape(p.name)}" alt="{html.escape(p.stem)}"></p>' for p in pictures
-    )
+    images = "".join(f'<p><img src="{_shown(p.name)}" alt="{_shown(p.stem)}"></p>' for p in pictures)
     return _PAGE.format(
-        title=html.escape(card.name),
-        description=html.escape(card.description),
+        title=_shown(card.name),
+        description=_shown(card.description),
         rows=rows,
         scores=scores,
         stages=stages,

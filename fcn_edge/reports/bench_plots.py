@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fcn_edge.reports.plottable import plottable
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable, write_whole
 from fcn_edge_runtime.benchmark.report import BenchmarkReport, ModelReport
@@ -83,7 +84,7 @@ def _percentiles(axes: Any, report: BenchmarkReport, colors: dict[str, str]) -> 
 
 
 def _legend(model: ModelReport, report: BenchmarkReport) -> str:
-    text = f"{model.name}: {model.frames_per_second:.3g} per second"
+    text = f"{plottable(model.name)}: {model.frames_per_second:.3g} per second"
     found = next((c.ratio for c in report.comparisons if c.name == model.name), None)
     if found is not None:
         text += f", x{found.median:.2f} the time ({found.spread[0]:.2f} to {found.spread[1]:.2f})"
@@ -115,7 +116,7 @@ def _stages(axes: Any, report: BenchmarkReport) -> None:
     axes.set_yticks(range(len(names)), [""] * len(names))
     for row, model in enumerate(report.models):
         head = model.profile.shares["head"]
-        text = f"{model.name}: head {head:.0%}"
+        text = f"{plottable(model.name)}: head {head:.0%}"
         axes.text(0, row - 0.44, text, fontsize=8, va="bottom", parse_math=False)
     axes.set_ylim(len(names) - 0.3, -0.75)
     axes.set_title("time per frame in onnxruntime, ms")
@@ -135,7 +136,7 @@ def _growth(
     for model in models:
         known = [(p, v) for p in model.sweep if (v := value(p)) is not None]
         pixels = [p.pixels / 1e6 for p, _ in known]
-        axes.plot(pixels, [v for _, v in known], "o-", color=colors[model.name], label=model.name)
+        axes.plot(pixels, [v for _, v in known], "o-", color=colors[model.name], label=plottable(model.name))
     axes.set_xscale("log")
     axes.set_yscale("log")
     points = models[0].sweep

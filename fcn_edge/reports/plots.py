@@ -8,17 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from fcn_edge.reports.contact_sheet import Tile, painted, write_sheet
+from fcn_edge.reports.plottable import plottable
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import write_whole
+from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.evaluation.evaluate import Evaluation
 from fcn_edge_runtime.imaging.reading import read_picture
+from fcn_edge_runtime.model.card import ClassInfo
 from fcn_edge_runtime.segmentation import as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["require_plots", "write_confusion", "write_worst"]
 
 MOST_NUMBERS = 30  # a matrix of more classes is drawn without numbers, which nobody could read
+MOST_CLASSES = 40  # rows and columns: the figure grows with their square
+LONGEST_NAME = 30  # characters
 
 
 def require_plots() -> None:
@@ -37,21 +42,20 @@ def write_confusion(path: Path, found: Evaluation) -> None:
         FcnEdgeError: matplotlib is not installed.
     """
     figure_class = require("matplotlib.figure", "the plot", FcnEdgeError).Figure
-    names = [c.name for c in found.card.classes]
-    totals = found.matrix.sum(axis=1, keepdims=True)
-    share = 100 * found.matrix[:, : len(names)] / np.maximum(totals, 1)
+    names, matrix = _shown(found)
+    share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 2.5 + 0.45 * len(names)
     figure = figure_class(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
-    drawn = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), names)
+    drawn = axes.imshow(share[:, : len(names)], cmap="Blues", vmin=0, vmax=100)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
-    axes.set_title(f"{found.card.name}: mean IoU {found.scores.mean_iou:.4f}, {len(found.images)} images")
+    axes.set_title(_title(found), parse_math=False)
     figure.colorbar(drawn, ax=axes, label="% of the class's true pixels", shrink=0.8)
     if len(names) <= MOST_NUMBERS:
-        for row, column in np.argwhere(share >= 0.05):
+        for row, column in np.argwhere(share[:, : len(names)] >= 0.05):
             value = share[row, column]
             ink = "white" if value > 50 else "black"
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=ink, fontsize=8)
@@ -60,16 +64,52 @@ def write_confusion(path: Path, found: Evaluation) -> None:
     write_whole(path, buffer.getvalue())
 
 
+def _title(found: Evaluation) -> str:
+    count = len(found.card.classes)
+    lines = [
+        f"{plottable(found.card.name, 60)}: mean IoU {found.scores.mean_iou:.4f}, {len(found.images)} images"
+    ]
+    if found.failed:
+        lines.append(f"INCOMPLETE: without {len(found.failed)} that failed")
+    if count > MOST_CLASSES:
+        lines.append(
+            f"the {MOST_CLASSES - 1} classes of {count} with the most true pixels; the others as one"
+        )
+    return "\n".join(lines)
+
+
+def _shown(found: Evaluation) -> tuple[list[str], np.ndarray]:
+    """Names, and the matrix of as many rows: of many classes those with the most pixels, and the rest."""
+    kinds, matrix = found.card.classes, found.matrix
+    if len(kinds) <= MOST_CLASSES:
+        return [_name(kind) for kind in kinds], matrix
+    most = np.sort(np.argsort(-matrix.sum(axis=1), kind="stable")[: MOST_CLASSES - 1])
+    place = np.full(len(kinds) + 1, len(most))
+    place[most] = np.arange(len(most))
+    place[-1] = len(most) + 1  # unlabeled
+    smaller = np.zeros((len(most) + 1, len(most) + 2), np.int64)
+    rows, columns = np.nonzero(matrix)
+    np.add.at(smaller, (place[rows], place[columns]), matrix[rows, columns])
+    return [*(_name(kinds[i]) for i in most), f"{len(kinds) - len(most)} others"], smaller
+
+
+def _name(kind: ClassInfo) -> str:
+    """A class's name; where the font lacks some of its characters, with the id, which is unique."""
+    name = plottable(kind.name, LONGEST_NAME)
+    return name if name == printable(kind.name, LONGEST_NAME) else f"{kind.id}: {name}"
+
+
 def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int = 6) -> None:
     """The images with the lowest mean IoU: image, truth, ours, and where they differ in red."""
-    rows = []
+    rows, card = [], segmenter.card
+    seen: set[int] = set()
     for entry in found.worst(count):
-        card = segmenter.card
-        image = read_picture(entry.pair.image, card.input)
+        image = read_picture(entry.pair.image, card.input, segmenter.max_pixels)
         truth, result = entry.pair.truth(card), segmenter(image.pixels)
         if found.threshold is not None and segmenter.threshold is None:
             result = result.thresholded(found.threshold)
         picture = as_picture(image.shown, card.input)
+        seen.update(np.unique(truth).tolist(), np.unique(result.labels).tolist())
         wrong = (truth < len(card.classes)) & (truth != result.labels)
         marked = np.where(wrong[..., None], np.array([255, 0, 0], np.uint8), picture // 2 + 64)
         rows.append(
@@ -81,4 +121,4 @@ def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int 
             )
         )
     title = f"{found.card.name}: the worst of {len(found.images)} images"
-    write_sheet(path, rows, title=title, key=found.card.classes)
+    write_sheet(path, rows, title=title, key=[kind for kind in card.classes if kind.id in seen])

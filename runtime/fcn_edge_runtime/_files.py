@@ -8,6 +8,7 @@ process that writes into that folder finds an unlocked part and removes it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -25,6 +26,7 @@ except ImportError:  # Windows: parts of killed processes stay
 
 __all__ = [
     "alone_in",
+    "disk_failed",
     "part_of",
     "place",
     "read_regular",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _PART = re.compile(r"\..*\.fcn-edge-[0-9a-f]{8}\.part(\.\w+)?", re.DOTALL)
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _SYNCED_AT_ONCE = 16  # files
 _PATIENCE = 5.0  # seconds that a publisher waits for another one, which needs microseconds
 
@@ -96,7 +99,12 @@ def _write(path: Path, data: bytes, put: Callable[[tuple[Path, Path]], None]) ->
             part.write_bytes(data)
             put((part, path))
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be written ({error.strerror or error})") from None
+        raise ArtifactError(f"{path} cannot be written ({error.strerror or error})") from error
+
+
+def disk_failed(error: ArtifactError) -> bool:
+    """Whether a file could not be written because of the disk or a limit, which others will meet, too."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_THE_DISK
 
 
 def _sync_together(paths: Sequence[Path]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fcn_edge_runtime._files import require_writable, writer_of_many
+from fcn_edge_runtime._files import disk_failed, require_writable, writer_of_many
 from fcn_edge_runtime.errors import ArtifactError, InputError, ModelError, UsageError
 from fcn_edge_runtime.imaging.areas import Area
 from fcn_edge_runtime.imaging.effects import Effect
@@ -110,8 +110,8 @@ def segment_files(
 ) -> Iterator[FileResult]:
     """Segment each image and write the requested files, each of them whole or not at all.
 
-    An image that cannot be read, segmented, or written because of its name is reported in its result; the
-    others are still processed. All files are on disk when the iteration ends.
+    An image that cannot be read, segmented or written is reported in its result; the others are still
+    processed. Only a disk that fails or is full ends the work. All files are on disk when the iteration ends.
 
     Args:
         segmenter: the open model.
@@ -126,7 +126,7 @@ def segment_files(
         UsageError: an unknown name in `save`, an output that the model does not compute, or a result that
             would overwrite an image, or any file that is not an unchanged result of an earlier run. All of
             these before the first image is read.
-        ArtifactError: results cannot be written there.
+        ArtifactError: the folder cannot be written, or the disk fails or is full.
         ProviderError: the device failed.
         InputError: Pillow is not installed.
     """
@@ -194,11 +194,17 @@ def _segment_file(
         contents = [
             content for name in job.save for content in _contents(name, file, picture, result, areas, job)
         ]
+        written = job.targets(file)
+        for path, data in zip(written, contents, strict=True):
+            write(path, marked(data))
     except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory on this image, say
         return FileResult(file.source, error=str(error))
-    written = job.targets(file)
-    for path, data in zip(written, contents, strict=True):
-        write(path, marked(data))
+    except ArtifactError as error:
+        if disk_failed(error):
+            raise
+        return FileResult(file.source, error=str(error))
+    except MemoryError:
+        return FileResult(file.source, error=f"the memory is not enough for {file.source}: make it smaller")
     height, width = result.labels.shape
     return FileResult(file.source, written, (height, width), result.milliseconds, areas)
 
@@ -217,7 +223,8 @@ def _check_place(job: _Job, file: ImageFile) -> None:
             raise InputError(str(error)) from None
     for path in job.targets(file):
         try:
-            path.lstat()
+            if stat.S_ISDIR(path.lstat().st_mode):
+                raise InputError(f"{file.source} would be written as {path}, which is a folder: remove it")
         except FileNotFoundError:
             continue
         except OSError as error:

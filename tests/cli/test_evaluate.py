@@ -78,6 +78,22 @@ def test_an_image_without_labels_is_named(fcn_edge, model_path, truth):
     assert "b.png has no labels" in done.stderr
 
 
+@pytest.mark.security("an image that cannot be evaluated", "named; the scores of the others say so, exit 1")
+def test_scores_without_a_bad_image_say_so(fcn_edge, model_path, truth):
+    (truth / "images" / "a.png").write_bytes(b"rubbish")
+    args = ("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels")
+    done = fcn_edge(*args, "-o", "report")
+    assert done.returncode == 1
+    assert done.stdout.startswith("INCOMPLETE: scores of 1 of 2 images, the others failed\n")
+    *_, failed, last = done.stderr.splitlines()
+    assert failed.startswith("failed: images/a.png is not an image")
+    assert last == "error: 1 of 2 images failed, the scores are of the others only"
+    for text in (fcn_edge(*args, "--json").stdout, (truth / "report" / "evaluation.json").read_text()):
+        found = json.loads(text)
+        assert [entry["image"] for entry in found["failed"]] == ["images/a.png"]
+        assert (found["images"], found["mean_iou"]) == (1, 1)
+
+
 def test_labels_of_another_size_are_refused(fcn_edge, model_path, truth):
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(truth / "labels" / "a.png")
     done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels")

@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 LINE = r"segment +[0-9.]+ s  2 images"
 
@@ -63,7 +65,8 @@ def test_quiet_shows_no_progress(on_a_terminal, model_path, photos):
 
 def test_a_failed_stage_leaves_its_error_alone(on_a_terminal, model_path, photos, tmp_path):
     (tmp_path / "labels").mkdir()
-    (tmp_path / "labels" / "a.png").write_bytes(b"not a PNG")
+    Image.fromarray(np.eye(48, 64, dtype=np.uint8)).save(tmp_path / "labels" / "a.png")
+    (photos / "a.png").write_bytes(b"not a PNG")
     command = ("evaluate", model_path("rgb"), "--images", photos / "a.png", "--labels", "labels")
     code, _, shown = on_a_terminal(*command)
     assert code == 1

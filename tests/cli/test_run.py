@@ -129,3 +129,14 @@ def test_annotations_beside_the_images_are_not_overwritten(fcn_edge, model_path,
     for _ in range(2):  # now they are ours
         assert fcn_edge("run", model_path("rgb"), "photos", "-o", "photos", "--overwrite").returncode == 0
     assert fcn_edge("run", model_path("rgb"), "photos", "-o", "photos").returncode == 0
+
+
+@pytest.mark.security("control, direction and invisible characters in any text", "escaped")
+def test_hostile_names_reach_no_terminal(fcn_edge, model_path, photos):
+    for name in ("\x1b]0;title\a.png", "\u202egnp.png", "line\nbreak.png"):
+        (photos / name).write_bytes(b"rubbish")
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out")
+    assert done.returncode == 1
+    for line in (done.stdout + done.stderr).splitlines():
+        assert line.isprintable(), repr(line)
+    assert "3 of 4 images failed" in done.stderr

@@ -333,3 +333,73 @@ def test_probabilities_are_saved_as_numbers_and_gray(photos, photo, tmp_path, na
         gray = np.asarray(Image.open(tmp_path / f"a.probability-{number}.png"))
         assert np.array_equal(gray, np.rint(expected[number - len(ids)] * 255))
     assert len(list(tmp_path.glob("a.probability-*.png"))) == len(ids)
+
+
+@pytest.mark.security("an image that cannot be written, or exceeds the memory", "fails alone")
+def test_a_target_that_is_a_folder_fails_alone(photos, segmenter, tmp_path):
+    out = tmp_path / "out"
+    (out / "a.overlay.png").mkdir(parents=True)
+    options = SaveOptions(overwrite=True)
+    done = list(segment_files(segmenter, find_images([str(photos)]), out, options=options))
+    assert "a.overlay.png, which is a folder" in done[0].error
+    assert done[1].error is None
+
+
+@pytest.mark.security("an image that cannot be written, or exceeds the memory", "fails alone")
+@pytest.mark.parametrize("error", [MemoryError(), ArtifactError("a.png cannot be written (Input is busy)")])
+def test_an_image_that_fails_in_writing_fails_alone(photos, segmenter, tmp_path, monkeypatch, error):
+    from fcn_edge_runtime import batch
+
+    calls, real = iter(range(9)), batch.labels_png
+
+    def labels_png(labels, card):
+        if next(calls) == 0:
+            raise error
+        return real(labels, card)
+
+    monkeypatch.setattr(batch, "labels_png", labels_png)
+    first, second = segment_files(segmenter, find_images([str(photos)]), tmp_path / "out", ("labels",))
+    assert ("memory is not enough" if isinstance(error, MemoryError) else "is busy") in first.error
+    assert second.error is None
+
+
+@pytest.mark.security("folders that link to each other", "searched once, or refused within a second")
+@pytest.mark.parametrize("pattern", ["", "**/*.png", "*/*/*/*/*/*/*/*/*.png"])
+def test_folders_that_link_to_each_other_end(tmp_path, pattern):
+    names = [f"d{i}" for i in range(12)]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+        for other in set(names) - {name}:
+            (tmp_path / name / f"to {other}").symlink_to(f"../{other}")
+    with pytest.raises(InputError, match="links to folders, which multiply its files"):
+        find_images([str(tmp_path / pattern)], recursive=True)
+
+
+@pytest.mark.parametrize("pattern", ["*/*/*/*/*/*/*/*", "*/" * 40 + "a.png"])
+def test_patterns_do_not_follow_links_that_lead_back(photos, pattern):
+    for name in ("x", "y", "z"):
+        (photos / name).symlink_to(".")
+    with pytest.raises(InputError, match="no images in"):
+        find_images([str(photos / pattern)])
+
+
+def test_a_very_deep_folder_is_searched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1500):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("a.png").touch()
+    os.chdir(tmp_path)
+    (found,) = find_images([str(tmp_path)], recursive=True)
+    assert found.stem.name == "a"
+
+
+def test_thousands_of_images_of_one_name_are_numbered(tmp_path):
+    for number in range(4000):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "a.png").touch()
+    start = time.process_time()
+    found = find_images([str(tmp_path / str(number) / "a.png") for number in range(4000)])
+    assert len({image.stem for image in found}) == 4000
+    assert time.process_time() - start < 2

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._sizes import size_text
-from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.evaluation.masks import (
     LabelFolder,
     Pair,
@@ -30,13 +30,16 @@ from fcn_edge_runtime.evaluation.metrics import (
     scores_of,
     threshold_score,
 )
-from fcn_edge_runtime.imaging.reading import read_picture
+from fcn_edge_runtime.imaging.reading import Picture, read_picture
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["Evaluation", "ImageScore", "evaluate", "score_pairs"]
+__all__ = ["Evaluation", "FailedPair", "ImageScore", "evaluate", "score_pairs"]
+
+_MOST_CLASSES = 3000
+_MOST_DENSE = 512  # classes of a matrix that is listed whole
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ class ImageScore:
     pair: Pair
     scores: Scores
     milliseconds: float
+
+
+@dataclass(frozen=True)
+class FailedPair:
+    """An image, or its labels, that could not be evaluated, and why, in one line."""
+
+    pair: Pair
+    error: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +71,7 @@ class Evaluation:
         images: metrics per image, in the order of the images.
         threshold: of the labels' probability; of several, the one with the best IoU of class 1. None without.
         sweep: class 1 at each threshold, where several were given.
+        failed: images that are not part of the metrics, which are then those of a subset.
     """
 
     card: Card
@@ -69,6 +81,7 @@ class Evaluation:
     images: tuple[ImageScore, ...]
     threshold: float | None = None
     sweep: tuple[ThresholdScore, ...] = ()
+    failed: tuple[FailedPair, ...] = ()
 
     def worst(self, count: int) -> tuple[ImageScore, ...]:
         """The images with the lowest mean IoU, the worst first."""
@@ -90,7 +103,7 @@ class Evaluation:
             "confusion": {
                 "rows": [c.name for c in self.card.classes],
                 "columns": [*(c.name for c in self.card.classes), "unlabeled"],
-                "pixels": self.matrix.tolist(),
+                **_cells(self.matrix),
             },
             "per_image": [
                 {
@@ -100,6 +113,10 @@ class Evaluation:
                     "milliseconds": round(i.milliseconds, 3),
                 }
                 for i in self.images
+            ],
+            "failed": [
+                {"image": str(f.pair.image), "labels": str(f.pair.labels), "error": f.error}
+                for f in self.failed
             ],
         }
 
@@ -142,6 +159,8 @@ def score_pairs(
     pairs: Sequence[Pair],
     progress: Progress | None = None,
     thresholds: Sequence[float] = (),
+    *,
+    keep_going: bool = False,
 ) -> Evaluation:
     """Compute metrics per image and over all images. A few masks are checked before the first image is run.
 
@@ -150,6 +169,7 @@ def score_pairs(
         pairs: as `find_pairs` returns them.
         progress: receives how many images are done, as one stage.
         thresholds: as `evaluate`.
+        keep_going: leave out images that cannot be evaluated, and list them as `failed`, unless all fail.
 
     Raises:
         InputError: an image or its labels cannot be read, they differ in size, or the masks are binary and
@@ -161,22 +181,25 @@ def score_pairs(
     _check_thresholds(segmenter, thresholds)
     for folder in dict.fromkeys(pair.folder for pair in pairs):
         folder.check(card)
-    check_masks(pairs, card)
+    _check_classes(count)
+    check_masks(pairs, card, keep_going=keep_going)
     progress = progress or SILENT
     progress.start("evaluate", len(pairs), "images")
     totals = [np.zeros((count, count + 1), np.int64) for _ in tried]
     done: list[list[ImageScore]] = [[] for _ in tried]
+    failed: list[FailedPair] = []
     unlabeled, dark = 0, False
     for pair in tracked(pairs, progress):
-        truth = pair.truth(card)
-        picture = read_picture(pair.image, card.input, segmenter.max_pixels)
+        try:
+            truth, picture, result = _run(segmenter, pair)
+        except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory, say
+            if not keep_going or len(failed) + 1 == len(pairs):
+                raise
+            failed.append(FailedPair(pair, str(error)))
+            continue
         if picture.dark and not dark:
             dark = True
             warnings.warn(picture.dark, stacklevel=2)
-        if picture.pixels.shape[:2] != truth.shape:
-            got, expected = size_text(truth.shape), size_text(picture.pixels.shape[:2])
-            raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
-        result = segmenter(picture.pixels)
         unlabeled += count_labels(truth, count)[1]
         for total, scored, threshold in zip(totals, done, tried, strict=True):
             matrix = confusion_matrix(truth, _labels_at(result, threshold), count)
@@ -184,7 +207,7 @@ def score_pairs(
             scored.append(ImageScore(pair, scores_of(matrix), result.milliseconds))
     if pairs:
         check_occurring(totals[0].sum(axis=1), unlabeled, card, pairs[0].folder)
-    progress.finish(f"{len(pairs)} image{'s' if len(pairs) != 1 else ''}")
+    progress.finish(f"{len(done[0])} image{'s' if len(done[0]) != 1 else ''}")
     sweep = _sweep(tried, totals)
     best = max(range(len(sweep)), key=lambda index: sweep[index].iou or 0.0) if sweep else 0
     return Evaluation(
@@ -195,7 +218,41 @@ def score_pairs(
         tuple(done[best]),
         segmenter.threshold if tried[best] is None else tried[best],
         sweep,
+        tuple(failed),
     )
+
+
+def _run(segmenter: Segmenter, pair: Pair) -> tuple[np.ndarray, Picture, Segmentation]:
+    """True labels, the image, and what the model makes of it.
+
+    Raises:
+        InputError: one of them cannot be read, or they differ in size.
+    """
+    try:
+        truth = pair.truth(segmenter.card)
+        picture = read_picture(pair.image, segmenter.card.input, segmenter.max_pixels)
+        if picture.pixels.shape[:2] != truth.shape:
+            got, expected = size_text(truth.shape), size_text(picture.pixels.shape[:2])
+            raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
+        return truth, picture, segmenter(picture.pixels)
+    except MemoryError:
+        raise InputError(f"the memory is not enough for {pair.image}: make it smaller") from None
+
+
+def _check_classes(count: int) -> None:
+    if count > _MOST_CLASSES:
+        raise InputError(
+            f"the model has {count} classes, and the confusion matrix their square: expected at most "
+            f"{_MOST_CLASSES}"
+        )
+
+
+def _cells(matrix: np.ndarray) -> dict[str, Any]:
+    """All cells of a matrix; of many classes, only those that are not 0, as [row, column, pixels]."""
+    if len(matrix) <= _MOST_DENSE:
+        return {"pixels": matrix.tolist()}
+    rows, columns = np.nonzero(matrix)
+    return {"nonzero": np.stack([rows, columns, matrix[rows, columns]], axis=1).tolist()}
 
 
 def _sweep(tried: Sequence[float | None], totals: Sequence[np.ndarray]) -> tuple[ThresholdScore, ...]:

@@ -182,27 +182,38 @@ def read_labels(path: Path, card: Card, folder: LabelFolder | None = None) -> np
     return _ids(mask.values, card, path)
 
 
-def check_masks(pairs: Sequence[Pair], card: Card) -> None:
+def check_masks(pairs: Sequence[Pair], card: Card, *, keep_going: bool = False) -> None:
     """Look at a few masks before the work: a mistake in all of them is found within a second.
 
     Where the few hold less than two classes, all masks are counted: only they show whether 0 and 255 are
     class ids.
+
+    Args:
+        pairs: the images and their masks.
+        card: the model's card.
+        keep_going: whether masks that cannot be read are passed over, unless all of the few are.
 
     Raises:
         InputError: a mask cannot be read, or masks of 0 and 255 would be read as ids.
         UsageError: the options do not fit the model.
     """
     few = pairs[:: max(1, len(pairs) // _SAMPLE)]
-    counts, _ = _counted(few, card)
+    counts, _ = _counted(few, card, keep_going=keep_going)
     if pairs and np.count_nonzero(counts) < 2:
-        check_occurring(*_counted(pairs, card), card, pairs[0].folder)
+        check_occurring(*_counted(pairs, card, keep_going=keep_going), card, pairs[0].folder)
 
 
-def _counted(pairs: Sequence[Pair], card: Card) -> tuple[np.ndarray, int]:
+def _counted(pairs: Sequence[Pair], card: Card, *, keep_going: bool) -> tuple[np.ndarray, int]:
     """True pixels of each class in all masks, and pixels that are none."""
-    total, unlabeled = np.zeros(len(card.classes), np.int64), 0
+    total, unlabeled, failed = np.zeros(len(card.classes), np.int64), 0, 0
     for pair in pairs:
-        counts, other = count_labels(pair.truth(card), len(card.classes))
+        try:
+            counts, other = count_labels(pair.truth(card), len(card.classes))
+        except InputError:
+            failed += 1
+            if not keep_going or failed == len(pairs):
+                raise
+            continue
         total += counts
         unlabeled += other
     return total, unlabeled

@@ -26,6 +26,8 @@ _OWN_RESULT = re.compile(
     r".*\.(labels\.png|confidence\.png|probability-\d+\.png|(overlay|effect)\.(png|jpg|webp))", re.DOTALL
 )
 
+_MOST_LINKS = 10_000  # to folders, within one input
+
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -63,7 +65,7 @@ def find_images(inputs: Iterable[str], *, recursive: bool = False) -> list[Image
     inputs = list(inputs)
     found: dict[str, tuple[Path, Path]] = {}
     for text in inputs:
-        for source, relative in _expand(text, recursive=recursive):
+        for source, relative in _Search(text, recursive=recursive).images():
             found.setdefault(_name_of(source), (source, relative))
     if not found:
         hint = "" if recursive else ", or --recursive to search subfolders"
@@ -72,44 +74,103 @@ def find_images(inputs: Iterable[str], *, recursive: bool = False) -> list[Image
     return _with_stems(list(found.values()))
 
 
-def _expand(text: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
-    """Pairs of an image and its path relative to the folder in which it was found."""
-    path = Path(text)
-    try:
-        is_folder = path.is_dir()
-    except (OSError, ValueError) as error:  # a name that is too long, or has invalid characters
-        raise InputError(
-            f"{text[:200]!r} cannot be opened ({getattr(error, 'strerror', None) or error})"
-        ) from None
-    if is_folder:
-        yield from _in_folder(path, recursive=recursive)
-    elif os.path.lexists(path):
-        yield path, Path(path.name)
-    elif "**" in Path(text).parts:
-        yield from _deep_matches(text)
-    elif glob.has_magic(text):
-        base = _literal_part(text)
-        for match in sorted(glob.glob(text)):  # noqa: PTH207 - Path.glob takes no absolute pattern
-            hit = Path(match)
-            if hit.is_dir():
-                yield from ((s, _relative(hit, base) / r) for s, r in _in_folder(hit, recursive=recursive))
+class _Search:
+    """What one input stands for. Links to folders are counted, since they may multiply the ways to a file."""
+
+    def __init__(self, text: str, *, recursive: bool) -> None:
+        self._text, self._recursive = text, recursive
+        self._links = 0
+
+    def images(self) -> Iterator[tuple[Path, Path]]:
+        """Pairs of an image and its path relative to the folder in which it was found."""
+        text, path = self._text, Path(self._text)
+        try:
+            is_folder = path.is_dir()
+        except (OSError, ValueError) as error:  # a name that is too long, or has invalid characters
+            raise InputError(
+                f"{text[:200]!r} cannot be opened ({getattr(error, 'strerror', None) or error})"
+            ) from None
+        if is_folder:
+            yield from self._in_folder(path, recursive=self._recursive)
+        elif os.path.lexists(path):
+            yield path, Path(path.name)
+        elif "**" in path.parts:
+            yield from self._deep_matches(path.parts)
+        elif glob.has_magic(text):
+            base = _literal_part(text)
+            for hit in self._matches(path.parts):
+                if hit.is_dir():
+                    within = self._in_folder(hit, recursive=self._recursive)
+                    yield from ((source, _relative(hit, base) / below) for source, below in within)
+                else:
+                    yield hit, _relative(hit, base)
+        else:
+            raise InputError(f"there is no image or folder {text}")
+
+    def _deep_matches(self, parts: Sequence[str]) -> Iterator[tuple[Path, Path]]:
+        """Images that match a pattern with `**`, which stands for any number of folders."""
+        deep = parts.index("**")
+        base, rest = _literal_part(self._text), re.compile(_regex(parts[deep:]), re.DOTALL)
+        for folder in self._matches(parts[:deep]):
+            for source, relative in self._in_folder(folder, recursive=True):
+                if rest.fullmatch(relative.as_posix()):
+                    yield source, _relative(folder, base) / relative
+
+    def _matches(self, parts: Sequence[str]) -> list[Path]:
+        """Paths that match a pattern's parts, in order; wildcards take no hidden names, and no way back."""
+        found = [Path()]
+        for part in parts:
+            if glob.has_magic(part):
+                found = [path for folder in found for path in self._matching(folder, part)]
             else:
-                yield hit, _relative(hit, base)
-    else:
-        raise InputError(f"there is no image or folder {text}")
+                found = [folder / part for folder in found if os.path.lexists(folder / part)]
+        return sorted(found, key=str)
+
+    def _matching(self, folder: Path, part: str) -> Iterator[Path]:
+        name = re.compile(_in_name(part), re.DOTALL)
+        above = {os.path.realpath(path) for path in (folder, *folder.parents)}
+        for entry in _entries(folder):
+            hidden = entry.name.startswith(".") and not part.startswith(".")
+            if not hidden and name.fullmatch(entry.name) and self._real(entry, "") not in above:
+                yield folder / entry.name
+
+    def _in_folder(self, folder: Path, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
+        """Images of a folder, its names in order, files before folders, without the links that lead back."""
+        waiting: list[tuple[Path, Path, tuple[str, ...]]] = [(folder, Path(), (os.path.realpath(folder),))]
+        while waiting:
+            here, below, above = waiting.pop()
+            folders: list[tuple[Path, Path, tuple[str, ...]]] = []
+            for entry in _entries(here):
+                real = self._real(entry, above[-1])
+                if real is None:
+                    if _is_image(Path(entry.name)):
+                        yield here / entry.name, below / entry.name
+                elif recursive and real not in above and not entry.name.startswith("."):
+                    folders.append((here / entry.name, below / entry.name, (*above, real)))
+            waiting += reversed(folders)
+
+    def _real(self, entry: os.DirEntry[str], parent: str) -> str | None:
+        """Where a folder really is; None if it is not a folder."""
+        if not entry.is_symlink():
+            return os.path.join(parent, entry.name) if entry.is_dir() else None  # noqa: PTH118 - a str is enough
+        if not os.path.isdir(entry.path):  # noqa: PTH112 - never raises
+            return None
+        self._links += 1
+        if self._links > _MOST_LINKS:
+            raise InputError(
+                f"{self._text} leads over more than {_MOST_LINKS} links to folders, which multiply its "
+                "files: name the folders that you mean"
+            )
+        return os.path.realpath(entry.path)
 
 
-def _deep_matches(text: str) -> Iterator[tuple[Path, Path]]:
-    """Images that match a pattern with `**`, which stands for any number of folders."""
-    parts = Path(text).parts
-    deep = parts.index("**")
-    base, start = _literal_part(text), str(Path(*parts[:deep]))
-    rest = re.compile(_regex(parts[deep:]), re.DOTALL)
-    for match in sorted(glob.glob(start)) if glob.has_magic(start) else [start]:  # noqa: PTH207 - as above
-        folder = Path(match)
-        for source, relative in _in_folder(folder, recursive=True):
-            if rest.fullmatch(relative.as_posix()):
-                yield source, _relative(folder, base) / relative
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, in order; nothing where it cannot be read, as for os.walk and shells."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
 
 
 def _regex(parts: Sequence[str]) -> str:
@@ -135,30 +196,6 @@ def _set(token: str) -> str:
     inside = token[1 + negated : -1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
     inside = inside.replace("]", r"\]")
     return f"[{'^/' if negated else ''}{inside}]"
-
-
-def _in_folder(
-    folder: Path, *, recursive: bool, above: tuple[str, ...] = (), below: Path | None = None
-) -> Iterator[tuple[Path, Path]]:
-    """Images of a folder, its names in order, files before folders."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return  # a link that leads back
-    below = below or Path()
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:  # not readable: as os.walk, which shells and people know
-        return
-    folders = []
-    for entry in entries:
-        if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():  # noqa: PTH112 - never raises
-            folders.append(entry.name)
-        elif _is_image(Path(entry.name)):
-            yield folder / entry.name, below / entry.name
-    if recursive:
-        for name in folders:
-            if not name.startswith("."):
-                yield from _in_folder(folder / name, recursive=True, above=(*above, real), below=below / name)
 
 
 def _name_of(source: Path) -> str:
@@ -194,12 +231,15 @@ def _with_stems(found: Sequence[tuple[Path, Path]]) -> list[ImageFile]:
     short = Counter(str(_without_suffix(relative)).lower() for _, relative in found)
     images = []
     taken: set[str] = set()
+    tried: dict[str, int] = {}  # by stem, the last number that was given: thousands may have one name
     for source, relative in found:
         plain = _without_suffix(relative)
         stem = relative if short[str(plain).lower()] > 1 else plain
-        free, number = stem, 2
+        free, number = stem, tried.get(str(stem).lower(), 1)
         while str(free).lower() in taken:
-            free, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+            number += 1
+            free = stem.with_name(f"{stem.name}-{number}")
+        tried[str(stem).lower()] = number
         taken.add(str(free).lower())
         images.append(ImageFile(source, free, plain))
     return images

@@ -310,6 +310,36 @@ def test_a_legend_fits_any_width_and_any_name(width):
         assert (strip == np.array([128, 64, 128])).all(axis=-1).sum() > 50
 
 
+def areas_of_classes(count, name="class"):
+    kinds = tuple(ClassInfo(i, f"{name} {i}", (i % 256, 9, 9)) for i in range(count))
+    labels = np.arange(count, dtype=np.uint16)
+    return Segmentation(labels, Card("many", kinds, RGB), "x", 1.0).areas()
+
+
+@pytest.mark.security("wide or narrow pictures, many classes, in legends and plots", "bounded")
+@pytest.mark.parametrize("size", [(1, 1_000_000), (3, 100_000), (100_000, 3), (1, 1), (20, 20_000)])
+def test_a_legend_is_bounded_for_any_shape(size):
+    picture = np.zeros((*size, 3), np.uint8)
+    shown = with_legend(picture, areas_of_classes(21))
+    assert shown.shape[1:] == picture.shape[1:]
+    assert (shown.size - picture.size) // 3 <= max(4_000_000, picture.size // 3)
+
+
+@pytest.mark.parametrize("count", [60, 61, 300, 1000])
+def test_a_legend_of_many_classes_counts_the_rest(count):
+    strip = legend(areas_of_classes(count), 640)
+    assert strip.shape[0] < 500
+    assert np.array_equal(strip, legend(areas_of_classes(count), 640, max_height=strip.shape[0]))
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 10**6, "e" + "\u0301" * 50_000, "$\\frac{", "a\nb", "\u202e", "\ud800"]
+)
+def test_a_legend_shows_any_name(name):
+    strip = legend(areas_of_classes(3, name), 640)
+    assert strip.shape[0] < 200
+
+
 def test_an_overlay_is_saved_with_its_legend_below():
     result = Segmentation(np.zeros((40, 300), np.uint8), CARD, "x", 1.0)
     picture = np.full((40, 300, 3), 9, np.uint8)
