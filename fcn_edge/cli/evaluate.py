@@ -12,6 +12,7 @@ from fcn_edge.cli.completion import files
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import PROBABILITY
 from fcn_edge.cli.options import (
+    LONGEST_NAME,
     OutputPath,
     device_option,
     examples,
@@ -164,7 +165,7 @@ def _show(found: Evaluation) -> None:
             f"INCOMPLETE: scores of {count} of {count + len(found.failed)} images, the others failed\n"
         )
     if found.sweep:
-        name = printable(found.card.classes[1].name)
+        name = printable(found.card.classes[1].name, LONGEST_NAME)
         click.echo(f"{'threshold':<12}{'IoU':<9}{'precision':<11}{'recall':<9}of {name}")
         for entry in found.sweep:
             values = (_number(entry.iou), _number(entry.precision), _number(entry.recall))
@@ -172,7 +173,7 @@ def _show(found: Evaluation) -> None:
             click.echo(f"{entry.threshold:<12g}{values[0]:<9}{values[1]:<11}{values[2]:<9}{best}".rstrip())
         click.echo(f"\nat {found.threshold:g}:")
     for kind, iou in zip(found.card.classes, found.scores.iou, strict=True):
-        click.echo(f"{printable(kind.name):<20} {_number(iou)}")
+        click.echo(f"{printable(kind.name, LONGEST_NAME):<20} {_number(iou)}")
     click.echo(f"{'mean IoU':<20} {_number(found.scores.mean_iou)}")
     click.echo(f"{'pixel accuracy':<20} {_number(found.scores.pixel_accuracy)}")
 

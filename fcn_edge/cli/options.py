@@ -13,6 +13,7 @@ from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = [
+    "LONGEST_NAME",
     "OutputPath",
     "SizeType",
     "SizesType",
@@ -31,6 +32,7 @@ __all__ = [
 
 
 DEVICES = ("auto", "cpu", "cuda", "openvino", "tensorrt")  # names that people type; others are taken, too
+LONGEST_NAME = 60  # of a class, in characters
 _LONGEST_SIZE = 40  # characters
 MOST_PIXELS = 100_000_000  # as `imaging.arrays.MAX_PIXELS`, which would load numpy; a test compares them
 

@@ -13,6 +13,7 @@ from fcn_edge.cli.completion import files, items
 from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.numbers import COUNT, SHARE
 from fcn_edge.cli.options import (
+    LONGEST_NAME,
     OutputPath,
     device_option,
     examples,
@@ -234,7 +235,7 @@ def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: 
         if result.size is not None:  # also of a video that is cut short
             height, width = result.size
             top = sorted((a for a in result.areas if a.pixels), key=lambda area: -area.pixels)[:3]
-            shares = ", ".join(f"{printable(area.name)} {area.share:.1%}" for area in top)
+            shares = ", ".join(f"{printable(area.name, LONGEST_NAME)} {area.share:.1%}" for area in top)
             each = f"{result.frames} frames, " if is_video(result.source) else ""
             click.echo(
                 f"{printable(str(result.source))}: {width}x{height}, {each}{result.milliseconds:.1f} ms"

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._files import disk_failed, require_writable, writer_of_many
+from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import ArtifactError, InputError, ModelError, UsageError
 from fcn_edge_runtime.imaging.areas import Area
 from fcn_edge_runtime.imaging.effects import Effect
@@ -35,6 +36,7 @@ __all__ = ["SAVES", "FileResult", "SaveOptions", "is_own", "refuse_foreign", "se
 
 SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
+_LONGEST_NAME = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -172,10 +174,14 @@ def _segmented(job: _Job, images: Sequence[ImageFile], progress: Progress) -> It
             dark.add(picture.dark)
             warnings.warn(f"{picture.dark}; overlays show it spread over the whole range", stacklevel=2)
 
+    good = 0
     with writer_of_many() as write:
         for file in tracked(images, progress):
-            yield _segment_file(job, file, write, notice)
-    progress.finish(f"{len(images)} image{'s' if len(images) != 1 else ''}")
+            result = _segment_file(job, file, write, notice)
+            good += result.error is None
+            yield result
+    of = "" if good == len(images) else f"{good} of "
+    progress.finish(f"{of}{len(images)} image{'s' if len(images) != 1 else ''}")
 
 
 def _segment_file(
@@ -258,7 +264,8 @@ def _contents(
 def _probabilities(values: np.ndarray, card: Card) -> Iterator[bytes]:
     """All as float32 in one npz, then each class as 8-bit gray; of a binary network the npz has class 1."""
     stream = io.BytesIO()
-    names = [c.name for c in card.classes][-len(values) :]
+    # Bounded, since an array of texts has the longest one's room for each.
+    names = [printable(c.name, _LONGEST_NAME) for c in card.classes][-len(values) :]
     np.savez(stream, probabilities=values, classes=np.array(names))
     yield stream.getvalue()
     if len(values) < len(card.classes):

@@ -302,3 +302,81 @@ def _mutate_pickle(data, random):
             number = random.choice(NUMBERS)
             steps[at] = b"\x8a\x09" + number.to_bytes(9, "little", signed=True)
     return b"".join(steps)
+
+
+def mutate_picture(data, random):
+    """The parts of a picture repeated, dropped, moved, cut or closed: chunks, segments and scans, entries."""
+    if data.startswith(b"\x89PNG"):
+        return fix_png(data[:8] + b"".join(_rearranged(_png_parts(data), random)))
+    if data.startswith(b"\xff\xd8"):
+        parts = _rearranged(_jpeg_parts(data), random)
+        return b"\xff\xd8" + b"".join(parts) + (b"\xff\xd9" if random.random() < 0.7 else b"")
+    if data.startswith(b"RIFF"):
+        body = b"WEBP" + b"".join(_rearranged(_riff_parts(data), random))
+        return b"RIFF" + struct.pack("<I", len(body)) + body
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return _with_other_entries(data, random)
+    return data
+
+
+def _rearranged(parts, random):
+    for _ in range(random.randint(1, 3)):
+        if not parts:
+            break
+        index, what = random.randrange(len(parts)), random.randrange(5)
+        if what == 0:
+            parts[index : index + 1] = [parts[index]] * random.choice((2, 3, 50, 2000))
+        elif what == 1:
+            del parts[index]
+        elif what == 2:
+            parts.insert(index, parts.pop(random.randrange(len(parts))))
+        elif what == 3:
+            parts[index] = parts[index][: random.randrange(len(parts[index]) + 1)]
+        else:
+            del parts[index + 1 :]
+    return parts
+
+
+def _png_parts(data):
+    parts, at = [], 8
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        parts.append(data[at:end])
+        at = end
+    return parts
+
+
+def _jpeg_parts(data):
+    """Segments, each scan with its data; a marker in a scan ends it."""
+    starts = [i for i in range(2, len(data) - 1) if data[i] == 0xFF and 0xC0 <= data[i + 1] < 0xFF]
+    starts = [i for i in starts if not 0xD0 <= data[i + 1] <= 0xD9]
+    return [data[start:end] for start, end in zip(starts, [*starts[1:], len(data)], strict=False)]
+
+
+def _riff_parts(data):
+    parts, at = [], 12
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        parts.append(data[at : at + 8 + length + length % 2])
+        at += 8 + length + length % 2
+    return parts
+
+
+def _with_other_entries(data, random):
+    """Entries of the first directory with another tag, type, count or value."""
+    order = "<" if data[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(f"{order}I", data, 4)
+    if start + 2 > len(data):
+        return data
+    (count,) = struct.unpack_from(f"{order}H", data, start)
+    out = bytearray(data)
+    for _ in range(random.randint(1, 3)):
+        at = start + 2 + 12 * random.randrange(max(count, 1))
+        if at + 12 > len(out):
+            continue
+        entry = list(struct.unpack_from(f"{order}HHII", out, at))
+        field = random.randrange(4)
+        numbers = (0, 1, 2, 7, 8, 255, 65535, 1 << 20, (1 << 32) - 1, entry[field] * 2, entry[field] + 1)
+        entry[field] = random.choice(numbers) % (1 << (16 if field < 2 else 32))
+        struct.pack_into(f"{order}HHII", out, at, *entry)
+    return bytes(out)

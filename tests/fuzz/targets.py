@@ -199,6 +199,10 @@ def _pictures():
     stream = io.BytesIO()
     Image.fromarray(rgb).save(stream, "TIFF", compression="tiff_lzw")
     found.append(stream.getvalue())
+    for options in ({"progressive": True}, {"restart_marker_rows": 1}):
+        stream = io.BytesIO()
+        Image.fromarray(rgb).save(stream, "JPEG", **options)
+        found.append(stream.getvalue())
     stream = io.BytesIO()
     np.save(stream, rgb)
     return [*found, stream.getvalue()]
@@ -216,6 +220,8 @@ def _picture(data):
 def _mutate_picture(data, random):
     if not data:
         return data
+    if random.random() < 0.5:
+        return mutators.mutate_picture(data, random)
     out = bytearray(data)
     for _ in range(random.randint(1, 4)):
         # The first hundred bytes describe the rest.

@@ -448,7 +448,10 @@ def test_a_model_with_a_12_bit_scale_is_not_warned_about(save):
     ],
 )
 def test_every_way_to_store_an_image_is_read_as_by_pillow(save, photo, name, options):
-    path = save(photo, name, **options)
+    try:
+        path = save(photo, name, **options)
+    except (OSError, NotImplementedError):
+        pytest.skip("this Pillow does not write it")
     assert np.array_equal(read_image(path, RGB), np.asarray(Image.open(path)))
 
 

@@ -34,6 +34,7 @@ _MOST_PIECES = 100_000  # strips or tiles
 _LARGEST_TILE = 1 << 22  # pixels beyond those of the image
 _MOST_SCANS = 4  # of a JPEG strip or tile; more are counted as pixels that are painted again
 _MOST_PAINTED = 50_000_000
+_MOST_SAMPLES = 6  # a pixel, as Pillow reads at most; it logs an error otherwise
 # Bytes of a value, by type.
 _SIZES = dict(zip((*range(1, 14), 16, 17, 18), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 8, 8, 8), strict=True))
 _FORMATS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # whole numbers that are not negative
@@ -128,16 +129,54 @@ class _File:
         return _Directory(entries, self._unpacked("Q" if self._big else "I", table[-inline:]))
 
     def numbers(self, directory: _Directory, tag: int) -> Sequence[int]:
-        """The values of an entry of whole numbers; nothing where it is missing, or holds others."""
-        kind, number, place = directory.entries.get(tag, (0, 0, 0))
-        if kind not in _FORMATS:
+        """The values of an entry of whole numbers; nothing where it is missing."""
+        if tag not in directory.entries:
             return ()
+        kind, number, place = directory.entries[tag]
+        if kind not in _FORMATS:
+            raise Damage(f"tag {tag} holds no whole numbers")
         data = self.read(place, _SIZES[kind] * number)
         return struct.unpack(f"{self._order}{number}{_FORMATS[kind]}", data)
 
     def number(self, directory: _Directory, tag: int, missing: int = 0) -> int:
         """The first value of an entry."""
         return next(iter(self.numbers(directory, tag)), missing)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """The strips or tiles: their sides in pixels, bytes of a row, where they are, how many there must be."""
+
+    across: int
+    down: int
+    row: int
+    planes: int
+    tiled: bool
+    offsets: Sequence[int]
+    lengths: Sequence[int]
+    expected: int
+
+    @classmethod
+    def of(cls, file: _File, first: _Directory, width: int, height: int) -> _Pieces:
+        samples = file.number(first, _SAMPLES, 1)
+        if samples > _MOST_SAMPLES:
+            raise TooMuchWork(f"{samples} samples a pixel, expected at most {_MOST_SAMPLES}")
+        planes = samples if file.number(first, _PLANAR, 1) == 2 else 1
+        tiled = _TILE_OFFSETS in first.entries
+        across = file.number(first, _TILE_WIDTH) if tiled else width
+        down = file.number(first, _TILE_HEIGHT) if tiled else min(file.number(first, _ROWS, height), height)
+        if not across or not down:
+            raise Damage("its strips or tiles have no size")
+        if across * down > width * height + _LARGEST_TILE:
+            raise TooMuchWork(f"tiles of {across}x{down} pixels for an image of {width}x{height}")
+        bits = file.numbers(first, _BITS) or (1,)
+        depth = max(bits) if planes > 1 else sum(bits) if len(bits) > 1 else bits[0] * samples
+        offsets = file.numbers(first, _TILE_OFFSETS if tiled else _OFFSETS)
+        lengths = file.numbers(first, _TILE_COUNTS if tiled else _COUNTS)
+        expected = -(-width // across) * -(-height // down) * planes
+        if len(offsets) < expected:
+            raise Damage(f"it has {len(offsets)} strips or tiles of {expected}")
+        return cls(across, down, (across * depth + 7) // 8, planes, tiled, offsets, lengths, expected)
 
 
 def _check_pieces(file: _File, first: _Directory, width: int, height: int) -> bool:
@@ -149,37 +188,31 @@ def _check_pieces(file: _File, first: _Directory, width: int, height: int) -> bo
     if compression not in _COMPRESSIONS:
         names = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
         raise TooMuchWork(f"TIFF's compression {compression}, which is not read (only {names})")
-    samples = file.number(first, _SAMPLES, 1)
-    planes = samples if file.number(first, _PLANAR, 1) == 2 else 1
-    tiled = _TILE_OFFSETS in first.entries
-    across = file.number(first, _TILE_WIDTH) if tiled else width
-    down = file.number(first, _TILE_HEIGHT) if tiled else min(file.number(first, _ROWS, height), height)
-    if not across or not down:
-        raise Damage("its strips or tiles have no size")
-    if across * down > width * height + _LARGEST_TILE:
-        raise TooMuchWork(f"tiles of {across}x{down} pixels for an image of {width}x{height}")
-    offsets = file.numbers(first, _TILE_OFFSETS if tiled else _OFFSETS)
-    lengths = file.numbers(first, _TILE_COUNTS if tiled else _COUNTS)
-    expected = -(-width // across) * -(-height // down) * planes
-    if len(offsets) < expected:
-        raise Damage(f"it has {len(offsets)} strips or tiles of {expected}")
-    bits = file.numbers(first, _BITS) or (1,)
-    depth = max(bits) if planes > 1 else sum(bits) if len(bits) > 1 else bits[0] * samples
-    row = (across * depth + 7) // 8
-    if compression == _NONE and file.number(first, _PHOTOMETRIC) != _YCBCR:
-        rows = [down if tiled else min(down, height - start) for start in range(0, height, down)]
-        needed = [row * count for _ in range(planes) for count in rows for _ in range(-(-width // across))]
-        ends = map(int.__add__, offsets, needed)
-        if max(ends) > file.size or any(map(int.__lt__, lengths, needed)):
-            raise Damage("its strips or tiles are cut")
+    pieces = _Pieces.of(file, first, width, height)
+    if compression == _NONE:
+        if file.number(first, _PHOTOMETRIC) != _YCBCR:  # whose rows may be subsampled
+            _check_rows(file, pieces, width, height)
         return False
-    if len(lengths) < expected or any(map(file.size.__lt__, map(int.__add__, offsets, lengths))):
+    ends = map(int.__add__, pieces.offsets, pieces.lengths)
+    if len(pieces.lengths) < pieces.expected or max(ends) > file.size:
         raise Damage("its strips or tiles are cut")
-    if sum(lengths) > min(file.size, 2 * row * down * expected) + _MOST_BYTES:
-        raise TooMuchWork(f"strips or tiles of {sum(lengths)} bytes in {file.size}")
+    total = sum(pieces.lengths)
+    if total > min(file.size, 2 * pieces.row * pieces.down * pieces.expected) + _MOST_BYTES:
+        raise TooMuchWork(f"strips or tiles of {total} bytes in {file.size}")
     if compression == _JPEG:
-        _check_jpegs(file, offsets, lengths, across * down)
+        _check_jpegs(file, pieces.offsets, pieces.lengths, pieces.across * pieces.down)
     return True
+
+
+def _check_rows(file: _File, pieces: _Pieces, width: int, height: int) -> None:
+    """Each piece holds all its rows."""
+    down = pieces.down
+    rows = [down if pieces.tiled else min(down, height - start) for start in range(0, height, down)]
+    columns = -(-width // pieces.across)
+    needed = [pieces.row * count for _ in range(pieces.planes) for count in rows for _ in range(columns)]
+    ends = map(int.__add__, pieces.offsets, needed)
+    if max(ends) > file.size or any(map(int.__lt__, pieces.lengths, needed)):
+        raise Damage("its strips or tiles are cut")
 
 
 def _check_jpegs(file: _File, offsets: Sequence[int], lengths: Sequence[int], pixels: int) -> None:
