@@ -16,12 +16,19 @@ from fcn_edge_runtime._lazy import lazy_face
 
 if TYPE_CHECKING:
     from fcn_edge.nets.building import build
+    from fcn_edge_export.adoption import adopt
     from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
     from fcn_edge_export.finish import ExportResult
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
     from fcn_edge_export.lowering.lower import LoweringResult
     from fcn_edge_export.lowering.quantize import quantize
-    from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
+    from fcn_edge_export.options import (
+        AdoptOptions,
+        ExportOptions,
+        Fp16Options,
+        QuantizeOptions,
+        VerifyOptions,
+    )
     from fcn_edge_export.pipeline import export
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
     from fcn_edge_runtime.benchmark.report import BenchmarkOptions, BenchmarkReport
@@ -54,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CITYSCAPES",
     "VOC",
+    "AdoptOptions",
     "ArtifactError",
     "BenchmarkOptions",
     "BenchmarkReport",
@@ -86,6 +94,7 @@ __all__ = [
     "VerifyOptions",
     "VerifyResult",
     "__version__",
+    "adopt",
     "benchmark",
     "build",
     "classes_from_names",
@@ -102,11 +111,18 @@ __all__ = [
 
 _HOMES = {
     "fcn_edge.nets.building": ("build",),
+    "fcn_edge_export.adoption": ("adopt",),
     "fcn_edge_export.classes": ("CITYSCAPES", "VOC", "classes_from_names", "numbered_classes"),
     "fcn_edge_export.lowering.fp16": ("convert_to_fp16",),
     "fcn_edge_export.lowering.lower": ("LoweringResult",),
     "fcn_edge_export.lowering.quantize": ("quantize",),
-    "fcn_edge_export.options": ("ExportOptions", "Fp16Options", "QuantizeOptions", "VerifyOptions"),
+    "fcn_edge_export.options": (
+        "AdoptOptions",
+        "ExportOptions",
+        "Fp16Options",
+        "QuantizeOptions",
+        "VerifyOptions",
+    ),
     "fcn_edge_export.finish": ("ExportResult",),
     "fcn_edge_export.pipeline": ("export",),
     "fcn_edge_export.verification.verify_file": ("VerifyResult", "verify"),

@@ -8,18 +8,26 @@ from typing import TYPE_CHECKING
 from fcn_edge_runtime._lazy import lazy_face
 
 if TYPE_CHECKING:
+    from fcn_edge_export.adoption import adopt
     from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
     from fcn_edge_export.finish import ExportResult
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
     from fcn_edge_export.lowering.lower import LoweringResult
     from fcn_edge_export.lowering.quantize import quantize
-    from fcn_edge_export.options import ExportOptions, Fp16Options, QuantizeOptions, VerifyOptions
+    from fcn_edge_export.options import (
+        AdoptOptions,
+        ExportOptions,
+        Fp16Options,
+        QuantizeOptions,
+        VerifyOptions,
+    )
     from fcn_edge_export.pipeline import export
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
 
 __all__ = [
     "CITYSCAPES",
     "VOC",
+    "AdoptOptions",
     "ExportOptions",
     "ExportResult",
     "Fp16Options",
@@ -27,6 +35,7 @@ __all__ = [
     "QuantizeOptions",
     "VerifyOptions",
     "VerifyResult",
+    "adopt",
     "classes_from_names",
     "convert_to_fp16",
     "export",
@@ -38,6 +47,7 @@ __all__ = [
 _HOMES = {
     "CITYSCAPES": "classes",
     "VOC": "classes",
+    "AdoptOptions": "options",
     "ExportOptions": "options",
     "ExportResult": "finish",
     "Fp16Options": "options",
@@ -45,6 +55,7 @@ _HOMES = {
     "QuantizeOptions": "options",
     "VerifyOptions": "options",
     "VerifyResult": "verification.verify_file",
+    "adopt": "adoption",
     "classes_from_names": "classes",
     "convert_to_fp16": "lowering.fp16",
     "export": "pipeline",

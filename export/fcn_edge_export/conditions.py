@@ -18,13 +18,15 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
+
+if TYPE_CHECKING:  # adopting an ONNX file needs the conditions and no torch
+    import torch
 
 __all__ = [
     "Condition",
@@ -41,7 +43,6 @@ Sides = npt.NDArray[np.int64]
 Holds = npt.NDArray[np.bool_]
 Test = Callable[[int, Sides, Sides], Holds]
 
-_TORCH = str(Path(torch.__file__).parent)
 _NAMES = ("batch", "height", "width")
 # A few sides, for what need not be exact: batches, and conditions of torch's own on both axes.
 _SOME_SIDES = np.unique([*range(1, 65), *np.geomspace(64, MAX_SIDE, 60).round(), 97, 131, 480, 720, 1080])
@@ -91,6 +92,8 @@ class Condition:
 
 def conditions_of(program: torch.export.ExportedProgram) -> tuple[Condition, ...]:
     """The conditions on the size of the input that tracing recorded, each once."""
+    import torch
+
     value = next(
         node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and _is_image(node)
     )
@@ -191,6 +194,8 @@ def _nearest_broken(condition: Condition, batch: int, height: Sides, width: Side
 
 
 def _is_image(node: torch.fx.Node) -> bool:
+    import torch
+
     value = node.meta.get("val")
     return isinstance(value, torch.Tensor) and any(isinstance(side, torch.SymInt) for side in value.shape)
 
@@ -267,8 +272,11 @@ def _test(code: str) -> Test:
 
 def _where(guard: Any) -> str:
     """The line of code outside of torch that the guard comes from."""
+    import torch
+
+    of_torch = str(Path(torch.__file__).parent)
     location = getattr(guard.sloc, "framework_loc", None)
     path, number = getattr(location, "filename", None), getattr(location, "lineno", None)
-    if not isinstance(path, str) or not isinstance(number, int) or path.startswith(_TORCH):
+    if not isinstance(path, str) or not isinstance(number, int) or path.startswith(of_torch):
         return ""
     return f"{Path(path).name}:{number}: {linecache.getline(path, number).strip()[:80]}"

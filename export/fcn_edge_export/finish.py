@@ -183,7 +183,7 @@ def finish(
         )
         if options.activation is None:
             require_logits(model, reference, cases, options.outputs)
-        did.text = verdict_text(certified.verdicts, network.compared_with)
+        did.text = verdict_text(certified.verdicts)
 
     card = finished_card(draft, certified.verification, produced_by(), graph=facts)
     with stages.stage("write") as did, target.draft(assemble(grafted, card, certified.golden)) as written:
@@ -222,8 +222,10 @@ def _size_range(
         smallest = 1 if working else found.smallest_image
         probe_session = open_session(with_logits_output(model), "cpu")
         sizes = find_range(reference, probe_session, image_conditions, draft.input, smallest, stages.progress)
-        count = f"outside of {len(conditions)} conditions of the trace"
-        did.text = f"{sizes}; compared at {len(sizes.tried)} sizes {count}"
+        did.text = str(sizes)
+        if conditions:
+            count = f"outside of {len(conditions)} conditions of the trace"
+            did.text += f"; compared at {len(sizes.tried)} sizes {count}"
     return sizes
 
 

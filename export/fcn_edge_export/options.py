@@ -20,6 +20,7 @@ __all__ = [
     "HEADS",
     "METHODS",
     "TARGETS",
+    "AdoptOptions",
     "ExportOptions",
     "Fp16Options",
     "QuantizeOptions",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 HEADS = ("dense", "sparse", "auto")
+LAYOUTS = ("NCHW", "NHWC")
 AGREEMENT = 0.99
 
 
@@ -75,6 +77,32 @@ class ExportOptions:
             _check_one_of("activation", self.activation, ACTIVATIONS)
         if self.working_size is not None:
             parse_working_size(self.working_size)
+
+
+@dataclass(frozen=True)
+class AdoptOptions(ExportOptions):
+    """How an ONNX file of another exporter is adopted: as `ExportOptions`, and what its graph does not say.
+
+    Attributes:
+        input_name: which of its inputs is the image; None takes the only one.
+        layout: of its image, "NCHW" or "NHWC"; None reads it off its shape.
+        dynamic: make a file that is bound to one image size take any, where no size is written into its
+            operators. Without it images are resized inside to the size that it takes.
+
+    `output_name` may be any tensor of the file.
+
+    Raises:
+        UsageError: as `ExportOptions`, or a layout that does not exist.
+    """
+
+    input_name: str | None = None
+    layout: str | None = None
+    dynamic: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layout is not None:
+            _check_one_of("layout", self.layout, LAYOUTS)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS = (
     "nets",
     "export",
+    "adopt",
     "quantize",
     "verify",
     "selftest",

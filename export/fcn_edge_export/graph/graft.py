@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from fcn_edge_export.graph.names import FULL_SIZE, LOGITS, LOGITS_LOW, LOGITS_PADDED, TRACED_INPUT
-from fcn_edge_export.graph.nodes import Nodes
+from fcn_edge_export.graph.nodes import Nodes, rename
 from fcn_edge_export.graph.sparse_head import sparse_labels, upsampling_of
 from fcn_edge_export.graph.strip import strip
 from fcn_edge_export.graph.working_size import add_working_size
@@ -88,9 +88,9 @@ def graft(
     graph.CopyFrom(network.graph)  # the only copy of the weights: large networks fill the memory
     for name in (IMAGE, *OUTPUTS):
         if name != LOGITS:
-            _rename(graph, name, f"network/{name}")  # a tensor of the network that happens to have this name
+            rename(graph, name, f"network/{name}")  # a tensor of the network that happens to have this name
     if padded:
-        _rename(graph, LOGITS, LOGITS_PADDED)
+        rename(graph, LOGITS, LOGITS_PADDED)
     inner = (
         _named_for_working(graph, working, cut=multiple > 1, sparse=sparse)
         if working is not None
@@ -151,8 +151,8 @@ def _named_for_sparse(graph: onnx.GraphProto, wanted: Sequence[str]) -> list[onn
     The upsampling itself is left out where nothing reads its logits.
     """
     resize = next(node for node in graph.node if {LOGITS, LOGITS_PADDED} & set(node.output))
-    _rename(graph, resize.input[0], LOGITS_LOW)
-    _rename(graph, resize.input[3], FULL_SIZE)
+    rename(graph, resize.input[0], LOGITS_LOW)
+    rename(graph, resize.input[3], FULL_SIZE)
     return [node for node in graph.node if node is not resize or list(wanted) != ["labels"]]
 
 
@@ -165,10 +165,10 @@ def _named_for_working(
     """
     low = LOGITS_LOW if sparse else WORKING_LOGITS
     if not working.coarse:
-        _rename(graph, LOGITS, LOGITS_PADDED if cut else low)
+        rename(graph, LOGITS, LOGITS_PADDED if cut else low)
         return list(graph.node)
     resize = next(node for node in graph.node if LOGITS in node.output)
-    _rename(graph, resize.input[0], low)
+    rename(graph, resize.input[0], low)
     return [node for node in graph.node if node is not resize]
 
 
@@ -318,17 +318,6 @@ def _confidence(out: Nodes, logits: str, name: str, *, binary: bool) -> str:
     below = out.add("Exp", [out.add("Sub", [logits, top], "fcn_edge/below_top")], "fcn_edge/odds")
     total = out.add("ReduceSum", [below, "fcn_edge/class_axis"], "fcn_edge/total", keepdims=0)
     return out.add("Reciprocal", [total], name)
-
-
-def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    for constant in graph.initializer:
-        if constant.name == old:
-            constant.name = new
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                if name == old:
-                    names[index] = new
 
 
 def _value(name: str, elem_type: int, *dims: str | int) -> onnx.ValueInfoProto:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-__all__ = ["Nodes"]
+__all__ = ["Nodes", "rename"]
 
 
 class Nodes:
@@ -35,3 +35,15 @@ class Nodes:
         """Add a constant, and return its name."""
         self.constants.append(numpy_helper.from_array(np.asarray(value), f"fcn_edge/{name}"))
         return f"fcn_edge/{name}"
+
+
+def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Give a tensor another name, wherever it is made or read. Graphs inside of nodes are not looked at."""
+    for constant in graph.initializer:
+        if constant.name == old:
+            constant.name = new
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new

@@ -151,10 +151,10 @@ def open_parent(path: Path) -> Parent:
         UsageError: it is itself of lower precision.
     """
     model, card, digest = opened(path, sealed=True)
-    if card.precision != "fp32" or card.verification.reference != "pytorch":
+    if card.precision != "fp32" or card.verification.reference == "parent":
         raise UsageError(
             f"{path} is of precision {card.precision}, verified against {card.verification.reference}: "
-            "expected an fp32 model that was verified against PyTorch, as `fcn-edge export` writes it"
+            "expected an fp32 model, as `fcn-edge export` or `fcn-edge adopt` writes it"
         )
     return Parent(model, card, digest, with_logits_output(model))
 

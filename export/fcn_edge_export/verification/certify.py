@@ -31,6 +31,8 @@ from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session.session import open_session
 
+REFERENCES = {"pytorch": "PyTorch", "onnx": "the given file"}  # as on the card -> in messages
+
 __all__ = ["Certified", "Reference", "all_cases", "certify", "check_draft"]
 
 
@@ -134,7 +136,9 @@ def certify(
     verdicts = []
     for index, session in enumerate(sessions):
         inputs = tracked(cases, progress, before=index * len(cases), total=total)
-        verdict = compare(reference, session, inputs, outputs=outputs)
+        verdict = compare(
+            reference, session, inputs, outputs=outputs, reference_name=REFERENCES[compared_with]
+        )
         if not verdict.passed:
             _refuse(verdict, session.device, reference, cases, earlier)
         verdicts.append(verdict)
@@ -174,7 +178,7 @@ def _refuse(
     cases: Sequence[Case],
     earlier: Mapping[str, onnx.ModelProto],
 ) -> None:
-    """Raise the verdict's error, naming the first stage whose model already differs from PyTorch."""
+    """Raise the verdict's error, naming the first stage whose model already differs from the reference."""
     image = cases[verdict.results.index(verdict.worst)].image()
     where = f" (stage: {_first_wrong_stage(reference, image, earlier, device)})" if earlier else ""
     try:
@@ -190,7 +194,7 @@ def _first_wrong_stage(
     height, width = image.shape[1:3]
     expected = reference(image)
     if not np.isfinite(expected).all():
-        return "the network itself, in PyTorch"
+        return "the network itself"
     for stage, model in earlier.items():
         try:
             session = open_session(model.SerializeToString(), device)

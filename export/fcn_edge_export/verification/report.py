@@ -13,8 +13,6 @@ from fcn_edge_export.verification.verdict import MOST_FLIPS, RELATIVE, Verdict
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import Stage
 
-REFERENCES = {"pytorch": "PyTorch", "onnx": "the given file"}
-
 __all__ = ["produced_by", "verdict_text", "verification_report"]
 
 SCHEMA = "fcn-edge-verification/1"
@@ -62,7 +60,7 @@ def verification_report(
     }
 
 
-def verdict_text(verdicts: Sequence[Verdict], compared_with: str = "pytorch") -> str:
+def verdict_text(verdicts: Sequence[Verdict]) -> str:
     """One line: how many inputs, the largest error as a share of the amplitude, the lowest agreement."""
     results = [r for v in verdicts for r in v.results]
     error = max(r.error / r.amplitude if r.amplitude else 0.0 for r in results)
@@ -71,7 +69,7 @@ def verdict_text(verdicts: Sequence[Verdict], compared_with: str = "pytorch") ->
     providers = ", ".join(v.provider.removesuffix("ExecutionProvider") for v in verdicts)
     blind = "; BLIND: fewer than two labels were seen" if all(v.blind for v in verdicts) else ""
     return (
-        f"equal to {REFERENCES[compared_with]} on {providers} at {len(results)} inputs: "
+        f"equal to {verdicts[0].reference} on {providers} at {len(results)} inputs: "
         f"logits within {error:.1e} of their amplitude, {flips} labels flipped, "
         f"agreement at least {100 * agreement:.3f} %{blind}"
     )

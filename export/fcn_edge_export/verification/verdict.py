@@ -56,10 +56,11 @@ TOLERANCE = "E <= 1e-4 A + 8 * 2^-23 M; flips <= 0.5 % and within the errors at 
 
 @dataclass(frozen=True)
 class Verdict:
-    """All results on one provider."""
+    """All results on one provider, and what the file was compared with."""
 
     provider: str
     results: tuple[CaseResult, ...]
+    reference: str = "PyTorch"
 
     @property
     def passed(self) -> bool:
@@ -96,8 +97,8 @@ class Verdict:
             pixel = "" if worst.failure in ("run", "shape") else f", pixel {worst.pixel}"
             where = f"{worst.name} {size_text(worst.size)}{pixel}"
             raise VerificationError(
-                f"verdict: {failed} of {len(self.results)} inputs differ from PyTorch on {self.provider}; "
-                f"worst at {where}, rule '{worst.failure}': {worst.detail}"
+                f"verdict: {failed} of {len(self.results)} inputs differ from {self.reference} on "
+                f"{self.provider}; worst at {where}, rule '{worst.failure}': {worst.detail}"
             )
 
 
@@ -107,6 +108,7 @@ def compare(
     cases: Iterable[Case],
     *,
     outputs: Sequence[str] = (LABELS,),
+    reference_name: str = "PyTorch",
 ) -> Verdict:
     """Compare a probe with the reference on every case.
 
@@ -115,21 +117,22 @@ def compare(
         probe: a session of the file with `logits` among its outputs.
         cases: the inputs.
         outputs: what the file gives besides `labels`; `confidence` and `probabilities` are verified too.
+        reference_name: for messages.
 
     Raises:
-        InputError: PyTorch cannot run one of the cases.
+        InputError: the reference cannot run one of the cases.
     """
     further = [name for name in outputs if name in ("confidence", "probabilities")]
     results = []
     for case in cases:
-        expected = partial(_expected, reference, case.name)
-        run = run_case(case.name, case.image(), expected, "PyTorch", probe, _broken_rules, further)
+        expected = partial(_expected, reference, reference_name, case.name)
+        run = run_case(case.name, case.image(), expected, reference_name, probe, _broken_rules, further)
         result = run.result
         if run.outputs is not None:
             margin = float(margins(run.outputs[0][LOGITS]).min())
             result = replace(result, bound=error_bound(result), margin=margin)
         results.append(result)
-    return Verdict(probe.provider, tuple(results))
+    return Verdict(probe.provider, tuple(results), reference_name)
 
 
 def check_shipped(shipped: Session, verdict: Verdict, cases: Sequence[Case]) -> None:
@@ -152,14 +155,14 @@ def error_bound(measured: Measurement) -> float:
     return RELATIVE * measured.amplitude + ROUNDINGS * measured.magnitude
 
 
-def _expected(reference: Logits, name: str, image: Array) -> Outputs:
+def _expected(reference: Logits, reference_name: str, name: str, image: Array) -> Outputs:
     try:
         return labeled(reference(image))
     except FcnEdgeError:
         raise
     except Exception as error:
         size = size_text(image.shape[:3])
-        raise InputError(f"verify: PyTorch cannot run {name} {size}: {error}") from error
+        raise InputError(f"verify: {reference_name} cannot run {name} {size}: {error}") from error
 
 
 def _broken_rules(expected: Outputs, got: Outputs, measured: Measurement) -> Iterator[BrokenRule]:
