@@ -1,4 +1,4 @@
-"""Whether this environment can export: the Python it needs and the packages of the `export` extra."""
+"""Whether this environment can export or adopt: the Python it needs, and the packages of the extras."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from fcn_edge_runtime._extras import EXTRAS, install_command
 from fcn_edge_runtime.errors import FcnEdgeError
 
-__all__ = ["require_export", "too_old_for_export"]
+__all__ = ["require_adopt", "require_export", "too_old_for_export"]
 
 OLDEST_PYTHON = (3, 11)
 
@@ -26,10 +26,23 @@ def require_export() -> None:
     Raises:
         FcnEdgeError: it cannot; the message names the reason.
     """
+    _require("exporting", "export", "cpu")
+
+
+def require_adopt() -> None:
+    """Find out, without importing anything heavy, whether this environment can adopt ONNX files.
+
+    Raises:
+        FcnEdgeError: it cannot; the message names the reason.
+    """
+    _require("adopting an ONNX file", "adopt", "cpu")
+
+
+def _require(purpose: str, *extras: str) -> None:
     from importlib.util import find_spec
 
     if reason := too_old_for_export():
         raise FcnEdgeError(reason)
-    missing = [module for module in (*EXTRAS["export"], *EXTRAS["cpu"]) if find_spec(module) is None]
+    missing = [module for extra in extras for module in EXTRAS[extra] if find_spec(module) is None]
     if missing:
-        raise FcnEdgeError(f"exporting needs {', '.join(missing)}: {install_command('export', 'cpu')}")
+        raise FcnEdgeError(f"{purpose} needs {', '.join(missing)}: {install_command(*extras)}")

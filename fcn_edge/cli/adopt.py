@@ -122,6 +122,9 @@ def command(
     class and pixel out. No PyTorch is needed. The new file holds normalization, argmax, class names and
     colors, takes images of any size, and is written only if it decides like the given one at many sizes.
     """
+    from fcn_edge._extras import require_adopt
+
+    require_adopt()
     from fcn_edge.adopted_card import card_for
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_export import AdoptOptions, adopt

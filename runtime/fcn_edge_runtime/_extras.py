@@ -15,6 +15,7 @@ EXTRAS = {
     "cuda": {"onnxruntime": "onnxruntime-gpu"},
     "openvino": {"onnxruntime": "onnxruntime-openvino"},
     "quantize": {"onnx": "onnx"},
+    "adopt": {"onnx": "onnx", "onnxsim": "onnxsim"},
     "export": {
         "torch": "torch",
         "onnx": "onnx",

@@ -125,6 +125,7 @@ def test_robot_doctor_reports_what_is_missing(bare, tmp_path):
         (("demo",), "export"),
         (("export", "fcn_tiny", "--weights", "random", "-o", "x.onnx"), "export"),
         (("verify", MODEL, "fcn_tiny", "--weights", "random"), "export"),
+        (("adopt", MODEL, "--normalize", "0-1", "-o", "x.onnx"), "adopt"),
         (("quantize", MODEL, "--calibration", "frames", "-o", "x.onnx"), "quantize"),
     ],
     ids=lambda part: " ".join(word for word in part[:2] if word != MODEL) if isinstance(part, tuple) else "",

@@ -97,11 +97,13 @@ def equal(got, expected):
     ("last", "opset", "undone"),
     [
         ("full", 17, "none"),
-        ("full", 20, "none"),
+        pytest.param("full", 20, "none", marks=pytest.mark.slow),
         ("coarse", 9, "none"),
         ("softmax", 13, "softmax"),
         ("argmax", 13, "softmax"),
-        ("argmax", 12, "none"),  # its softmax is between transpositions; labels do not depend on it
+        pytest.param(
+            "argmax", 12, "none", marks=pytest.mark.slow
+        ),  # its softmax is between transpositions; labels do not depend on it
     ],
 )
 def test_labels_are_those_of_pytorch_whatever_the_file_gave(last, opset, undone, tmp_path):
@@ -126,7 +128,7 @@ def test_one_score_before_a_sigmoid_makes_a_binary_file(tmp_path):
     assert np.abs(got.confidence - np.maximum(p, 1 - p)).max() < 1e-4
 
 
-@pytest.mark.parametrize("last", ["full", "coarse"])
+@pytest.mark.parametrize("last", ["full", pytest.param("coarse", marks=pytest.mark.slow)])
 def test_a_file_bound_to_one_size_works_at_it_and_labels_any(last, tmp_path):
     net = Net(last=last)
     result = adopt(theirs(tmp_path / "t.onnx", net, dynamic=False), CARD, tmp_path / "a.onnx")
@@ -256,6 +258,11 @@ def custom_operator(model):
 
 def ranks(model):
     del model.graph.input[0].type.tensor_type.shape.dim[3]
+
+
+def control_flow(model):
+    body = helper.make_graph([], "b", [], [helper.make_tensor_value_info("o", TensorProto.FLOAT, None)])
+    model.graph.node[0].attribute.append(helper.make_attribute("then_branch", body))
 
 
 def quantized(model):
