@@ -260,11 +260,6 @@ def ranks(model):
     del model.graph.input[0].type.tensor_type.shape.dim[3]
 
 
-def control_flow(model):
-    body = helper.make_graph([], "b", [], [helper.make_tensor_value_info("o", TensorProto.FLOAT, None)])
-    model.graph.node[0].attribute.append(helper.make_attribute("then_branch", body))
-
-
 def quantized(model):
     model.graph.node[0].op_type = "QLinearConv"
 
