@@ -55,6 +55,15 @@ def test_hostile_pictures_do_little_harm():
 
 
 @pytest.mark.security(
+    "recordings that become large, never end, or count wrong", "refused or read, time and memory measured"
+)
+def test_hostile_bags_do_little_harm():
+    pytest.importorskip("rosbags")
+    pytest.importorskip("mcap")
+    assert_all_held("bags")
+
+
+@pytest.mark.security(
     "weights whose pickle or archive costs time or memory", "refused, time and memory measured"
 )
 def test_hostile_checkpoints_do_little_harm():

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_MOST_LINES = 10
+
 
 @click.command(
     name="bag",
@@ -92,10 +94,8 @@ def command(
         click.echo(json.dumps({"bag": source, "out": str(out), **ran, **summary.to_dict()}))
     else:
         _show(summary, out)
-    for error, times in summary.errors.items():
-        click.echo(f"failed: {times} frames: {printable(error)}", err=True)
-    for name, reason in summary.not_copied.items():
-        click.echo(f"not copied: {printable(name)}: {printable(reason)}", err=True)
+    _show_some("failed", [f"{times} frames: {error}" for error, times in summary.errors.items()])
+    _show_some("not copied", [f"{name}: {reason}" for name, reason in summary.not_copied.items()])
     if summary.failed:
         click.echo(f"error: {summary.failed} of {summary.failed + summary.frames} frames failed", err=True)
         ctx.exit(1)
@@ -133,6 +133,14 @@ def _segment(
             click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
         ran = segmenter.session.facts()
     return summary, ran
+
+
+def _show_some(what: str, lines: list[str]) -> None:
+    """The first lines, and how many there are more."""
+    for line in lines[:_MOST_LINES]:
+        click.echo(f"{what}: {printable(line)}", err=True)
+    if len(lines) > _MOST_LINES:
+        click.echo(f"{what}: and {len(lines) - _MOST_LINES:,} more", err=True)
 
 
 def _list(bag: Bag, *, as_json: bool) -> None:

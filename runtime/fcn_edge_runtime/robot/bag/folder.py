@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,12 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fcn_edge_runtime._files import read_regular
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.robot.bag.channels import BagFile, Channel
+from fcn_edge_runtime.robot.bag.inflating import WINDOW, largest, unpack
 
 __all__ = ["METADATA", "open_folder"]
 
 METADATA = "metadata.yaml"
+_MOST_METADATA = 1 << 20  # bytes: some 3,000 files or topics
+_PART = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class _Folder:
             chosen = [channel for channel in file.channels if numbered[channel.id].id in wanted]
             if chosen:
                 for channel, moment, data in file.messages(chosen, start, stop):
-                    yield numbered[channel.id], moment, _inflated(data) if self._zstd else data
+                    yield numbered[channel.id], moment, unpack("zstd", data) if self._zstd else data
 
 
 @contextlib.contextmanager
@@ -99,7 +102,8 @@ def open_folder(
 def _read_metadata(path: Path) -> _Metadata:
     from ruamel.yaml import YAML
 
-    known: Any = YAML(typ="safe").load(path.read_text("utf-8"))["rosbag2_bagfile_information"]
+    text = read_regular(path, _MOST_METADATA).decode("utf-8")
+    known: Any = YAML(typ="safe", pure=False).load(text)["rosbag2_bagfile_information"]
     compression = (known.get("compression_mode") or "none").lower()
     kind = known.get("compression_format") or ""
     if compression != "none" and (compression not in {"file", "message"} or kind != "zstd"):
@@ -107,23 +111,29 @@ def _read_metadata(path: Path) -> _Metadata:
             f"the bag {path.parent} is compressed by {kind!r} ({compression}), expected zstd: "
             "convert it with `ros2 bag convert`"
         )
+    files = tuple(map(str, known["relative_file_paths"]))
+    if len(set(files)) != len(files):
+        raise InputError(f"{path} names a file twice: run `ros2 bag reindex` on the bag")
     return _Metadata(
-        tuple(known["relative_file_paths"]),
+        files,
         known["storage_identifier"],
         compression,
         int(known.get("message_count") or 0),
     )
 
 
-def _inflated(data: bytes) -> bytes:
-    import zstandard
-
-    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-
-
 def _inflated_file(path: Path, out: Path) -> Path:
     import zstandard
 
+    most, done = largest(path.stat().st_size), 0
     with path.open("rb") as packed, out.open("wb") as stream:
-        shutil.copyfileobj(zstandard.ZstdDecompressor().stream_reader(packed), stream)
+        reader = zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(packed)
+        while part := reader.read(_PART):
+            done += len(part)
+            if done > most:
+                raise InputError(
+                    f"{path} becomes more than {most:,} bytes, 32 MB and 20 times its size: unpack it "
+                    "yourself"
+                )
+            stream.write(part)
     return out

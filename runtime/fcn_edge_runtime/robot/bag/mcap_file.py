@@ -6,12 +6,20 @@ Files without an index are scanned. See https://mcap.dev/spec.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.robot.bag.channels import Channel, Schema
+from fcn_edge_runtime.robot.bag.mcap_chunks import (
+    Item,
+    Summary,
+    chunks_in_order,
+    read_summary,
+    records,
+    sorted_within_limit,
+)
 from fcn_edge_runtime.robot.bag.qos import qos_text
 from fcn_edge_runtime.robot.bag.ros1_types import Ros1Types
 
@@ -19,16 +27,16 @@ __all__ = ["open_mcap"]
 
 
 class _McapFile:
-    def __init__(self, stream: IO[bytes]) -> None:
-        reading = require("mcap.reader", "reading bags")
-        self._make_scanner = reading.NonSeekingReader
-        self._stream = stream
-        self._reader = reading.SeekingReader(stream, validate_crcs=True)
+    def __init__(self, stream: IO[bytes], size: int) -> None:
+        require("mcap.stream_reader", "reading bags")
+        self._stream, self._size = stream, size
         self._types: Ros1Types | None = None
+        self._converted: set[int] = set()  # channels whose messages are given in another encoding
         self._sorted = True
-        summary = self._reader.get_summary()
-        self._indexed = summary is not None and _is_complete(summary)
-        if self._indexed:
+        summary = read_summary(stream, size)
+        self._chunks = summary.chunks if summary is not None and _is_complete(summary) else None
+        counts: dict[int, int]
+        if summary is not None and self._chunks is not None:
             counts = summary.statistics.channel_message_counts
             found, schemas = summary.channels, summary.schemas
             self.start = summary.statistics.message_start_time if summary.statistics.message_count else None
@@ -43,48 +51,44 @@ class _McapFile:
         self, channels: Sequence[Channel], start: int | None, stop: int | None
     ) -> Iterator[tuple[Channel, int, bytes]]:
         by_id = {channel.id: channel for channel in channels}
-        if self._indexed:
-            topics = {channel.topic for channel in channels}
-            found = self._reader.iter_messages(topics, starting_at=start, ending_before=stop)
+        found: Iterable[Item]
+        if self._chunks is not None:
+            found = chunks_in_order(self._stream, self._chunks, set(by_id), start, stop)
         else:
+            found = self._scanned(set(by_id), start, stop)
             # In the order of the file without holding it in memory, where that is the order of time.
-            found = self._scanner().iter_messages(
-                starting_at=start, ending_before=stop, log_time_order=not self._sorted
-            )
-        for _, raw, message in found:
-            channel = by_id.get(raw.id)
-            if channel is None:
-                continue
-            data = message.data
-            if self._types is not None and raw.message_encoding != channel.encoding:
+            found = found if self._sorted else sorted_within_limit(found)
+        for item in found:
+            channel = by_id[item.channel]
+            data = item.data
+            if self._types is not None and channel.id in self._converted:
                 data = self._types.to_cdr(channel, data)
-            yield channel, message.log_time, data
+            yield channel, item.time, data
 
-    def _scanner(self) -> Any:
-        self._stream.seek(0)
-        return self._make_scanner(self._stream, validate_crcs=True)
+    def _scanned(self, channels: set[int], start: int | None, stop: int | None) -> Iterator[Item]:
+        for record in records(self._stream, self._size):
+            if not isinstance(record, Item) or record.channel not in channels:
+                continue
+            if (start is None or record.time >= start) and (stop is None or record.time < stop):
+                yield record
 
     def _scan(self) -> tuple[dict[int, int], dict[int, Any], dict[int, Any]]:
         """Counts of messages, channels and schemas of a file without an index."""
         from mcap.records import Channel as Record
-        from mcap.records import Message
-        from mcap.records import Schema as Definition
-        from mcap.stream_reader import StreamReader
 
         counts: dict[int, int] = {}
         channels: dict[int, Any] = {}
         schemas: dict[int, Any] = {}
         first, last = None, 0
-        self._stream.seek(0)
-        for record in StreamReader(self._stream, validate_crcs=True).records:
-            if isinstance(record, Message):
-                counts[record.channel_id] = counts.get(record.channel_id, 0) + 1
-                self._sorted &= record.log_time >= last
-                last = record.log_time
+        for record in records(self._stream, self._size):
+            if isinstance(record, Item):
+                counts[record.channel] = counts.get(record.channel, 0) + 1
+                self._sorted &= record.time >= last
+                last = record.time
                 first = last if first is None else min(first, last)
             elif isinstance(record, Record):
                 channels[record.id] = record
-            elif isinstance(record, Definition):
+            else:
                 schemas[record.id] = record
         self.start = first
         return counts, channels, schemas
@@ -99,17 +103,18 @@ class _McapFile:
                 raw.id, raw.topic, kind, text, messages, qos_text(latched=raw.metadata.get("latching") == "1")
             )
             if not channel.problem:
+                self._converted.add(raw.id)
                 return channel
         return Channel(
             raw.id, raw.topic, kind, raw.message_encoding, definition, messages, dict(raw.metadata)
         )
 
 
-def _is_complete(summary: Any) -> bool:
+def _is_complete(summary: Summary) -> bool:
     """Whether a summary suffices to find every message; its records are all optional."""
-    if summary.statistics is None or (summary.statistics.message_count and not summary.chunk_indexes):
+    if summary.statistics is None or (summary.statistics.message_count and not summary.chunks):
         return False
-    named = {number for index in summary.chunk_indexes for number in index.message_index_offsets}
+    named = {number for index in summary.chunks for number in index.message_index_offsets}
     named |= {number for number, count in summary.statistics.channel_message_counts.items() if count}
     schemas = {channel.schema_id for channel in summary.channels.values()} - {0}
     return named <= set(summary.channels) and schemas <= set(summary.schemas)
@@ -119,4 +124,4 @@ def _is_complete(summary: Any) -> bool:
 def open_mcap(path: Path) -> Iterator[_McapFile]:
     """Open an .mcap file. Raises whatever the mcap package raises on a damaged one."""
     with path.open("rb") as stream:
-        yield _McapFile(stream)
+        yield _McapFile(stream, path.stat().st_size)

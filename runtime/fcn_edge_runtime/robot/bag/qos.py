@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 __all__ = ["parsed_qos", "qos_text"]
 
 
+@functools.cache  # YAML takes milliseconds, and a bag may have thousands of channels
 def qos_text(*, latched: bool) -> str:
     """The profile of a topic that we write: reliable, depth 1.
 

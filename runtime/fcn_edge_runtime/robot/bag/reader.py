@@ -22,8 +22,9 @@ from fcn_edge_runtime.robot.bag.sqlite_file import open_sqlite
 from fcn_edge_runtime.robot.cdr import decode_compressed_image, decode_image
 from fcn_edge_runtime.robot.messages import COMPRESSED_IMAGE, IMAGE, Buffer, CompressedImage, Image
 
-__all__ = ["Bag", "Record", "Topic", "decode_frame", "open_bag"]
+__all__ = ["LATEST", "Bag", "Record", "Topic", "decode_frame", "open_bag"]
 
+LATEST = 2**63 - 1  # nanoseconds since the epoch: the year 2262; ROS counts no further
 _IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 _Opener = Callable[[Path], AbstractContextManager[BagFile]]
 _OPENERS: dict[str, _Opener] = {".mcap": open_mcap, ".db3": open_sqlite, ".bag": open_ros1}
@@ -73,7 +74,8 @@ class Bag:
     def __init__(self, path: Path, file: BagFile) -> None:
         self.path = path
         self._file = file
-        self.start = file.start or 0  # of the first message, in nanoseconds since the epoch
+        # Of the first message, in nanoseconds since the epoch; a wrong one is refused when it is read.
+        self.start = file.start if type(file.start) is int and 0 <= file.start <= LATEST else 0
         by_name: dict[str, list[Channel]] = {}
         for channel in file.channels:
             by_name.setdefault(channel.topic, []).append(channel)
@@ -138,14 +140,19 @@ class Bag:
         """
         found = self._file.messages(channels, start, stop)
         number = 0
+        declared = sum(channel.messages for channel in channels)
         while True:
-            with _damage(self.path):
-                item = next(found, None)
+            try:
+                with _damage(self.path):
+                    item = next(found, None)
+                    if item is not None:
+                        _check_time(item[0], item[1])
+            except InputError as error:
+                raise InputError(f"{error}; {number} of {declared} messages were read before") from None
             if item is None:
                 break
             number += 1
             yield Record(*item)
-        declared = sum(channel.messages for channel in channels)
         if start is None and stop is None and number < declared:
             raise InputError(
                 f"only {number} of the {declared} messages that {self.path} declares can be read: "
@@ -216,6 +223,11 @@ def _damage(path: Path) -> Iterator[None]:
         raise InputError(
             f"the bag {path} is damaged, truncated or not a bag ({reason}): try {_remedy(path)}"
         ) from None
+
+
+def _check_time(channel: Channel, moment: object) -> None:
+    if type(moment) is not int or not 0 <= moment <= LATEST:
+        raise ValueError(f"a message of {channel.topic} is recorded at {moment!r}, expected 0 to {LATEST}")
 
 
 def _remedy(path: Path) -> str:

@@ -17,7 +17,7 @@ __all__ = ["open_ros1"]
 class _Ros1File:
     def __init__(self, reader: Any) -> None:
         self._reader, self._types = reader, Ros1Types()
-        self.start = int(reader.start_time) if reader.message_count else None
+        self.start = int(reader.start_time) if any(c.msgcount for c in reader.connections) else None
         self.channels = tuple(
             self._types.channel(
                 connection.id,
@@ -45,7 +45,7 @@ class _Ros1File:
 @contextlib.contextmanager
 def open_ros1(path: Path) -> Iterator[_Ros1File]:
     """Open a .bag file. Raises whatever rosbags raises on a damaged one."""
-    from rosbags.rosbag1 import Reader
+    from fcn_edge_runtime.robot.bag.ros1_reader import BoundedReader
 
-    with Reader(path) as reader:
+    with BoundedReader(path) as reader:
         yield _Ros1File(reader)

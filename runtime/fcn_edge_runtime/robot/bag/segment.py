@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.robot.bag.channels import Channel
 from fcn_edge_runtime.robot.bag.outputs import bag_publisher
-from fcn_edge_runtime.robot.bag.reader import Bag, Record, Topic, decode_frame
+from fcn_edge_runtime.robot.bag.reader import LATEST, Bag, Record, Topic, decode_frame
 from fcn_edge_runtime.robot.bag.writer import bag_writer, storage_for, why_not_copied
 from fcn_edge_runtime.robot.pipeline import Pipeline
 from fcn_edge_runtime.robot.publisher import FramePublisher
@@ -19,6 +20,12 @@ from fcn_edge_runtime.robot.stats import quantiles
 from fcn_edge_runtime.robot.topics import Topics
 
 __all__ = ["BagOptions", "BagSummary", "segment_bag"]
+
+
+_LONGEST = 1e10  # seconds: 300 years
+OTHER_REASONS = "other reasons"
+_LONGEST_REASON = 300  # characters
+_MOST_REASONS = 50  # that are told apart
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,14 @@ class BagOptions:
     storage: str | None = None
     prefix: str = "/segmentation"
 
+    def __post_init__(self) -> None:
+        span = 0.0 if self.duration is None else self.duration
+        if not (0 <= self.start <= _LONGEST and 0 <= span <= _LONGEST) or self.every < 1:
+            raise UsageError(
+                f"start is {self.start}, duration {self.duration}, every {self.every}: expected seconds from "
+                f"0 to {_LONGEST:g}, and at least 1"
+            )
+
 
 @dataclass(frozen=True)
 class BagSummary:
@@ -51,7 +66,7 @@ class BagSummary:
     Attributes:
         frames: frames segmented and written.
         failed: frames that could not be segmented.
-        errors: the reasons, each with its count, in order of first occurrence.
+        errors: the reasons, each with its count, in order of first occurrence; beyond 50, "other reasons".
         copied: messages of the input that were copied.
         not_copied: topics that could not be copied, with their type and the reason.
         p50_ms, p95_ms: quantiles of the time from message to messages, in milliseconds.
@@ -97,7 +112,8 @@ def segment_bag(
 
     Raises:
         InputError: no such topic, no frames, or a damaged bag; nothing is left under the name of `out`.
-        UsageError, ArtifactError: the output exists already, or cannot be written.
+        UsageError, ArtifactError: an option is out of range, the output exists already, or cannot be
+            written.
     """
     topic = bag.image_topic(topic_name)
     topics = Topics.below(options.prefix)
@@ -142,7 +158,10 @@ class _Run:
         try:
             frame = self.pipeline(decode_frame(record), confidence=confidence, overlay=overlay)
         except InputError as error:
-            self.errors[str(error)] = self.errors.get(str(error), 0) + 1
+            reason = printable(str(error), _LONGEST_REASON)
+            if reason not in self.errors and len(self.errors) >= _MOST_REASONS:
+                reason = OTHER_REASONS
+            self.errors[reason] = self.errors.get(reason, 0) + 1
             return
         self.publisher.record(frame, record.time)
         self.times.append(frame.timings.total)
@@ -168,8 +187,8 @@ class _Run:
 def _span(bag: Bag, options: BagOptions) -> tuple[int | None, int | None]:
     if not options.start and options.duration is None:
         return None, None
-    start = bag.start + int(options.start * 1e9)
-    return start, None if options.duration is None else start + int(options.duration * 1e9)
+    start = min(bag.start + round(options.start * 1e9), LATEST)
+    return start, None if options.duration is None else min(start + round(options.duration * 1e9), LATEST)
 
 
 def _kept(

@@ -24,12 +24,16 @@ from fcn_edge_runtime.robot.bag.channels import Channel, Schema
 __all__ = ["open_sqlite"]
 
 _LOGS = ("-wal", "-journal")
+_STEPS = 100_000  # of SQLite's machine between two looks
+_STEPS_AT_LEAST = 30_000_000  # a second or two; a message takes some 50 and has as many bytes
 _LONGEST_PATH = 480  # bytes; SQLite opens none above 511
 
 
 class _SqliteFile:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        for name in ("topics", "messages"):
+            _require_table(database, name)
         rows = database.execute("SELECT topic_id, count(*), min(timestamp) FROM messages GROUP BY topic_id")
         counts: dict[int, int] = {}
         starts = []
@@ -61,7 +65,9 @@ class _SqliteFile:
         span = (-(2**63) if start is None else start, 2**63 - 1 if stop is None else stop)
         rows = self._database.execute(query, (*span, *by_id))
         for number, moment, data in rows:
-            yield by_id[number], moment, bytes(data)
+            if not isinstance(data, bytes):
+                raise TypeError(f"a message is {type(data).__name__}, expected bytes")
+            yield by_id[number], moment, data
 
     def _definitions(self) -> dict[str, Schema]:
         there = self._database.execute(
@@ -69,6 +75,7 @@ class _SqliteFile:
         ).fetchone()[0]
         if not there:  # before Iron
             return {}
+        _require_table(self._database, "message_definitions")
         rows = self._database.execute(
             "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions "
             "ORDER BY id DESC"
@@ -78,6 +85,8 @@ class _SqliteFile:
     def _channel(
         self, row: dict[str, Any], definitions: dict[str, Schema], counts: dict[int, int]
     ) -> Channel:
+        if not all(isinstance(row[key], str) for key in ("name", "type", "serialization_format")):
+            raise TypeError("a topic's name, type or format is not text")
         metadata = {
             "offered_qos_profiles": row.get("offered_qos_profiles") or "",
             "topic_type_hash": row.get("type_description_hash") or "",
@@ -109,7 +118,32 @@ def open_sqlite(path: Path) -> Iterator[_SqliteFile]:
             address = f"file:{_quoted(_copied(path, logs, folder))}?mode=rw"
         database = stack.enter_context(contextlib.closing(sqlite3.connect(address, uri=True)))
         database.text_factory = _text
+        database.set_progress_handler(_Steps(path).more, _STEPS)
         yield _SqliteFile(database)
+
+
+class _Steps:
+    """The steps that SQLite may take for a file: in a hostile one, many entries lead to one page."""
+
+    def __init__(self, path: Path) -> None:
+        self._left = _STEPS_AT_LEAST + path.stat().st_size
+
+    def more(self) -> bool:
+        """Whether to stop."""
+        self._left -= _STEPS
+        return self._left < 0
+
+
+def _require_table(database: sqlite3.Connection, name: str) -> None:
+    """Refuse what is computed instead of stored: views, virtual tables, generated columns.
+
+    Raises:
+        ValueError: it is one of these.
+    """
+    rows = database.execute("SELECT type, rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchall()
+    generated = [row for row in database.execute(f"PRAGMA table_xinfo({name})") if row[6]]
+    if [kind for kind, _ in rows] != ["table"] or not rows[0][1] or generated:
+        raise ValueError(f"{name} is not a plain table")
 
 
 def _copied(path: Path, logs: Sequence[Path], folder: Path) -> Path:
