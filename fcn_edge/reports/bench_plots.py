@@ -49,8 +49,8 @@ def write_plot(path: Path, report: BenchmarkReport) -> None:
     _percentiles(axes[0][0], report, colors)
     _stages(axes[0][1], report)
     if swept:
-        _growth(axes[1][0], swept, colors, "time per frame, ms", lambda p: p.frame_ms)
-        _growth(axes[1][1], swept, colors, "peak memory, MB", _megabytes)
+        _growth(axes[1][0], swept, colors, "Time per frame against image size, ms", lambda p: p.frame_ms)
+        _growth(axes[1][1], swept, colors, "Peak memory against image size, MB", _megabytes)
     machine = report.machine
     figure.suptitle(
         f"{machine.cpu}, {machine.cores} cores, onnxruntime {machine.onnxruntime}, "
@@ -71,15 +71,18 @@ def _percentiles(axes: Any, report: BenchmarkReport, colors: dict[str, str]) -> 
         places = [position + 0.8 * (index + 0.5) / count - 0.4 for position in range(len(values))]
         bars = axes.bar(places, values, 0.8 / count, color=colors[model.name], label=_legend(model, report))
         if count <= 3:
-            axes.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
+            axes.bar_label(bars, fmt="%.3g", fontsize=9, padding=2)
     if report.models[0].paced is not None:
         deadline = 1000 / report.models[0].paced.rate_hz
         axes.axhline(deadline, color="black", linestyle="--", linewidth=1)
-        axes.annotate("deadline", (0, deadline), xytext=(-28, 3), textcoords="offset points", fontsize=8)
-    axes.set_xticks(range(len(PERCENTILES)), [key.removesuffix("_ms") for key in PERCENTILES])
-    axes.set_ylabel("from frame to mask, ms")
+        text = f"deadline, {deadline:.3g} ms"
+        axes.annotate(text, (-0.4, deadline), xytext=(0, 3), textcoords="offset points", fontsize=9)
+    axes.set_xticks(range(len(PERCENTILES)), ["median", "p90", "p95", "p99", "slowest"])
+    axes.set_ylabel("milliseconds")
     axes.margins(y=0.12)
-    axes.set_title("time per frame")
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, axis="y", alpha=0.3)
+    axes.set_title("Time per frame, from the frame to its mask")
     _write_legend(axes)
 
 
@@ -95,7 +98,9 @@ def _legend(model: ModelReport, report: BenchmarkReport) -> str:
 
 def _write_legend(axes: Any, columns: int = 1) -> None:
     """Place the legend below the plot, where it hides nothing."""
-    legend = axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns)
+    legend = axes.legend(
+        fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, frameon=False
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)  # names of files may hold a $
 
@@ -104,11 +109,8 @@ def _stages(axes: Any, report: BenchmarkReport) -> None:
     """One bar per model: milliseconds of each stage, by onnxruntime's profiler."""
     names = [model.name for model in report.models]
     left = [0.0] * len(names)
-    for stage, color in STAGE_COLORS.items():
-        widths = [
-            model.profile.between_ms if stage == "between" else model.profile.stages[stage]
-            for model in report.models
-        ]
+    stages = zip(*(_widths(model) for model in report.models), strict=True)
+    for (stage, color), widths in zip(STAGE_COLORS.items(), stages, strict=True):
         label = {"before": "before the network", "between": "between operators"}.get(stage, stage)
         axes.barh(range(len(names)), widths, left=left, color=color, label=label)
         left = [start + width for start, width in zip(left, widths, strict=True)]
@@ -116,11 +118,20 @@ def _stages(axes: Any, report: BenchmarkReport) -> None:
     axes.set_yticks(range(len(names)), [""] * len(names))
     for row, model in enumerate(report.models):
         head = model.profile.shares["head"]
-        text = f"{plottable(model.name)}: head {head:.0%}"
-        axes.text(0, row - 0.44, text, fontsize=8, va="bottom", parse_math=False)
-    axes.set_ylim(len(names) - 0.3, -0.75)
-    axes.set_title("time per frame in onnxruntime, ms")
+        text = f"{plottable(model.name)}: {sum(_widths(model)):.3g} ms, {head:.0%} of it in the head"
+        axes.annotate(
+            text, (0, row - 0.4), xytext=(3, 2), textcoords="offset points", fontsize=9, parse_math=False
+        )
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(names) - 0.4, -0.8)
+    axes.set_title("Where onnxruntime spends it, ms")
     _write_legend(axes, 4)
+
+
+def _widths(model: ModelReport) -> list[float]:
+    """Milliseconds of each stage, in the order of `STAGE_COLORS`."""
+    profile = model.profile
+    return [profile.between_ms if stage == "between" else profile.stages[stage] for stage in STAGE_COLORS]
 
 
 def _growth(

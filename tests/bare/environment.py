@@ -40,11 +40,11 @@ class Environment:
         )
 
 
-def make(folder, requirement):
-    """A new environment with a requirement, at the versions of constraints.txt; pip itself stays outside."""
-    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", folder], check=True)
+def make(folder, *requirements, python=sys.executable):
+    """A new environment with requirements, at the versions of constraints.txt; pip itself stays outside."""
+    subprocess.run([python, "-m", "venv", "--clear", "--without-pip", folder], check=True)
     environment = Environment(folder)
-    install(environment, "-c", ROOT / "constraints.txt", requirement)
+    install(environment, "-c", ROOT / "constraints.txt", *requirements)
     return environment
 
 

@@ -25,15 +25,15 @@ def environment():
 
 @pytest.fixture(scope="session")
 def road(tmp_path_factory):
-    """The corridor model under the name that the pages use, exported once for all test processes."""
+    """The corridor model with confidence, as the pages name it, exported once for all test processes."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     path = shared / "docs-road.onnx"
     with (shared / "docs-road.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            command = ["fcn-edge", "export", "corridor", "-q", "-o", str(path)]
-            subprocess.run(command, check=True, env=environment(), timeout=300)
+            command = ["fcn-edge", "export", "corridor", "-q", "--outputs", "labels,confidence"]
+            subprocess.run([*command, "-o", str(path)], check=True, env=environment(), timeout=300)
     return path
 
 

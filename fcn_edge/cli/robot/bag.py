@@ -19,6 +19,7 @@ from fcn_edge.cli.options import (
     profile_option,
     quiet_option,
     threads_option,
+    threshold_option,
 )
 from fcn_edge.cli.robot.options import overlay_alpha_option, prefix_option, required, shrink_option
 
@@ -65,6 +66,7 @@ _MOST_LINES = 10
 @shrink_option
 @overlay_alpha_option
 @prefix_option
+@threshold_option
 @device_option
 @threads_option
 @profile_option
@@ -126,7 +128,13 @@ def _segment(
         prefix=given["prefix"],
     )
     shown = PipelineOptions(shrink=given["shrink"], overlay_alpha=given["overlay_alpha"])
-    with open_model(given["model"], given["device"], given["threads"], profile=given["profile"]) as segmenter:
+    with open_model(
+        given["model"],
+        given["device"],
+        given["threads"],
+        profile=given["profile"],
+        threshold=given["threshold"],
+    ) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
             summary = segment_bag(bag, image_topic, Pipeline(segmenter, shown), out, options, progress)
         if not quiet:

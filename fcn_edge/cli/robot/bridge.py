@@ -16,6 +16,7 @@ from fcn_edge.cli.options import (
     profile_option,
     quiet_option,
     threads_option,
+    threshold_option,
 )
 from fcn_edge.cli.robot.options import model_option, overlay_alpha_option, prefix_option, shrink_option
 
@@ -65,6 +66,7 @@ REPORT_SECONDS = 5.0
 @prefix_option
 @shrink_option
 @overlay_alpha_option
+@threshold_option
 @click.option(
     "--max-frame-age",
     type=SECONDS,
@@ -120,7 +122,13 @@ def command(*, quiet: bool, **given: Any) -> None:
     shown = PipelineOptions(shrink=given["shrink"], overlay_alpha=given["overlay_alpha"])
     stop = threading.Event()
     with (
-        open_model(given["model"], given["device"], given["threads"], profile=given["profile"]) as segmenter,
+        open_model(
+            given["model"],
+            given["device"],
+            given["threads"],
+            profile=given["profile"],
+            threshold=given["threshold"],
+        ) as segmenter,
         open_node(transport, DISTROS[given["distro"]], name) as node,
     ):
         bridge = Bridge(node, Pipeline(segmenter, shown), options)
