@@ -280,6 +280,13 @@ HOSTILE = {
     "PNG of 30000x30000": lambda: png(30000, 30000, 8, 2, zlib.compress(bytes(1000))),
     "PNG of the largest size": lambda: png(2**31 - 1, 2**31 - 1, 8, 2, zlib.compress(bytes(1000))),
     "PNG just above the limit": lambda: png(10000, 10001, 8, 2, zlib.compress(bytes(1000))),
+    "PNG with a palette of 300 MB": lambda: (
+        png(9, 9, 8, 3, b"")[:33] + struct.pack(">I", 300 << 20) + b"PLTE",
+        301 << 20,
+    ),
+    "JPEG of 99 megapixels without data": lambda: (
+        painted(9900, 9900, 1, progressive=False)[:120] + b"\xff\xd9"
+    ),
     "PNG of no size": lambda: png(0, 0, 8, 2, zlib.compress(b"")),
     "JPEG of 65535x65535": lambda: painted(65500, 65500, 1)[:2000],
     "BMP of 99999x99999": lambda: bitmap(99999, 99999, 24, 0, b""),

@@ -30,6 +30,7 @@ _SMALLEST_BLOCK, _LARGEST_BLOCK = 1 << 12, 1 << 20
 _MOST_SEGMENTS = 10_000
 _FREE_SCANS = 20
 _MOST_PAINTED = 50_000_000  # pixels that further scans may paint: half a second
+_LARGEST_DECODED_AGAIN = 16_000_000  # pixels
 _FILLER = bytes((0x5A, 0xA5, 0x3C, 0x81)) * 16  # no marker
 
 
@@ -174,13 +175,18 @@ def _is_whole(image: Any, stream: BinaryIO, found: _Walk) -> bool:
     """Whether the data of the last scan reaches to the last pixel.
 
     libjpeg fills what is missing: of a sequential image it becomes gray, of a progressive one it stays
-    coarse. Bytes added at the end are skipped behind a whole scan, and change the pixels of another one.
+    coarse. Bytes added at the end are skipped behind a whole scan, and change the pixels of another one. Large
+    images are compared when decoded at a part of their size, for which libjpeg needs less memory.
     """
     if not found.progressive:
-        last = image.getpixel((image.width - 1, image.height - 1))
-        if any(abs(value - 128) > 1 for value in (last if isinstance(last, tuple) else (last,))):
+        corner = image.crop((max(image.width - 4, 0), image.height - 1, image.width, image.height))
+        if any(abs(value - 128) > 1 for value in corner.tobytes()):
             return True
-    return _decodes_to(image, stream, _with_filler(found.parts, found.last))
+        scale = 8
+    else:
+        scale = 1 if image.width * image.height <= _LARGEST_DECODED_AGAIN else 2
+    plain = image.tobytes() if scale == 1 else _pixels(stream, found.parts, scale)
+    return plain == _pixels(stream, _with_filler(found.parts, found.last), scale)
 
 
 def _with_filler(parts: Sequence[Part], at: int) -> list[Part]:
@@ -193,9 +199,12 @@ def _with_filler(parts: Sequence[Part], at: int) -> list[Part]:
     return longer
 
 
-def _decodes_to(image: Any, stream: BinaryIO, parts: Sequence[Part]) -> bool:
-    from PIL import Image, ImageChops
+def _pixels(stream: BinaryIO, parts: Sequence[Part], scale: int) -> bytes:
+    from PIL import Image
 
-    with Image.open(io.BufferedReader(Parts(stream, parts)), formats=("JPEG",)) as other:
-        other.load()
-        return ImageChops.difference(image, other).getbbox(alpha_only=False) is None
+    with Image.open(io.BufferedReader(Parts(stream, parts)), formats=("JPEG",)) as image:
+        if scale > 1:
+            image.draft(None, (max(image.width // scale, 1), max(image.height // scale, 1)))
+        image.load()
+        pixels: bytes = image.tobytes()
+        return pixels

@@ -18,6 +18,7 @@ _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by color type
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _MOST_METADATA = 1 << 20  # bytes of EXIF or XMP that are searched for the orientation
+_LONGEST_PALETTE = 3 * 256  # bytes
 _BLOCK = 1 << 16
 
 
@@ -35,6 +36,8 @@ def png_structure(stream: BinaryIO) -> Structure:
         # Encoders write 8 KB a chunk, or the whole image in one.
         if number > 10_000 + size // 128:
             raise TooMuchWork(f"more than {number - 1} chunks in {size} bytes")
+        if kind in (b"PLTE", b"tRNS") and length > _LONGEST_PALETTE:
+            raise Damage(f"a palette of {length} bytes")
         if kind in _PIXELS:
             following(parts, start - 8, min(start + length + 4, size))
         if kind == b"IHDR" and not header:
@@ -124,10 +127,10 @@ class Layout:
     def is_whole(self, image: Any, stream: BinaryIO, data: Sequence[tuple[int, int]]) -> bool:
         """Whether the compressed data holds all rows. Pillow leaves rows that are missing black.
 
-        A last pixel that is not black shows it; otherwise the data is counted.
+        A last row that is not all black shows it; otherwise the data is counted.
         """
-        last = image.getpixel((image.width - 1, image.height - 1))
-        if not self.interlaced and (any(last) if isinstance(last, tuple) else last):
+        last = image.crop((0, image.height - 1, image.width, image.height))
+        if not self.interlaced and any(last.tobytes()):
             return True
         return _inflates_to(stream, data, self.bytes)
 
