@@ -32,7 +32,7 @@ from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["SAVES", "FileResult", "SaveOptions", "is_own", "refuse_foreign", "segment_files"]
+__all__ = ["SAVES", "FileResult", "SaveOptions", "check_place", "is_own", "refuse_foreign", "segment_files"]
 
 SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
@@ -192,7 +192,7 @@ def _segment_file(
 ) -> FileResult:
     segmenter = job.segmenter
     try:
-        _check_place(job, file)
+        check_place(file, job.out, job.targets(file))
         picture = read_picture(file.source, segmenter.card.input, segmenter.max_pixels)
         notice(picture)
         result = segmenter(picture.pixels)
@@ -215,19 +215,24 @@ def _segment_file(
     return FileResult(file.source, written, (height, width), result.milliseconds, areas)
 
 
-def _check_place(job: _Job, file: ImageFile) -> None:
-    """An image's results must fit their names and folder; other images' may.
+def check_place(file: ImageFile, out: Path, targets: Iterable[Path]) -> None:
+    """Check that the results of an image or a video can be written; those of others may.
+
+    Args:
+        file: what is segmented.
+        out: the folder of all results.
+        targets: the files that will be written for it.
 
     Raises:
-        InputError: a name is too long, or the folder cannot be made.
+        InputError: a name is too long or that of a folder, or the file's folder cannot be made.
     """
-    folder = (job.out / file.stem).parent
-    if folder != job.out:
+    folder = (out / file.stem).parent
+    if folder != out:
         try:
             require_writable(folder)
         except ArtifactError as error:
             raise InputError(str(error)) from None
-    for path in job.targets(file):
+    for path in targets:
         try:
             if stat.S_ISDIR(path.lstat().st_mode):
                 raise InputError(f"{file.source} would be written as {path}, which is a folder: remove it")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._files import require_writable, write_whole
-from fcn_edge_runtime.batch import FileResult, SaveOptions, is_own, refuse_foreign
+from fcn_edge_runtime.batch import FileResult, SaveOptions, check_place, is_own, refuse_foreign
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.imaging.areas import areas_from_counts
 from fcn_edge_runtime.imaging.conversion import convert
@@ -174,6 +174,7 @@ def _segment_video(job: _Job, video: ImageFile, progress: Progress) -> VideoResu
     pictures = {name: path for name, path in targets.items() if name != "json"}
     with contextlib.ExitStack() as stack:
         try:
+            check_place(video, job.out, targets.values())
             source = stack.enter_context(open_source(os.fspath(video.source)))
             rate = source.rate
             progress.start("segment", source.frames or None, "frames")
@@ -184,6 +185,8 @@ def _segment_video(job: _Job, video: ImageFile, progress: Progress) -> VideoResu
             _write_frames(job, source, writers, tally, progress)
         except (InputError, ModelError) as failure:
             error = str(failure)
+        except MemoryError:
+            error = f"the memory is not enough for {video.source}: make its frames smaller"
     if tally.last is None:
         return VideoResult(video.source, error=error)
     progress.finish(f"{tally.frames} frames of {video.source.name}")

@@ -164,3 +164,17 @@ def test_a_model_of_other_channels_refuses_videos_in_one_line(model_path, video,
         (result,) = segmented(other, video, tmp_path / "out")
     assert "has 3 channels, expected the 4 of the model" in result.error
     assert not list((tmp_path / "out").glob("*.mp4"))
+
+
+def test_a_video_whose_results_have_no_place_is_reported(segmenter, video, tmp_path):
+    long = video.rename(tmp_path / ("v" * 250 + ".avi"))
+    (result,) = segmented(segmenter, long, tmp_path / "out")
+    assert "give the image another name" in result.error
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_frames_too_small_for_a_video_are_reported(segmenter, tmp_path):
+    (tmp_path / "thin.avi").write_bytes(cv2.imencode(".jpg", np.zeros((40, 1, 3), np.uint8))[1].tobytes())
+    (result,) = segmented(segmenter, tmp_path / "thin.avi", tmp_path / "out")
+    assert "at least 2 pixels each way" in result.error
+    assert not list((tmp_path / "out").iterdir())

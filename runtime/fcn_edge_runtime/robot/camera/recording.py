@@ -40,10 +40,12 @@ class VideoWriter:
         """Append a picture (H, W, 3) uint8 RGB.
 
         Raises:
-            InputError: it has another size than the first one.
+            InputError: it has another size than the first one, or is too small.
             ArtifactError: this OpenCV has no encoder for the video.
         """
         size = (picture.shape[1], picture.shape[0])
+        if min(size) < 2:
+            raise InputError(f"the frames are {size[0]}x{size[1]}, a video has at least 2 pixels each way")
         if self._writer is None:
             fourcc = self._cv2.VideoWriter_fourcc(*self._codec)
             self._writer, self._size = self._cv2.VideoWriter(str(self._path), fourcc, self._rate, size), size
