@@ -175,8 +175,8 @@ def _is_whole(image: Any, stream: BinaryIO, found: _Walk) -> bool:
     """Whether the data of the last scan reaches to the last pixel.
 
     libjpeg fills what is missing: of a sequential image it becomes gray, of a progressive one it stays
-    coarse. Bytes added at the end are skipped behind a whole scan, and change the pixels of another one. Large
-    images are compared when decoded at a part of their size, for which libjpeg needs less memory.
+    coarse. Bytes added at the end are skipped behind a whole scan, and change the pixels of another one.
+    Large images are compared when decoded at a part of their size, for which libjpeg needs less memory.
     """
     if not found.progressive:
         corner = image.crop((max(image.width - 4, 0), image.height - 1, image.width, image.height))
