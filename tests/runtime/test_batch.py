@@ -384,14 +384,22 @@ def test_patterns_do_not_follow_links_that_lead_back(photos, pattern):
         find_images([str(photos / pattern)])
 
 
-def test_a_very_deep_folder_is_searched(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def deep(tmp_path, monkeypatch):
+    """A folder with an image 1500 folders below it. pytest's own cleanup cannot remove it, and would fail."""
+    top = tmp_path / "deep"
+    top.mkdir()
+    monkeypatch.chdir(top)
     for _ in range(1500):
         Path("d").mkdir()
         os.chdir("d")
     Path("a.png").touch()
-    os.chdir(tmp_path)
-    (found,) = find_images([str(tmp_path)], recursive=True)
+    yield top
+    subprocess.run(["rm", "-r", top], check=True, cwd=tmp_path)
+
+
+def test_a_very_deep_folder_is_searched(deep):
+    (found,) = find_images([str(deep)], recursive=True)
     assert found.stem.name == "a"
 
 
