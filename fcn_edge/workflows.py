@@ -67,6 +67,7 @@ class Request:
         card: a card file.
         images: folders or files of frames to verify at.
         normalize: imagenet, 0-1, none or MEAN/STD; None takes the card's, the recipe's or the network's.
+        sha256: of the file of the weights, 64 hex digits; None where the URL or the recipe has it.
     """
 
     net: str
@@ -77,6 +78,7 @@ class Request:
     card: Path | None = None
     images: tuple[str, ...] = ()
     normalize: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -322,13 +324,13 @@ def _channels_of(spec: NetSpec) -> int | None:
 
 def _weights(request: Request, recipe: Recipe | None) -> tuple[str, str | None]:
     if request.weights is not None:
-        return request.weights, None
+        return request.weights, request.sha256
     if recipe is None:
         raise UsageError(
             f"no weights are given for {request.net}: add --weights FILE or URL, --weights random[:SEED] for "
             "an untrained network, or --weights built for what your own callable loaded"
         )
-    return recipe.find_weights(), recipe.sha256
+    return recipe.find_weights(), request.sha256 or recipe.sha256
 
 
 def _built(plan: ExportPlan, progress: Progress | None) -> nn.Module:

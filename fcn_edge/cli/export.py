@@ -104,6 +104,7 @@ def command(
     net: str,
     output: Path,
     weights: str | None,
+    sha256: str | None,
     classes: str | None,
     channels: int | None,
     settings: tuple[str, ...],
@@ -139,7 +140,9 @@ def command(
     from fcn_edge.workflows import Precision, Request, export_lowered, export_network, plan_export
     from fcn_edge_export import ExportOptions
 
-    request = Request(net, weights, classes, channels, parse_settings(settings), card, images, normalize)
+    request = Request(
+        net, weights, classes, channels, parse_settings(settings), card, images, normalize, sha256=sha256
+    )
     lowered = Precision(precision, calibration, label_folder(labels, given))
     lowered.check(images)
     options = ExportOptions(

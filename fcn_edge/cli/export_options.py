@@ -20,8 +20,11 @@ _WEIGHTS = click.option(
     "--weights",
     metavar="FILE|URL|random[:SEED]|built",
     shell_complete=words("random", "built", or_files=True),
-    help="A .safetensors, .pth or .pt file; a URL, checked against the hash in its name or #sha256=...; "
+    help="A .safetensors, .pth or .pt file; a URL, checked against --sha256 or #sha256=...; "
     "random for an untrained network; built for what your own callable loaded. A recipe brings its own.",
+)
+_SHA256 = click.option(
+    "--sha256", metavar="HEX", help="The expected SHA-256 of the weights, 64 digits; other files are refused."
 )
 _CLASSES = click.option(
     "--classes",
@@ -80,6 +83,6 @@ sizes_option = click.option(
 
 def net_options(command: F) -> F:
     """The options for the network, its weights and its card."""
-    for option in reversed((_WEIGHTS, _CLASSES, _CHANNELS, _SETTINGS, _CARD, _IMAGES)):
+    for option in reversed((_WEIGHTS, _SHA256, _CLASSES, _CHANNELS, _SETTINGS, _CARD, _IMAGES)):
         command = option(command)
     return command

@@ -38,6 +38,7 @@ def command(
     model: Path,
     net: str,
     weights: str | None,
+    sha256: str | None,
     classes: str | None,
     channels: int | None,
     settings: tuple[str, ...],
@@ -62,7 +63,7 @@ def command(
     from fcn_edge.workflows import Request, verify_network
     from fcn_edge_export import VerifyOptions
 
-    request = Request(net, weights, classes, channels, parse_settings(settings), card, images)
+    request = Request(net, weights, classes, channels, parse_settings(settings), card, images, sha256=sha256)
     with progress_on_stderr(quiet=quiet) as progress:
         result = verify_network(
             request, model, options=VerifyOptions(sizes, devices, reseal), progress=progress

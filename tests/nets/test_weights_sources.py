@@ -52,7 +52,7 @@ def test_sources_are_recognized_by_their_spelling(text, expected):
 
 
 def test_a_url_is_known_by_its_scheme():
-    weights = parse_weights("https://host/net-0123abcd.pth")
+    weights = parse_weights("https://download.pytorch.org/net-0123abcd.pth")
 
     assert isinstance(weights, UrlWeights)
     assert weights.source.sha256 == "0123abcd"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fcn_edge.nets.weights.connection import Patience, Watch, opener
 from fcn_edge_runtime._files import part_of, place, remove_dead_parts
 from fcn_edge_runtime.errors import CheckpointError, UsageError
 from fcn_edge_runtime.progress import SILENT, Progress
@@ -20,12 +21,15 @@ from fcn_edge_runtime.progress import SILENT, Progress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["WeightsUrl", "cache_folder", "fetch", "parse_url"]
+__all__ = ["WeightsUrl", "cache_folder", "check_hash", "fetch", "parse_url"]
 
 _CHUNK = 1 << 20
 _SECONDS = 30.0
 _LARGEST = 8 << 30
 _FULL_HASH = 64
+# Servers whose files are named by the first digits of their hash, as torchvision's are. Anyone can make
+# another file with the same 32 bits: they are taken from these servers alone, over https.
+_SHORT_HASHES = ("download.pytorch.org",)
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,21 @@ class WeightsUrl:
 
     Attributes:
         url: what is requested, without fragment.
-        sha256: lower-case hex digits that the file's SHA-256 begins with: all 64, or at least the 8 that
-            torchvision puts in names.
+        sha256: lower-case hex digits that the file's SHA-256 begins with: all 64, or from torchvision's own
+            server the 8 that it puts in names.
         file_name: the file's name in the cache.
     """
 
     url: str
     sha256: str
     file_name: str
+
+    @property
+    def matched(self) -> str:
+        """What a match with the hash means, in words."""
+        if len(self.sha256) == _FULL_HASH:
+            return "SHA-256 matches"
+        return f"matches the short hash in its name ({4 * len(self.sha256)} bits)"
 
     @property
     def shown(self) -> str:
@@ -54,7 +65,7 @@ def parse_url(url: str, sha256: str | None = None) -> WeightsUrl:
     """The source of `url`; its hash is `sha256`, in the fragment `#sha256=HEX`, or in the name `-HEX.pth`.
 
     Raises:
-        UsageError: not http or https, or no hash to check the file against.
+        UsageError: not http or https, or no whole hash to check the file against.
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -69,12 +80,16 @@ def parse_url(url: str, sha256: str | None = None) -> WeightsUrl:
         re.sub(r"[^\w.-]", "_", urllib.parse.unquote(parts.path.rpartition("/")[2])).lstrip(".") or "weights"
     )
     in_name = re.search(r"-([0-9a-f]{8,64})\.", name)
-    fragment = parts.fragment.partition("sha256=")[2] or None
-    wanted = (sha256 or fragment or (in_name[1] if in_name else "")).lower()
-    if not re.fullmatch(r"[0-9a-f]{8,64}", wanted):
+    given = (sha256 or parts.fragment.partition("sha256=")[2]).lower()
+    wanted = given or (in_name[1] if in_name else "")
+    if given and not re.fullmatch(r"[0-9a-f]{64}", given):
+        raise UsageError(f"the SHA-256 of {name} has {len(given)} characters, expected 64 hex digits")
+    short_is_enough = parts.scheme == "https" and parts.hostname in _SHORT_HASHES
+    if len(wanted) < _FULL_HASH and not (wanted and short_is_enough):
+        found = f"only {len(wanted)} hex digits of" if wanted else "no"
         raise UsageError(
-            f"{name} has no SHA-256 to check it against: add #sha256=HEX to the URL, "
-            "from `sha256sum` of a copy you trust"
+            f"{name} has {found} SHA-256 to check it against, expected 64 digits: add --sha256 HEX, or "
+            "#sha256=HEX to the URL, from `sha256sum` of a copy you trust"
         )
     if f"-{wanted[:8]}" not in name:
         stem, dot, suffix = name.rpartition(".")
@@ -87,17 +102,23 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FCN_EDGE_CACHE") or "~/.cache/fcn-edge").expanduser()
 
 
-def fetch(source: WeightsUrl, progress: Progress | None = None, largest: int = _LARGEST) -> Path:
+def fetch(
+    source: WeightsUrl,
+    progress: Progress | None = None,
+    largest: int = _LARGEST,
+    patience: Patience = Patience(),  # noqa: B008 - frozen
+) -> Path:
     """The file of `source` in the cache, downloaded if it is not there; its hash is checked either way.
 
     Args:
         source: what to fetch.
         progress: receives the download, in bytes, as one stage; nothing if the file is in the cache.
         largest: in bytes; a longer file is refused.
+        patience: how slow the server may be.
 
     Raises:
-        CheckpointError: no connection, a server's refusal, a download truncated, too long, or with another
-            hash. No new file is left, and an existing one stays.
+        CheckpointError: no connection, a server's refusal or slowness, a download truncated, too long, or
+            with another hash. No new file is left, and an existing one stays.
     """
     path = cache_folder() / source.file_name
     if path.is_file() and _hash(path).startswith(source.sha256):
@@ -114,8 +135,25 @@ def fetch(source: WeightsUrl, progress: Progress | None = None, largest: int = _
         raise refusal(error.strerror or str(error)) from error
     with part_of(path, refusal=refusal) as part:
         remove_dead_parts(path.parent)
-        _fetch_into(part, source, path, progress or SILENT, largest)
+        _fetch_into(part, source, path, progress or SILENT, largest, patience)
     return path
+
+
+def check_hash(path: Path, sha256: str) -> None:
+    """Check a file of the user's.
+
+    Raises:
+        CheckpointError: it has another SHA-256, or cannot be read.
+    """
+    try:
+        got = _hash(path) if path.is_file() else ""
+    except OSError as error:
+        raise CheckpointError(f"weights {path} cannot be read ({error.strerror or error})") from None
+    if got and got != sha256.lower():
+        raise CheckpointError(
+            f"weights {path.name} have SHA-256 {got}, expected {sha256.lower()}: the file was changed, or "
+            "the hash is wrong"
+        )
 
 
 def _fetch_into(
@@ -124,11 +162,12 @@ def _fetch_into(
     path: Path,
     progress: Progress,
     largest: int,
+    patience: Patience,
 ) -> None:
     """Download into the part, and rename it to `path` if its hash is right."""
     try:
         with part.open("wb") as file:
-            _download(source, file.write, progress, largest)
+            _download(source, file.write, progress, largest, patience)
         got = _hash(part)
         if not got.startswith(source.sha256):
             shown = got if len(source.sha256) == _FULL_HASH else got[: len(source.sha256)]
@@ -137,7 +176,7 @@ def _fetch_into(
                 "the file was changed, or the hash is wrong"
             )
         place((part, path))
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is none
         raise CheckpointError(
             f"{source.shown} could not be fetched ({_reason(error)}); offline, place the file at {path}"
         ) from error
@@ -148,43 +187,39 @@ def _download(
     write: Callable[[bytes], object],
     progress: Progress,
     largest: int,
+    patience: Patience,
 ) -> None:
     request = urllib.request.Request(  # noqa: S310 - parse_url lets nothing but http and https through
         source.url, headers={"User-Agent": "fcn-edge"}
     )
-    with _opener().open(request, timeout=_SECONDS) as response:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length and length.isdigit() else None
-        progress.start("fetch", total, "B")
-        done = 0
-        while True:
-            if max(done, total or 0) > largest:
-                raise CheckpointError(f"{source.shown} is longer than {largest:,} bytes, the limit")
-            chunk = response.read(_CHUNK)
-            if not chunk:
-                break
-            write(chunk)
-            done += len(chunk)
-            progress.advance(done)
+    with Watch(patience) as watch:
+        try:
+            response = opener(watch).open(request, timeout=_SECONDS)
+        except (OSError, http.client.HTTPException, ValueError):
+            watch.check()  # the better reason
+            raise
+        with response:
+            watch.answered()
+            length = response.headers.get("Content-Length") or ""
+            total = int(length) if re.fullmatch(r"[0-9]{1,30}", length) else None
+            progress.start("fetch", total, "B")
+            done = 0
+            while True:
+                if max(done, total or 0) > largest:
+                    raise CheckpointError(f"{source.shown} is longer than {largest:,} bytes, the limit")
+                chunk = response.read1(_CHUNK)
+                if not chunk:
+                    break
+                write(chunk)
+                done += len(chunk)
+                watch.advance(done)
+                progress.advance(done)
+        watch.check()
     if total is not None and done != total:
         raise CheckpointError(f"{source.shown} was cut off after {done:,} of {total:,} bytes; try again")
-    progress.finish(f"{done / 1e6:.1f} MB from {urllib.parse.urlsplit(source.url).hostname}")
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    # urllib's own opener also reads ftp:, file: and data:, to which a server could redirect.
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
+    progress.finish(
+        f"{done / 1e6:.1f} MB from {urllib.parse.urlsplit(source.url).hostname}, {source.matched}"
+    )
 
 
 def _hash(path: Path) -> str:
@@ -200,6 +235,8 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return str(getattr(error.reason, "strerror", None) or error.reason)
+    if isinstance(error, ValueError):
+        return f"it leads to an address that is not valid: {error}"
     if isinstance(error, TimeoutError):
         return f"no answer for {_SECONDS:.0f} s"
     return str(error) or type(error).__name__

@@ -32,9 +32,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FileWeights:
-    """A `.safetensors`, `.pth` or `.pt` file."""
+    """A `.safetensors`, `.pth` or `.pt` file, and its expected SHA-256."""
 
     path: Path
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,20 @@ def parse_weights(text: str, sha256: str | None = None) -> Weights:
 
     Args:
         text: as typed.
-        sha256: the hash of a URL's file, if its name or fragment does not hold it.
+        sha256: the expected hash of the file.
 
     Raises:
-        UsageError: an invalid seed, or a URL that cannot be checked (see `download.parse_url`).
+        UsageError: an invalid seed or hash, or a URL that cannot be checked (see `download.parse_url`).
     """
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise UsageError(f"the SHA-256 has {len(sha256)} characters, expected 64 hex digits")
+    weights = _parsed(text, sha256)
+    if sha256 is not None and isinstance(weights, (RandomWeights, BuiltWeights)):
+        raise UsageError(f"--weights {text} is no file, and a SHA-256 is given: leave it out")
+    return weights
+
+
+def _parsed(text: str, sha256: str | None) -> Weights:
     if not text.strip():
         raise UsageError("no weights given, expected FILE, URL, random[:SEED] or built")
     if text == "built":
@@ -86,7 +96,7 @@ def parse_weights(text: str, sha256: str | None = None) -> Weights:
         from fcn_edge.nets.weights.download import parse_url
 
         return UrlWeights(parse_url(text, sha256))
-    return FileWeights(Path(text).expanduser())
+    return FileWeights(Path(text).expanduser(), sha256)
 
 
 def build_with_weights(
@@ -114,7 +124,7 @@ def build_with_weights(
     import torch
 
     from fcn_edge.nets.weights.checkpoints import load_weights
-    from fcn_edge.nets.weights.download import fetch
+    from fcn_edge.nets.weights.download import check_hash, fetch
     from fcn_edge.nets.weights.formats import identify
 
     if isinstance(weights, str):
@@ -129,6 +139,8 @@ def build_with_weights(
     path = fetch(weights.source, progress) if isinstance(weights, UrlWeights) else None
     if isinstance(weights, FileWeights):
         path = weights.path
+        if weights.sha256 is not None:
+            check_hash(path, weights.sha256)
     if path is not None:
         identify(path)  # a wrong file is reported before seconds are spent on building
     if isinstance(weights, RandomWeights):
