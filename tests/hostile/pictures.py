@@ -114,6 +114,26 @@ def closed(data, share):
     return data[: int(share * len(data))].rstrip(b"\xff") + b"\xff\xd9"
 
 
+def taller(data):
+    """A JPEG that declares twice the height."""
+    at = data.index(b"\xff\xc0\0\x11") + 5
+    return data[:at] + struct.pack(">H", 800) + data[at + 2 :]
+
+
+def three_scans():
+    """Of three gray images, the colors of one: a scan each, as some cameras write them."""
+    grays = [jpeg(plane) for plane in picture().convert("YCbCr").split()]
+    at = grays[0].index(b"\xff\xc0")
+    sides = grays[0][at + 5 : at + 9]
+    frame = segment(0xC0, b"\x08" + sides + b"\3" + b"".join(bytes((i, 0x11, 0)) for i in (1, 2, 3)))
+    scans = []
+    for number, gray in enumerate(grays, 1):
+        start = gray.index(b"\xff\xda")
+        scans.append(segment(0xDA, bytes((1, number, 0, 0, 63, 0))) + gray[start + 10 : -2])
+    head = grays[0][: grays[0].index(b"\xff\xda")]
+    return head.replace(grays[0][at : at + 13], frame) + b"".join(scans) + b"\xff\xd9"
+
+
 @functools.cache
 def picture(side=400):
     y, x = np.mgrid[:side, :side]
@@ -219,6 +239,12 @@ def short_tiff(**options):
     return bytes(data)
 
 
+def taller_tiff():
+    data = jpeg(picture(64).convert("L"))
+    more = [(273, 4, 1, START), (278, 4, 1, 128), (279, 4, 1, len(data))]
+    return rgb_tiff(64, 128, more, data, 7)
+
+
 def tiff_circle():
     data = bytes(saved_tiff())
     (at,) = struct.unpack_from("<I", data, 4)
@@ -287,6 +313,14 @@ HOSTILE = {
     "JPEG of 99 megapixels without data": lambda: (
         painted(9900, 9900, 1, progressive=False)[:120] + b"\xff\xd9"
     ),
+    "JPEG of 300 MB of data": lambda: (painted(SIDE, SIDE, 0)[:-2], 301 << 20),
+    "PNG of 200 MB of empty blocks": lambda: png(9, 9, 8, 0, b"\x78\x01" + b"\0\0\0\xff\xff" * (40 << 20)),
+    "PNG of a terabyte": lambda: (cut_rows(8, 2)[:-12], 1 << 40),
+    "JPEG of a terabyte": lambda: (jpeg(picture())[:-2], 1 << 40),
+    "TIFF of a terabyte": lambda: (overlapping_tags(4000, 1 << 20), 1 << 40),
+    "BMP of a terabyte": lambda: (bitmap(9, 9, 8, 1, b""), 1 << 40),
+    "WebP of a terabyte": lambda: (long_webp(b"ALPH")[0], 1 << 40),
+    ".npy of a terabyte": lambda: (npy("(1, 1, 1099511627776)"), 1 << 40),
     "PNG of no size": lambda: png(0, 0, 8, 2, zlib.compress(b"")),
     "JPEG of 65535x65535": lambda: painted(65500, 65500, 1)[:2000],
     "BMP of 99999x99999": lambda: bitmap(99999, 99999, 24, 0, b""),
@@ -349,6 +383,11 @@ HOSTILE = {
     "JPEG with restarts cut and closed": lambda: closed(jpeg(picture(), restart_marker_rows=1), 0.6),
     "progressive JPEG without its last scans": lambda: closed(jpeg(picture(), progressive=True), 0.3),
     "progressive JPEG cut in its last scan": lambda: closed(jpeg(picture(), progressive=True), 0.97),
+    "JPEG with a height that was raised": lambda: taller(jpeg(picture())),
+    "JPEG of a scan for each color, cut in the last": lambda: closed(three_scans(), 0.95),
+    "TIFF of one JPEG strip with a height that was raised": taller_tiff,
+    "arithmetic JPEG": lambda: jpeg(picture()).replace(b"\xff\xc0\0\x11", b"\xff\xc9\0\x11"),
+    "lossless JPEG": lambda: jpeg(picture()).replace(b"\xff\xc0\0\x11", b"\xff\xc3\0\x11"),
     "TIFF with a short strip": short_tiff,
     "TIFF with a strip missing": lambda: rgb_tiff(
         100, 100, [(273, 4, 1, START), (278, 4, 1, 50), (279, 4, 1, 5000)], bytes(5000)
@@ -372,6 +411,7 @@ HOSTILE = {
 
 # Read as the good picture, whatever stands beside its pixels.
 HARMLESS = {
+    "JPEG of a scan for each color": three_scans,
     "PNG with a profile of 500 MB": lambda: white_rows(chunk(b"iCCP", b"a\0\0" + bomb(500 << 20))),
     "PNG with a text of 500 MB": lambda: white_rows(chunk(b"zTXt", b"a\0\0" + bomb(500 << 20))),
     "PNG with an international text of 500 MB": lambda: white_rows(

@@ -20,7 +20,12 @@ from fcn_edge_runtime.imaging.structure.structure import Damage, Structure, TooM
 __all__ = ["jpeg_structure"]
 
 _SOF = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
-_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+_READ = (
+    0xC0,
+    0xC1,
+    0xC2,
+)  # Huffman codes, sequential or progressive; of others a cut one would not be noticed
+_PROGRESSIVE = 0xC2
 _DHT, _EOI, _SOS, _COM, _ALONE = 0xC4, 0xD9, 0xDA, 0xFE, (0x01, *range(0xD0, 0xD9))
 _APP = range(0xE0, 0xF0)
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
@@ -28,6 +33,7 @@ _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _ENDS_SCAN = np.array([code not in (0, 0xFF, *range(0xD0, 0xD8)) for code in range(256)])
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 1 << 12, 1 << 20
 _MOST_SEGMENTS = 10_000
+_MOST_DATA, _MOST_BYTES = 8, 64 << 20  # bytes a pixel, and of any image
 _FREE_SCANS = 20
 _MOST_PAINTED = 50_000_000  # pixels that further scans may paint: half a second
 _LARGEST_DECODED_AGAIN = 16_000_000  # pixels
@@ -66,7 +72,7 @@ class _Walk:
         self.progressive = False
         self.last = 0  # where the marker after the last scan is
         self._components: dict[int, list[int | None]] = {}  # bits still missing of each coefficient
-        self._scans = self._segments = 0
+        self.scans = self._segments = 0
 
     def to_the_end(self) -> None:
         at = 2
@@ -126,20 +132,22 @@ class _Walk:
     def _frame(self, kind: int, content: bytes) -> None:
         if self.size or len(content) < 6:
             raise Damage("it has several headers, or half of one")
+        if kind not in _READ:
+            raise TooMuchWork(f"a JPEG process that is not read (SOF{kind - 0xC0}: lossless or arithmetic)")
         _, height, width, count = struct.unpack_from(">BHHB", content)
-        self.size, self.progressive = (width, height), kind in _PROGRESSIVE
+        self.size, self.progressive = (width, height), kind == _PROGRESSIVE
         for number in content[6 : 6 + 3 * count : 3]:
             self._components[number] = [None] * 64
 
     def _scan(self, content: bytes) -> None:
-        self._scans += 1
+        self.scans += 1
         count = content[0] if content else 0
         if not self.size or len(content) < 4 + 2 * count:
             raise Damage("a scan before its header, or half of one")
-        if self._scans > _FREE_SCANS:
+        if self.scans > _FREE_SCANS:
             width, height = self.size
-            if (self._scans - _FREE_SCANS) * width * height > _MOST_PAINTED or self._scans > 1000:
-                raise TooMuchWork(f"more than {self._scans - 1} scans of {width}x{height} pixels")
+            if (self.scans - _FREE_SCANS) * width * height > _MOST_PAINTED or self.scans > 1000:
+                raise TooMuchWork(f"more than {self.scans - 1} scans of {width}x{height} pixels")
         first, last, bits = content[1 + 2 * count : 4 + 2 * count]
         if not self.progressive:
             first, last, bits = 0, 63, 0
@@ -151,6 +159,8 @@ class _Walk:
     def _scan_end(self, at: int) -> int:
         """Where the data of a scan ends, at a marker or with the file."""
         self._stream.seek(at)
+        width, height = self.size
+        most = at + _MOST_DATA * width * height + _MOST_BYTES
         kept, size = b"", _SMALLEST_BLOCK  # growing, since a file may consist of short scans
         while block := self._stream.read(size):
             text = kept + block
@@ -160,12 +170,14 @@ class _Walk:
             if ends.size:
                 return at - len(kept) + int(ends[0])
             kept = b"\xff" if text.endswith(b"\xff") else b""
+            if at > most:
+                raise TooMuchWork(f"more than {most >> 20} MB of data for {width}x{height} pixels")
             at, size = at + len(block), min(2 * size, _LARGEST_BLOCK)
         return self._end
 
     def check_scans(self) -> None:
         """Every coefficient of every component must have arrived with all its bits."""
-        if not self._scans:
+        if not self.scans:
             raise Damage("it has no scan")
         if any(bits != 0 for known in self._components.values() for bits in known):
             raise Damage("its last scans are missing")
@@ -174,16 +186,16 @@ class _Walk:
 def _is_whole(image: Any, stream: BinaryIO, found: _Walk) -> bool:
     """Whether the data of the last scan reaches to the last pixel.
 
-    libjpeg fills what is missing: of a sequential image it becomes gray, of a progressive one it stays
-    coarse. Bytes added at the end are skipped behind a whole scan, and change the pixels of another one.
-    Large images are compared when decoded at a part of their size, for which libjpeg needs less memory.
+    libjpeg fills what is missing: what one scan paints becomes gray, what several paint stays coarse. Bytes
+    added at the end are skipped behind a whole scan, and change the pixels of another one. Large images are
+    compared when decoded at a part of their size, for which libjpeg needs less memory.
     """
-    if not found.progressive:
+    if found.scans == 1:
         corner = image.crop((max(image.width - 4, 0), image.height - 1, image.width, image.height))
         if any(abs(value - 128) > 1 for value in corner.tobytes()):
             return True
         scale = 8
-    else:
+    else:  # the last scan may be of one color, or of fine details
         scale = 1 if image.width * image.height <= _LARGEST_DECODED_AGAIN else 2
     plain = image.tobytes() if scale == 1 else _pixels(stream, found.parts, scale)
     return plain == _pixels(stream, _with_filler(found.parts, found.last), scale)

@@ -19,6 +19,8 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by color type
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _MOST_METADATA = 1 << 20  # bytes of EXIF or XMP that are searched for the orientation
 _LONGEST_PALETTE = 3 * 256  # bytes
+_MOST_CHUNKS = 100_000
+_MOST_BYTES = 64 << 20  # of data beyond what the pixels need
 _BLOCK = 1 << 16
 
 
@@ -27,17 +29,12 @@ def png_structure(stream: BinaryIO) -> Structure:
 
     Raises:
         Damage: it has no header.
-        TooMuchWork: it consists of tiny chunks.
+        TooMuchWork: it consists of tiny chunks, or has far more data than its pixels need.
     """
     size = size_of(stream)
     parts: list[Part] = [(0, 8)]
     header, data, metadata, several = b"", [], {"exif": b"", "xmp": b""}, False
-    for number, (kind, start, length) in enumerate(_chunks(stream, size)):
-        # Encoders write 8 KB a chunk, or the whole image in one.
-        if number > 10_000 + size // 128:
-            raise TooMuchWork(f"more than {number - 1} chunks in {size} bytes")
-        if kind in (b"PLTE", b"tRNS") and length > _LONGEST_PALETTE:
-            raise Damage(f"a palette of {length} bytes")
+    for kind, start, length in _chunks(stream, size):
         if kind in _PIXELS:
             following(parts, start - 8, min(start + length + 4, size))
         if kind == b"IHDR" and not header:
@@ -53,6 +50,9 @@ def png_structure(stream: BinaryIO) -> Structure:
     if len(header) < 13:
         raise Damage("it has no header")
     layout = Layout(*struct.unpack(">IIBBBBB", header))
+    total = sum(end - start for start, end in data)
+    if total > 2 * layout.bytes + _MOST_BYTES:  # blocks of nothing, which a decoder passes through
+        raise TooMuchWork(f"{total >> 20} MB of data for {layout.width}x{layout.height} pixels")
     return Structure(
         layout.width,
         layout.height,
@@ -65,10 +65,15 @@ def png_structure(stream: BinaryIO) -> Structure:
 
 def _chunks(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start and length of the content of each chunk, up to the last one."""
-    at = 8
+    at, number = 8, 0
     while at + 8 <= size:
+        number += 1
+        if number > min(10_000 + size // 128, _MOST_CHUNKS):  # encoders write 8 KB a chunk, or all in one
+            raise TooMuchWork(f"more than {number - 1} chunks in {size} bytes")
         stream.seek(at)
         length, kind = struct.unpack(">I4s", stream.read(8))
+        if kind in (b"PLTE", b"tRNS") and length > _LONGEST_PALETTE:
+            raise Damage(f"a palette of {length} bytes")
         yield kind, at + 8, length
         at += 12 + length
         if kind == b"IEND":

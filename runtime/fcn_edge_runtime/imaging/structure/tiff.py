@@ -6,11 +6,13 @@ what Pillow and libtiff would read is added up first.
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from fcn_edge_runtime.imaging.structure.jpeg import jpeg_structure
 from fcn_edge_runtime.imaging.structure.structure import Damage, Structure, TooMuchWork, size_of
 
 __all__ = ["tiff_structure"]
@@ -31,6 +33,7 @@ _MOST_ENTRIES = 4096  # in all directories of a file
 _MOST_BYTES = 64 << 20  # of entries: profiles, layers of other programs; and of data beyond a good file's
 _MOST_NUMBERS = 1 << 20  # bytes of a list of numbers
 _MOST_PIECES = 100_000  # strips or tiles
+_MOST_JPEGS = 20_000  # strips or tiles that are JPEG files
 _LARGEST_TILE = 1 << 22  # pixels beyond those of the image
 _MOST_SCANS = 4  # of a JPEG strip or tile; more are counted as pixels that are painted again
 _MOST_PAINTED = 50_000_000
@@ -200,7 +203,7 @@ def _check_pieces(file: _File, first: _Directory, width: int, height: int) -> bo
     if total > min(file.size, 2 * pieces.row * pieces.down * pieces.expected) + _MOST_BYTES:
         raise TooMuchWork(f"strips or tiles of {total} bytes in {file.size}")
     if compression == _JPEG:
-        _check_jpegs(file, pieces.offsets, pieces.lengths, pieces.across * pieces.down)
+        _check_jpegs(file, pieces, height)
     return True
 
 
@@ -215,16 +218,20 @@ def _check_rows(file: _File, pieces: _Pieces, width: int, height: int) -> None:
         raise Damage("its strips or tiles are cut")
 
 
-def _check_jpegs(file: _File, offsets: Sequence[int], lengths: Sequence[int], pixels: int) -> None:
-    """Each strip or tile is a JPEG file, with its end, and of few scans; see `jpeg.py`."""
+def _check_jpegs(file: _File, pieces: _Pieces, height: int) -> None:
+    """Each strip or tile is a JPEG file, with its end, large enough, and together they have few scans."""
+    if len(pieces.offsets) > _MOST_JPEGS:
+        raise TooMuchWork(f"{len(pieces.offsets)} JPEG strips or tiles, expected at most {_MOST_JPEGS}")
     scans = 0
-    for place in zip(offsets, lengths, strict=False):
+    for index, place in enumerate(zip(pieces.offsets, pieces.lengths, strict=False)):
         data = file.read(*place)
         scans += data.count(b"\xff\xda")
-        if b"\xff\xd9" not in data[-16:]:
+        inner = jpeg_structure(io.BytesIO(data))
+        rows = pieces.down if pieces.tiled else min(pieces.down, height - index * pieces.down)
+        if b"\xff\xd9" not in data[-16:] or inner.width < pieces.across or inner.height < rows:
             raise Damage("its strips or tiles are cut")
-    if (scans - _MOST_SCANS * len(offsets)) * pixels > _MOST_PAINTED:
-        raise TooMuchWork(f"{scans} scans of {pixels} pixels")
+    if (scans - _MOST_SCANS * len(pieces.offsets)) * pieces.across * pieces.down > _MOST_PAINTED:
+        raise TooMuchWork(f"{scans} scans of {pieces.across}x{pieces.down} pixels")
 
 
 def _has_pages(file: _File, at: int) -> bool:
