@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -119,14 +120,10 @@ def blur_background(
     """
     if not 0 < radius <= 1000:
         raise InputError(f"the radius is {radius}, expected more than 0 and at most 1000 pixels")
-    background = (~mask).astype(np.float32)
-    weight = _blurred(background, radius)
-    planes = [
-        _blurred(picture[..., c].astype(np.float32) * background, radius) / np.maximum(weight, 1e-3)
-        for c in range(3)
-    ]
-    blurred = np.clip(np.rint(np.stack(planes, axis=-1)), 0, 255).astype(np.uint8)
-    return _mixed(picture, blurred, mask, feather)
+    image = import_pillow().fromarray(np.dstack([picture, _bytes(~mask)]))
+    # RGBa holds colors multiplied by alpha: blurred so, and divided again, masked pixels have no weight.
+    soft = image.convert("RGBa").filter(_gaussian(radius)).convert("RGBA")
+    return _mixed(picture, np.asarray(soft)[..., :3], mask, feather)
 
 
 def replace_background(
@@ -156,14 +153,17 @@ def tint(
     """Masked pixels mixed with a color; strength 0 changes nothing, 1 replaces them."""
     if not 0 <= strength <= 1:
         raise InputError(f"the strength is {strength}, expected 0 to 1")
-    mixed = picture + (np.array(color, np.float32) - picture) * np.float32(strength)
-    return _mixed(np.rint(mixed).astype(np.uint8), picture, mask, feather)
+    values = np.arange(256, dtype=np.float32)
+    planes = [
+        np.rint(values + (target - values) * np.float32(strength)).astype(np.uint8)[picture[..., channel]]
+        for channel, target in enumerate(color)
+    ]
+    return _mixed(np.stack(planes, axis=-1), picture, mask, feather)
 
 
 def cutout(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Masked pixels as (H, W, 4) uint8 RGBA, transparent black elsewhere."""
-    alpha = mask.astype(np.uint8) * np.uint8(255)
-    return np.dstack([picture * mask[..., None], alpha])
+    return np.dstack([picture * mask[..., None], _bytes(mask)])
 
 
 def _mixed(inside: np.ndarray, outside: np.ndarray, mask: np.ndarray, feather: float) -> np.ndarray:
@@ -173,20 +173,21 @@ def _mixed(inside: np.ndarray, outside: np.ndarray, mask: np.ndarray, feather: f
         raise InputError(f"feather is {feather}, expected 0 to 100 pixels")
     if feather == 0:
         return np.where(mask[..., None], inside, outside)
-    weight = _blurred(mask.astype(np.float32), feather)[..., None]
-    mixed: np.ndarray = np.clip(np.rint(inside * weight + outside * (1 - weight)), 0, 255)
-    return mixed.astype(np.uint8)
-
-
-def _blurred(plane: np.ndarray, radius: float) -> np.ndarray:
-    """A plane of floats, blurred by Pillow's Gaussian, which takes bytes: scaled to bytes and back."""
     module = import_pillow()
+    weight = module.fromarray(_bytes(mask)).filter(_gaussian(feather))
+    first, second = (module.fromarray(np.ascontiguousarray(part)) for part in (inside, outside))
+    return np.asarray(module.composite(first, second, weight))
+
+
+def _bytes(mask: np.ndarray) -> np.ndarray:
+    """A mask as 0 and 255."""
+    return mask.astype(np.uint8) * np.uint8(255)
+
+
+def _gaussian(radius: float) -> Any:
     from PIL import ImageFilter
 
-    top = max(float(plane.max(initial=0)), 1e-6)
-    image = module.fromarray(np.rint(plane * (255 / top)).astype(np.uint8))
-    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32)
-    return np.asarray(soft * (top / 255))
+    return ImageFilter.GaussianBlur(radius)
 
 
 def _covering(background: np.ndarray, height: int, width: int) -> np.ndarray:
