@@ -162,10 +162,10 @@ def _export(name: str, head: str, path: Path) -> None:
 def _quantize(parent: Path, path: Path, pictures: Path, agreement: float) -> None:
     """int8 as `fcn-edge quantize` makes it, on the calibration frames.
 
-    It is written even if it is not faster: the table shows its speed.
+    It is written even if it is not faster or mostly float: the table shows its speed.
     """
     path.unlink(missing_ok=True)
-    options = QuantizeOptions(agreement=agreement, allow_slower=True)
+    options = QuantizeOptions(agreement=agreement, allow_slower=True, allow_mostly_float=True)
     quantize(parent, path, pictures, options=options)
 
 

@@ -137,6 +137,7 @@ class QuantizeOptions:
         method: how the ranges of activations are chosen: minmax, percentile or entropy.
         agreement: share of the held-out frames' labels that must equal the parent's, above 0 to 1.
         allow_slower: write the file even if it is not faster on this machine.
+        allow_mostly_float: write the file even if less than half of the work is in integers.
 
     Raises:
         UsageError: a target or method that does not exist, or an agreement out of range.
@@ -146,6 +147,7 @@ class QuantizeOptions:
     method: str = "entropy"
     agreement: float = AGREEMENT
     allow_slower: bool = False
+    allow_mostly_float: bool = False
 
     def __post_init__(self) -> None:
         if self.target is not None:

@@ -40,6 +40,7 @@ COMMANDS = (
     "evaluate",
     "bench",
     "tune",
+    "plan",
     "inspect",
     "doctor",
     "robot",

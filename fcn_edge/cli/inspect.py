@@ -88,6 +88,8 @@ def _lowering(lowering: dict[str, Any] | None) -> list[tuple[str, str]]:
     measured = "measured" if lowering["speed_measured"] else "unmeasured"
     calibration = lowering["calibration"]
     lines = [("", f"for {lowering['target']}, speed {measured}"), ("", f"parent {lowering['parent_sha256']}")]
+    if lowering["integer_share"] is not None:
+        lines.append(("", f"{100 * lowering['integer_share']:.1f} % of the work in integers"))
     if calibration is not None:
         how = f"{calibration['method']} of {calibration['frames']} frames"
         lines.append(("", f"calibration {how}, {calibration['sha256']}"))

@@ -75,6 +75,11 @@ __all__ = ["command"]
 )
 @label_options
 @click.option("--allow-slower", is_flag=True, help="Write the file even if it is not faster here.")
+@click.option(
+    "--allow-mostly-float",
+    is_flag=True,
+    help="Write the file even if less than half of the work is in integers.",
+)
 @quiet_option
 @json_option
 def command(
@@ -88,6 +93,7 @@ def command(
     images: tuple[str, ...],
     labels: Path | None,
     allow_slower: bool,
+    allow_mostly_float: bool,
     quiet: bool,
     as_json: bool,
     **given: Any,
@@ -96,13 +102,13 @@ def command(
 
     Convolutions, additions, pools and concatenations are computed in integers, the classifier and everything
     behind it in float. Where the image is of bytes, the first convolution takes them as they are. The file is
-    written only if its labels agree with MODEL's on images that were not calibrated on, and if it is faster
-    here. Exits with 3 if not.
+    written only if its labels agree with MODEL's on images that were not calibrated on, if at least half of
+    the work is in integers, and if it is faster here. Exits with 3 if not.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_export import QuantizeOptions, quantize
 
-    options = QuantizeOptions(target, method, agreement, allow_slower)
+    options = QuantizeOptions(target, method, agreement, allow_slower, allow_mostly_float)
     with progress_on_stderr(quiet=quiet) as progress:
         result = quantize(
             model,
@@ -119,12 +125,11 @@ def command(
         click.echo(json.dumps({**asdict(result), "path": str(result.path), "report": str(result.report)}))
         return
     for layer in result.kept_in_float:
-        share = f"damage {layer.damage:.2g}, {100 * layer.share:.1f} % of the work"
-        click.echo(f"in float  {printable(layer.name)}  {share}")
+        click.echo(f"in float  {printable(layer.name)}  damage {layer.damage:.2g}")
     for name in result.float_convolutions:
         click.echo(f"in float  {printable(name)}  kept in float by onnxruntime")
     speed = "speed unmeasured" if result.speed is None else f"{1 / result.speed.ratio:.2f} times as fast"
     click.echo(
         f"{result.path}  {result.bytes / 1e6:.1f} MB  {100 * result.agreement:.3f} % of the labels equal, "
-        f"{speed}  sha256 {result.digest}"
+        f"{100 * (result.integer_share or 0):.1f} % of the work in integers, {speed}  sha256 {result.digest}"
     )

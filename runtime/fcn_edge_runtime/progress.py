@@ -9,17 +9,19 @@ command line shows it on stderr, an application may show it in a window. Nothing
 
     progress.start("timing", 1.0)               # without a unit, `done` is a share of the whole, 0..1
     progress.start("trace")                     # nothing is known but that it runs
+
+A job that knows how long its stages will take tells so by `Stages.expect`, and the time left is shown.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-__all__ = ["SILENT", "Progress", "Stage", "StageSummary", "Stages", "tracked"]
+__all__ = ["SILENT", "Progress", "Stage", "StageSummary", "Stages", "time_text", "tracked"]
 
 T = TypeVar("T")
 
@@ -42,6 +44,9 @@ class Progress(Protocol):
     def finish(self, summary: str = "") -> None:
         """The current stage is done. It is not called for a stage that raised."""
 
+    def expect(self, seconds: float, after: float = 0.0) -> None:
+        """The current stage will take about `seconds` from now, and all stages after it about `after`."""
+
 
 class _Silent:
     def start(self, stage: str, total: float | None = None, unit: str = "") -> None: ...
@@ -49,6 +54,8 @@ class _Silent:
     def advance(self, done: float, total: float | None = None) -> None: ...
 
     def finish(self, summary: str = "") -> None: ...
+
+    def expect(self, seconds: float, after: float = 0.0) -> None: ...
 
 
 SILENT: Progress = _Silent()
@@ -81,11 +88,29 @@ class Stages:
     def __init__(self, progress: Progress | None) -> None:
         self.progress = progress or SILENT
         self.done: list[Stage] = []
+        self._running = ""
+        self._expected: dict[str, float] = {}
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """State how long stages will take from now on, by their names: the time left is shown.
+
+        Called again, it corrects the stages that it names; one of them may be running.
+        """
+        self._expected.update(seconds)
+        self._report()
+
+    def _report(self) -> None:
+        """Pass on what is expected of the running stage, and of all that come after it."""
+        stage = self._expected.pop(self._running, 0.0)
+        if stage or self._expected:
+            self.progress.expect(stage, sum(self._expected.values()))
 
     @contextmanager
     def stage(self, name: str, total: float | None = None, unit: str = "") -> Iterator[StageSummary]:
         """Run a stage; see `Progress.start`. Its body sets `.text`. A stage that raises is not listed."""
         self.progress.start(name, total, unit)
+        self._running = name
+        self._report()
         summary, begun = StageSummary(), time.perf_counter()
         yield summary
         self.done.append(Stage(name, time.perf_counter() - begun, summary.text))
@@ -109,3 +134,12 @@ def tracked(
         yield item
         if progress is not None:
             progress.advance(done, total)
+
+
+def time_text(seconds: float) -> str:
+    """A time as people say it, no more exact than an estimate is: "8 s", "3 min", "1 h 20 min"."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min"

@@ -32,12 +32,13 @@ def frames(count, **size):
     return {f"frame{i}.png": (lambda i=i: blocks(seed=i, **size)) for i in range(count)}
 
 
-def network(*, outlier=0.0, channels=3, bright=0.0):
+def network(*, outlier=0.0, channels=3, bright=0.0, reach=0):
     """Color -> class: a stem, a residual block of two convolutions, a pool, a classifier, upsampling.
 
     `outlier` is what one feature between the block's convolutions is multiplied by: so large that 8 bits
     leave nothing of the others, and read by no one. With `bright` a feature of the stem is the brightness,
     and class 0 gains that often of it: all its weights are equal, so that pairs of products are large.
+    `reach` is how many pixels the classifier, which stays in float, reads on each side.
     """
     random = np.random.default_rng(0)
     width = 8
@@ -53,8 +54,9 @@ def network(*, outlier=0.0, channels=3, bright=0.0):
     second[:3, :3, 1, 1] += np.eye(3, dtype=np.float32)
     if outlier:
         second[:, 7] = 0
-    classifier = np.zeros((3, width, 1, 1), np.float32)
-    classifier[np.arange(3), np.arange(3)] = 4
+    side = 2 * reach + 1
+    classifier = np.zeros((3, width, side, side), np.float32)
+    classifier[np.arange(3), np.arange(3), reach, reach] = 4
     weights = {
         "stem.weight": stem,
         "first.weight": first,
@@ -83,7 +85,7 @@ def network(*, outlier=0.0, channels=3, bright=0.0):
         helper.make_node(
             "MaxPool", ["sumr"], ["p"], name="pool", kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1]
         ),
-        conv("classifier", "p", "low", kernel_shape=[1, 1]),
+        conv("classifier", "p", "low", kernel_shape=[side, side], pads=[reach] * 4),
         helper.make_node("Shape", [TRACED_INPUT], ["hw"], name="hw", start=2, end=4),
         helper.make_node("Shape", ["low"], ["nk"], name="nk", start=0, end=2),
         helper.make_node("Concat", ["nk", "hw"], ["size"], name="size", axis=0),

@@ -10,10 +10,11 @@ class Recorded:
         stages: (name, total, unit) of each stage that started.
         advances: (done, total) of each report, `total` as far as it is known.
         summaries: of each stage that finished.
+        expected: (seconds of the current stage, seconds of those after it) of each expectation.
     """
 
     def __init__(self):
-        self.stages, self.advances, self.summaries = [], [], []
+        self.stages, self.advances, self.summaries, self.expected = [], [], [], []
         self._total = None
 
     def start(self, stage, total=None, unit=""):
@@ -26,3 +27,6 @@ class Recorded:
 
     def finish(self, summary=""):
         self.summaries.append(summary)
+
+    def expect(self, seconds, after=0.0):
+        self.expected.append((seconds, after))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fcn_edge_runtime.progress import SILENT, Stages, tracked
+from fcn_edge_runtime.progress import SILENT, Stages, time_text, tracked
 from tests.runtime.recorded import Recorded
 
 
@@ -48,3 +48,25 @@ def test_a_second_pass_goes_on_where_the_first_ended():
 def test_work_without_a_receiver_runs_the_same():
     with Stages(None).stage("trace"):
         assert list(tracked("ab", None)) == list(tracked("ab", SILENT)) == ["a", "b"]
+
+
+def test_stages_with_an_expected_time_report_the_time_left():
+    recorded = Recorded()
+    stages = Stages(recorded)
+    with stages.stage("estimate"):
+        pass
+    assert recorded.expected == []
+    stages.expect({"calibrate": 20, "gate": 10})
+    with stages.stage("calibrate"):
+        stages.expect({"calibrate": 40})
+    with stages.stage("gate"):
+        pass
+    assert recorded.expected == [(0, 30), (20, 10), (40, 10), (10, 0)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "1 s"), (59.6, "60 s"), (99, "99 s"), (100, "2 min"), (1740, "29 min"), (4800, "1 h 20 min")],
+)
+def test_a_time_is_said_no_more_exactly_than_it_is_known(seconds, text):
+    assert time_text(seconds) == text

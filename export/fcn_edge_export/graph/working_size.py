@@ -33,6 +33,7 @@ EXPECTED = (
     "a fraction from 0.05x to below 1x, such as 0.5x, or HEIGHTxWIDTH up to "
     f"{MAX_WORKING_SIDE}x{MAX_WORKING_SIDE}, such as 240x320"
 )
+LEAST = 2  # onnxruntime's antialiased resize to a width of one pixel gives wrong values
 _FRACTION = re.compile(r"(0?\.[0-9]{1,4})x")
 
 
@@ -54,15 +55,16 @@ def parse_working_size(text: str) -> WorkingSize:
 
 
 def fitted(working: WorkingSize, least: int) -> WorkingSize:
-    """The same for a network that takes sides of at least `least`.
+    """The same for a network that takes sides of at least `least`; never below two pixels.
 
     Raises:
         UsageError: a fixed size below that.
     """
+    least = max(least, LEAST)
     if working.size is not None and min(working.size) < least:
         raise UsageError(
             f"got the working size {working}, expected sides of at least {least}: "
-            "the network does not take smaller ones"
+            "smaller ones cannot be worked at"
         )
     return replace(working, least=least)
 

@@ -46,6 +46,11 @@ class FoldedModel:
     model: onnx.ModelProto
     input_range: Range | None
 
+    @property
+    def known(self) -> dict[str, Range]:
+        """Ranges that need no calibration, by the names of their tensors."""
+        return {} if self.input_range is None else {TRACED_INPUT: self.input_range}
+
 
 def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool) -> FoldedModel:
     """The model with its normalization folded into its first convolutions, where that is possible.

@@ -28,7 +28,7 @@ from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
 from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.session.session import Session
 
-__all__ = ["MOST_LOST", "Gate", "logits_of", "run_gate"]
+__all__ = ["MOST_LOST", "Gate", "logits_of", "run_gate", "truth_of"]
 
 Array = npt.NDArray[Any]
 
@@ -149,7 +149,7 @@ def run_gate(
         labels = [] if run.outputs is None else [side[LABELS] for side in run.outputs]
         weights.append(labels[0].size if labels else 0)
         if labels and case.name in truth:
-            known = _truth(truth[case.name], case.name, image)
+            known = truth_of(truth[case.name], case.name, image.shape[1:3])
             totals += np.stack([confusion_matrix(known, side, classes) for side in labels])
     counted = list(zip(results, weights, strict=True))[len(patterns) :]
     pixels = sum(weight for _, weight in counted)
@@ -166,10 +166,15 @@ def run_gate(
     )
 
 
-def _truth(read: Callable[[], Array], name: str, image: Array) -> Array:
+def truth_of(read: Callable[[], Array], name: str, size: tuple[int, ...]) -> Array:
+    """The true labels (1, H, W) of a frame.
+
+    Raises:
+        InputError: they are not of the frame's size (height, width).
+    """
     known = read()
-    if known.shape != image.shape[1:3]:
-        got, expected = size_text(known.shape), size_text(image.shape[1:3])
+    if known.shape != size:
+        got, expected = size_text(known.shape), size_text(size)
         raise InputError(
             f"the labels of {name} have {got} pixels, the image has {expected}: expected equal sizes"
         )

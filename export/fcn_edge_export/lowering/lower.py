@@ -66,8 +66,10 @@ class LoweringResult:
         mean_iou: of (parent, file) where labels were given.
         stages: every stage with its time.
         target: int8: the machine it is for.
+        integer_share: int8: share of the multiply-accumulates that are in integers, 0..1.
         kept_in_float: int8: layers kept in float for the agreement, and the damage of integers in them.
-        float_convolutions: int8: what onnxruntime computes in float besides these and the classifier.
+        float_convolutions: int8: what onnxruntime computes in float besides these and the classifier; empty
+            where the target is another machine.
         speed: int8: the speed on this machine; None where the target is another one.
         warnings: int8: (name, words) of everything doubtful.
     """
@@ -83,6 +85,7 @@ class LoweringResult:
     mean_iou: tuple[float, float] | None
     stages: tuple[Stage, ...] = field(repr=False)
     target: str | None = None
+    integer_share: float | None = None
     kept_in_float: tuple[LayerDamage, ...] = ()
     float_convolutions: tuple[str, ...] = ()
     speed: Speed | None = None

@@ -1,8 +1,8 @@
 """The range of every activation over calibration frames, in memory that does not grow with their number.
 
 Minimum and maximum are computed inside the graph, so that only two numbers per tensor come back. Percentile
-and entropy also need a histogram: a second pass counts values in `BINS` equal bins between the two, a few
-tensors at a time.
+and entropy also need a histogram: a second pass counts values in `BINS` equal bins between the two. The graph
+itself picks the values that are counted, so that one run gives those of all tensors.
 
     minmax      the full range
     percentile  all but the outermost hundredth of a percent
@@ -13,7 +13,7 @@ tensors at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from fcn_edge_export.graph.probe_outputs import with_outputs
+from fcn_edge_export.graph.nodes import Nodes
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.session.session import open_session
 
@@ -37,7 +37,6 @@ BINS = 2048
 LEVELS = 256
 KEPT = 0.9999
 SHARES = np.linspace(0.2, 1.0, 81)  # how much of the range entropy tries to keep
-AT_ONCE = 8  # tensors whose values are in memory at the same time
 SAMPLED = 1 << 16  # values counted per tensor and frame, evenly spaced
 
 
@@ -50,9 +49,7 @@ class _Spread:
     counts: npt.NDArray[np.int64]
 
     def add(self, values: Array) -> None:
-        # An odd step visits every column of an image of even width.
-        flat = values.reshape(-1)[:: max(1, values.size // SAMPLED) | 1]
-        bins = (flat - self.low) * (BINS / (self.high - self.low))
+        bins = (values - self.low) * (BINS / (self.high - self.low))
         self.counts += np.bincount(np.clip(bins.astype(np.int32), 0, BINS - 1), minlength=BINS)
 
 
@@ -61,6 +58,7 @@ def activation_ranges(
     tensors: Sequence[str],
     frames: Frames,
     method: str = "minmax",
+    known: Mapping[str, Range] | None = None,
 ) -> dict[str, Range]:
     """(minimum, maximum) of each tensor, clipped by the method.
 
@@ -69,20 +67,19 @@ def activation_ranges(
         tensors: names of float values in it.
         frames: called for each pass: gives the batches (N, H, W, C), one at a time.
         method: one of `METHODS`.
+        known: ranges that no frame can leave: these are taken as they are.
 
     Raises:
         UsageError: the method is unknown.
     """
     if method not in METHODS:
         raise UsageError(f"got the method {method!r}, expected one of {', '.join(METHODS)}")
-    outer = _outer_ranges(model, tensors, frames)
-    if method == "minmax":
-        return outer
+    known = {name: span for name, span in (known or {}).items() if name in tensors}
+    outer = _outer_ranges(model, [name for name in tensors if name not in known], frames)
+    spreads = _spreads(model, outer, frames) if method != "minmax" else {}
     clip = clipped_by_percentile if method == "percentile" else clipped_by_entropy
-    spreads = _spreads(model, outer, frames)
-    return {
-        name: clip(spreads[name].counts, *span) if name in spreads else span for name, span in outer.items()
-    }
+    clipped = {name: clip(spread.counts, *outer[name]) for name, spread in spreads.items()}
+    return {**outer, **clipped, **known}
 
 
 def clipped_by_percentile(counts: npt.NDArray[np.int64], low: float, high: float) -> Range:
@@ -150,19 +147,35 @@ def _outer_ranges(model: onnx.ModelProto, tensors: Sequence[str], frames: Frames
 
 def _spreads(model: onnx.ModelProto, outer: Mapping[str, Range], frames: Frames) -> dict[str, _Spread]:
     wanted = [name for name, (low, high) in outer.items() if high > low]
-    spreads = {name: _Spread(*outer[name], np.zeros(BINS, np.int64)) for name in wanted}
-    present = {o.name for o in model.graph.output}
-    data = with_outputs(
-        model, [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in wanted if n not in present]
-    )
-    session = open_session(data, "cpu")
+    spreads = [_Spread(*outer[name], np.zeros(BINS, np.int64)) for name in wanted]
+    if not spreads:
+        return {}
+    out, names = Nodes(), [f"fcn_edge/sample/{index}" for index in range(len(wanted))]
+    _sample(out, dict(zip(wanted, names, strict=True)))
+    more = onnx.ModelProto()
+    more.graph.node.extend(out.nodes)
+    more.graph.initializer.extend(out.constants)
+    more.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names)
+    session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
     for batch in frames():
-        for names in _groups(wanted):
-            for tensor, values in session.run(batch, names).items():
-                spreads[tensor].add(values)
-    return spreads
+        for spread, values in zip(spreads, session.run(batch, names).values(), strict=True):
+            spread.add(values)
+    return dict(zip(wanted, spreads, strict=True))
 
 
-def _groups(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), AT_ONCE):
-        yield names[start : start + AT_ONCE]
+def _sample(out: Nodes, names: Mapping[str, str]) -> None:
+    """Add the nodes that pick values of each tensor, under its new name: 2 `SAMPLED` at most, evenly spaced.
+
+    The step is odd, 2 (size / (2 SAMPLED)) + 1, so that it visits every column of an image of even width.
+    """
+    minus, zero, one, two, most = (
+        out.constant(f"sample/{name}", np.array([value], np.int64))
+        for name, value in (("minus", -1), ("zero", 0), ("one", 1), ("two", 2), ("most", 2 * SAMPLED))
+    )
+    for value, name in names.items():
+        flat = out.add("Reshape", [value, minus], f"{name}/values")
+        size = out.add("Shape", [flat], f"{name}/size")
+        half = out.add("Div", [size, most], f"{name}/half")
+        even = out.add("Mul", [half, two], f"{name}/even")
+        step = out.add("Add", [even, one], f"{name}/step")
+        out.add("Slice", [flat, zero, size, zero, step], name)

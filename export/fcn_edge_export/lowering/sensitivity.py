@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
 
 from fcn_edge_export.graph.names import LOGITS
-from fcn_edge_export.lowering.body import Body, constants_of
-from fcn_edge_runtime.progress import Progress, tracked
+from fcn_edge_export.lowering.body import Body
+from fcn_edge_export.lowering.work import shapes_of, work_of
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
 __all__ = ["LayerDamage", "logits_of_frames", "rank_layers", "shares_of"]
@@ -48,7 +47,6 @@ def rank_layers(
     shares: dict[str, float],
     expected: Sequence[Array],
     logits_with: Callable[[str], Sequence[Array]],
-    progress: Progress | None = None,
 ) -> tuple[LayerDamage, ...]:
     """The body's convolutions and additions, first the one with the most damage for its cost.
 
@@ -57,11 +55,10 @@ def rank_layers(
         shares: of the work, by name, see `shares_of`.
         expected: the parent's logits of some frames.
         logits_with: the logits of the same frames with the named layer alone in integers.
-        progress: receives how many layers are done.
     """
     variance = float(np.mean([np.var(logits) for logits in expected])) or 1.0
     found = []
-    for name in tracked((*body.convolutions, *body.additions), progress):
+    for name in (*body.convolutions, *body.additions):
         got = logits_with(name)
         error = np.mean([np.mean(np.square(a - b)) for a, b in zip(got, expected, strict=True)])
         found.append(LayerDamage(name, float(error) / variance, shares[name]))
@@ -69,24 +66,16 @@ def rank_layers(
 
 
 def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, float]:
-    """Each layer's share of the body's work, counted in multiplications, for an image (N, H, W, C)."""
-    nodes = {node.name: node for node in model.graph.node}
-    constants = constants_of(model)
-    more = onnx.ModelProto()
-    layers = (*body.convolutions, *body.additions)
-    for index, name in enumerate(layers):
-        size = f"fcn_edge/size/{index}"
-        more.graph.node.append(helper.make_node("Shape", [nodes[name].output[0]], [size], start=1))
-        more.graph.output.append(helper.make_tensor_value_info(size, TensorProto.INT64, [None]))
-    session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
-    sizes = session.run(image, [o.name for o in more.graph.output])
-    work = {}
-    for name, extent in zip(layers, sizes.values(), strict=True):
-        weight = constants.get(nodes[name].input[1])
-        each = ADDITION if weight is None else prod(weight.dims[1:])
-        work[name] = float(each * np.prod(extent))
-    total = sum(work.values())
-    return {name: value / total for name, value in work.items()}
+    """Each layer's share of the time of the body, counted in multiplications, for an image (N, H, W, C)."""
+    sums = {node.name: node.output[0] for node in model.graph.node if node.name in body.additions}
+    shapes = shapes_of(model, list(sums.values()), image) if sums else {}
+    work = work_of(model, image)
+    each = {
+        **{name: float(work[name]) for name in body.convolutions},
+        **{name: float(ADDITION * prod(shapes[value])) for name, value in sums.items()},
+    }
+    total = sum(each.values())
+    return {name: value / total for name, value in each.items()}
 
 
 def logits_of_frames(model: bytes, images: Sequence[Array]) -> list[Array]:

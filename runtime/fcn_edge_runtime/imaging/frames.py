@@ -18,7 +18,7 @@ from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.imaging.reading import read_picture
 from fcn_edge_runtime.model.card import Card
 
-__all__ = ["FrameSource", "Frames", "Read", "frames_of"]
+__all__ = ["FrameSource", "Frames", "Read", "evenly", "frames_of"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Path: TypeAlias = Union[str, "os.PathLike[str]"]
@@ -63,6 +63,13 @@ def frames_of(given: FrameSource, card: Card, what: str = "images") -> dict[str,
         files = _Files(card)
         return {str(image.source): files.reader(image.source) for image in found}
     return {f"frame {i}": _read(entry, card, f"{what}[{i}]") for i, entry in enumerate(given)}
+
+
+def evenly(frames: Frames, most: int) -> dict[str, Read]:
+    """At most so many of the frames, evenly spaced in their order: neighbors in a drive are alike."""
+    names = list(frames)
+    count = min(most, len(names))
+    return {names[i * len(names) // count]: frames[names[i * len(names) // count]] for i in range(count)}
 
 
 def _read(given: object, card: Card, where: str) -> Read:

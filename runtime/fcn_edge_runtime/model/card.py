@@ -268,6 +268,9 @@ def _check_consistent(card: Card, fields: Fields) -> None:
     if (card.lowering is None) != (card.precision == "fp32"):
         expected = "null" if card.precision == "fp32" else "an object"
         fields.refuse("lowering", fields.get("lowering"), f"{expected} for the precision {card.precision}")
+    if card.lowering is not None and (card.lowering.integer_share is None) == (card.precision == "int8"):
+        expected = "a number from 0 to 1" if card.precision == "int8" else "null"
+        fields.object("lowering").refuse("integer_share", card.lowering.integer_share, expected)
     if card.verification.reference == "parent" and card.lowering is None:
         fields.refuse("verification.reference", "parent", "pytorch for a file that has no parent")
 

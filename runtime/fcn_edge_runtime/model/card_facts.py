@@ -112,6 +112,7 @@ class LoweringInfo:
         parent_sha256: of the float file.
         target: the kind of machine it is for: x86-vnni, x86 (weights of 7 bits), arm64 or gpu.
         speed_measured: whether its speed was compared with its parent's, on a machine of that kind.
+        integer_share: of an int8 file: share of the multiply-accumulates that are in integers, 0..1.
         calibration: of an int8 file; None for fp16.
         kept_in_float: names of the layers that stayed in float for the sake of agreement.
     """
@@ -119,6 +120,7 @@ class LoweringInfo:
     parent_sha256: str
     target: str
     speed_measured: bool = False
+    integer_share: float | None = None
     calibration: CalibrationInfo | None = None
     kept_in_float: tuple[str, ...] = ()
 
@@ -177,6 +179,7 @@ def read_lowering(fields: Fields) -> LoweringInfo:
         parent_sha256=fields.digest("parent_sha256"),
         target=fields.one_of("target", TARGETS),
         speed_measured=fields.boolean("speed_measured"),
+        integer_share=fields.optional("integer_share", lambda f, key: f.number(key, 0, 1)),
         calibration=fields.optional("calibration", lambda f, key: _calibration(f.object(key))),
         kept_in_float=fields.sequence("kept_in_float", Fields.text),
     )

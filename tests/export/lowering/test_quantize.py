@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -7,9 +8,11 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import numpy_helper
 from PIL import Image
 
+from fcn_edge.cli import cli
 from fcn_edge_export.lowering import quantize as module
 from fcn_edge_export.lowering.optimized_graph import float_convolutions
 from fcn_edge_export.lowering.quantize import quantize
@@ -21,6 +24,7 @@ from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.selftest import run_selftest
 from fcn_edge_runtime.session.session import open_session
 from tests.export.parents import blocks, frames, write_parent
+from tests.runtime.recorded import Recorded
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def made(parent, tmp_path_factory):
 def attempt(parent, folder, **options):
     sources = {name: options.pop(name) for name in ("calibration", "images", "labels") if name in options}
     sources.setdefault("calibration", lambda _: frames(20))
-    chosen = QuantizeOptions(allow_slower=True, **options)
+    chosen = QuantizeOptions(allow_slower=True, **{"allow_mostly_float": True, **options})
     return quantize(parent, folder / "int8.onnx", **sources, options=chosen)
 
 
@@ -101,6 +105,58 @@ def test_a_layer_damaged_by_eight_bits_is_kept_in_float(tmp_path):
     assert set(computed) == {"first", "second"}
     assert all(layer.damage > 0.01 for layer in made.kept_in_float)
     assert made.agreement >= 0.99
+
+
+def test_the_share_of_the_work_in_integers_is_stated(made):
+    # At half the size: stem 8 x 27, two layers of 8 x 72, and the classifier, 24, in float.
+    assert made.integer_share == pytest.approx(1368 / 1392)
+    assert made.card.lowering.integer_share == round(made.integer_share, 4)
+    assert json.loads(made.report.read_text())["integer_share"] == made.integer_share
+    shown = CliRunner().invoke(cli, ["inspect", str(made.path)]).output
+    assert "98.3 % of the work in integers" in shown
+
+
+def test_a_file_that_stays_mostly_float_is_refused(tmp_path):
+    parent = write_parent(tmp_path / "outlier.onnx", outlier=4000.0)  # two of three layers stay in float
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(VerificationError, match=r"15.5 % are in integers.*--allow-mostly-float") as caught:
+        attempt(parent, tmp_path, allow_mostly_float=False)
+    assert caught.value.exit_code == 3
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_must_stay_mostly_float_is_refused_at_once(tmp_path):
+    parent, seen = write_parent(tmp_path / "wide.onnx", reach=7), Recorded()
+    with pytest.raises(VerificationError, match=r"at most 20.2 % can be in integers"):
+        quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), progress=seen)
+    assert [name for name, *_ in seen.stages] == ["open", "frames", "estimate"]
+
+
+def test_time_and_gain_are_estimated_before_the_work(parent, tmp_path):
+    seen = Recorded()
+    options = QuantizeOptions(allow_slower=True)
+    quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), options=options, progress=seen)
+    stages = [name for name, *_ in seen.stages]
+    assert stages == ["open", "frames", "estimate", "calibrate", "integers", "speed", "gate", "write"]
+    estimate = seen.summaries[2]
+    assert re.match(
+        r"at most 98.3 % of the work in integers, then [\d.]+ times as fast; about \d+ s", estimate
+    )
+    left = [stage + after for stage, after in seen.expected]
+    assert left == sorted(left, reverse=True)
+    assert left[0] > 0
+    assert seen.expected[-1][1] == 0  # nothing comes after the last stage
+
+
+def test_no_more_frames_than_needed_are_calibrated_on(parent, tmp_path):
+    made = attempt(parent, tmp_path, calibration=lambda _: frames(200))
+    assert made.card.lowering.calibration.frames == 36
+    report = json.loads(made.report.read_text())
+    used = [entry["name"] for entry in report["providers"][0]["inputs"] if entry["name"] != "pattern"]
+    assert len(used) == 12
+    numbers = sorted(int(name.removeprefix("frame").removesuffix(".png")) for name in used)
+    assert numbers[0] < 20  # from the whole of the 200
+    assert numbers[-1] > 180
 
 
 def test_a_file_that_disagrees_is_not_written(tmp_path):

@@ -19,7 +19,7 @@ from fcn_edge_runtime.model.card import (
 from fcn_edge_runtime.model.file import ModelFile
 
 LOWERED = LoweringInfo(
-    "0" * 64, "x86-vnni", True, CalibrationInfo("1" * 64, 32, "entropy"), ("conv1", "conv2")
+    "0" * 64, "x86-vnni", True, 0.97, CalibrationInfo("1" * 64, 32, "entropy"), ("conv1", "conv2")
 )
 
 
@@ -63,6 +63,8 @@ def test_a_card_survives_json_and_gives_the_same_bytes_again():
         ("target", "toaster"),
         ("parent_sha256", "F" * 64),
         ("speed_measured", "yes"),
+        ("integer_share", 1.1),
+        ("integer_share", None),
         ("kept_in_float", "conv1"),
         ("calibration", {"sha256": "0" * 64, "frames": 0, "method": "entropy"}),
     ],
