@@ -33,6 +33,9 @@ def test_errors_keep_their_exit_code_whatever_is_closed(shell, closed):
     assert shell("run nowhere.onnx x.png -o out", closed).returncode == 1
     assert shell("run --nothing", closed).returncode == 2
     assert shell("--help", closed).returncode == 0
+    assert shell("robot doctor", closed).returncode == 0
+    assert shell("robot bag nowhere.mcap", closed).returncode == 1
+    assert shell("robot camera nowhere.mp4 --model m.onnx", closed).returncode == 1
 
 
 def test_without_streams_as_in_pythonw_a_command_ends_well(tmp_path, model_path):

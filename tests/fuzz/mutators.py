@@ -47,6 +47,7 @@ TEXTS = (
     "ai.onnx",
     "Loop",
 )
+MCAP = b"\x89MCAP0\r\n"
 ODD = (
     None,
     True,
@@ -379,4 +380,45 @@ def _with_other_entries(data, random):
         numbers = (0, 1, 2, 7, 8, 255, 65535, 1 << 20, (1 << 32) - 1, entry[field] * 2, entry[field] + 1)
         entry[field] = random.choice(numbers) % (1 << (16 if field < 2 else 32))
         struct.pack_into(f"{order}HHII", out, at, *entry)
+    return bytes(out)
+
+
+def mutate_bag(data, random):
+    """Records of an mcap cut out, doubled, swapped, joined by hostile ones, or with other numbers."""
+    if not data.startswith(MCAP):
+        return _with_numbers(data, random)
+    from tests.hostile.bags import BOTH, chunk, message
+
+    records, at = [], len(MCAP)
+    while at + 9 <= len(data) - len(MCAP):
+        size = int.from_bytes(data[at + 1 : at + 9], "little")
+        records.append(data[at : at + 9 + size])
+        at += 9 + size
+        if size > len(data):
+            return data
+    for _ in range(random.randint(1, 4)):
+        place, what = random.randrange(len(records)), random.randrange(5)
+        if what == 0 and len(records) > 2:
+            del records[place]
+        elif what == 1:
+            records.insert(place, random.choice(records))
+        elif what == 2:
+            other = random.randrange(len(records))
+            records[place], records[other] = records[other], records[place]
+        elif what == 3:
+            made = (message(b"x", random.choice(NUMBERS) % 2**64), BOTH, chunk(message()))
+            records.insert(place, random.choice(made))
+        else:
+            records[place] = records[place][:9] + _with_numbers(records[place][9:], random)
+    return MCAP + b"".join(records) + MCAP
+
+
+def _with_numbers(data, random):
+    """One to three numbers of four or eight bytes replaced."""
+    out = bytearray(data)
+    for _ in range(random.randint(1, 3)):
+        width = random.choice((4, 8))
+        if len(out) > width:
+            place = random.randrange(len(out) - width)
+            out[place : place + width] = (random.choice(NUMBERS) % 2 ** (8 * width)).to_bytes(width, "little")
     return bytes(out)

@@ -333,6 +333,6 @@ TARGETS = {
     ),
     "picture": Target(_picture, _pictures, _mutate_picture),
     "message": Target(_message, _messages),
-    "bag": Target(_bag, _bags, None, ("fcn_edge_runtime", "rosbags"), 1 << 18),
+    "bag": Target(_bag, _bags, mutators.mutate_bag, ("fcn_edge_runtime", "rosbags"), 1 << 18),
     "checkpoint": Target(_checkpoint, _checkpoints, mutators.mutate_checkpoint, ("fcn_edge.nets",)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +149,8 @@ def command(*, quiet: bool, **given: Any) -> None:
 
 
 def _report(report: Diagnostic) -> None:
-    click.echo(f"{('ok', 'warning', 'error')[report.level]}: {printable(report.message)}", err=True)
+    with contextlib.suppress(OSError):  # nobody reads it any more: masks are published all the same
+        click.echo(f"{('ok', 'warning', 'error')[report.level]}: {printable(report.message)}", err=True)
 
 
 def _quiet(report: Diagnostic) -> None:

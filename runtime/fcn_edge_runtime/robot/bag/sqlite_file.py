@@ -59,10 +59,10 @@ class _SqliteFile:
         by_id = {channel.id: channel for channel in channels}
         marks = ",".join("?" * len(by_id))
         query = (
-            "SELECT topic_id, timestamp, data FROM messages WHERE timestamp >= ? AND timestamp < ? "  # noqa: S608
+            "SELECT topic_id, timestamp, data FROM messages WHERE timestamp BETWEEN ? AND ? "  # noqa: S608
             f"AND topic_id IN ({marks}) ORDER BY timestamp, id"
         )
-        span = (-(2**63) if start is None else start, 2**63 - 1 if stop is None else stop)
+        span = (-(2**63) if start is None else start, 2**63 - 1 if stop is None else stop - 1)
         rows = self._database.execute(query, (*span, *by_id))
         for number, moment, data in rows:
             if not isinstance(data, bytes):
