@@ -14,6 +14,7 @@ from fcn_edge_runtime._files import write_whole
 from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.evaluation.evaluate import Evaluation
+from fcn_edge_runtime.evaluation.masks import count_labels
 from fcn_edge_runtime.imaging.reading import read_picture
 from fcn_edge_runtime.model.card import ClassInfo
 from fcn_edge_runtime.segmentation import as_picture
@@ -102,14 +103,15 @@ def _name(kind: ClassInfo) -> str:
 def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int = 6) -> None:
     """The images with the lowest mean IoU: image, truth, ours, and where they differ in red."""
     rows, card = [], segmenter.card
-    seen: set[int] = set()
+    seen = np.zeros(len(card.classes), np.int64)  # pixels of each class
     for entry in found.worst(count):
         image = read_picture(entry.pair.image, card.input, segmenter.max_pixels)
         truth, result = entry.pair.truth(card), segmenter(image.pixels)
         if found.threshold is not None and segmenter.threshold is None:
             result = result.thresholded(found.threshold)
         picture = as_picture(image.shown, card.input)
-        seen.update(np.unique(truth).tolist(), np.unique(result.labels).tolist())
+        for labels in (truth, result.labels):
+            seen += count_labels(labels, len(seen))[0]
         wrong = (truth < len(card.classes)) & (truth != result.labels)
         marked = np.where(wrong[..., None], np.array([255, 0, 0], np.uint8), picture // 2 + 64)
         rows.append(
@@ -120,5 +122,6 @@ def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int 
                 Tile(marked.astype(np.uint8), f"wrong: {wrong.mean():.1%}"),
             )
         )
+    key = [card.classes[i] for i in np.argsort(-seen, kind="stable") if seen[i]]
     title = f"{found.card.name}: the worst of {len(found.images)} images"
-    write_sheet(path, rows, title=title, key=[kind for kind in card.classes if kind.id in seen])
+    write_sheet(path, rows, title=title, key=key)

@@ -24,7 +24,7 @@ from fcn_edge_runtime.errors import ArtifactError, InputError, ModelError, Usage
 from fcn_edge_runtime.imaging.areas import Area
 from fcn_edge_runtime.imaging.effects import Effect
 from fcn_edge_runtime.imaging.finding import ImageFile
-from fcn_edge_runtime.imaging.marks import is_unchanged_result, marked
+from fcn_edge_runtime.imaging.marks import has_mark, is_unchanged_result, marked
 from fcn_edge_runtime.imaging.reading import Picture, import_pillow, read_picture
 from fcn_edge_runtime.imaging.writing import FORMATS, confidence_png, encoded, labels_png, with_legend
 from fcn_edge_runtime.model.card import Card
@@ -36,6 +36,7 @@ __all__ = ["SAVES", "FileResult", "SaveOptions", "check_place", "is_own", "refus
 
 SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
+_TAIL = 1024  # bytes in which a mark is looked for, before a file of any size is read
 _LONGEST_NAME = 200  # characters
 
 
@@ -346,7 +347,10 @@ def refuse_foreign(
 
 def is_own(path: Path) -> bool:
     """Whether a file that is not a video is an unchanged result of an earlier run."""
-    return is_unchanged_result(path.read_bytes())
+    with path.open("rb") as stream:
+        stream.seek(max(path.stat().st_size - _TAIL, 0))
+        marked_at_its_end = has_mark(stream.read())
+    return marked_at_its_end and is_unchanged_result(path.read_bytes())
 
 
 def _is_own_file(path: Path, own: Callable[[Path], bool]) -> bool:

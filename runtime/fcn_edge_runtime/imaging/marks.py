@@ -22,7 +22,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["is_unchanged_result", "is_unchanged_video", "mark_video", "marked"]
+__all__ = ["has_mark", "is_unchanged_result", "is_unchanged_video", "mark_video", "marked"]
 
 _KEY = "fcn-edge.sha256"
 _PNG_END = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
@@ -51,6 +51,11 @@ def marked(data: bytes) -> bytes:
         body = data.removesuffix(b"\n}\n")
         return body + _json_mark(body)
     raise ValueError("not a result of a known format")
+
+
+def has_mark(end: bytes) -> bool:
+    """Whether the last bytes of a file hold a mark, right or wrong."""
+    return _KEY.encode() in end
 
 
 def is_unchanged_result(data: bytes) -> bool:
