@@ -55,6 +55,13 @@ def test_hostile_pictures_do_little_harm():
 
 
 @pytest.mark.security(
+    "messages that declare more than they hold, text of any length", "refused, time and memory measured"
+)
+def test_hostile_messages_do_little_harm():
+    assert_all_held("messages")
+
+
+@pytest.mark.security(
     "recordings that become large, never end, or count wrong", "refused or read, time and memory measured"
 )
 def test_hostile_bags_do_little_harm():

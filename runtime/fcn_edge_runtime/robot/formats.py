@@ -13,6 +13,7 @@ __all__ = ["not_a_picture"]
 
 _PICTURES = re.compile(r"(rgb|bgr|rgba|bgra|mono)(8|16)|8uc[134]")
 _OTHERS = re.compile(r"bayer_\w+|(8|16|32|64)[usf]c\d*|yuv\w*|yuyv\w*|uyvy\w*|nv\d\d|compresseddepth|depth")
+_LONGEST = 200  # characters; publishers need 40
 _CODECS = re.compile(r"(image/|\.)?(jpe?g|png|mjpe?g)")
 
 
@@ -26,7 +27,7 @@ def not_a_picture(declared: str, channels: int | None = None) -> str:
     Returns:
         such as "bayer_rggb8" or "16UC1"; empty if the pixels are a picture, or nothing is declared.
     """
-    words = [word for word in re.split(r"[;,\s]+", declared) if word]
+    words = [word for word in re.split(r"[;,\s]+", declared[:_LONGEST]) if word]
     lower = [word.casefold() for word in words]
     if "compresseddepth" in lower:
         return f"{words[0]} (compressedDepth)" if lower[0] != "compresseddepth" else words[0]
