@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from fcn_edge.cli.completion import files
 from fcn_edge.cli.label_options import label_folder, label_options
+from fcn_edge.cli.numbers import POSITIVE_SECONDS, Real
 from fcn_edge.cli.options import (
     OutputPath,
     SizeType,
@@ -34,7 +36,7 @@ __all__ = ["command"]
 @model_argument
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 1000, min_open=True),
+    type=Real(0, 1000, above=True),
     required=True,
     metavar="HZ",
     help="Frames a second that must be segmented: 95 % of them before the next one comes.",
@@ -44,6 +46,7 @@ __all__ = ["command"]
     multiple=True,
     required=True,
     metavar="DIR",
+    shell_complete=files,
     help="Frames as the camera sees them, sixteen or more of different scenes; repeatable.",
 )
 @click.option(
@@ -56,17 +59,19 @@ __all__ = ["command"]
     "--labels",
     type=click.Path(path_type=Path),
     metavar="DIR",
+    shell_complete=files,
     help="True labels of --images: mean IoU then decides.  [default: the share of labels that stay equal]",
 )
 @label_options
 @click.option(
     "--weights",
     metavar="FILE|URL",
+    shell_complete=files,
     help="What MODEL was exported or adopted from, for the commands of the plan; not needed for a recipe.",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 36000),
+    type=POSITIVE_SECONDS,
     default=180.0,
     show_default=True,
     metavar="N",

@@ -103,6 +103,12 @@ def test_tune_writes_a_profile_that_run_takes(bare, work):
     assert len(list(work.glob("out/*.labels.png"))) == 3
 
 
+def test_plan_measures_session_options_without_onnx(bare, work):
+    planned = shown(bare, work, "plan", MODEL, "--rate", 1, "--images", "frames", "--seconds", 1)
+    assert planned["chosen"]["name"] == "as it is"
+    assert any("need onnx, which is not installed" in warning for warning in planned["warnings"])
+
+
 def test_nets_lists_networks_and_recipes(bare, tmp_path):
     listed = shown(bare, tmp_path, "nets")
     assert "fcn_resnet50" in {net["name"] for net in listed["networks"]}

@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("run", NAME, "photos", "-o", os.fsdecode(b"out\xe9")),
     "bench": ("bench", NAME, "--size", "32x48", "--seconds", "0.1", "-q"),
     "tune": ("tune", NAME, "--size", "32x48", "--budget", "0.5", "-o", "p.json", "-q"),
+    "plan": ("plan", NAME, "--rate", "1", "--images", "photos/a.png", "--seconds", "0.1", "-q"),
     "export": (
         "export",
         "fcn_tiny",
