@@ -232,6 +232,8 @@ FILES = {
         3, START + state(tensor(size=(1 << 31,))) + STOP
     ),
     "members within each other": overlapping,
+    "a record shorter than its tensor": lambda: archive(GOOD, ("w/data/1", b"secret" * 100), data=bytes(4)),
+    "a tensor without its record": lambda: archive(GOOD).replace(b"w/data/0", b"w/datA/0"),
     "an archive of 60,000 members": lambda: crowded(60_000),
     "an archive of 400,000 members": lambda: crowded(400_000),
     "a byte order of 100 MB": lambda: archive(GOOD, ("w/byteorder", b"l" * (100 << 20))),

@@ -17,6 +17,7 @@ from fcn_edge.nets.weights.pickles import ForeignPickleError, check_pickles
 from fcn_edge_runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["Kind", "identify"]
@@ -195,14 +196,18 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> Non
             raise CheckpointError(
                 f"weights {path.name}: the archive is damaged at {damaged}: copy or download it again"
             )
-        for member in members:
-            if PurePosixPath(member.filename).name == "data.pkl":
-                _check_pickles(io.BytesIO(archive.read(member)), 1, path, size)
+        places = [(PurePosixPath(member.filename), member) for member in members]
+        records = {place.name: member.file_size for place, member in places if place.parent.name == "data"}
+        for place, member in places:
+            if place.name == "data.pkl":
+                _check_pickles(io.BytesIO(archive.read(member)), 1, path, size, records)
 
 
-def _check_pickles(stream: IO[bytes], count: int, path: Path, size: int) -> None:
+def _check_pickles(
+    stream: IO[bytes], count: int, path: Path, size: int, records: Mapping[str, int] | None = None
+) -> None:
     try:
-        check_pickles(stream, count, size)
+        check_pickles(stream, count, size, records)
     except ForeignPickleError as error:
         if error.names:
             raise CheckpointError(

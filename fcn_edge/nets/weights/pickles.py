@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -75,19 +75,20 @@ class _Dict:
     """A dictionary, whose keys were checked."""
 
 
-def check_pickles(stream: IO[bytes], count: int, size: int) -> None:
+def check_pickles(stream: IO[bytes], count: int, size: int, records: Mapping[str, int] | None = None) -> None:
     """Follow consecutive pickles to their ends.
 
     Args:
         stream: at the first one.
         count: their number.
         size: bytes of the whole file, which holds all that they declare.
+        records: bytes of each storage by its key, in an archive.
 
     Raises:
         ForeignPickleError: a step is not one that a state_dict needs.
         Exception: any other, as the pickle is truncated or damaged.
     """
-    machine = _Machine(size)
+    machine = _Machine(size, records)
     begin = stream.tell()
     for _ in range(count):
         machine.start()
@@ -100,8 +101,8 @@ def check_pickles(stream: IO[bytes], count: int, size: int) -> None:
 class _Machine:
     """The stack and the memo, as torch's unpickler has them."""
 
-    def __init__(self, size: int) -> None:
-        self._size, self._steps, self._declared = size, 0, 0
+    def __init__(self, size: int, records: Mapping[str, int] | None) -> None:
+        self._size, self._records, self._steps, self._declared = size, records, 0, 0
         self._storages: set[str] = set()
 
     def start(self) -> None:
@@ -194,6 +195,9 @@ class _Machine:
         self._storages.add(key)
         if octets < 0 or max(octets, self._declared) > self._size:
             raise ValueError(f"it declares {max(octets, self._declared):,} bytes in a file of {self._size:,}")
+        held = octets if self._records is None else self._records.get(key, 0)
+        if octets > held:
+            raise ValueError(f"storage {key} declares {octets:,} bytes, and the archive holds {held:,}")
         self._stack.append(_Storage(elements))
 
     def call(self, _: Any) -> None:
