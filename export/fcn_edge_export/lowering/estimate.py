@@ -34,7 +34,7 @@ __all__ = ["Estimate", "estimated"]
 Array = npt.NDArray[Any]
 
 HISTOGRAMS = 1.2  # time of the pass that counts values, in passes that find minimum and maximum
-SPEED_SECONDS, SPEED_ROUNDS = 4.0, 8  # of the stage "speed"
+SPEED_SECONDS, SPEED_ROUNDS = 4.0, (8, 42)  # of the stage "speed"
 PATTERN_PIXELS = 1 << 20  # that gate and self-test are computed on besides the frames, about
 
 
@@ -156,10 +156,11 @@ class _Passes:
         held_out = len(frames.held_out)
         both, patterns = self.own + self.other, PATTERN_PIXELS / self.pixels
         comparing = held_out * (both + 2 * self.reading)
+        fewest, most = (count * both for count in SPEED_ROUNDS)
         return {
             "calibrate": len(frames.calibrated) * (self.reading + self.ranging) * rounds,
             "integers": self.making + comparing,
-            "speed": max(SPEED_SECONDS, SPEED_ROUNDS * both),
+            "speed": min(max(SPEED_SECONDS, fewest), most),
             "gate": comparing + both * patterns,
             "write": self.own * (held_out + patterns),
         }
