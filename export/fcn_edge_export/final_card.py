@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import onnx
+
 from fcn_edge_export.normalization import check_normalization
+from fcn_edge_export.simplify import operators
 from fcn_edge_runtime._fields import Fields
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import (
@@ -75,6 +78,7 @@ def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
 
 def finished_card(
     draft: Card,
+    model: onnx.ModelProto,
     verification: VerificationInfo,
     produced_by: Mapping[str, str],
     *,
@@ -86,6 +90,7 @@ def finished_card(
 
     Args:
         draft: of the user; or the card of a file, for one that is made of it.
+        model: the graph of the file.
         verification: the verdict.
         produced_by: versions, added to those of the draft.
         graph: what the graph does; None if it is as the draft states.
@@ -110,5 +115,6 @@ def finished_card(
         precision=precision or draft.precision,
         lowering=lowering or draft.lowering,
         verification=verification,
+        operators=dict(sorted(operators(model).items())),
         produced_by={**draft.produced_by, **produced_by},
     )

@@ -185,7 +185,7 @@ def finish(
             require_logits(model, reference, cases, options.outputs)
         did.text = verdict_text(certified.verdicts)
 
-    card = finished_card(draft, certified.verification, produced_by(), graph=facts)
+    card = finished_card(draft, grafted, certified.verification, produced_by(), graph=facts)
     with stages.stage("write") as did, target.draft(assemble(grafted, card, certified.golden)) as written:
         digest, size = check_draft(written.path, certified, cases)
         target.publish(written, verification_report(digest, card, certified.verdicts, stages.done))

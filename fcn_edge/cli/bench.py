@@ -10,6 +10,7 @@ import click
 from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import Real
 from fcn_edge.cli.options import (
+    allow_operators_option,
     device_option,
     examples,
     json_option,
@@ -73,6 +74,7 @@ __all__ = ["command"]
     shell_complete=files,
     help="A profile from `fcn-edge tune` for one of the models on this machine; repeatable.",
 )
+@allow_operators_option
 @json_option
 @quiet_option
 def command(

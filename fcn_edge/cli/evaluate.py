@@ -14,6 +14,7 @@ from fcn_edge.cli.numbers import PROBABILITY
 from fcn_edge.cli.options import (
     LONGEST_NAME,
     OutputPath,
+    allow_operators_option,
     device_option,
     examples,
     json_option,
@@ -80,6 +81,7 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
 @device_option
 @threads_option
 @profile_option
+@allow_operators_option
 @json_option
 @quiet_option
 @click.pass_context

@@ -12,7 +12,14 @@ import click
 from fcn_edge.cli.completion import files, items, networks
 from fcn_edge.cli.export_options import devices_option, net_options, normalize_option, sizes_option
 from fcn_edge.cli.label_options import label_folder, label_options
-from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
+from fcn_edge.cli.options import (
+    OutputPath,
+    allow_operators_option,
+    examples,
+    json_option,
+    printable,
+    quiet_option,
+)
 
 if TYPE_CHECKING:
     from fcn_edge_export import ExportResult
@@ -98,6 +105,7 @@ __all__ = ["command"]
 @label_options
 @click.option("--allow-unsimplified", is_flag=True, help="Go on with the traced graph if onnxsim fails.")
 @quiet_option
+@allow_operators_option
 @json_option
 def command(
     *,

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from fcn_edge.cli.options import examples, json_option, model_argument, printable
+from fcn_edge.cli.options import (
+    allow_operators_option,
+    examples,
+    json_option,
+    model_argument,
+    printable,
+)
 from fcn_edge_runtime._sizes import size_text
 
 __all__ = ["command"]
@@ -19,6 +25,7 @@ __all__ = ["command"]
     epilog=examples("fcn-edge inspect road.onnx", "fcn-edge inspect road.onnx --json | jq .card.classes"),
 )
 @model_argument
+@allow_operators_option
 @json_option
 def command(*, model: str, as_json: bool) -> None:
     """Show what MODEL is: card, classes, geometry, verification, tensors, operators, digest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ __all__ = [
     "OutputPath",
     "SizeType",
     "SizesType",
+    "allow_operators_option",
     "device_option",
     "examples",
     "json_option",
@@ -94,6 +96,33 @@ class SizesType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as 
 
 
 model_argument = click.argument("model", metavar="MODEL.onnx", shell_complete=files)
+
+
+def _allow(ctx: click.Context, _: click.Parameter, value: str) -> None:
+    """Through the environment, so that child processes accept them, too; until the command ends."""
+    from fcn_edge_runtime.model.limits import ALLOW_OPERATORS
+
+    before = os.environ.get(ALLOW_OPERATORS)
+    os.environ[ALLOW_OPERATORS] = value
+
+    def restore() -> None:
+        os.environ.pop(ALLOW_OPERATORS)
+        if before is not None:
+            os.environ[ALLOW_OPERATORS] = before
+
+    ctx.call_on_close(restore)
+
+
+allow_operators_option = click.option(
+    "--allow-operators",
+    envvar="FCN_EDGE_ALLOW_OPERATORS",
+    default="",
+    expose_value=False,
+    is_eager=True,
+    callback=_allow,
+    metavar="NAME,...",
+    help="Accept these operators, too, which an export does not write: only in files whose origin you know.",
+)
 
 device_option = click.option(
     "--device",

@@ -14,6 +14,7 @@ from fcn_edge.cli.numbers import POSITIVE_SECONDS, Real
 from fcn_edge.cli.options import (
     OutputPath,
     SizeType,
+    allow_operators_option,
     examples,
     json_option,
     model_argument,
@@ -85,6 +86,7 @@ __all__ = ["command"]
     help="Also write plan.json there; the commands of the plan put their files there.  [default: none, "
     "beside MODEL]",
 )
+@allow_operators_option
 @json_option
 @quiet_option
 def command(

@@ -12,7 +12,14 @@ import click
 from fcn_edge.cli.completion import files
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import Real
-from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
+from fcn_edge.cli.options import (
+    OutputPath,
+    allow_operators_option,
+    examples,
+    json_option,
+    printable,
+    quiet_option,
+)
 
 __all__ = ["command"]
 
@@ -81,6 +88,7 @@ __all__ = ["command"]
     help="Write the file even if less than half of the work is in integers.",
 )
 @quiet_option
+@allow_operators_option
 @json_option
 def command(
     *,

@@ -15,6 +15,7 @@ from fcn_edge.cli.numbers import COUNT, SHARE
 from fcn_edge.cli.options import (
     LONGEST_NAME,
     OutputPath,
+    allow_operators_option,
     device_option,
     examples,
     json_option,
@@ -98,6 +99,12 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 @device_option
 @threads_option
 @profile_option
+@click.option(
+    "--isolate-first",
+    is_flag=True,
+    help="Open MODEL in a process of its own first, with limits on memory and time: for files whose origin "
+    "you do not know. Takes about half a second.",
+)
 @click.option("--recursive", is_flag=True, help="Search folders recursively.")
 @click.option(
     "--max-pixels",
@@ -107,6 +114,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     metavar="N",
     help="Refuse larger images, before they are decoded.",
 )
+@allow_operators_option
 @json_option
 @quiet_option
 @click.pass_context
@@ -154,6 +162,7 @@ def command(
         max_pixels=given["max_pixels"],
         profile=given["profile"],
         threshold=given["threshold"],
+        isolated_first=given["isolate_first"],
     ) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
             done = _segment(segmenter, jobs, Path(out), effect, progress, given)

@@ -6,7 +6,13 @@ import json
 
 import click
 
-from fcn_edge.cli.options import device_option, examples, json_option, model_argument
+from fcn_edge.cli.options import (
+    allow_operators_option,
+    device_option,
+    examples,
+    json_option,
+    model_argument,
+)
 
 __all__ = ["command"]
 
@@ -18,6 +24,7 @@ __all__ = ["command"]
 )
 @model_argument
 @device_option
+@allow_operators_option
 @json_option
 def command(*, model: str, device: str, as_json: bool) -> None:
     """Check on this device, without PyTorch, that MODEL labels pixels as PyTorch did.

@@ -13,6 +13,7 @@ from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import POSITIVE_SECONDS, THREADS
 from fcn_edge.cli.options import (
     OutputPath,
+    allow_operators_option,
     device_option,
     examples,
     json_option,
@@ -80,6 +81,7 @@ __all__ = ["command"]
     help="Also try a session for frames of this size alone. If it pays, the profile refuses other sizes.",
 )
 @device_option
+@allow_operators_option
 @json_option
 @quiet_option
 def command(

@@ -10,7 +10,12 @@ import click
 
 from fcn_edge.cli.completion import networks
 from fcn_edge.cli.export_options import devices_option, net_options, sizes_option
-from fcn_edge.cli.options import examples, json_option, quiet_option
+from fcn_edge.cli.options import (
+    allow_operators_option,
+    examples,
+    json_option,
+    quiet_option,
+)
 
 __all__ = ["command"]
 
@@ -32,6 +37,7 @@ __all__ = ["command"]
     "--reseal", is_flag=True, help="Accept a file that was changed after export; seal it again if it passes."
 )
 @quiet_option
+@allow_operators_option
 @json_option
 def command(
     *,

@@ -25,6 +25,10 @@ Key = str | int  # of an object, or the index in a list
 
 MAX_INTEGER = 2**31 - 1
 _SHOWN = 60  # characters of a wrong value in a message
+# What `str.isprintable` refuses, and writing needs: line breaks and tabs in prose; the spaces of typography
+# and of East Asia, and the joiners of Indic, Persian and Arabic words and of emoji.
+_BREAKS = dict.fromkeys(map(ord, "\n\r\t"), " ")
+_HARMLESS = dict.fromkeys(map(ord, "\u00a0\u2009\u202f\u3000\u200c\u200d"), " ")
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -163,17 +167,28 @@ class Fields:
             self.refuse(key, value, "text")
         return value
 
-    def line(self, key: Key, most: int) -> str:
-        """Text that may be printed on a terminal, of at most `most` characters."""
+    def line(self, key: Key, most: int, least: int = 0) -> str:
+        """Text of `least` to `most` characters that may be printed on a terminal, in one line."""
         value = self.get(key)
-        if not isinstance(value, str) or not value.isprintable() or len(value) > most:
-            self.refuse(key, value, f"printable text of at most {most} characters")
+        if not isinstance(value, str) or not least <= len(value) <= most or not _printable(value):
+            counts = f"{least} to {most}" if least else f"at most {most}"
+            self.refuse(key, value, f"printable text of {counts} characters")
         return value
 
-    def texts(self, key: Key) -> dict[str, str]:
-        """An object whose values are all text."""
+    def prose(self, key: Key, most: int) -> str:
+        """Text of at most `most` characters, perhaps of several lines, without other control characters."""
+        value = self.get(key)
+        lines = value.translate(_BREAKS) if isinstance(value, str) else None
+        if lines is None or len(lines) > most or not _printable(lines):
+            self.refuse(key, value, f"text of at most {most} characters")
+        return str(value)
+
+    def lines(self, key: Key, entries: int, most: int) -> dict[str, str]:
+        """An object of at most `entries` texts, as `line`; its keys are such texts, too."""
         inner = self.object(key)
-        return {name: inner.text(name) for name in inner.values}
+        if len(inner.values) > entries or not all(_printable(name[: most + 1]) for name in inner.values):
+            self.refuse(key, inner.values, f"an object of at most {entries} printable texts")
+        return {name: inner.line(name, most) for name in inner.values}
 
     def one_of(self, key: Key, allowed: Sequence[str]) -> str:
         """One of a few texts."""
@@ -225,6 +240,11 @@ class Fields:
         if not isinstance(value, bool):
             self.refuse(key, value, "true or false")
         return value
+
+
+def _printable(text: str) -> bool:
+    """No control characters, line breaks or changes of direction; spaces and joiners of any script may be."""
+    return text.isprintable() or text.translate(_HARMLESS).isprintable()
 
 
 def _shown(value: object) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, as_batch
 from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.contract import check_results
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
 from fcn_edge_runtime.session.session import Session, SessionOptions, open_session
@@ -48,6 +49,11 @@ class Segmenter:
             runs when the model is opened with it.
         threshold: labels need at least this probability, see `Segmentation.thresholded`. The file must offer
             `confidence` or `probabilities`; one of them is computed, also where `outputs` does not name it.
+        allow_operators: operators to accept besides those that an export writes, such as "MaxUnpool" or
+            "com.microsoft::FusedConv". What they make is not limited: only for files whose origin you know.
+        isolated_first: open the file in a process of its own first, with limits on memory and time, and run
+            its self-test there: for files whose origin you do not know. It takes about half a second, once
+            for each file in a process.
 
     Attributes:
         card: the model's description, from the file.
@@ -82,11 +88,10 @@ class Segmenter:
         options: SessionOptions | None = None,
         profile: Profile | str | os.PathLike[str] | None = None,
         threshold: float | None = None,
+        allow_operators: Sequence[str] = (),
+        isolated_first: bool = False,
     ) -> None:
-        if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
-            raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
-        if threshold is not None:
-            check_threshold(threshold)
+        _check_options(max_pixels, threshold, allow_operators)
         if profile is not None:
             # Imported only with a profile: reading and writing files would slow every start.
             from fcn_edge_runtime.session.profile import as_profile
@@ -100,12 +105,18 @@ class Segmenter:
             "options": options,
             "profile": profile,
             "threshold": threshold,
+            "allow_operators": tuple(allow_operators),
+            "isolated_first": isolated_first,
         }
         self._path = os.path.abspath(os.fspath(path))  # noqa: PTH100 - keeps symbolic links as given
         self._name = os.path.basename(self._path)  # noqa: PTH119 - see above
         self.max_pixels, self.threshold = max_pixels, threshold
         self._process = os.getpid()
-        with ModelFile.open(path) as model:
+        with ModelFile.open(path, allow_operators) as model:
+            if isolated_first:
+                from fcn_edge_runtime.isolation import open_in_child
+
+                open_in_child(model, allow_operators)
             self.card, self.digest = model.card, model.digest
             self.profile = None
             if profile is not None and profile.usable(self.digest, device, threads, options):
@@ -168,7 +179,7 @@ class Segmenter:
         start = time.perf_counter()
         values = session.run(batch, (*self._outputs, *self._extra))
         milliseconds = (time.perf_counter() - start) * 1000
-        _check_values(values, batch, self.card)
+        check_results(values, batch.shape[:3], self.card)
         arrays = {name: value[0] for name, value in values.items()} if single else values
         result = Segmentation(card=self.card, provider=session.provider, milliseconds=milliseconds, **arrays)
         if self.threshold is None:
@@ -197,6 +208,15 @@ class Segmenter:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, a segmenter is its path and options: another process opens the same file again."""
         return _reopened, (self._path, self.digest, self._recipe)
+
+
+def _check_options(max_pixels: object, threshold: float | None, allow_operators: object) -> None:
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
+        raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
+    if isinstance(allow_operators, str):
+        raise UsageError(f"allow_operators is {allow_operators!r}, expected a list of names")
+    if threshold is not None:
+        check_threshold(threshold)
 
 
 def _not_the_size(batch: np.ndarray, size: tuple[int, int]) -> InputError:
@@ -238,17 +258,3 @@ def _extra(outputs: Sequence[str], session: Session) -> tuple[str, ...]:
             "open the model without this option or profile"
         )
     return outputs_for_threshold(session.outputs)
-
-
-def _check_values(values: dict[str, np.ndarray], batch: np.ndarray, card: Card) -> None:
-    """The last line of defense: results that break the contract are refused."""
-    labels = values["labels"]
-    if labels.shape != batch.shape[:3] or labels.dtype != card.label_dtype:
-        raise ModelError(
-            f"the model gave labels {labels.shape} {labels.dtype}, "
-            f"expected {batch.shape[:3]} {card.label_dtype}: export again"
-        )
-    # Only float images can hold numbers that overflow in the network.
-    scores = values.get("confidence")
-    if card.input.dtype == "float32" and scores is not None and not np.isfinite(scores).all():
-        raise ModelError("the network's numbers overflowed for this image: check the range of its values")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
@@ -11,6 +13,7 @@ from fcn_edge_export.graph.graft import graft
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.lowering.gate import logits_of
+from fcn_edge_export.simplify import operators
 from fcn_edge_export.verification.golden_vectors import golden_vectors
 from fcn_edge_runtime.model.card import Card, InputSpec, VerificationInfo
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
@@ -121,6 +124,7 @@ def write_parent(path, outputs=("labels",), *, sparse=False, **options):
         verification=VerificationInfo(verdict="passed", providers=("CPUExecutionProvider",)),
     )
     model = graft(network(**options), card, outputs, sparse=sparse)
+    card = replace(card, operators=operators(model))
     probe = open_session(with_logits_output(model), "cpu")
     path.write_bytes(assemble(model, card, golden_vectors(logits_of(probe), probe, card, 1e-3, smallest=1)))
     return path

@@ -123,10 +123,54 @@ def mutate_model(data, random):
     except DecodeError:
         return data
     for _ in range(random.randint(1, 4)):
-        edit = random.choice((_any_field, _any_field, _any_field, _node, _rewire, _constant, _metadata))
+        edit = random.choice(
+            (_any_field, _any_field, _any_field, _node, _rewire, _constant, _metadata, _beside)
+        )
         with contextlib.suppress(ValueError):  # a name that is not text any more, a number out of range
             edit(proto, random)
-    return proto.SerializeToString()
+    data = proto.SerializeToString()
+    return _written_again(data, random) if random.random() < 0.3 else data
+
+
+def _written_again(data, random, depth=0):
+    """One field of one message written a second time, as it is or as other bytes: readers may differ.
+
+    protobuf merges the two where they are messages, and takes the last where they are not.
+    """
+    from fcn_edge_runtime.errors import ModelError
+    from fcn_edge_runtime.model.protobuf.reading import BYTES, VARINT, Reader
+    from fcn_edge_runtime.model.protobuf.writing import field
+
+    try:
+        found = list(Reader(memoryview(data)).fields(0, len(data)))
+    except ModelError:
+        return data
+    found = [f for f in found if f[1] in (BYTES, VARINT)]
+    if not found:
+        return data
+    chosen = random.randrange(len(found))
+    parts = []
+    for index, (number, wire, first, last) in enumerate(found):
+        content = data[first:last] if wire == BYTES else first
+        if index != chosen:
+            parts.append(field(number, content))
+        elif depth < 4 and wire == BYTES and random.random() < 0.8:
+            parts.append(field(number, _written_again(content, random, depth + 1)))
+        else:
+            parts.append(field(number, content))
+            other = random.choice((content, b"", b"\xff", b"a\x1b[31m", b"Loop", b"\0" * 8))
+            parts.insert(random.randrange(len(parts) + 1), field(number, other if wire == BYTES else 7))
+    return b"".join(parts)
+
+
+def _beside(proto, random):
+    """Typed data beside the raw data of a tensor, or in its place."""
+    if proto.graph.initializer:
+        tensor = random.choice(proto.graph.initializer)
+        if random.random() < 0.5:
+            tensor.ClearField("raw_data")
+        kind = random.choice(("int64_data", "int32_data", "float_data", "double_data", "uint64_data"))
+        getattr(tensor, kind).extend([random.choice((0, 1, 7, 1 << 20))] * random.randint(0, 5))
 
 
 def _messages(message):

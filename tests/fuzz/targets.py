@@ -65,11 +65,12 @@ def _models():
 
 
 def _declared(data):
+    from fcn_edge_runtime.model.card import CARD_KEY, Card
     from fcn_edge_runtime.model.limits import check_limits
-    from fcn_edge_runtime.model.protobuf.summary import summarize
+    from fcn_edge_runtime.model.protobuf.summary import read_model
 
-    summarize(data)
-    check_limits(data)
+    summary, graph = read_model(data)
+    check_limits(graph, Card.from_json(summary.metadata.get(CARD_KEY, b"")), len(data))
 
 
 def _opened(data):

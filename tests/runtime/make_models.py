@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,9 @@ def make_golden(card, proto, tau=1e-3):
 def finish(proto, card, golden=None):
     """Card, golden vectors (or texts in their place) and seal onto a ModelProto: the bytes of a file."""
     golden = make_golden(card, proto) if golden is None else golden
+    if isinstance(card, Card):
+        counts = Counter(f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in proto.graph.node)
+        card = dataclasses.replace(card, operators=dict(counts))
     texts = {CARD_KEY: card, GOLDEN_KEY: golden}
     entries = {key: value if isinstance(value, str) else value.to_json() for key, value in texts.items()}
     for key, value in entries.items():
@@ -154,8 +158,11 @@ WRONG = {"elsewhere_wrong": KINDS["elsewhere"], "plain_wrong": {}}
 
 
 def make_tied(path):
-    """Write a model whose two scores are one sum in two orders: how they are rounded decides every label."""
-    card = make_card(classes=2)
+    """Write a model whose first two scores are one sum in two orders: rounding decides between them.
+
+    Where the image is bright the third score is far above them, so that the self-test decides some pixels.
+    """
+    card = make_card(classes=3)
     proto = make_proto(card)
     node = helper.make_node
     where = next(i for i, n in enumerate(proto.graph.node) if n.op_type == "Conv")
@@ -164,11 +171,13 @@ def make_tied(path):
         node("Conv", ["x", "wide"], ["hidden"], pads=[1, 1, 1, 1]),
         node("Conv", ["hidden", "ones"], ["one order"]),
         node("ReduceSum", ["hidden", "axis"], ["another order"], keepdims=1),
-        node("Concat", ["one order", "another order"], ["logits"], axis=1),
+        node("Conv", ["x", "strong"], ["bright"]),
+        node("Concat", ["one order", "another order", "bright"], ["logits"], axis=1),
     ]
     constants = {
         "wide": np.random.default_rng(3).standard_normal((16, 3, 3, 3)).astype(np.float32),
         "ones": np.ones((1, 16, 1, 1), np.float32),
+        "strong": np.full((1, 3, 1, 1), 50, np.float32),
         "axis": np.array([1], np.int64),
     }
     kept = [tensor for tensor in proto.graph.initializer if tensor.name != "weight"]

@@ -136,9 +136,22 @@ def test_a_self_test_that_sees_one_label_is_reported_blind(model_path):
 def test_a_label_that_is_not_a_class_fails_everywhere(model_path):
     with ModelFile.open(model_path("rgb")) as model:
         golden = blind_golden(model.card)
-        golden.cases[0].labels[:] = model.card.unlabeled
+        golden.cases[0].labels[0, :10] = 2
+        golden.cases[0].labels[0, 10:] = model.card.unlabeled
         assert run_selftest(Constant(2), model.card, golden).passed
         assert not run_selftest(Constant(3), model.card, golden).passed
+
+
+@pytest.mark.security("a self-test that decides no pixel, or few", "does not pass")
+def test_a_test_that_decides_few_pixels_shows_nothing(model_path):
+    with ModelFile.open(model_path("rgb")) as model:
+        golden = blind_golden(model.card)
+        golden.cases[0].labels[:] = model.card.unlabeled
+        golden.cases[0].labels[0, 0, :3] = 0
+        report = run_selftest(Constant(0), model.card, golden)
+        assert not report.passed
+        with pytest.raises(VerificationError, match="decides 3 of 400 pixels, expected at least 1%"):
+            require_passed(report)
 
 
 def test_another_releases_test_image_is_an_error_not_a_failure(model_path):

@@ -126,7 +126,7 @@ def body_in_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
         graph.ClearField(kind)
     first = [i for i, n in enumerate(ours) if TRACED_INPUT in n.output]
     split = first[0] + 1 if first else 0
-    graph.node.extend([*ours[:split], *converted.node, *rest, *ours[split:]])
+    graph.node.extend(_in_order([*ours[:split], *converted.node, *rest, *ours[split:]]))
     known = {i.name for i in converted.initializer}
     outside = {name for n in (*ours, *rest) for name in n.input}
     clash = [n for n in outside & known if _type_of(converted, n) != _type_of(whole.graph, n)]
@@ -135,6 +135,25 @@ def body_in_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.initializer.extend(converted.initializer)
     graph.initializer.extend(i for i in whole.graph.initializer if i.name in outside and i.name not in known)
     return strip(made)
+
+
+def _in_order(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """The nodes, each behind those that it reads from: the converter appends its casts at the end."""
+    made_here = {name for node in nodes for name in node.output}
+    placed: set[str] = set()
+    ordered: list[onnx.NodeProto] = []
+    while nodes:
+        later = []
+        for node in nodes:
+            if placed.issuperset(made_here.intersection(node.input)):
+                ordered.append(node)
+                placed.update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(nodes):
+            raise ArtifactError(f"fp16: the node {later[0].name} reads what is made of it")
+        nodes = later
+    return ordered
 
 
 def _boundary(

@@ -227,7 +227,7 @@ def gate_child(
         certified = Certified(info, golden, (gate.verdict,), (device,))
         did.text = gate.text
     by = {f"{precision}-by": _own_version(), **_engine_version()}
-    own = finished_card(card, info, by, precision=precision, lowering=lowering)
+    own = finished_card(card, model, info, by, precision=precision, lowering=lowering)
     return Child(model, own, gate, engines, certified, (*patterns, *frames))
 
 

@@ -123,7 +123,7 @@ def verify(
     with stages.stage("write") as did:
         if options.reseal:
             by = {"resealed-by": produced_by()["fcn-edge"]}
-            card = finished_card(card, certified.verification, by)
+            card = finished_card(card, model, certified.verification, by)
             with target.draft(assemble(model, card, certified.golden)) as draft:
                 digest, _ = check_draft(draft.path, certified, cases)
                 target.publish(draft, verification_report(digest, card, certified.verdicts, stages.done))

@@ -12,6 +12,7 @@ from fcn_edge.cli.completion import files, topics
 from fcn_edge.cli.numbers import COUNT, POSITIVE_SECONDS, SECONDS
 from fcn_edge.cli.options import (
     OutputPath,
+    allow_operators_option,
     device_option,
     examples,
     json_option,
@@ -70,6 +71,7 @@ _MOST_LINES = 10
 @device_option
 @threads_option
 @profile_option
+@allow_operators_option
 @json_option
 @quiet_option
 @click.pass_context

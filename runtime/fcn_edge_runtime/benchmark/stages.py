@@ -7,11 +7,11 @@ Found in the file: the contract fixes the name of the full-size logits (`logits`
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fcn_edge_runtime.model.protobuf.fields import Graph, Model
-from fcn_edge_runtime.model.protobuf.reading import Reader
-from fcn_edge_runtime.model.protobuf.views import NodeView, read_node
+from fcn_edge_runtime.model.protobuf.summary import read_model
+from fcn_edge_runtime.model.protobuf.views import NodeView
 
 __all__ = ["BEFORE", "HEAD", "NETWORK", "STAGES", "NodeStages", "stages_of"]
 
@@ -52,13 +52,14 @@ def stages_of(model: bytes) -> NodeStages:
     Raises:
         ModelError: the bytes are not an ONNX model.
     """
-    nodes = _nodes(model)
-    made = {value for _, node in nodes for value in node.outputs}
+    nodes = read_model(model)[1].nodes
+    made = {value for node in nodes for value in node.outputs}
     logits = next((name for name in _LOGITS if name in made), None)
-    head = set() if logits is None else _head([node for _, node in nodes], logits)
+    head = set() if logits is None else _head(nodes, logits)
     by_node = {}
     by_value = {}
-    for name, node in nodes:
+    for node in nodes:
+        name = node.name
         stage = BEFORE if name.startswith(_OURS) else NETWORK
         stage = HEAD if head.intersection(node.outputs) else stage
         by_value.update(dict.fromkeys(filter(None, node.outputs), stage))
@@ -67,7 +68,7 @@ def stages_of(model: bytes) -> NodeStages:
     return NodeStages(by_node, by_value)
 
 
-def _head(nodes: list[NodeView], logits: str) -> set[str]:
+def _head(nodes: Sequence[NodeView], logits: str) -> set[str]:
     """The values that the head makes of the logits, and the logits if an upsampling makes them."""
     readers: dict[str, list[NodeView]] = defaultdict(list)
     for node in nodes:
@@ -84,15 +85,3 @@ def _head(nodes: list[NodeView], logits: str) -> set[str]:
         if logits in node.outputs and node.op_type in _UPSAMPLING:
             head.update(node.outputs)
     return head - {""}
-
-
-def _nodes(model: bytes) -> list[tuple[str, NodeView]]:
-    """The nodes of the main graph, each with its name."""
-    with memoryview(model) as view:
-        reader = Reader(view.cast("B"))
-        nodes = [
-            read_node(reader, *span)
-            for graph in reader.spans(0, len(reader.buffer), Model.GRAPH)
-            for span in reader.spans(*graph, Graph.NODE)
-        ]
-        return [(reader.text(*node.name), node) for node in nodes]

@@ -48,6 +48,12 @@ MAX_CARD_BYTES = 4 << 20
 MAX_CLASSES = 65535
 MAX_CHANNELS = 4096
 MAX_LEVELS = 3
+MAX_OPTIONS = 1 << 16  # characters of the network's options as JSON
+MAX_LINE = 1024
+MAX_PROSE = 20_000
+MAX_CLASS_NAME = 128
+MAX_ENTRIES = 256
+MAX_COUNT = 1 << 20
 DTYPE_SCALE = {"uint8": 1 / 255, "uint16": 1 / 65535, "float32": 1.0}
 LARGEST_PIXEL = {"uint8": 255, "uint16": 65535}
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -151,6 +157,7 @@ class Card:
         head: how labels are made of logits: "dense" upsamples all of them, "sparse" only where classes meet.
         working_size: the size at which the network looks at an image; None is the image's own.
         lowering: how a file of lower precision was made; None for fp32.
+        operators: how often each operator occurs in the file.
     """
 
     name: str
@@ -164,6 +171,7 @@ class Card:
     working_size: WorkingSize | None = None
     precision: str = "fp32"
     lowering: LoweringInfo | None = None
+    operators: Mapping[str, int] = field(default_factory=dict)
     produced_by: Mapping[str, str] = field(default_factory=dict)
     verification: VerificationInfo = field(default_factory=VerificationInfo)
 
@@ -205,9 +213,9 @@ def read_card(fields: Fields) -> Card:
     if "notes" in fields:  # pre-releases held these facts as text
         fields.fail("was written by a pre-release of fcn-edge, whose files are not read")
     card = Card(
-        name=fields.text("name"),
-        description=fields.text("description"),
-        license=fields.text("license"),
+        name=fields.line("name", MAX_LINE),
+        description=fields.prose("description", MAX_PROSE),
+        license=fields.prose("license", MAX_PROSE),
         classes=fields.sequence(
             "classes", lambda items, i: _class_info(items.object(i)), 2, MAX_CLASSES, "classes"
         ),
@@ -218,7 +226,8 @@ def read_card(fields: Fields) -> Card:
         working_size=fields.optional("working_size", lambda f, key: read_working_size(f.object(key))),
         precision=fields.one_of("precision", PRECISIONS),
         lowering=fields.optional("lowering", lambda f, key: read_lowering(f.object(key))),
-        produced_by=fields.texts("produced_by"),
+        operators=_operators(fields.object("operators")),
+        produced_by=fields.lines("produced_by", MAX_ENTRIES, MAX_LINE),
         verification=read_verification(fields.object("verification")),
     )
     _check_consistent(card, fields)
@@ -241,19 +250,29 @@ def _class_info(fields: Fields) -> ClassInfo:
     red, green, blue = fields.sequence(
         "color", lambda color, i: color.integer(i, 0, 255), 3, 3, "numbers: red, green, blue"
     )
-    return ClassInfo(fields.integer("id", 0, MAX_CLASSES), fields.text("name"), (red, green, blue))
+    return ClassInfo(
+        fields.integer("id", 0, MAX_CLASSES), fields.line("name", MAX_CLASS_NAME, 1), (red, green, blue)
+    )
+
+
+def _operators(fields: Fields) -> dict[str, int]:
+    if len(fields.values) > MAX_ENTRIES:
+        fields.fail(f"lists {len(fields.values)} operators, expected at most {MAX_ENTRIES}")
+    return {name: fields.integer(name, 1, MAX_COUNT) for name in sorted(fields.values)}
 
 
 def _net_info(fields: Fields) -> NetInfo:
     options = fields.object("options").values
     if _nests(options, MAX_LEVELS):
         fields.refuse("options", options, f"at most {MAX_LEVELS} levels of lists and objects")
+    if len(json.dumps(options)) > MAX_OPTIONS:
+        fields.refuse("options", options, f"at most {MAX_OPTIONS} characters of JSON")
     weights = fields.get("weights_sha256")
     return NetInfo(
-        fields.text("name"),
+        fields.line("name", MAX_LINE),
         dict(options),
         UNTRAINED if weights == UNTRAINED else fields.digest("weights_sha256"),
-        fields.text("output"),
+        fields.line("output", MAX_LINE),
         fields.one_of("activation", ACTIVATIONS),
     )
 

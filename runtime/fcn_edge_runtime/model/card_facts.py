@@ -28,6 +28,12 @@ METHODS = ("minmax", "percentile", "entropy")
 TARGETS = ("x86-vnni", "x86", "arm64", "gpu")
 REFERENCES = ("pytorch", "parent", "onnx")
 MAX_WORKING_SIDE = 4096
+# No network refuses images of this size for being too small; the self-test's images are at least as large.
+MAX_SMALLEST = 1024
+MAX_LINE = 1024
+MAX_NAMES = 8192
+MAX_SIZES = 4096
+MAX_PROVIDERS = 64
 MAX_DENOMINATOR = 10_000  # a user writes at most four decimals
 
 
@@ -154,7 +160,7 @@ def read_geometry(fields: Fields) -> Geometry:
         receptive_field=fields.integer("receptive_field", 1),
         sees_whole_image=fields.boolean("sees_whole_image"),
         size_multiple=fields.integer("size_multiple", 1),
-        smallest_size=fields.integer("smallest_size", 1),
+        smallest_size=fields.integer("smallest_size", 1, MAX_SMALLEST),
         largest_size=fields.optional("largest_size", _sides),
     )
 
@@ -181,7 +187,9 @@ def read_lowering(fields: Fields) -> LoweringInfo:
         speed_measured=fields.boolean("speed_measured"),
         integer_share=fields.optional("integer_share", lambda f, key: f.number(key, 0, 1)),
         calibration=fields.optional("calibration", lambda f, key: _calibration(f.object(key))),
-        kept_in_float=fields.sequence("kept_in_float", Fields.text),
+        kept_in_float=fields.sequence(
+            "kept_in_float", lambda items, i: items.line(i, MAX_LINE), 0, MAX_NAMES, "names"
+        ),
     )
 
 
@@ -190,9 +198,11 @@ def read_verification(fields: Fields) -> VerificationInfo:
     return VerificationInfo(
         verdict=fields.one_of("verdict", ("passed",)),
         reference=fields.one_of("reference", REFERENCES),
-        sizes=fields.sequence("sizes", _size),
-        providers=fields.sequence("providers", Fields.text),
-        tolerance=fields.text("tolerance"),
+        sizes=fields.sequence("sizes", _size, 0, MAX_SIZES, "sizes"),
+        providers=fields.sequence(
+            "providers", lambda items, i: items.line(i, MAX_LINE), 0, MAX_PROVIDERS, "names"
+        ),
+        tolerance=fields.line("tolerance", MAX_LINE),
         blind=fields.boolean("blind"),
     )
 

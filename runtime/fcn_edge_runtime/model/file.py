@@ -12,17 +12,18 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import BinaryIO
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card import CARD_KEY, Card
-from fcn_edge_runtime.model.contract import check_contract
+from fcn_edge_runtime.model.contract import check_contract, check_operators
+from fcn_edge_runtime.model.dry_run.run import DryRun
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, Golden
-from fcn_edge_runtime.model.limits import check_limits
-from fcn_edge_runtime.model.protobuf.summary import ModelSummary, summarize
+from fcn_edge_runtime.model.limits import allowed_operators, check_limits
+from fcn_edge_runtime.model.protobuf.summary import ModelSummary, read_model
 from fcn_edge_runtime.model.seal import SEAL_LENGTH, check_seal
 
 __all__ = ["ModelFile"]
@@ -42,6 +43,7 @@ class ModelFile:
         summary: what it declares: tensors, operators, versions.
         card: its facts, see `Card`.
         golden: its self-test.
+        limits: its graph, to follow it for a size of image before it is run.
     """
 
     path: str
@@ -50,12 +52,18 @@ class ModelFile:
     summary: ModelSummary
     card: Card
     golden: Golden
+    limits: DryRun = field(repr=False, compare=False)
     _file: BinaryIO = field(repr=False, compare=False)
     _state: tuple[int, ...] = field(repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> ModelFile:
+    def open(cls, path: str | os.PathLike[str], allow_operators: Collection[str] = ()) -> ModelFile:
         """Open, hash and check a model file. Nothing stays open if it is refused.
+
+        Args:
+            path: of the file.
+            allow_operators: operators to accept besides those of `dry_run.operators` and those in the
+                environment, see `allowed_operators`; what they make is not limited.
 
         Raises:
             ModelError: it is missing, not a regular file, not sealed, changed, or breaks the contract.
@@ -67,8 +75,8 @@ class ModelFile:
             size = state[2]
             _require_size(name, size)
             digest = check_seal(file, name)
-            summary, card, golden = _checked(file, size, name)
-            model = cls(name, digest, size, summary, card, golden, file, state)
+            allowed = allowed_operators().union(allow_operators)
+            model = cls(name, digest, size, *_checked(file, size, name, allowed), file, state)
             model.check_unchanged()
         except OSError as error:
             file.close()
@@ -173,9 +181,10 @@ def _read(file: BinaryIO, size: int, name: str) -> bytes:
     return data
 
 
-def _checked(file: BinaryIO, size: int, name: str) -> tuple[ModelSummary, Card, Golden]:
-    data = _read(file, size, name)
-    summary = summarize(data)
+def _checked(
+    file: BinaryIO, size: int, name: str, allowed: Collection[str]
+) -> tuple[ModelSummary, Card, Golden, DryRun]:
+    summary, graph = read_model(_read(file, size, name))
     for key in (CARD_KEY, GOLDEN_KEY):
         if key not in summary.metadata:
             raise ModelError(
@@ -184,6 +193,6 @@ def _checked(file: BinaryIO, size: int, name: str) -> tuple[ModelSummary, Card, 
     card = Card.from_json(summary.metadata[CARD_KEY])
     golden = Golden.from_json(summary.metadata[GOLDEN_KEY])
     golden.check_card(card)
-    check_contract(summary, card, size, name)
-    check_limits(data, name)
-    return summary, card, golden
+    check_contract(summary, card, name)
+    check_operators(summary, card, name)
+    return summary, card, golden, check_limits(graph, card, size, name, allowed)

@@ -19,6 +19,7 @@ import numpy as np
 from fcn_edge_runtime._fields import Fields
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.card_facts import MAX_SMALLEST
 
 __all__ = ["GOLDEN_KEY", "GOLDEN_SIZES", "Golden", "GoldenCase", "raise_to"]
 
@@ -28,7 +29,6 @@ GOLDEN_SIZES = ((2, 64, 96), (1, 67, 45))
 MAX_GOLDEN_BYTES = 4 << 20
 MAX_CASES = 16
 MAX_SIDE = 4096  # of a computed image, which hashes 12 bits of each coordinate
-MAX_PIXELS = 1 << 24
 SUBJECT, FIX = "the model's self-test", "export again"
 
 
@@ -91,14 +91,22 @@ class Golden:
         fields.schema(SCHEMA)
         tau = fields.number("tau", 0, 1)
         dtype = np.dtype(fields.one_of("dtype", ("uint8", "uint16")))
+        room = _Room(most_pixels(MAX_SMALLEST))
         cases = fields.sequence(
-            "cases", lambda items, i: _case(items.object(i), dtype), 1, MAX_CASES, "cases"
+            "cases", lambda items, i: _case(items.object(i), dtype, room), 1, MAX_CASES, "cases"
         )
         return cls(cases, tau)
 
     def check_card(self, card: Card) -> None:
-        """Raise ModelError unless every expected label is a class of the card, or unlabeled."""
+        """Raise ModelError unless the test fits the card.
+
+        Every expected label is a class or unlabeled, and there are no more pixels than an export tests for a
+        network of this smallest size.
+        """
         fields = Fields({}, ModelError, SUBJECT, FIX)
+        pixels, most = sum(case.labels.size for case in self.cases), most_pixels(card.geometry.smallest_size)
+        if pixels > most:
+            fields.fail(f"has {pixels} pixels, expected at most {most} for this network")
         for index, case in enumerate(self.cases):
             if case.labels.dtype != card.label_dtype:
                 got = str(case.labels.dtype)
@@ -114,15 +122,28 @@ def raise_to(sizes: Iterable[tuple[int, int, int]], smallest: int) -> tuple[tupl
     return tuple((batch, max(height, smallest), max(width, smallest)) for batch, height, width in sizes)
 
 
+def most_pixels(smallest: int) -> int:
+    """Pixels of a self-test, at most: twice what an export tests for a network of this smallest size."""
+    return 2 * sum(batch * height * width for batch, height, width in raise_to(GOLDEN_SIZES, smallest))
+
+
+@dataclass
+class _Room:
+    """Pixels that the cases still to be read may have."""
+
+    pixels: int
+
+
 def _little(labels: np.ndarray) -> bytes:
     return np.ascontiguousarray(labels, dtype=labels.dtype.newbyteorder("<")).tobytes()
 
 
-def _case(fields: Fields, dtype: np.dtype[Any]) -> GoldenCase:
+def _case(fields: Fields, dtype: np.dtype[Any], room: _Room) -> GoldenCase:
     batch, height, width = (fields.integer(key, 1, MAX_SIDE) for key in ("batch", "height", "width"))
     pixels = batch * height * width
-    if pixels > MAX_PIXELS:
-        fields.fail(f"has a case of {batch}x{height}x{width} pixels, expected at most {MAX_PIXELS}")
+    room.pixels -= pixels
+    if room.pixels < 0:
+        fields.fail(f"has too many pixels with a case of {batch}x{height}x{width}")
     raw = _inflated(fields, "labels", pixels * dtype.itemsize)
     labels = np.frombuffer(raw, dtype.newbyteorder("<")).reshape(batch, height, width).astype(dtype)
     labels.setflags(write=False)

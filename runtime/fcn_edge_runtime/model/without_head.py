@@ -18,18 +18,13 @@ from fcn_edge_runtime.model.protobuf.fields import (
     DataType,
     Graph,
     Model,
-    Tensor,
     TensorType,
     Type,
     ValueInfo,
 )
 from fcn_edge_runtime.model.protobuf.reading import BYTES, VARINT, Reader, Span
-from fcn_edge_runtime.model.protobuf.views import (
-    AttributeView,
-    NodeView,
-    read_attribute,
-    read_node,
-)
+from fcn_edge_runtime.model.protobuf.tensors import read_tensor
+from fcn_edge_runtime.model.protobuf.views import AttributeView, NodeView, read_node
 from fcn_edge_runtime.model.protobuf.writing import field, message
 
 __all__ = ["WithoutHead", "without_head"]
@@ -38,7 +33,7 @@ __all__ = ["WithoutHead", "without_head"]
 _DECISIONS = (("Cast", "ArgMax", "Resize"), ("Cast", "Squeeze", "Greater", "Resize"))
 _TYPES = {DataType.UINT8: "uint8", DataType.UINT16: "uint16"}
 _MODE = "coordinate_transformation_mode"
-_ALIGN_CORNERS = {b"half_pixel": False, b"pytorch_half_pixel": False, b"align_corners": True}
+_ALIGN_CORNERS = {"half_pixel": False, "pytorch_half_pixel": False, "align_corners": True}
 
 
 @dataclass(frozen=True)
@@ -79,8 +74,8 @@ def without_head(data: bytes) -> WithoutHead | None:
             for span in reader.spans(*graph, Graph.NODE)
         }
         makers = {name: node for node in nodes.values() for name in node.outputs}
-        upsampling = _upsampling(reader, makers)
-        if upsampling is None or any(_has_graphs(reader, node) for node in nodes.values()):
+        upsampling = _upsampling(makers)
+        if upsampling is None:
             return None
         model = _cut(reader, nodes, _needed(makers, upsampling.logits), upsampling.logits)
     return WithoutHead(model, upsampling.logits, upsampling.align_corners, upsampling.labels)
@@ -94,7 +89,7 @@ def _cut(reader: Reader, nodes: dict[Span, NodeView], needed: set[str], logits: 
         if number == Graph.NODE:
             return not needed.isdisjoint(nodes[begin, end].outputs)
         if number == Graph.INITIALIZER:
-            return reader.last_text(begin, end, Tensor.NAME) in needed
+            return read_tensor(reader, begin, end).name in needed
         return number not in (Graph.OUTPUT, Graph.VALUE_INFO)
 
     def cut(start: int, stop: int) -> bytes:
@@ -136,18 +131,20 @@ class _Upsampling:
     labels: str
 
 
-def _upsampling(reader: Reader, makers: dict[str, NodeView]) -> _Upsampling | None:
+def _upsampling(makers: dict[str, NodeView]) -> _Upsampling | None:
     """What the labels are decided on; None if they are decided in another way."""
     for decision in _DECISIONS:
         chain = list(_chain(makers, "labels", len(decision)))
         if tuple(node.op_type for node in chain) != decision:
             continue
-        cast, best, resize = (_attributes(reader, node) for node in (chain[0], chain[1], chain[-1]))
+        cast, best, resize = (
+            defaultdict(AttributeView, node.attributes) for node in (chain[0], chain[1], chain[-1])
+        )
         given = resize[_MODE].s
-        mode = b"half_pixel" if given is None else given
+        mode = "half_pixel" if given is None else given
         inputs = chain[-1].inputs
         plain = (
-            resize["mode"].s == b"linear"
+            resize["mode"].s == "linear"
             and mode in _ALIGN_CORNERS
             and not resize["antialias"].i
             and resize["axes"].ints == ()
@@ -160,16 +157,6 @@ def _upsampling(reader: Reader, makers: dict[str, NodeView]) -> _Upsampling | No
             return _Upsampling(inputs[0], _ALIGN_CORNERS[mode], labels)
         return None
     return None
-
-
-def _attributes(reader: Reader, node: NodeView) -> defaultdict[str, AttributeView]:
-    """The attributes of a node by name; one that it does not have is empty."""
-    attributes = (read_attribute(reader, *span) for span in node.attributes)
-    return defaultdict(AttributeView, {attribute.name: attribute for attribute in attributes})
-
-
-def _has_graphs(reader: Reader, node: NodeView) -> bool:
-    return any(read_attribute(reader, *span).graphs for span in node.attributes)
 
 
 def _chain(makers: dict[str, NodeView], name: str, length: int) -> Iterator[NodeView]:

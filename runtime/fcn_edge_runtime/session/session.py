@@ -29,6 +29,7 @@ from fcn_edge_runtime.session.devices import (
 )
 
 if TYPE_CHECKING:  # imported where needed, for a fast start
+    from fcn_edge_runtime.model.dry_run.run import DryRun
     from fcn_edge_runtime.model.without_head import WithoutHead
     from fcn_edge_runtime.session.numpy_head import NumpyHead
 
@@ -49,6 +50,8 @@ CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
 MAX_THREADS = 1024
 MAX_FIXED_PIXELS = 3840 * 2160  # a fixed size is for cameras, and its self-test runs at that size
+# Sizes of image that are remembered: following the graph again takes a millisecond.
+_MOST_SIZES = 1024
 HEADS = ("graph", "numpy")
 _OPTIMIZATION = {
     "all": "ORT_ENABLE_ALL",
@@ -126,6 +129,7 @@ class Session:
         threads: threads that one operator may use on the CPU.
         options: the options it was made with.
         head: what makes labels of the model's logits; None where the graph does.
+        limits: the model's graph, which is followed for each size before its first run; None for bytes.
     """
 
     provider: str
@@ -136,6 +140,8 @@ class Session:
     raw: Any = field(repr=False)
     options: SessionOptions = field(default_factory=SessionOptions, repr=False)
     head: NumpyHead | None = field(default=None, repr=False)
+    limits: DryRun | None = field(default=None, repr=False)
+    _followed: set[tuple[int, ...]] = field(default_factory=set, repr=False)
 
     def facts(self) -> dict[str, str]:
         """Where it runs and why, as plain JSON values: part of every report."""
@@ -149,9 +155,14 @@ class Session:
             outputs: names of the outputs to compute; None means all.
 
         Raises:
-            ModelError: onnxruntime failed on the CPU.
+            ModelError: onnxruntime failed on the CPU, or the graph makes too much of an image of this size.
             ProviderError: onnxruntime failed on another device.
         """
+        if self.limits is not None and image.shape not in self._followed:
+            self.limits.check(*image.shape)
+            if len(self._followed) >= _MOST_SIZES:
+                self._followed.clear()
+            self._followed.add(image.shape)
         names = list(self.outputs if outputs is None else outputs)
         fetched = names if self.head is None else [self.head.logits]
         try:
@@ -273,7 +284,10 @@ class _Recipe:
             from fcn_edge_runtime.session.numpy_head import NumpyHead
 
             head, outputs = NumpyHead(self.cut.logits, self.cut.align_corners, self.cut.labels), ("labels",)
-        return Session(provider, short_name(provider), why, outputs, self.threads, raw, self.options, head)
+        limits = self.model.limits if isinstance(self.model, ModelFile) else None
+        return Session(
+            provider, short_name(provider), why, outputs, self.threads, raw, self.options, head, limits
+        )
 
     def _created(self, provider: str) -> Any:
         """Make onnxruntime's session, which may be on another provider than the named one."""
@@ -312,7 +326,8 @@ class _Recipe:
         options.inter_op_num_threads = 1
         options.enable_mem_pattern = self.options.mem_pattern
         options.enable_cpu_mem_arena = self.options.cpu_arena
-        options.log_severity_level = 3
+        # The text of an error is in the exception; a provider that does not start gives its reason only here.
+        options.log_severity_level = 4 if provider == CPU else 3
         if self.options.profile_prefix:
             options.enable_profiling = True
             options.profile_file_prefix = self.options.profile_prefix

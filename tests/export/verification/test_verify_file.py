@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -13,8 +14,10 @@ from onnx import helper, numpy_helper
 
 from fcn_edge_export import verify
 from fcn_edge_export.options import VerifyOptions
+from fcn_edge_export.simplify import operators
 from fcn_edge_runtime import ModelError, Segmenter
 from fcn_edge_runtime.errors import ArtifactError, UsageError, VerificationError
+from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.seal import sealed, unsealed
 from tests.export import networks
 from tests.export.frames import picture
@@ -30,9 +33,11 @@ def copied(plain, tmp_path):
 
 
 def edit(path, change):
-    """Change a finished file as a tool would, and seal it properly."""
+    """Change a finished file as someone would who knows it, and seal it properly."""
     model = onnx.load_model_from_string(unsealed(path.read_bytes()))
     change(model)
+    card = next(entry for entry in model.metadata_props if entry.key == CARD_KEY)
+    card.value = replace(Card.from_json(card.value), operators=operators(model)).to_json()
     path.write_bytes(sealed(model.SerializeToString(deterministic=True)))
 
 

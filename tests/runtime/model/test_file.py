@@ -150,8 +150,12 @@ BREAKS = {
     "no opset": (lambda p: p.opset_import.pop(), "operator set none"),
     "IR 99": (lambda p: setattr(p, "ir_version", 99), "IR version 99, expected 10"),
     "external data": (external, "outside the file"),
-    "local function": (with_function, "1 local functions"),
+    "local function": (with_function, "the field 25 of a model"),
     "an oversized tensor": (oversized_initializer, "declares a tensor of 40000000000 bytes"),
+    "an operator off the list": (
+        lambda p: setattr(p.graph.node[0], "op_type", "Frobnicate"),
+        "has the operator Frobnicate, which is not on the list",
+    ),
     "input name": (lambda p: setattr(p.graph.input[0], "name", "input"), "inputs ['input']"),
     "two inputs": (lambda p: p.graph.input.append(p.graph.input[0]), "inputs ['image', 'image']"),
     "no input": (lambda p: p.graph.input.pop(), "inputs []"),

@@ -170,7 +170,7 @@ def test_external_data_is_never_read_from_the_current_folder(tmp_path, monkeypat
         open_session(proto.SerializeToString(), "cpu")
 
 
-@pytest.mark.security("an unknown operator", "refused")
+@pytest.mark.security("an operator off the list", "refused; named by the user, left to onnxruntime")
 def test_an_operator_unknown_to_onnxruntime_is_a_model_error(tmp_path):
     pytest.importorskip("onnx")
     from tests.runtime import make_models as mm
@@ -181,7 +181,12 @@ def test_an_operator_unknown_to_onnxruntime_is_a_model_error(tmp_path):
     proto.graph.node[5].op_type = "Convolute"
     path = tmp_path / "m.onnx"
     path.write_bytes(mm.finish(proto, card, golden))
-    with ModelFile.open(path) as model, pytest.raises(ModelError, match="Convolute"):
+    with pytest.raises(ModelError, match=r"Convolute, which is not on the list.*--allow-operators Convolute"):
+        ModelFile.open(path)
+    with (
+        ModelFile.open(path, ["Convolute"]) as model,
+        pytest.raises(ModelError, match=r"cannot load.*Convolute"),
+    ):
         open_session(model, "cpu")
 
 

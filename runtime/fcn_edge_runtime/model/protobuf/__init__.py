@@ -2,9 +2,10 @@
 
     fields.py       the names of the field numbers
     reading.py      the fields of a message, one after the other
-    views.py        bounded views of nodes, attributes and tensors
+    tensors.py      stored tensors
+    views.py        nodes and their attributes
     value_info.py   inputs and outputs: name, type and shape
-    summary.py      what a whole file declares
+    summary.py      a whole file, and its graph
     writing.py      the same format, written
 
 Why not protobuf's own library, or `onnx`:

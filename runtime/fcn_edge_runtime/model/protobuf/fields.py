@@ -9,19 +9,17 @@ from __future__ import annotations
 
 __all__ = [
     "Attribute",
+    "AttributeType",
     "DataType",
     "Dimension",
-    "Function",
     "Graph",
     "Model",
     "Node",
     "OperatorSetId",
-    "SparseTensor",
     "StringStringEntry",
     "Tensor",
     "TensorShape",
     "TensorType",
-    "TrainingInfo",
     "Type",
     "ValueInfo",
 ]
@@ -33,9 +31,12 @@ class Model:
     IR_VERSION = 1
     GRAPH = 7
     OPSET_IMPORT = 8
+    PRODUCER_NAME = 2
+    PRODUCER_VERSION = 3
+    DOMAIN = 4
+    MODEL_VERSION = 5
+    DOC_STRING = 6
     METADATA_PROPS = 14
-    TRAINING_INFO = 20
-    FUNCTIONS = 25
 
 
 class OperatorSetId:
@@ -52,30 +53,17 @@ class StringStringEntry:
     VALUE = 2
 
 
-class TrainingInfo:
-    """TrainingInfoProto: both fields are graphs."""
-
-    INITIALIZATION = 1
-    ALGORITHM = 2
-
-
-class Function:
-    """FunctionProto."""
-
-    NODE = 7
-    ATTRIBUTE_PROTO = 11
-
-
 class Graph:
     """GraphProto."""
 
     NODE = 1
     NAME = 2
     INITIALIZER = 5
+    DOC_STRING = 10
     INPUT = 11
     OUTPUT = 12
     VALUE_INFO = 13
-    SPARSE_INITIALIZER = 15
+    METADATA_PROPS = 16
 
 
 class Node:
@@ -86,22 +74,34 @@ class Node:
     NAME = 3
     OP_TYPE = 4
     ATTRIBUTE = 5
+    DOC_STRING = 6
     DOMAIN = 7
+    METADATA_PROPS = 9
 
 
 class Attribute:
     """AttributeProto."""
 
     NAME = 1
+    F = 2
     I = 3  # noqa: E741 - the field's name
     S = 4
     T = 5
-    G = 6
+    FLOATS = 7
     INTS = 8
-    TENSORS = 10
-    GRAPHS = 11
-    SPARSE_TENSOR = 22
-    SPARSE_TENSORS = 23
+    DOC_STRING = 13
+    TYPE = 20
+
+
+class AttributeType:
+    """AttributeProto.AttributeType, the values of Attribute.TYPE."""
+
+    FLOAT = 1
+    INT = 2
+    STRING = 3
+    TENSOR = 4
+    FLOATS = 6
+    INTS = 7
 
 
 class Tensor:
@@ -114,15 +114,12 @@ class Tensor:
     INT64_DATA = 7
     NAME = 8
     RAW_DATA = 9
+    DOUBLE_DATA = 10
+    UINT64_DATA = 11
+    DOC_STRING = 12
     EXTERNAL_DATA = 13
     DATA_LOCATION = 14
-
-
-class SparseTensor:
-    """SparseTensorProto: both fields are tensors."""
-
-    VALUES = 1
-    INDICES = 2
+    METADATA_PROPS = 16
 
 
 class ValueInfo:
@@ -130,6 +127,8 @@ class ValueInfo:
 
     NAME = 1
     TYPE = 2
+    DOC_STRING = 3
+    METADATA_PROPS = 4
 
 
 class Type:
@@ -157,6 +156,7 @@ class Dimension:
 
     DIM_VALUE = 1
     DIM_PARAM = 2
+    DENOTATION = 3
 
 
 class DataType:
@@ -164,19 +164,13 @@ class DataType:
 
     FLOAT = 1
     UINT8 = 2
+    INT8 = 3
     UINT16 = 4
     INT16 = 5
     INT32 = 6
     INT64 = 7
+    BOOL = 9
     FLOAT16 = 10
     DOUBLE = 11
     UINT32 = 12
     UINT64 = 13
-    COMPLEX64 = 14
-    COMPLEX128 = 15
-    BFLOAT16 = 16
-    UINT4 = 21
-    INT4 = 22
-    FLOAT4E2M1 = 23
-    UINT2 = 25
-    INT2 = 26

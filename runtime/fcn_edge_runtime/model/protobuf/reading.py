@@ -1,4 +1,9 @@
-"""The fields of protobuf messages, read in place, one after the other."""
+"""The fields of protobuf messages, read in place, one after the other.
+
+onnxruntime reads the same bytes with protobuf's own library, which merges a message that is written twice and
+takes the last of two numbers. Both readers must see one model, so what may occur once and occurs twice is
+refused, and so is a name that is not UTF-8: two such names can become one.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,12 @@ from collections.abc import Iterable, Iterator
 
 from fcn_edge_runtime.errors import ModelError
 
-__all__ = ["BYTES", "MAX_FIELDS", "MAX_NAME", "VARINT", "Reader", "Span", "damaged"]
+__all__ = ["BYTES", "FIXED32", "MAX_FIELDS", "MAX_NAME", "VARINT", "Reader", "Span", "damaged", "unwritten"]
 
 MAX_FIELDS = 400_000
-MAX_NAME = 4096
+MAX_NAME = 1024  # bytes; PyTorch's names are paths of modules
 
-VARINT, BYTES = 0, 2
+VARINT, BYTES, FIXED32 = 0, 2, 5
 _FIXED_SIZES = {1: 8, 5: 4}
 
 # The place of a message or a text: its first byte, and the one after its last.
@@ -23,6 +28,11 @@ Field = tuple[int, int, int, int]
 def damaged(what: str) -> ModelError:
     """The error for bytes that are not protobuf of ONNX's form, or beyond the limits."""
     return ModelError(f"the file is not an ONNX model, or it is damaged ({what}): export again")
+
+
+def unwritten(what: str) -> ModelError:
+    """The error for what ONNX allows, and an export never writes."""
+    return ModelError(f"the file has {what}, which an export never writes: export again")
 
 
 def _fixed_size(wire: int) -> int:
@@ -94,14 +104,6 @@ class Reader:
             if number == wanted and wire == BYTES
         ]
 
-    def last_text(self, start: int, end: int, wanted: int) -> str:
-        """The last text of this field number; empty if there is none."""
-        found = (start, start)
-        for number, wire, first, last in self.fields(start, end):
-            if number == wanted and wire == BYTES:
-                found = first, last
-        return self.text(*found)
-
     def packed(self, wire: int, value: int, stop: int) -> Iterable[int]:
         """The unsigned numbers in a field of integers, packed or not."""
         if wire == VARINT:
@@ -114,7 +116,17 @@ class Reader:
             yield number
 
     def text(self, start: int, end: int) -> str:
-        """The text in buffer[start:end]; bytes that are not UTF-8 become a replacement character."""
+        """The text in buffer[start:end], which may be printed.
+
+        Raises:
+            ModelError: it is longer than MAX_NAME, not UTF-8, or has control characters.
+        """
         if end - start > MAX_NAME:
             raise damaged(f"a name has {end - start} bytes, at most {MAX_NAME} are read")
-        return self.buffer[start:end].tobytes().decode("utf-8", "replace")
+        try:
+            text = str(self.buffer[start:end], "utf-8")
+        except UnicodeDecodeError:
+            raise damaged("a name is not UTF-8") from None
+        if not text.isprintable():
+            raise damaged(f"the name {text[:40]!r} has characters that are not printable")
+        return text

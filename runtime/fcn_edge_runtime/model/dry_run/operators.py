@@ -1,0 +1,117 @@
+"""The operators that are accepted.
+
+These are the operators of ONNX's operator set 18 that PyTorch's exporter makes of the layers of segmentation
+networks, with those that our own stages add. Each has a rule for the shape of what it makes, which is why the
+list ends here: an operator without a rule can make anything. In groups, and why each is there:
+
+- **Convolutions and pools**: what a fully convolutional network is.
+- **Products**: linear layers and attention, also as an `Einsum`.
+- **Normalizations**: of batches, instances, groups and layers; `Softmax` of attention and of probabilities.
+- **Activations and arithmetic**: elementwise, with what exporters write them with (`Erf` for GELU).
+- **Reductions**: pooling over the whole image, squeeze and excitation, our confidence.
+- **Shapes**: how a graph takes images of any size, pads to multiples, splits into windows for attention.
+- **Sampling**: upsampling, pixel shuffles, grids.
+- **Choices**: our sparse head, masks of attention, positions of queries.
+- **Quantization**: int8 files hold `QuantizeLinear` and `DequantizeLinear` around float operators.
+
+Left out are loops, branches, random numbers, sequences, text, recurrent layers, detection (`RoiAlign`,
+`NonMaxSuppression`), signal processing, operators that onnxruntime makes itself (`QLinearConv`), and those of
+other domains.
+"""
+
+from __future__ import annotations
+
+from fcn_edge_runtime.model.dry_run import rules
+from fcn_edge_runtime.model.dry_run.rules import Rule
+
+__all__ = ["ALLOWED", "CUT_OFF", "SIZES"]
+
+
+def _each(rule: Rule, names: str) -> dict[str, Rule]:
+    return dict.fromkeys(names.split(), rule)
+
+
+ALLOWED: dict[str, Rule] = {
+    # Convolutions and pools.
+    "Conv": rules.convolve,
+    "ConvTranspose": rules.convolve_back,
+    **_each(rules.pool, "MaxPool AveragePool LpPool"),
+    **_each(rules.pool_all, "GlobalAveragePool GlobalMaxPool GlobalLpPool"),
+    # Products.
+    "MatMul": rules.multiply,
+    "Gemm": rules.gemm,
+    "Einsum": rules.einsum,
+    # Normalizations.
+    **_each(rules.same, "BatchNormalization InstanceNormalization GroupNormalization LpNormalization"),
+    "LayerNormalization": rules.normalize_layer,
+    **_each(rules.slow, "Softmax LogSoftmax"),
+    # Activations and arithmetic.
+    **_each(rules.same, "Relu LeakyRelu ThresholdedRelu HardSigmoid HardSwish Abs Neg Not Sign"),
+    **_each(rules.same, "Ceil Floor Round Reciprocal Sqrt Identity Cast IsNaN IsInf Clip"),
+    **_each(rules.slow, "Sigmoid Tanh Elu Celu Selu Softplus Softsign Mish Erf Exp Log Sin Cos Tan Atan"),
+    **_each(rules.both, "Add Sub Mul Max Min Sum Mean PRelu And Or Xor"),
+    **_each(rules.both, "Equal Greater GreaterOrEqual Less LessOrEqual Where"),
+    **_each(rules.slow_both, "Div Mod Pow"),
+    "Dropout": rules.two_same,
+    # Reductions.
+    **_each(rules.reduce, "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"),
+    **_each(rules.reduce, "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp"),
+    **_each(rules.best, "ArgMax ArgMin"),
+    # Shapes.
+    "Shape": rules.shape_of,
+    "Size": rules.single,
+    "Reshape": rules.reshape,
+    "Flatten": rules.flatten,
+    "Squeeze": rules.squeeze,
+    "Unsqueeze": rules.unsqueeze,
+    "Transpose": rules.transpose,
+    "Concat": rules.concat,
+    "Split": rules.split,
+    "Slice": rules.cut,
+    "Gather": rules.gather,
+    "GatherElements": rules.gather_elements,
+    "GatherND": rules.gather_nd,
+    "Pad": rules.pad,
+    "Expand": rules.expand,
+    "Tile": rules.tile,
+    "ConstantOfShape": rules.filled,
+    "Range": rules.count_up,
+    # Sampling.
+    "Resize": rules.resize,
+    "DepthToSpace": rules.to_space,
+    "SpaceToDepth": rules.to_depth,
+    "GridSample": rules.sample,
+    # Choices.
+    "NonZero": rules.nonzero,
+    "Compress": rules.compress,
+    "TopK": rules.top,
+    "OneHot": rules.one_hot,
+    **_each(rules.slow, "ScatterND ScatterElements CumSum Trilu EyeLike"),
+    # Quantization.
+    **_each(rules.same, "QuantizeLinear DequantizeLinear"),
+}
+
+# Bytes of an element that they make, where it is not as large as one of the first input.
+SIZES = {
+    **dict.fromkeys(["Shape", "Size", "ArgMax", "ArgMin", "NonZero"], 8),
+    **dict.fromkeys(
+        [
+            "Equal",
+            "Greater",
+            "GreaterOrEqual",
+            "Less",
+            "LessOrEqual",
+            "And",
+            "Or",
+            "Xor",
+            "Not",
+            "IsNaN",
+            "IsInf",
+        ],
+        1,
+    ),
+    "QuantizeLinear": 1,
+    "DequantizeLinear": 4,
+}
+# The shape of what they make depends on what the image shows.
+CUT_OFF = frozenset(("NonZero", "Compress"))

@@ -1,0 +1,247 @@
+"""One run over a graph without computing its tensors, for an image of a given size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.model.dry_run.operators import ALLOWED, CUT_OFF, SIZES
+from fcn_edge_runtime.model.dry_run.rules import sides_of
+from fcn_edge_runtime.model.dry_run.tensor import Known, Refused, Step
+from fcn_edge_runtime.model.dry_run.values import COMPUTED, MOST
+from fcn_edge_runtime.model.protobuf.summary import GraphView
+from fcn_edge_runtime.model.protobuf.tensors import NUMPY_TYPES, TensorView
+from fcn_edge_runtime.model.protobuf.views import NodeView
+
+__all__ = ["DryRun"]
+
+# Bytes of tensors for each pixel of the image, and for each class of each pixel. What one operator alone
+# reads is free after it, and is room for its output; the rest adds up, as if it were all there at once: the
+# order in which onnxruntime runs a graph is its own. U-Nets take a thirtieth of this, dense blocks a quarter.
+BYTES = 40 << 10
+BYTES_OF_CLASS = 48
+# Multiplications for each pixel: ten times what a U-Net needs.
+PRODUCTS = 8 << 20
+# An image counts as at least so many pixels: a smaller one takes no less of what does not depend on its size.
+FEWEST = 64 * 64
+# Bytes that are made of stored tensors alone, as onnxruntime does when it loads a file: for each byte of the
+# file, and besides. Weights of 8 bits become floats, and are perhaps turned.
+STORED, BESIDES = 8, 4 << 20
+# Sides of stored tensors up to so many are kept, to compute sizes with.
+FEW_FLOATS, FEW_INTEGERS = 64, MOST
+# An attribute's number: sizes are bounded more tightly by the rules.
+LARGEST = 1 << 20
+
+
+_MEASURES = ("Shape", "Size")  # their values do not need those of their inputs
+
+
+class _Count:
+    """What a graph costs, compared with its limits as it adds up."""
+
+    def __init__(self, pixels: int, classes: int, stored: int) -> None:
+        pixels = max(pixels, FEWEST)
+        self.stored_left: float = stored
+        self.bytes_left: float = pixels * (BYTES + classes * BYTES_OF_CLASS)
+        self.products_left: float = pixels * PRODUCTS
+        self.most = self.bytes_left
+
+    def work(self, products: float) -> None:
+        self.products_left -= products
+        if self.products_left < 0:
+            raise Refused("that takes more time than the network of an export needs")
+
+    def scratch(self, elements: float) -> None:
+        if 4 * elements > self.most:
+            raise Refused(
+                f"that takes {4 * elements:.3g} bytes while it runs, expected at most {self.most:.3g}"
+            )
+
+    def made(self, size: float, room: float, *, constant: bool) -> None:
+        """Add bytes of tensors, for which there will be room once the operator has run."""
+        if constant:
+            self.stored_left -= size
+            if self.stored_left < 0:
+                raise Refused("that makes far more of stored tensors than the file holds")
+            return
+        if size > self.bytes_left:
+            raise Refused(f"with which tensors take over {self.most:.3g} bytes, more than those of an export")
+        self.bytes_left -= max(size - room, 0)
+
+
+class DryRun:
+    """A graph, ready to be followed for any size of image. It refers to nothing of the file's bytes.
+
+    Args:
+        graph: what `read_model` gave, within the limits of `limits.check_graph`.
+        size: bytes of the file.
+        classes: of the model.
+        element: bytes of a number in the image.
+        name: what messages call the file.
+        trusted: operators to follow no further: what they make is not limited.
+    """
+
+    def __init__(
+        self,
+        graph: GraphView,
+        size: int,
+        classes: int,
+        element: int,
+        name: str,
+        trusted: Collection[str] = (),
+    ) -> None:
+        self._classes, self._element = classes, element
+        self._name, self._trusted = name, frozenset(trusted)
+        self._stored_most = STORED * size + BESIDES
+        self._stored = {key: _stored(tensor) for key, tensor in graph.tensors.items()}
+        self._steps: list[Step] = []
+        for node in graph.nodes:
+            try:
+                if node.op_type == "Constant":
+                    self._stored.update(_constant(node))
+                else:
+                    self._steps.append(_step(node))
+            except Refused as reason:
+                raise self._error(node.op_type, reason) from None
+        uses = Counter(name for step in self._steps for name in step.inputs)
+        uses.update(("image", "", *(tensor.name for tensor in graph.outputs)))
+        self._steps = [
+            step._replace(alone=tuple([uses[name] == 1 for name in step.inputs])) for step in self._steps
+        ]
+
+    def check(self, batch: int, height: int, width: int, channels: int) -> None:
+        """Follow the graph for images of this size.
+
+        Raises:
+            ModelError: an operator would make more than the network of an export does.
+        """
+        count = _Count(batch * height * width, self._classes, self._stored_most)
+        known = dict(self._stored)
+        known["image"] = Known((batch, height, width, channels), self._element)
+        unknown: set[str] = set()
+        with np.errstate(all="ignore"):
+            for step in self._steps:
+                if step.op in self._trusted or not unknown.isdisjoint(step.inputs):
+                    unknown.update(filter(None, step.outputs))
+                    continue
+                try:
+                    made = _follow(step, [known[name] if name else None for name in step.inputs], count)
+                except Refused as reason:
+                    shape = f" for an image of {batch}x{height}x{width}"
+                    raise self._error(step.op, f"{reason}{shape}") from None
+                known.update(zip(step.outputs, made, strict=False))
+
+    def _error(self, op: str, reason: object) -> ModelError:
+        return ModelError(
+            f"{self._name} has an operator {op} {reason}: export again, "
+            f"or allow it if you trust the file (--allow-operators {op})"
+        )
+
+
+def _follow(step: Step, inputs: list[Known | None], count: _Count) -> list[Known]:
+    """What an operator makes."""
+    op = step.op
+    shapes = ALLOWED[op](step, inputs, count)
+    constant, exact, valued, elements, size, room, total = True, op not in CUT_OFF, True, 0, 0, 0, 0
+    for x, alone in zip(inputs, step.alone, strict=True):
+        if x is not None:
+            constant = constant and x.constant
+            exact = exact and x.exact
+            valued = valued and x.value is not None
+            elements += x.elements
+            size = size or x.size
+            if alone and not x.constant:
+                room += x.elements * x.size
+    if op in SIZES:
+        size = SIZES[op]
+    elif op == "Cast":
+        size = _itemsize(step)
+    made = []
+    for dims in shapes[: len(step.outputs)]:
+        tensor = Known(dims, size or 4, exact=exact, constant=constant)
+        elements += tensor.elements
+        total += tensor.elements * tensor.size
+        made.append(tensor)
+    count.made(total, room, constant=constant)
+    count.work(16 * elements)
+    if exact and (valued or op in _MEASURES) and made and made[0].elements <= MOST:
+        made[0].value = _value(step, inputs)
+    return made
+
+
+def _itemsize(step: Step) -> int:
+    """Of the type that `Cast` makes."""
+    kind = step.numbers.get("to", 0)
+    if kind not in NUMPY_TYPES:
+        raise Refused(f"to the type {kind}")
+    return NUMPY_TYPES[kind].itemsize
+
+
+def _value(step: Step, inputs: list[Known | None]) -> np.ndarray | None:
+    """The value of what an operator makes, if it can be known."""
+    first = inputs[0] if inputs else None
+    if step.op == "Shape" and first is not None:
+        return sides_of(step, first)
+    if step.op == "Size" and first is not None:
+        return np.array(first.elements, np.int64)
+    computed = COMPUTED.get(step.op)
+    if computed is None:
+        return None
+    arrays: list[Any] = [None if x is None else x.value for x in inputs]
+    try:
+        return computed(step, arrays)
+    except (ArithmeticError, IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _stored(tensor: TensorView) -> Known:
+    dtype = NUMPY_TYPES[tensor.data_type]
+    few = tensor.elements <= (FEW_FLOATS if dtype.kind == "f" else FEW_INTEGERS)
+    value = tensor.values() if few else None
+    return Known(tensor.dims, dtype.itemsize, value, constant=True)
+
+
+def _constant(node: NodeView) -> dict[str, Known]:
+    """The tensor that a node `Constant` holds, by its name."""
+    if len(node.outputs) != 1 or node.inputs or len(node.attributes) != 1:
+        raise Refused("of another form than one value")
+    ((key, view),) = node.attributes.items()
+    if key == "value" and view.tensor is not None:
+        found = _stored(view.tensor)
+    elif key == "value_int" and view.i is not None:
+        found = Known((), 8, np.array(view.i, np.int64), constant=True)
+    elif key == "value_ints":
+        found = Known((len(view.ints),), 8, np.array(view.ints, np.int64), constant=True)
+    elif key in ("value_float", "value_floats"):
+        found = Known((view.floats,) if key == "value_floats" else (), 4, constant=True)
+    else:
+        raise Refused(f"with the value {key}")
+    return {node.outputs[0]: found}
+
+
+def _step(node: NodeView) -> Step:
+    """The node without references to the file."""
+    numbers: dict[str, int] = {}
+    lists: dict[str, tuple[int, ...]] = {}
+    texts: dict[str, str] = {}
+    tensor: np.ndarray | None = None
+    for key, view in node.attributes.items():
+        if view.i is not None:
+            numbers[key] = view.i
+        elif view.ints:
+            lists[key] = view.ints
+        elif view.s is not None:
+            texts[key] = view.s
+        elif view.tensor is not None:
+            if view.tensor.elements != 1:
+                raise Refused(f"with {view.tensor.elements} numbers in {key}")
+            tensor = view.tensor.values()
+    for key, values in (*lists.items(), *((key, (i,)) for key, i in numbers.items())):
+        if max(values) > LARGEST or min(values) < -LARGEST:
+            raise Refused(f"with {key} beyond {LARGEST}")
+    op = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+    return Step(op, node.inputs, node.outputs, numbers, lists, texts, tensor)

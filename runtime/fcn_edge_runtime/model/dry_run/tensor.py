@@ -1,0 +1,71 @@
+"""What is known of a tensor while a graph is followed, and of an operator that makes one."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Dims", "Known", "Refused", "Step"]
+
+Dims = tuple[int, ...]
+
+
+class Refused(Exception):  # noqa: N818 - a reason, which becomes a ModelError
+    """Why an operator is not accepted. The message continues "has an operator NAME "."""
+
+
+class Known:
+    """A tensor.
+
+    Attributes:
+        dims: its shape, or the largest that it can have.
+        elements: their product.
+        size: bytes of an element.
+        exact: `dims` do not depend on what the image shows.
+        constant: it is made of stored tensors alone, so onnxruntime computes it when it loads the file.
+        value: its elements, where it is small and they do not depend on what the image shows.
+    """
+
+    __slots__ = ("constant", "dims", "elements", "exact", "size", "value")
+
+    def __init__(
+        self,
+        dims: Dims,
+        size: int,
+        value: np.ndarray | None = None,
+        *,
+        exact: bool = True,
+        constant: bool = False,
+    ) -> None:
+        self.dims = dims
+        self.elements = math.prod(dims)
+        self.size = size
+        self.exact = exact
+        self.constant = constant
+        self.value = value
+
+
+class Step(NamedTuple):
+    """A node, without references to the file.
+
+    Attributes:
+        op: the operator; of another domain "domain::name".
+        inputs: names; empty where one is left out.
+        outputs: names.
+        numbers: attributes that are one whole number.
+        lists: attributes that are a list of whole numbers.
+        texts: attributes that are text.
+        tensor: the value of an attribute that is a small tensor.
+        alone: for each input, whether nothing else reads it.
+    """
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    numbers: dict[str, int]
+    lists: dict[str, tuple[int, ...]]
+    texts: dict[str, str]
+    tensor: np.ndarray | None
+    alone: tuple[bool, ...] = ()
