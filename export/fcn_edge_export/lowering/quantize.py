@@ -183,10 +183,10 @@ def _require_integers(share: float, options: QuantizeOptions, *, possible: bool)
     """Refuse a file that would stay mostly float; `possible`: the share is the largest that is possible."""
     if share >= LEAST_SHARE or options.allow_mostly_float:
         return
-    got = f"at most {100 * share:.1f} % can be" if possible else f"{100 * share:.1f} % are"
+    most, can = ("at most ", "can be") if possible else ("", "are")
     fix = "keep the parent" if possible else "accept a lower --agreement, keep the parent"
     raise VerificationError(
-        f"gate: {got} in integers of the multiply-accumulates of the network, expected at least "
+        f"gate: {most}{100 * share:.1f} % of the multiply-accumulates {can} in integers, expected at least "
         f"{100 * LEAST_SHARE:g} %: {fix}, or write it with `fcn-edge quantize --allow-mostly-float`"
     )
 

@@ -119,7 +119,9 @@ def test_the_share_of_the_work_in_integers_is_stated(made):
 def test_a_file_that_stays_mostly_float_is_refused(tmp_path):
     parent = write_parent(tmp_path / "outlier.onnx", outlier=4000.0)  # two of three layers stay in float
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(VerificationError, match=r"15.5 % are in integers.*--allow-mostly-float") as caught:
+    with pytest.raises(
+        VerificationError, match=r"15.5 % of the multiply-accumulates are in integers.*--allow-mostly-float"
+    ) as caught:
         attempt(parent, tmp_path, allow_mostly_float=False)
     assert caught.value.exit_code == 3
     assert sorted(tmp_path.iterdir()) == before
@@ -127,7 +129,7 @@ def test_a_file_that_stays_mostly_float_is_refused(tmp_path):
 
 def test_what_must_stay_mostly_float_is_refused_at_once(tmp_path):
     parent, seen = write_parent(tmp_path / "wide.onnx", reach=7), Recorded()
-    with pytest.raises(VerificationError, match=r"at most 20.2 % can be in integers"):
+    with pytest.raises(VerificationError, match=r"at most 20.2 % of the multiply-accumulates can be"):
         quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), progress=seen)
     assert [name for name, *_ in seen.stages] == ["open", "frames", "estimate"]
 
