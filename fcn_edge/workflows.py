@@ -19,7 +19,15 @@ from fcn_edge.card_file import (
 )
 from fcn_edge.nets import NetSpec, resolve
 from fcn_edge.nets.loading import is_import_spec
-from fcn_edge.nets.weights.sources import RandomWeights, Weights, build_with_weights, parse_weights
+from fcn_edge.nets.sources.huggingface import PREFIX, read_huggingface
+from fcn_edge.nets.sources.saved import SavedNet
+from fcn_edge.nets.weights.sources import (
+    BuiltWeights,
+    RandomWeights,
+    Weights,
+    build_with_weights,
+    parse_weights,
+)
 from fcn_edge.recipes import Recipe, find_recipe, recipes
 from fcn_edge_export import (
     ExportOptions,
@@ -59,7 +67,7 @@ class Request:
     """A network and its weights, as typed.
 
     Attributes:
-        net: a recipe, a network of the registry, `package.module:callable` or `file.py:callable`.
+        net: a recipe, a network of the registry, `package.module:callable`, `file.py:callable`, `hf:FOLDER`.
         weights: FILE, URL, random[:SEED] or built; None takes the recipe's.
         classes: voc, cityscapes, a number or a file; None takes the recipe's, or numbers them.
         channels: of the image; None takes the recipe's or the network's.
@@ -68,6 +76,7 @@ class Request:
         images: folders or files of frames to verify at.
         normalize: imagenet, 0-1, none or MEAN/STD; None takes the card's, the recipe's or the network's.
         sha256: of the file of the weights, 64 hex digits; None where the URL or the recipe has it.
+        trust_remote_code: run Python code that came with a network of `hf:`.
     """
 
     net: str
@@ -79,6 +88,7 @@ class Request:
     images: tuple[str, ...] = ()
     normalize: str | None = None
     sha256: str | None = None
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,8 @@ class ExportPlan:
         images: of the request.
         source: where the card's mean and std come from: "recipe", "card", "checkpoint", "--normalize" or
             "default", with a name behind some of them.
+        working_size: the size to which the network's own preprocessing resizes images; None is their own.
+        notes: what that preprocessing does and the file does not.
     """
 
     spec: NetSpec
@@ -133,6 +145,8 @@ class ExportPlan:
     card: Card
     images: tuple[str, ...]
     source: str
+    working_size: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def plan_export(request: Request) -> ExportPlan:
@@ -181,7 +195,11 @@ def export_network(
         plan.card,
         output,
         images=frames,
-        options=replace(options, trained=not isinstance(plan.weights, RandomWeights)),
+        options=replace(
+            options,
+            trained=not isinstance(plan.weights, RandomWeights),
+            working_size=options.working_size or plan.working_size,
+        ),
         progress=progress,
     )
 
@@ -254,6 +272,8 @@ def verify_network(
 
 
 def _plan(request: Request) -> ExportPlan:
+    if request.net.startswith(PREFIX):
+        return _plan_saved(request)
     recipe = find_recipe(request.net)
     options = {**(recipe.options if recipe else {}), **request.settings}
     classes = read_classes(request.classes) if request.classes is not None else None
@@ -283,6 +303,33 @@ def _plan(request: Request) -> ExportPlan:
     )
     weights = parse_weights(*_weights(request, recipe))
     return ExportPlan(spec, weights, card, request.images, source)
+
+
+def _plan_saved(request: Request) -> ExportPlan:
+    """The plan of a network that another library saved: its files say what is not typed."""
+    if request.weights is not None or request.sha256 is not None or request.settings:
+        raise UsageError(
+            f"{request.net} brings its weights and options: leave out --weights, --sha256 and --set"
+        )
+    saved: SavedNet = read_huggingface(request.net, trust_remote_code=request.trust_remote_code)
+    described = (
+        read_description(request.card)
+        if request.card is not None
+        else description_from(saved.card, request.net)
+    )
+    described, source = _normalized(request, described, None)
+    if request.card is None and request.normalize is None and described.normalizes:
+        source = f"{request.net} preprocessor_config.json"
+    card = card_from(
+        described,
+        name=str(saved.card["name"]),
+        net=NetInfo(saved.spec.name, {}),
+        classes=read_classes(request.classes) if request.classes is not None else None,
+        channels=request.channels,
+    )
+    return ExportPlan(
+        saved.spec, BuiltWeights(), card, request.images, source, saved.working_size, saved.notes
+    )
 
 
 def _normalized(request: Request, described: Description, recipe: Recipe | None) -> tuple[Description, str]:

@@ -36,6 +36,7 @@ __all__ = [
     "breaks_beyond",
     "conditions_of",
     "largest_size",
+    "steady_multiple",
 ]
 
 Size = tuple[int, int, int]  # batch, height, width
@@ -169,6 +170,20 @@ def largest_size(conditions: Sequence[Condition], smallest: int) -> tuple[int, i
     stops = sides[first <= square]
     height = min(int(stops.min()) - 1 if stops.size else MAX_SIDE, MAX_SIDE)
     return height, min(int(first[sides <= height].min()) - 1, MAX_SIDE)
+
+
+def steady_multiple(conditions: Sequence[Condition], multiple: int) -> int | None:
+    """The smallest multiple, a power of two times the given one, on which no line of code changes its mind.
+
+    Networks that pad or resize where two sides differ by one (`if h % 2 == 0:`) take one branch at all sizes
+    of such a multiple. None if there is none above the given one.
+    """
+    lines = [condition for condition in conditions if condition.where]
+    for power in range(1, 8):
+        steps = multiple * 2**power * np.arange(2, 13)
+        if all(len(np.unique(c.test(1, steps[:, None], steps[None, :]))) == 1 for c in lines):
+            return multiple * 2**power if lines else None
+    return None
 
 
 def _sides(condition: Condition, axis: str, smallest: int, fixed: int) -> Sides:

@@ -30,6 +30,7 @@ __all__ = [
 HEADS = ("dense", "sparse", "auto")
 LAYOUTS = ("NCHW", "NHWC")
 AGREEMENT = 0.99
+LARGEST_MULTIPLE = 512
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class ExportOptions:
             areas; "auto" takes the one that is faster on the images.
         working_size: the size at which the network sees an image, "0.5x" of it or "240x320" for all; the file
             resizes inside and labels the image at its own size.
+        size_multiple: pad images to multiples of this, for networks that compute differently at others; None
+            pads to what the network needs.
         output_name: which of the network's outputs holds the logits, such as "0", "out" or "aux.1"; None
             takes the only one, or the one that its name or the card's classes tell.
         activation: what the network has already applied to its logits: "none", "sigmoid" or "softmax", which
@@ -53,7 +56,7 @@ class ExportOptions:
         allow_unsimplified: continue with the traced graph if onnxsim fails.
 
     Raises:
-        UsageError: an output, head, size or working size that does not exist, or no device.
+        UsageError: an output, head, size, multiple or working size that does not exist, or no device.
     """
 
     outputs: Sequence[str] = ("labels",)
@@ -61,6 +64,7 @@ class ExportOptions:
     devices: Sequence[str] = ("cpu",)
     head: str = "dense"
     working_size: str | None = None
+    size_multiple: int | None = None
     output_name: str | None = None
     activation: str | None = None
     trained: bool = True
@@ -77,6 +81,8 @@ class ExportOptions:
             _check_one_of("activation", self.activation, ACTIVATIONS)
         if self.working_size is not None:
             parse_working_size(self.working_size)
+        if self.size_multiple is not None and not 1 <= self.size_multiple <= LARGEST_MULTIPLE:
+            raise UsageError(f"got the size multiple {self.size_multiple}, expected 1 to {LARGEST_MULTIPLE}")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fcn_edge_export.artifact import OutputFile
@@ -13,6 +14,8 @@ from fcn_edge_export.graph.graft import check_classes
 from fcn_edge_export.graph.working_size import fitted, parse_working_size
 from fcn_edge_export.options import ExportOptions
 from fcn_edge_export.verification.certify import all_cases
+from fcn_edge_runtime._sizes import size_text
+from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import Card, WorkingSize
 from fcn_edge_runtime.model.contract import OPSET
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fcn_edge_export.reference import Reference
+    from fcn_edge_export.sizes import Sizes
 
 __all__ = ["export"]
 
@@ -58,7 +62,7 @@ def export(
     """
     import torch
 
-    from fcn_edge_export.probe import probe
+    from fcn_edge_export.examples import example_size
     from fcn_edge_export.reference import (
         LogitsNetwork,
         Reference,
@@ -78,7 +82,7 @@ def export(
     net = prepared(net)
 
     with stages.stage("probe") as did:
-        found = probe(net, card.input.channels, output=options.output_name, classes=len(card.classes) or None)
+        found = _probed(net, card, options, working)
         draft = drafted(card, numbered_classes(found.classes))
         working = working and fitted(working, found.smallest_image)
         smallest = 1 if working else found.smallest_image
@@ -97,9 +101,13 @@ def export(
     ).eval()
 
     with stages.stage("trace") as did:
-        tracing = trace(logits_network, card.input.channels, found)
+        example = example_size(logits_network, card.input.channels, found)
+        tracing = trace(logits_network, card.input.channels, found, example)
         traced = tracing.model
-        did.text = f"{len(traced.graph.node)} nodes, opset {OPSET}, torch {torch.__version__}"
+        did.text = (
+            f"{len(traced.graph.node)} nodes from an image of {size_text(example[1:])}, opset {OPSET}, "
+            f"torch {torch.__version__}"
+        )
 
     network = simplified(stages, traced, allow_unsimplified=options.allow_unsimplified)
 
@@ -114,7 +122,29 @@ def export(
         tracing.conditions,
         {"trace": traced, "simplify": network},
         coarse=working is not None
-        and ends_in_upsampling(logits_network, card.input.channels, found.smallest_image),
+        and ends_in_upsampling(
+            logits_network, card.input.channels, found.fixed or (found.smallest_image,) * 2
+        ),
         activation=logits_network.activation,
     )
     return finish(finished, draft, target, frames, working, options, stages)
+
+
+def _probed(net: nn.Module, card: Card, options: ExportOptions, working: WorkingSize | None) -> Sizes:
+    """The sizes that the network accepts; with a fixed working size, that may be this one alone."""
+    from fcn_edge_export.probe import probe
+
+    ask = partial(
+        probe,
+        net,
+        card.input.channels,
+        output=options.output_name,
+        classes=len(card.classes) or None,
+        multiple=options.size_multiple,
+    )
+    try:
+        return ask()
+    except ArtifactError:
+        if working is None or working.size is None:
+            raise
+        return ask(fixed=working.size)

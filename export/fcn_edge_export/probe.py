@@ -9,13 +9,21 @@ import torch
 from torch import nn
 
 from fcn_edge_export.outputs import choose_output, pick_output
-from fcn_edge_export.sizes import STARTS, Sizes, find_sizes
+from fcn_edge_export.sizes import STARTS, Sizes, find_sizes, reduction_of
 from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["probe"]
 
 
-def probe(net: nn.Module, channels: int, *, output: str | None = None, classes: int | None = None) -> Sizes:
+def probe(
+    net: nn.Module,
+    channels: int,
+    *,
+    output: str | None = None,
+    classes: int | None = None,
+    multiple: int | None = None,
+    fixed: tuple[int, int] | None = None,
+) -> Sizes:
     """Find the sizes that `net` (in evaluation mode, float32, on the CPU) accepts.
 
     Args:
@@ -23,11 +31,15 @@ def probe(net: nn.Module, channels: int, *, output: str | None = None, classes: 
         channels: of the image.
         output: which of its outputs to take, see `outputs.choose_output`.
         classes: how many the card names; None if that is open.
+        multiple: use it at multiples of this alone; None finds the smallest.
+        fixed: the only (height, width) that it is used at; None is any.
 
     Raises:
         UsageError: it returns several maps, and nothing says which holds the logits.
         ArtifactError: it accepts none of the sizes tried, or only one, or its logits do not cover its input.
     """
+    if fixed is not None:
+        return _at_one_size(net, channels, output, classes, fixed)
     start, name, first = _first_size(net, channels, output, classes)
 
     def shape_at(height: int, width: int) -> tuple[int, ...] | None:
@@ -37,7 +49,20 @@ def probe(net: nn.Module, channels: int, *, output: str | None = None, classes: 
         except ArtifactError:  # no logits at this size
             return None
 
-    return find_sizes(shape_at, start, first, name)
+    return find_sizes(shape_at, start, first, name, multiple)
+
+
+def _at_one_size(
+    net: nn.Module, channels: int, output: str | None, classes: int | None, size: tuple[int, int]
+) -> Sizes:
+    run = _run(net, channels, *size)
+    if run.error:
+        raise ArtifactError(
+            f"probe: the network accepts no image of its working size {size[0]}x{size[1]}: {run.error}"
+        )
+    name = choose_output(run.output, output, classes)
+    shape = tuple(pick_output(run.output, name).shape)
+    return Sizes(shape[1], min(size), 1, reduction_of(*size, shape), name, size)
 
 
 @dataclass(frozen=True)
@@ -71,5 +96,6 @@ def _first_size(
         error = error or run.error
     raise ArtifactError(
         f"probe: the network accepted no {channels}-channel image of {', '.join(map(str, STARTS))} pixels "
-        f"a side; the error at {STARTS[0]} was: {error}"
+        f"a side; the error at {STARTS[0]} was: {error}; if it takes images of one size alone, name that "
+        "size by --working-size"
     )

@@ -100,10 +100,10 @@ def _coarse(network: LogitsNetwork, x: Tensor) -> Tensor | None:
     return low
 
 
-def ends_in_upsampling(network: LogitsNetwork, channels: int, side: int) -> bool:
-    """Whether the logits of an image of side x side are the result of a plain bilinear upsampling."""
+def ends_in_upsampling(network: LogitsNetwork, channels: int, size: tuple[int, int]) -> bool:
+    """Whether the logits of an image of (height, width) are the result of a plain bilinear upsampling."""
     with torch.inference_mode():
-        return _coarse(network, torch.zeros(1, channels, side, side)) is not None
+        return _coarse(network, torch.zeros(1, channels, *size)) is not None
 
 
 def prepared(net: nn.Module) -> nn.Module:

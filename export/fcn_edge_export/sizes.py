@@ -32,6 +32,7 @@ class Sizes:
         multiple: heights and widths it accepts are multiples of this.
         reduction: its logits have 1/reduction of the input's height and width (1: full size).
         output: which of its outputs holds the logits; empty where there is only one.
+        fixed: the only (height, width) it is used at; None is any.
     """
 
     classes: int
@@ -39,6 +40,7 @@ class Sizes:
     multiple: int
     reduction: int
     output: str = ""
+    fixed: tuple[int, int] | None = None
 
     @property
     def smallest_image(self) -> int:
@@ -51,6 +53,7 @@ def find_sizes(
     start: int,
     first: tuple[int, ...],
     output: str = "",
+    multiple: int | None = None,
 ) -> Sizes:
     """Find the sizes that a network accepts.
 
@@ -60,6 +63,7 @@ def find_sizes(
         start: a side at which it works, one of `STARTS`.
         first: the shape of the logits of start x start pixels.
         output: see `Sizes`.
+        multiple: use it at multiples of this alone; None finds the smallest.
 
     Raises:
         ArtifactError: it accepts only one size, or its logits do not cover its input.
@@ -72,13 +76,14 @@ def find_sizes(
 
     # start + m is accepted exactly if m is a multiple of the network's own multiple, which divides start.
     divisors = [d for d in range(1, start + 1) if start % d == 0]
-    multiple = next(
+    multiple = multiple or next(
         (d for d in divisors if all(accepts(start + d * h, start + d * w) for h, w in STEPS)), None
     )
     if multiple is None:
+        which = "square images" if accepts(2 * start, 2 * start) else f"images of {start}x{start}"
         raise ArtifactError(
-            f"probe: the network accepts an image of {start}x{start} but none of {2 * start}x{4 * start} "
-            "pixels, so it is bound to one size: expected a fully convolutional network"
+            f"probe: the network accepts {which} alone: add --working-size {start}x{start}, or the size that "
+            "it was trained at, to which the file then resizes each image"
         )
     return Sizes(first[1], _smallest(accepts, multiple, start), multiple, reduction, output)
 
@@ -89,7 +94,8 @@ def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int:
     Raises:
         ArtifactError: there is none.
     """
-    for reduction in range(1, 65):
+    # 3 pixels of 96 are a reduction of 32, although 25 would round to 3, too: exact factors come first.
+    for reduction in sorted(range(1, 65), key=lambda factor: height % factor > 0 or width % factor > 0):
         if _covers(height, width, shape, reduction):
             return reduction
     raise ArtifactError(

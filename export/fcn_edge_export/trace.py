@@ -1,8 +1,7 @@
 """nn.Module -> ONNX with symbolic batch, height and width.
 
-The same steps for every network: torch.export, one decomposition, torch.onnx. The decomposition rewrites
-adaptive average pooling to a grid as two small matrix products whose matrices are made from the sizes at run
-time; torch.onnx alone would freeze it to the traced size.
+The same steps for every network: torch.export with a few functions rewritten (`rewrites`) and Python's
+numbers symbolic (`symbolic_python`), decompositions of resizes, torch.onnx.
 """
 
 from __future__ import annotations
@@ -14,17 +13,18 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 import torch
-from torch import Tensor
 
 from fcn_edge_export.conditions import Condition, conditions_of
 from fcn_edge_export.exact_sizes import factors_of, multiply_sizes_in_float64, resize_decompositions
+from fcn_edge_export.examples import Example
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.reference import LogitsNetwork
+from fcn_edge_export.rewrites import Rewrites
 from fcn_edge_export.sizes import Sizes
+from fcn_edge_export.symbolic_python import symbolic_numbers
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
@@ -49,23 +49,28 @@ class Traced:
     conditions: tuple[Condition, ...]
 
 
-def trace(network: LogitsNetwork, channels: int, sizes: Sizes) -> Traced:
+def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) -> Traced:
     """The network as ONNX: `normalized` [batch, channels, height, width] -> `logits`, all float32.
+
+    Args:
+        network: in evaluation mode.
+        channels: of the image.
+        sizes: that the network accepts.
+        size: (batch, height, width) of the example, see `examples`.
 
     Raises:
         ArtifactError: torch cannot trace it, or the traced model differs from the contract.
     """
-    example = torch.zeros(2, channels, *example_size(sizes))
+    batch, height, width = size
+    example = torch.zeros(batch, channels, height, width)
     dynamic = torch.export.Dim.DYNAMIC
+    axes = {0: dynamic} if sizes.fixed else {0: dynamic, 2: dynamic, 3: dynamic}
     try:
+        with _quiet(), torch.no_grad(), symbolic_numbers(network), Rewrites():
+            program = torch.export.export(network, (example,), dynamic_shapes={"x": axes}, strict=False)
         with _quiet(), torch.no_grad():
-            program = torch.export.export(
-                network, (example,), dynamic_shapes={"x": {0: dynamic, 2: dynamic, 3: dynamic}}, strict=False
-            )
             conditions = conditions_of(program)
             decompositions = resize_decompositions(program)
-            if _pools_to_a_grid(program):
-                decompositions[torch.ops.aten.adaptive_avg_pool2d.default] = adaptive_avg_pool2d
             factors = factors_of(program)
             if decompositions:
                 program = program.run_decompositions(decompositions)
@@ -93,46 +98,10 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes) -> Traced:
     if traced is None:
         raise ArtifactError("trace: torch.onnx returned no model")
     model = multiply_sizes_in_float64(traced.model_proto, factors)
-    return Traced(_by_contract(model, channels, sizes.classes), conditions)
+    return Traced(_by_contract(model, channels, sizes.classes, fixed=sizes.fixed is not None), conditions)
 
 
-def example_size(sizes: Sizes) -> tuple[int, int]:
-    """Unequal odd numbers of the multiple, because 0 and 1 are special to the tracer; small, to be fast."""
-    units = max(-(-48 // sizes.multiple), -(-sizes.smallest // sizes.multiple), 3) | 1
-    return units * sizes.multiple, (units + 2) * sizes.multiple
-
-
-def adaptive_avg_pool2d(x: Tensor, output_size: list[int]) -> Tensor:
-    """Adaptive average pooling of [N, C, H, W] to [N, C, h, w], exact at every H and W.
-
-    Cell i of k averages the pixels floor(i n / k) <= p < ceil((i + 1) n / k), as PyTorch defines it. The
-    average along one axis is a matrix product, so the pool is P_h @ x @ P_w^T.
-    """
-    height, width = output_size
-    if (height, width) == (1, 1):
-        return x.mean(dim=(-2, -1), keepdim=True)
-    rows = _averaging_matrix(x.shape[-2], height, x)
-    columns = _averaging_matrix(x.shape[-1], width, x)
-    return torch.matmul(torch.matmul(rows, x), columns.transpose(0, 1))
-
-
-def _averaging_matrix(size: Any, cells: int, like: Tensor) -> Tensor:
-    """P of [cells, size] with P[i, p] = 1 / (b - a) for a <= p < b, else 0. `size` is symbolic."""
-    cell = torch.arange(cells, device=like.device)
-    first = (cell * size) // cells
-    last = ((cell + 1) * size + (cells - 1)) // cells
-    pixel = torch.arange(size, device=like.device)
-    inside = (pixel[None, :] >= first[:, None]) & (pixel[None, :] < last[:, None])
-    matrix: Tensor = inside.to(like.dtype) / (last - first).to(like.dtype)[:, None]
-    return matrix
-
-
-def _pools_to_a_grid(program: torch.export.ExportedProgram) -> bool:
-    pool = torch.ops.aten.adaptive_avg_pool2d.default
-    return any(node.target is pool and tuple(node.args[1]) != (1, 1) for node in program.graph.nodes)
-
-
-def _by_contract(model: onnx.ModelProto, channels: int, classes: int) -> onnx.ModelProto:
+def _by_contract(model: onnx.ModelProto, channels: int, classes: int, *, fixed: bool) -> onnx.ModelProto:
     """The traced model with its axes named by the contract.
 
     Raises:
@@ -149,7 +118,7 @@ def _by_contract(model: onnx.ModelProto, channels: int, classes: int) -> onnx.Mo
         raise ArtifactError(f"trace: got {len(model.functions)} local functions, expected none")
     taken = [d.dim_param or d.dim_value for d in graph.input[0].type.tensor_type.shape.dim]
     for axis, name in zip((0, 2, 3), AXES, strict=True):
-        if not isinstance(taken[axis], str):
+        if not isinstance(taken[axis], str) and not (fixed and axis):
             raise ArtifactError(
                 f"trace: {name} was frozen to {taken[axis]}: the network fixes it while it is traced"
             )

@@ -34,6 +34,7 @@ __all__ = ["command"]
         "fcn-edge export fcn_resnet50 --weights fcn_resnet50_coco-1167a1af.pth --classes voc -o r50.onnx",
         "fcn-edge export fcn_resnet18 --set output_stride=8 --weights random:0 --classes 5 -o r18.onnx",
         "fcn-edge export ./mynet.py:build --weights my.pth --classes names.json --normalize 0-1 -o my.onnx",
+        "fcn-edge export hf:./my-segformer -o city.onnx",
         "fcn-edge export corridor --precision int8 --calibration frames/ -o corridor.int8.onnx",
         "fcn-edge export corridor --working-size 0.5x -o corridor.half.onnx",
         "fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx",
@@ -81,6 +82,13 @@ __all__ = ["command"]
     "with antialiasing, and its labels have the image's own size.",
 )
 @click.option(
+    "--size-multiple",
+    type=click.IntRange(1, 512),
+    metavar="N",
+    help="Pad images to multiples of N, for a network that computes differently at others.  "
+    "[default: what the network needs]",
+)
+@click.option(
     "--precision",
     type=click.Choice(["fp32", "fp16", "int8"]),
     default="fp32",
@@ -104,6 +112,9 @@ __all__ = ["command"]
 )
 @label_options
 @click.option("--allow-unsimplified", is_flag=True, help="Go on with the traced graph if onnxsim fails.")
+@click.option(
+    "--trust-remote-code", is_flag=True, help="Run Python code that came with a network of hf:, as yourself."
+)
 @quiet_option
 @allow_operators_option
 @json_option
@@ -126,19 +137,22 @@ def command(
     output_name: str | None,
     activation: str | None,
     working_size: str | None,
+    size_multiple: int | None,
     precision: str,
     calibration: tuple[str, ...],
     labels: Path | None,
     allow_unsimplified: bool,
+    trust_remote_code: bool,
     quiet: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
     """Turn NET into one ONNX file that is verified to label images as PyTorch does.
 
-    NET is a name from `fcn-edge nets`, package.module:callable, or path/to/file.py:callable. The file takes
-    images of any size, holds normalization, argmax, class names and colors, and is written only if it agrees
-    with PyTorch at many sizes. NAME.verification.json beside it lists what was compared.
+    NET is a name from `fcn-edge nets`, package.module:callable, path/to/file.py:callable, or hf:FOLDER, which
+    Hugging Face's save_pretrained wrote, with its classes and normalization; hf:OWNER/NAME is fetched. The
+    file takes images of any size, holds normalization, argmax, class names and colors, and is written only
+    if it agrees with PyTorch at many sizes. NAME.verification.json beside it lists what was compared.
     """
     from fcn_edge._extras import require_export
 
@@ -149,7 +163,16 @@ def command(
     from fcn_edge_export import ExportOptions
 
     request = Request(
-        net, weights, classes, channels, parse_settings(settings), card, images, normalize, sha256=sha256
+        net,
+        weights,
+        classes,
+        channels,
+        parse_settings(settings),
+        card,
+        images,
+        normalize,
+        sha256=sha256,
+        trust_remote_code=trust_remote_code,
     )
     lowered = Precision(precision, calibration, label_folder(labels, given))
     lowered.check(images)
@@ -159,6 +182,7 @@ def command(
         devices=devices,
         head=head,
         working_size=working_size,
+        size_multiple=size_multiple,
         output_name=output_name,
         activation=activation,
         allow_unsimplified=allow_unsimplified,
@@ -167,6 +191,8 @@ def command(
     spec, source = plan.card.input, plan.source
     if not as_json:
         click.echo(f"input  {spec.formula}   from: {printable(source)}")
+    for note in plan.notes:
+        click.echo(f"note: {printable(note)}", err=True)
     result: ExportResult | LoweringResult
     with progress_on_stderr(quiet=quiet) as progress:
         if precision == "fp32":

@@ -23,6 +23,7 @@ EXTRAS = {
         "onnxsim": "onnxsim",
         "safetensors": "safetensors",
     },
+    "hf": {"transformers": "transformers", "huggingface_hub": "huggingface_hub"},
     "objects": {"scipy": "scipy"},
     "plots": {"matplotlib": "matplotlib"},
     "train": {"mujoco": "mujoco"},

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcn_edge_export.conditions import Condition, Size, breaking_sizes, breaks_beyond, largest_size
+from fcn_edge_export.conditions import (
+    Condition,
+    Size,
+    breaking_sizes,
+    breaks_beyond,
+    largest_size,
+    steady_multiple,
+)
 from fcn_edge_export.verification.cases import pattern_cases
 from fcn_edge_export.verification.verdict import Logits, compare
 from fcn_edge_runtime.errors import InputError, VerificationError
@@ -114,10 +121,16 @@ def find_range(
         seen = [f" at {'x'.join(map(str, s))} {d}:" for s, d in failed.items() if min(s[1:]) >= TINY]
         raise VerificationError(
             "verdict: the network depends on the size of its input, and the file holds one case of it: "
-            f"{'; '.join(map(str, limits[:3]))}:{''.join(seen[:1])} compute this from tensors, or remove "
-            "the condition"
+            f"{'; '.join(map(str, limits[:3]))}:{''.join(seen[:1])} {_way_out(limits)}"
         )
     return SizeRange(least, largest, tuple(limits), tried)
+
+
+def _way_out(limits: Sequence[Condition]) -> str:
+    multiple = steady_multiple(limits, 1)
+    padded = f"; or pad images to multiples of {multiple}, where it is always the same: --size-multiple"
+    by_code = "compute this from tensors, or remove the condition"
+    return by_code if multiple is None else f"{by_code}{padded} {multiple}"
 
 
 def _within(size: Size, least: int, largest: tuple[int, int]) -> bool:

@@ -1,0 +1,86 @@
+"""The sizes at which a network is traced, chosen from the network.
+
+torch.export treats sizes of 0 and 1 as special, and takes sizes that are equal while it traces to be equal
+always. Deep inside a network even an ordinary image has shrunk to a few pixels, so the example is made large
+enough that the smallest map inside stays above `SMALLEST` pixels, and its sides are unequal primes of the
+network's multiple: coprime to each other, and to every stride, patch and window. Tracing computes shapes
+alone, so a larger example takes no longer.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from fcn_edge_export.sizes import Sizes
+
+__all__ = ["Example", "example_size"]
+
+Example = tuple[int, int, int]  # batch, height, width
+
+BATCH = 2
+SMALLEST = 5  # pixels of the smallest map inside
+LEAST = 48  # pixels of the image
+
+
+def example_size(net: nn.Module, channels: int, sizes: Sizes) -> Example:
+    """(batch, height, width) to trace at.
+
+    Args:
+        net: the network.
+        channels: of the image.
+        sizes: that the network accepts.
+    """
+    if sizes.fixed is not None:
+        return (BATCH, *sizes.fixed)
+    # A third more columns than rows: their maps differ, too.
+    least = max(SMALLEST * _shrinkage(net, channels, sizes), LEAST, sizes.smallest)
+    height = _prime(least / sizes.multiple)
+    width = _prime(max(least * 1.35 / sizes.multiple, height + 1))
+    return BATCH, height * sizes.multiple, width * sizes.multiple
+
+
+def _prime(least: float) -> int:
+    """The smallest prime of 3 or more that is not below `least`."""
+    start = max(3, int(-(-least // 1)))
+    return next(n for n in count(start) if all(n % d for d in range(2, int(n**0.5) + 1)))
+
+
+class _Shapes(TorchFunctionMode):
+    """Records the shapes of what is computed while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        result: Any = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.dim() > 2:
+            self.shapes.append(tuple(result.shape))
+        return result
+
+
+def _shrinkage(net: nn.Module, channels: int, sizes: Sizes) -> float:
+    """How many times smaller than the image the smallest map inside is.
+
+    Two images show which axes grow with the image; the smallest of these is the smallest map.
+    """
+    side = sizes.multiple * max(-(-sizes.smallest // sizes.multiple), -(-96 // sizes.multiple))
+    seen = []
+    for image in (side, 2 * side):
+        with _Shapes() as recorded, torch.inference_mode():
+            net(torch.zeros(1, channels, image, image))
+        seen.append(recorded.shapes)
+    growing = [
+        small
+        for before, behind in zip(*seen, strict=False)
+        if len(before) == len(behind)
+        for small, large in zip(before, behind, strict=True)
+        if small < large
+    ]
+    return side / min(growing, default=side)

@@ -1,0 +1,227 @@
+"""Functions of PyTorch that freeze sizes when they are traced, rewritten with sizes as they are at run time.
+
+Some functions take Python's numbers where a network gives them sizes of its image: the kernel of a pooling
+over the whole map, the length of a linspace, a scale computed from the size. Others have no ONNX operator
+for every size. Each is replaced, while the network is traced, by the same numbers computed in another way.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from fcn_edge_export.resampling import adaptive_avg_pool2d, adaptive_max_pool2d, resize
+
+__all__ = ["Rewrites"]
+
+_SYMBOLS = (torch.SymInt, torch.SymFloat)
+
+
+class Rewrites(TorchFunctionMode):
+    """While it is active, functions are rewritten where their arguments need it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        rewrite = _TABLE.get(func)
+        if rewrite is not None:
+            result = rewrite(func, args, kwargs or {})
+            if result is not NotImplemented:
+                return result
+        return func(*args, **(kwargs or {}))
+
+
+def _given(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    bound = inspect.signature(func).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    return (value[0], value[-1]) if isinstance(value, (tuple, list, torch.Size)) else (value, value)
+
+
+def _symbolic(*values: Any) -> bool:
+    return any(isinstance(v, _SYMBOLS) for value in values for v in _flat(value))
+
+
+def _flat(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def _linspace(func: Any, args: Any, kwargs: Any) -> Any:
+    """Start + i (end - start) / (steps - 1); from the end in the second half, as PyTorch does."""
+    del func
+    given = dict(zip(("start", "end", "steps"), args, strict=False)) | kwargs
+    start, end, steps = (given.pop(name) for name in ("start", "end", "steps"))
+    if not _symbolic(start, end, steps):
+        return NotImplemented
+    options = {name: given[name] for name in ("dtype", "device") if given.get(name) is not None}
+    dtype = options.pop("dtype", torch.get_default_dtype())
+    index = torch.arange(steps, **options).to(dtype)
+    last = torch.sym_max(steps - 1, 1)  # type: ignore[no-untyped-call]  # torch has no type for it
+    step = (end - start) / last
+    return torch.where(index < steps // 2, start + step * index, end - step * (steps - 1 - index))
+
+
+def _avg_pool2d(func: Any, args: Any, kwargs: Any) -> Any:
+    """A mean, where the kernel is the whole map."""
+    del func
+    x, kernel = (kwargs.get("input") if "input" in kwargs else args[0]), kwargs.get("kernel_size")
+    kernel = _pair(args[1] if kernel is None else kernel)
+    if not _symbolic(kernel) or not _is_whole(x, kernel):
+        return NotImplemented
+    return x.mean(dim=(-2, -1), keepdim=True)
+
+
+def _max_pool2d(func: Any, args: Any, kwargs: Any) -> Any:
+    """A maximum, where the kernel is the whole map."""
+    del func
+    x, kernel = (kwargs.get("input") if "input" in kwargs else args[0]), kwargs.get("kernel_size")
+    kernel = _pair(args[1] if kernel is None else kernel)
+    if not _symbolic(kernel) or not _is_whole(x, kernel):
+        return NotImplemented
+    return x.amax(dim=(-2, -1), keepdim=True)
+
+
+def _is_whole(x: Tensor, kernel: tuple[Any, Any]) -> bool:
+    return all(bool(k == side) for k, side in zip(kernel, x.shape[-2:], strict=True))
+
+
+def _adaptive_max(func: Any, args: Any, kwargs: Any) -> Any:
+    del func
+    if kwargs.get("return_indices") or len(args) > 2:
+        return NotImplemented
+    x, size = (kwargs.get("input") if "input" in kwargs else args[0]), kwargs.get("output_size")
+    return adaptive_max_pool2d(x, _cells(x, args[1] if size is None else size))
+
+
+def _adaptive_avg(func: Any, args: Any, kwargs: Any) -> Any:
+    del func
+    x, size = (kwargs.get("input") if "input" in kwargs else args[0]), kwargs.get("output_size")
+    return adaptive_avg_pool2d(x, _cells(x, args[1] if size is None else size))
+
+
+def _cells(x: Tensor, size: Any) -> tuple[Any, Any]:
+    """The output size of an adaptive pooling; None keeps that of the input."""
+    height, width = (
+        side if cells is None else cells for cells, side in zip(_pair(size), x.shape[-2:], strict=True)
+    )
+    return height, width
+
+
+def _interpolate(func: Any, args: Any, kwargs: Any) -> Any:
+    """Two matrix products, where the filter has no ONNX operator or the scale is computed from the size."""
+    given = _given(func, args, kwargs)
+    x, mode, factor = given["input"], given["mode"], given["scale_factor"]
+    if mode == "nearest" and given["size"] is not None and x.dim() == 4 and not _symbolic(tuple(x.shape[2:])):
+        return _nearest(x, _pair(given["size"]))
+    filtered = given["antialias"] or mode == "bicubic"
+    if x.dim() != 4 or mode not in ("bilinear", "bicubic") or not (filtered or _symbolic(factor)):
+        return NotImplemented
+    sides = x.shape[-2:]
+    if given["size"] is not None:
+        size, ratios = _pair(given["size"]), (None, None)
+    else:
+        factors = _pair(factor)
+        size = tuple(math.floor(side * f) for side, f in zip(sides, factors, strict=True))
+        ratios = (None, None) if given["recompute_scale_factor"] else tuple(1 / f for f in factors)
+    return resize(
+        x,
+        size,
+        ratios,
+        cubic=mode == "bicubic",
+        antialias=given["antialias"],
+        align_corners=bool(given["align_corners"]),
+    )
+
+
+def _nearest(x: Tensor, size: tuple[Any, Any]) -> Any:
+    """A grid resized to the image: pixel i is floor(i * float32(in / out)), as PyTorch rounds it."""
+    if not _symbolic(size):
+        return NotImplemented
+    for axis, length in zip((2, 3), size, strict=True):
+        side = x.shape[axis]
+        cell = torch.arange(length, dtype=torch.float32, device=x.device)
+        source = torch.floor(cell * (side / length)).to(torch.int64)
+        x = x.index_select(axis, source.clamp(max=side - 1))
+    return x
+
+
+def _unfold(func: Any, args: Any, kwargs: Any) -> Any:
+    """Patches, by a convolution with one kernel for each pixel of a patch."""
+    given = _given(func, args, kwargs)
+    x, kernel = given["input"], _pair(given["kernel_size"])
+    if x.dim() != 4:
+        return NotImplemented
+    weight = _patch_kernels(x, kernel)
+    patches = F.conv2d(
+        x,
+        weight,
+        stride=given["stride"],
+        padding=given["padding"],
+        dilation=given["dilation"],
+        groups=x.shape[1],
+    )
+    return patches.flatten(2)
+
+
+def _fold(func: Any, args: Any, kwargs: Any) -> Any:
+    """Patches summed at their places, by the transposed convolution of the same kernels."""
+    given = _given(func, args, kwargs)
+    x, kernel = given["input"], _pair(given["kernel_size"])
+    if x.dim() != 3:
+        return NotImplemented
+    size, step = _pair(given["output_size"]), _pair(given["stride"])
+    pad, dilation = _pair(given["padding"]), _pair(given["dilation"])
+    grid = [(size[i] + 2 * pad[i] - dilation[i] * (kernel[i] - 1) - 1) // step[i] + 1 for i in (0, 1)]
+    channels = x.shape[1] // (kernel[0] * kernel[1])
+    patches = x.reshape(x.shape[0], x.shape[1], *grid)
+    weight = _patch_kernels(torch.empty(1, channels, 1, 1, dtype=x.dtype, device=x.device), kernel)
+    whole = F.conv_transpose2d(
+        patches, weight, stride=step, output_padding=0, groups=channels, dilation=dilation
+    )
+    # Pixels right and below of the last patch belong to none.
+    missing = [size[i] + 2 * pad[i] - whole.shape[-2 + i] for i in (0, 1)]
+    whole = F.pad(whole, (0, missing[1], 0, missing[0])) if _symbolic(missing) or any(missing) else whole
+    return whole[..., pad[0] : pad[0] + size[0], pad[1] : pad[1] + size[1]]
+
+
+def _patch_kernels(like: Tensor, kernel: tuple[int, int]) -> Tensor:
+    """[C * h * w, 1, h, w]: for each channel, one kernel that picks each pixel of an h x w patch."""
+    pixels = kernel[0] * kernel[1]
+    one = torch.eye(pixels, dtype=like.dtype, device=like.device).reshape(pixels, 1, *kernel)
+    return one.repeat(like.shape[1], 1, 1, 1)
+
+
+def _conv_transpose2d(func: Any, args: Any, kwargs: Any) -> Any:
+    """With a computed output padding: as much as there may be, and the rest cut off."""
+    names = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+    given = dict(zip(names, args, strict=False)) | kwargs
+    extra = _pair(given.get("output_padding", 0))
+    if not _symbolic(extra):
+        return NotImplemented
+    step, dilation = _pair(given.get("stride", 1)), _pair(given.get("dilation", 1))
+    most = [max(step[i], dilation[i]) - 1 for i in (0, 1)]
+    whole = func(**{**given, "output_padding": most})
+    height, width = (whole.shape[-2 + i] - most[i] + extra[i] for i in (0, 1))
+    return whole[..., :height, :width]
+
+
+_TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
+    torch.linspace: _linspace,
+    F.avg_pool2d: _avg_pool2d,
+    F.max_pool2d: _max_pool2d,
+    F.adaptive_avg_pool2d: _adaptive_avg,
+    F.adaptive_max_pool2d: _adaptive_max,
+    F.interpolate: _interpolate,
+    F.unfold: _unfold,
+    F.fold: _fold,
+    F.conv_transpose2d: _conv_transpose2d,
+}

@@ -1,0 +1,163 @@
+"""Python's own numbers, made to work on the sizes of a traced image.
+
+`int(h / 2)`, `float(h)`, `round(w * 0.5)` and `np.ceil(h / 16)` must return Python's numbers, so while a
+network is traced they freeze the size to that of the example. In the modules whose code the network runs,
+these names stand for functions of ours while it is traced: equal to Python's on numbers, symbolic on symbols.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["symbolic_numbers"]
+
+_SYMBOLS = (torch.SymInt, torch.SymFloat)
+_NOT_THEIRS = frozenset({"torch", "numpy", "sympy", "fcn_edge_export", "", *sys.stdlib_module_names})
+
+
+class _Kind(type):
+    """Of a stand-in for int or float: it is one to `isinstance`, and equal to the type that it stands for."""
+
+    real: type
+    symbol: type
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, (cls.real, cls.symbol))
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, (cls.real, cls.symbol))
+
+    def __eq__(cls, other: object) -> bool:
+        return other is cls or other is cls.real
+
+    def __hash__(cls) -> int:
+        return hash(cls.real)
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(cls.real, name)
+
+
+class _Int(metaclass=_Kind):
+    real = int
+    symbol = torch.SymInt
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], _SYMBOLS):
+            return torch.sym_int(args[0])  # type: ignore[no-untyped-call]  # torch has no type for it
+        return int(*args, **kwargs)
+
+
+class _Float(metaclass=_Kind):
+    real = float
+    symbol = torch.SymFloat
+
+    def __new__(cls, *args: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], _SYMBOLS):
+            return torch.sym_float(args[0])  # type: ignore[no-untyped-call]  # torch has no type for it
+        return float(*args)
+
+
+class _Library(types.ModuleType):
+    """A module of functions on numbers, some of which also take symbols."""
+
+    def __init__(self, real: types.ModuleType) -> None:
+        super().__init__(real.__name__)
+        self.__dict__["_real"] = real
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.__dict__["_real"], name)
+        symbolic = _OF_SYMBOLS.get(name)
+        return found if symbolic is None else _of_both(found, symbolic)
+
+
+def _of_both(real: Callable[..., Any], symbolic: Callable[[Any], Any]) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs and isinstance(args[0], _SYMBOLS):
+            return symbolic(args[0])
+        return real(*args, **kwargs)
+
+    return function
+
+
+def _round(number: Any) -> Any:
+    """The nearest whole number, of two the even one, by floors and ceilings: they have ONNX operators."""
+    nearest = math.floor(number + 0.5)
+    tie = (1 - (math.ceil(2 * number) - math.floor(2 * number))) * (math.floor(2 * number) % 2)
+    return nearest - tie * (nearest % 2)
+
+
+def _sqrt(number: Any) -> Any:
+    return torch.sym_float(number) ** 0.5  # type: ignore[no-untyped-call]  # torch has no type for it
+
+
+_OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "trunc": math.trunc,
+    "round": _round,
+    "sqrt": _sqrt,
+}
+
+
+@contextlib.contextmanager
+def symbolic_numbers(net: nn.Module) -> Iterator[None]:
+    """int, float, math and numpy work on symbols in the modules whose code the network may run."""
+    changed: list[tuple[dict[str, Any], str, Any]] = []
+    try:
+        for names in _namespaces(net):
+            for name, stand_in in _stand_ins(names):
+                changed.append((names, name, names.get(name, _ABSENT)))
+                names[name] = stand_in
+        yield
+    finally:
+        for names, name, before in reversed(changed):
+            if before is _ABSENT:
+                del names[name]
+            else:
+                names[name] = before
+
+
+_ABSENT = object()
+
+
+def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, stand_in in (("int", _Int), ("float", _Float), ("round", _of_both(round, _round))):
+        if name not in names:
+            yield name, stand_in
+    for name, value in tuple(names.items()):
+        if value is math or (isinstance(value, types.ModuleType) and value.__name__ == "numpy"):
+            yield name, _Library(value)
+        elif isinstance(value, types.BuiltinFunctionType) and value in (math.ceil, math.floor, math.sqrt):
+            yield name, _of_both(value, _OF_SYMBOLS[value.__name__])
+
+
+def _namespaces(net: nn.Module) -> tuple[dict[str, Any], ...]:
+    """The global names of the modules that define the network, and of those whose functions they use."""
+    waiting: list[Any] = [type(module) for module in net.modules()]
+    found: dict[int, dict[str, Any]] = {}
+    while waiting:
+        value: Any = waiting.pop()
+        for names in _globals_of(value):
+            name = str(names.get("__name__", ""))
+            if id(names) in found or name.partition(".")[0] in _NOT_THEIRS:
+                continue
+            found[id(names)] = names
+            waiting += [v for v in tuple(names.values()) if isinstance(v, (type, types.FunctionType))]
+    return tuple(found.values())
+
+
+def _globals_of(value: Any) -> Iterator[dict[str, Any]]:
+    """Where a class or function was written; of a decorated one, also where its decorator was."""
+    if isinstance(value, types.FunctionType):
+        yield value.__globals__
+    module = sys.modules.get(getattr(value, "__module__", None) or "")
+    if module is not None:
+        yield vars(module)

@@ -1,0 +1,1 @@
+"""Networks that other libraries saved, each with its weights, classes and preprocessing."""

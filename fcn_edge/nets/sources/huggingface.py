@@ -1,0 +1,217 @@
+"""`hf:FOLDER` or `hf:OWNER/NAME`: a semantic segmentation network saved by Hugging Face transformers.
+
+A folder that `save_pretrained` wrote holds config.json (architecture, class names), model.safetensors, and
+preprocessor_config.json (how images become the input). All of it goes onto the card. Only safetensors are
+read, and code that came with a network runs only if that was allowed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fcn_edge.nets.building import NetSpec
+from fcn_edge.nets.loading import CallableName
+from fcn_edge.nets.sources.saved import SavedNet
+from fcn_edge_runtime._extras import require
+from fcn_edge_runtime._fields import Fields
+from fcn_edge_runtime.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["PREFIX", "read_huggingface"]
+
+PREFIX = "hf:"
+SUFFIX = "ForSemanticSegmentation"
+MOST_BYTES = 4 << 20  # of a JSON file
+BILINEAR = 2  # Pillow's number
+
+
+def read_huggingface(spec: str, *, trust_remote_code: bool = False) -> SavedNet:
+    """What a folder or a network of the hub holds, before its weights are read.
+
+    Args:
+        spec: with its prefix, `hf:FOLDER` or `hf:OWNER/NAME`.
+        trust_remote_code: run Python code that came with the network.
+
+    Raises:
+        UsageError: there is no such folder, or what it holds is no network for semantic segmentation.
+        CheckpointError: the hub cannot be reached, or the folder holds no safetensors.
+    """
+    place = spec.removeprefix(PREFIX)
+    folder = _folder(place)
+    config = _json(folder / "config.json")
+    if config is None:
+        raise UsageError(f"{folder} holds no config.json: expected a folder that save_pretrained wrote")
+    architecture = _architecture(config, place, trust_remote_code=trust_remote_code)
+    if not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"{folder} holds no .safetensors: load it where it was trained, and save it again with "
+            "save_pretrained(FOLDER, safe_serialization=True)"
+        )
+    given = _json(folder / "preprocessor_config.json")
+    input_of, working, notes = _preprocessing(given, folder) if given is not None else ({}, None, ())
+    flips = given is not None and bool(given.get("do_flip_channel_order"))
+
+    def load() -> nn.Module:
+        return _load(folder, flips=flips, trust_remote_code=trust_remote_code)
+
+    name = Path(place).name if Path(place).is_dir() else place
+    card: dict[str, Any] = {"name": name.rpartition("/")[2] or folder.resolve().name}
+    card["description"] = f"{architecture} of Hugging Face transformers"
+    if given is not None and (given.get("do_reduce_labels") or given.get("reduce_labels")):
+        card["description"] += "; class i is i + 1 in the masks that it was trained on, where 0 is unlabelled"
+    if classes := _classes(config, folder):
+        card["classes"] = classes
+    if input_of:
+        card["input"] = input_of
+    named = f"{PREFIX}{card['name']}"
+    return SavedNet(NetSpec(named, {}, CallableName(named, load)), card, working, notes)
+
+
+def _folder(place: str) -> Path:
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return folder
+    if place.count("/") != 1 or place.startswith((".", "~", "/")):
+        raise UsageError(f"there is no folder {place}: give one that save_pretrained wrote, or OWNER/NAME")
+    hub = require("huggingface_hub", "fetching a network of Hugging Face", UsageError)
+    try:
+        return Path(hub.snapshot_download(place, allow_patterns=["*.json", "*.safetensors", "*.py"]))
+    except Exception as error:
+        first = str(error).strip().splitlines()[:1]
+        raise CheckpointError(
+            f"{place} is no folder here, and cannot be fetched from the Hugging Face hub: "
+            f"{''.join(first) or type(error).__name__}: check the name, or give a folder"
+        ) from error
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None if there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UsageError(f"{path} has more than {MOST_BYTES} bytes")
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} holds no object: expected what save_pretrained writes")
+    return found
+
+
+def _architecture(config: Mapping[str, Any], place: str, *, trust_remote_code: bool) -> str:
+    if config.get("auto_map") and not trust_remote_code:
+        raise UsageError(
+            f"{place} brings Python code of its own: read it, and add --trust-remote-code to run it"
+        )
+    named = config.get("architectures")
+    architecture = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
+    if not architecture.endswith(SUFFIX) and not config.get("auto_map"):
+        raise UsageError(
+            f"{place} is a {architecture or 'network without an architecture'}, expected one that ends in "
+            f"{SUFFIX}: scores for each class at each pixel"
+        )
+    return architecture
+
+
+def _classes(config: Mapping[str, Any], folder: Path) -> list[str]:
+    """The names, in the order of their ids; empty where there are none of a use."""
+    named = config.get("id2label")
+    if not isinstance(named, dict):
+        return []
+    count = len(named)
+    try:
+        names = [str(named[str(index)]) for index in range(count)]
+    except KeyError as error:
+        raise UsageError(
+            f"{folder / 'config.json'}: id2label has {count} names, but none for {error}: expected 0 to "
+            f"{count - 1}"
+        ) from None
+    return names if count > 1 else []
+
+
+def _preprocessing(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:
+    """The card's input, the working size, and notes."""
+    fields = Fields.of(given, UsageError, str(folder / "preprocessor_config.json"))
+    rescales, normalizes = given.get("do_rescale", True), given.get("do_normalize", False)
+    scale = fields.positive("rescale_factor") if rescales and "rescale_factor" in fields else 1 / 255
+    input_of: dict[str, Any] = {"scale": scale if rescales else 1.0, "mean": 0.0, "std": 1.0}
+    if normalizes:
+        mean, std = given.get("image_mean"), given.get("image_std")
+        if mean is None or std is None:
+            raise UsageError(
+                f"{folder / 'preprocessor_config.json'} normalizes, without image_mean and image_std"
+            )
+        input_of |= {"mean": mean, "std": std}
+    notes = []
+    working = None
+    if given.get("do_resize"):
+        working, note = _working_size(given)
+        notes += [note] if note else []
+    if given.get("do_center_crop"):
+        notes.append("its preprocessing crops the center; the file labels the whole image")
+    if given.get("do_pad"):
+        notes.append("its preprocessing pads; the file pads only to what the network needs")
+    return input_of, working, tuple(notes)
+
+
+def _working_size(given: dict[str, Any]) -> tuple[str | None, str]:
+    size = given.get("size")
+    size = {"height": size, "width": size} if isinstance(size, int) else size
+    if not isinstance(size, dict) or not {"height", "width"} <= set(size):
+        return None, (
+            f"its preprocessing resizes to {json.dumps(size)}, which depends on the image; the file takes "
+            "the image's own size unless --working-size says otherwise"
+        )
+    note = ""
+    if given.get("resample", BILINEAR) != BILINEAR:
+        note = "its preprocessing resizes with another filter; the file does so bilinearly, antialiased"
+    return f"{size['height']}x{size['width']}", note
+
+
+def _load(folder: Path, *, flips: bool, trust_remote_code: bool) -> nn.Module:
+    """The network with its weights.
+
+    Raises:
+        CheckpointError: its weights do not fill it, or transformers cannot load it.
+    """
+    library = require("transformers", "loading a network of Hugging Face", CheckpointError)
+    library.logging.set_verbosity_error()
+    library.logging.disable_progress_bar()
+    try:
+        net, found = library.AutoModelForSemanticSegmentation.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        first = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"transformers cannot load {folder}: {first}") from error
+    if missing := sorted(found.get("missing_keys", ())):
+        raise CheckpointError(
+            f"the weights in {folder} lack {len(missing)} tensors of the network, such as {missing[0]}: it "
+            "would run with random ones; save the trained network again"
+        )
+    return _flipped(net) if flips else net
+
+
+def _flipped(net: nn.Module) -> nn.Module:
+    """The network for RGB images, whose preprocessing turns them to BGR."""
+    from torch import nn
+
+    class FlipsChannels(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x.flip(1))
+
+    return FlipsChannels()

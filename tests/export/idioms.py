@@ -1,0 +1,235 @@
+"""How networks compute with the size of their image: one small network for each idiom."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Idiom(nn.Module):
+    """A stem, a head, and logits of the image's size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.head = nn.Conv2d(4, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.head(self.inside(self.stem(x))), x.shape[-2:], mode="bilinear")
+
+    def inside(self, f: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class PoolsTheWholeMap(Idiom):
+    def inside(self, f: Tensor) -> Tensor:
+        return f * F.avg_pool2d(f, f.size()[2:]) + F.max_pool2d(f, kernel_size=f.shape[-2:])
+
+
+class MaxPoolsToAGrid(Idiom):
+    def inside(self, f: Tensor) -> Tensor:
+        return f + F.interpolate(F.adaptive_max_pool2d(f, (3, 2)), f.shape[-2:], mode="nearest")
+
+
+class PoolsToAComputedSize(Idiom):
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        low = F.adaptive_avg_pool2d(f, (height // 2, width // 3))
+        return f + F.interpolate(low, (height, width), mode="bilinear")
+
+
+class CountsWithPython(Idiom):
+    """int, float, round, math and numpy on the size."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        rows = int(height / 2) + int(np.ceil(height / 3))
+        columns = round(width * 0.5) + math.ceil(width / 4) + int(float(width) * 0.1)
+        assert isinstance(rows, int)
+        return f + F.interpolate(F.adaptive_avg_pool2d(f, (rows, columns)), (height, width), mode="bilinear")
+
+
+class Coordinates(Idiom):
+    """Channels of positions, and their square root for the size."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        rows = torch.linspace(-1, 1, height)[:, None].expand(height, width)
+        columns = torch.linspace(0, 2, steps=width)[None].expand(height, width) / math.sqrt(width)
+        return f + rows + columns
+
+
+class Positions(Idiom):
+    """Learned positions, resized as vision transformers do: bicubic, by a factor computed from the size."""
+
+    def __init__(self, *, antialias: bool) -> None:
+        super().__init__()
+        self.antialias = antialias
+        self.table = nn.Parameter(torch.randn(1, 4, 8, 8))
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        factor = (float(height + 0.1) / 8, float(width + 0.1) / 8)
+        return f + F.interpolate(self.table, scale_factor=factor, mode="bicubic", antialias=self.antialias)
+
+
+class AntialiasedDown(Idiom):
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        low = F.interpolate(f, (height // 3, width // 3), mode="bilinear", antialias=True)
+        return F.interpolate(low, (height, width), mode="bicubic", align_corners=True)
+
+
+class Patches(Idiom):
+    """unfold and fold, in patches of 4 that overlap by 2."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        patches = F.unfold(f, 4, stride=2, padding=1)
+        return F.fold(patches.relu(), f.shape[-2:], 4, stride=2, padding=1)
+
+
+class Deviation(Idiom):
+    def inside(self, f: Tensor) -> Tensor:
+        return (f - f.mean((2, 3), keepdim=True)) / (f.std(dim=(2, 3), keepdim=True) + f.var(1, keepdim=True))
+
+
+class TransposedToASize(Idiom):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(4, 4, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1)
+
+    def inside(self, f: Tensor) -> Tensor:
+        return f + self.up(self.down(f), output_size=f.shape[-2:])
+
+
+class PadsByComputedAmounts(Idiom):
+    def inside(self, f: Tensor) -> Tensor:
+        down, right = -f.shape[-2] % 7, -f.shape[-1] % 7
+        padded = F.pad(f, (0, right, 0, down), mode="replicate")
+        return (
+            F.avg_pool2d(padded, 7)
+            .repeat_interleave(7, 2)
+            .repeat_interleave(7, 3)[..., : f.shape[-2], : f.shape[-1]]
+        )
+
+
+class GroupNormed(Idiom):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(2, 4)
+
+    def inside(self, f: Tensor) -> Tensor:
+        return self.norm(f + 3)
+
+
+class RelativePositions(Idiom):
+    """Attention over a grid with a bias for each offset, whose table is interpolated to the grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(4, 8, 4, stride=4)
+        self.table = nn.Parameter(torch.randn(7 * 7, 2))
+        self.back = nn.Conv2d(8, 4, 1)
+
+    def inside(self, f: Tensor) -> Tensor:
+        grid = self.patch(f)
+        batch, channels, height, width = grid.shape
+        table = self.table.reshape(1, 7, 7, 2).permute(0, 3, 1, 2)
+        size = (int(2 * height - 1), int(2 * width - 1))
+        table = F.interpolate(table, size=size, mode="bilinear").flatten(2)[0].t()
+        places = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
+        offset = places.flatten(1)[:, :, None] - places.flatten(1)[:, None, :]
+        index = (offset[0] + height - 1) * (2 * width - 1) + offset[1] + width - 1
+        bias = table[index.reshape(-1)].reshape(height * width, height * width, 2).permute(2, 0, 1)
+        heads = grid.reshape(batch, 2, channels // 2, height * width).transpose(2, 3)
+        weights = (heads @ heads.transpose(2, 3) / 2 + bias).softmax(-1)
+        grid = (weights @ heads).transpose(2, 3).reshape(batch, channels, height, width)
+        return f + F.interpolate(self.back(grid), f.shape[-2:], mode="bilinear")
+
+
+class Windows(Idiom):
+    """Shifted windows: padded to whole windows, with a mask made of the sizes."""
+
+    WINDOW = 4
+
+    def inside(self, f: Tensor) -> Tensor:
+        window, shift = self.WINDOW, self.WINDOW // 2
+        batch, channels, height, width = f.shape
+        f = F.pad(f, (0, -width % window, 0, -height % window))
+        high, wide = f.shape[-2:]
+        mask = torch.zeros(1, 1, high, wide)
+        regions = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
+        for number, (rows, columns) in enumerate((r, c) for r in regions for c in regions):
+            mask[:, :, rows, columns] = number
+        parts = self.parts(torch.roll(f, (-shift, -shift), (2, 3)))
+        region = self.parts(mask)[..., 0]
+        apart = (region[:, None, :] != region[:, :, None]) * -100.0
+        weights = parts @ parts.transpose(1, 2)
+        count = apart.shape[0]
+        weights = weights.reshape(batch, count, window**2, window**2) + apart[None]
+        parts = weights.reshape(-1, window**2, window**2).softmax(-1) @ parts
+        parts = parts.reshape(batch, high // window, wide // window, window, window, channels)
+        whole = parts.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, high, wide)
+        return torch.roll(whole, (shift, shift), (2, 3))[..., :height, :width]
+
+    def parts(self, f: Tensor) -> Tensor:
+        batch, channels, height, width = f.shape
+        window = self.WINDOW
+        f = f.reshape(batch, channels, height // window, window, width // window, window)
+        return f.permute(0, 2, 4, 3, 5, 1).reshape(-1, window**2, channels)
+
+
+class Deep(nn.Module):
+    """Attention at a 32nd of the size, with keys at a 64th, where small images have one pixel left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 8, 32, stride=32)
+        self.keys = nn.Conv2d(8, 8, 2, stride=2)
+        self.head = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        f = self.down(x)
+        queries, keys = f.flatten(2).transpose(1, 2), self.keys(f).flatten(2)
+        mixed = (queries @ keys).softmax(-1) @ keys.transpose(1, 2)
+        f = f + mixed.transpose(1, 2).reshape(f.shape)
+        return F.interpolate(self.head(f), x.shape[-2:], mode="bilinear")
+
+
+class PadsIfOdd(nn.Module):
+    """A U-Net that pads where a side was odd: another branch at each parity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.down = nn.Conv2d(4, 4, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(4, 4, 2, stride=2)
+        self.head = nn.Conv2d(4, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.stem(x)
+        low = F.max_pool2d(skip, 2)
+        up = self.up(low)
+        if up.shape[-1] != skip.shape[-1]:
+            up = F.pad(up, (0, 1, 0, 0), mode="replicate")
+        if up.shape[-2] != skip.shape[-2]:
+            up = F.pad(up, (0, 0, 0, 1), mode="replicate")
+        return self.head(up + skip)
+
+
+class OneSize(nn.Module):
+    """Absolute positions of a grid of 6 x 4 patches: 96 x 64 pixels alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 16, stride=16)
+        self.positions = nn.Parameter(torch.randn(1, 8, 6, 4))
+        self.head = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.patch(x) + self.positions)

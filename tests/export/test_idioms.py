@@ -1,0 +1,98 @@
+"""What networks compute with the size of their image is traced for every size, not for one."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from fcn_edge_export import ExportOptions, export
+from fcn_edge_export.examples import example_size
+from fcn_edge_export.probe import probe
+from fcn_edge_export.reference import LogitsNetwork
+from fcn_edge_export.trace import trace
+from fcn_edge_runtime import Segmenter
+from fcn_edge_runtime.errors import ArtifactError, VerificationError
+from fcn_edge_runtime.model.card import Card, InputSpec
+from tests.export import idioms
+
+SIZES = ((1, 64, 96), (3, 97, 131), (1, 131, 97), (2, 45, 67), (1, 250, 331), (1, 33, 240))
+
+
+def seeded(build):
+    torch.manual_seed(0)
+    return build().eval()
+
+
+def traced(net):
+    sizes = probe(net, 3)
+    network = LogitsNetwork(net, output=sizes.output, upsample=sizes.reduction > 1).eval()
+    model = trace(network, 3, sizes, example_size(network, 3, sizes)).model
+    return network, sizes, onnxruntime.InferenceSession(model.SerializeToString())
+
+
+IDIOMS = {
+    "pooling over the whole map": idioms.PoolsTheWholeMap,
+    "max pooling to a grid": idioms.MaxPoolsToAGrid,
+    "pooling to a computed size": idioms.PoolsToAComputedSize,
+    "Python's numbers": idioms.CountsWithPython,
+    "coordinates": idioms.Coordinates,
+    "positions, bicubic": lambda: idioms.Positions(antialias=False),
+    "positions, antialiased": lambda: idioms.Positions(antialias=True),
+    "antialiased resize": idioms.AntialiasedDown,
+    "unfold and fold": idioms.Patches,
+    "deviation": idioms.Deviation,
+    "transposed convolution to a size": idioms.TransposedToASize,
+    "padding by computed amounts": idioms.PadsByComputedAmounts,
+    "group norm": idioms.GroupNormed,
+    "relative positions": idioms.RelativePositions,
+    "shifted windows": idioms.Windows,
+    "a map that shrinks to a pixel": idioms.Deep,
+}
+
+
+@pytest.mark.parametrize("idiom", IDIOMS)
+def test_a_computation_with_the_size_is_right_at_others(idiom):
+    network, sizes, session = traced(seeded(IDIOMS[idiom]))
+    for batch, *sides in SIZES:
+        least = max(sizes.smallest, 64 if idiom.startswith("a map") else 1)
+        height, width = (max(least, -(-side // sizes.multiple) * sizes.multiple) for side in sides)
+        x = torch.randn(batch, 3, height, width)
+        with torch.no_grad():
+            expected = network(x).numpy()
+        got = session.run(None, {"normalized": x.numpy()})[0]
+        assert got.shape == expected.shape
+        assert np.abs(got - expected).max() <= 2e-5 * np.abs(expected).max(), (height, width)
+
+
+def exported(net, folder, **options):
+    card = Card("net", (), InputSpec.unit())
+    return export(net, card, folder / "net.onnx", options=ExportOptions(trained=False, **options))
+
+
+def test_padding_of_odd_sides_is_refused_with_the_way_out(tmp_path):
+    with pytest.raises(VerificationError, match=r"idioms\.py:\d+: if up\.shape.*--size-multiple 2$"):
+        exported(seeded(idioms.PadsIfOdd), tmp_path)
+
+
+def test_a_requested_multiple_is_padded_to(tmp_path):
+    net = seeded(idioms.PadsIfOdd)
+    result = exported(net, tmp_path, size_multiple=2)
+    assert result.card.geometry.size_multiple == 2
+    image = np.random.default_rng(0).integers(0, 256, (61, 83, 3), np.uint8)
+    padded = np.pad(image, ((0, 1), (0, 1), (0, 0)), "edge")
+    with torch.no_grad(), Segmenter(result.path) as segmenter:
+        x = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
+        expected = net(x).argmax(1)[0, :61, :83].numpy()
+        assert (segmenter(image).labels == expected).mean() > 0.999
+
+
+def test_a_network_of_one_size_works_at_its_working_size(tmp_path):
+    net = seeded(idioms.OneSize)
+    with pytest.raises(ArtifactError, match=r"accepted no .*size"):
+        exported(net, tmp_path)
+    result = exported(net, tmp_path, working_size="96x64")
+    assert str(result.card.working_size) == "96x64"
+    with Segmenter(result.path) as segmenter:
+        assert segmenter(np.zeros((61, 83, 3), np.uint8)).labels.shape == (61, 83)
