@@ -69,7 +69,7 @@ def test_each_model_runs_with_its_own_profile(fcn_edge, model_path, tmp_path):
         (["GOOD", "--size", "480"], 2, "expected HEIGHTxWIDTH such as 480x640"),
         (["GOOD", "--size", "0x5"], 2, "expected HEIGHTxWIDTH"),
         (["GOOD", "--size", "10x10"], 1, "expected at least 40 each way"),
-        (["GOOD", "--size", "90000x90000"], 1, "expected at most"),
+        (["GOOD", "--size", "90000x90000"], 2, "expected at most"),
         (["GOOD", "--images", "empty"], 1, "no images in empty"),
         (["GOOD", "--images", "nowhere"], 1, "there is no image or folder nowhere"),
         (["GOOD", "--rate", "0"], 2, "'--rate'"),
