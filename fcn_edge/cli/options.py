@@ -100,7 +100,7 @@ model_argument = click.argument("model", metavar="MODEL.onnx", shell_complete=fi
 
 def _allow(ctx: click.Context, _: click.Parameter, value: str) -> None:
     """Through the environment, so that child processes accept them, too; until the command ends."""
-    from fcn_edge_runtime.model.limits import ALLOW_OPERATORS
+    from fcn_edge_runtime.model.allowed import ALLOW_OPERATORS
 
     before = os.environ.get(ALLOW_OPERATORS)
     os.environ[ALLOW_OPERATORS] = value

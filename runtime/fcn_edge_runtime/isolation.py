@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from fcn_edge_runtime._child import ChildError, our_environment, run_child
 from fcn_edge_runtime.errors import FcnEdgeError, ModelError
+from fcn_edge_runtime.model.allowed import ALLOW_OPERATORS, allowed_operators
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.model.limits import ALLOW_OPERATORS, allowed_operators
 
 __all__ = ["open_in_child"]
 

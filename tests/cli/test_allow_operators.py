@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from fcn_edge_runtime.model.limits import ALLOW_OPERATORS
+from fcn_edge_runtime.model.allowed import ALLOW_OPERATORS
 
 pytest.importorskip("onnx")
 from onnx import helper, numpy_helper

@@ -18,11 +18,12 @@ from types import TracebackType
 from typing import BinaryIO
 
 from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.model.allowed import allowed_operators
 from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.contract import check_contract, check_operators
 from fcn_edge_runtime.model.dry_run.run import DryRun
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_KEY, Golden
-from fcn_edge_runtime.model.limits import allowed_operators, check_limits
+from fcn_edge_runtime.model.limits import check_limits
 from fcn_edge_runtime.model.protobuf.summary import ModelSummary, read_model
 from fcn_edge_runtime.model.seal import SEAL_LENGTH, check_seal
 

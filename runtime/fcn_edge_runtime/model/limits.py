@@ -10,7 +10,6 @@ All of it is checked before onnxruntime reads the file, and without computing an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 
 from fcn_edge_runtime.errors import ModelError
@@ -19,20 +18,11 @@ from fcn_edge_runtime.model.dry_run.operators import ALLOWED
 from fcn_edge_runtime.model.dry_run.run import DryRun
 from fcn_edge_runtime.model.protobuf.summary import GraphView
 
-__all__ = ["ALLOW_OPERATORS", "allowed_operators", "check_limits"]
-
-# The variable of the environment that names further operators, for all files of a process and its children.
-ALLOW_OPERATORS = "FCN_EDGE_ALLOW_OPERATORS"
+__all__ = ["check_limits"]
 
 # Height and width of the image that every file is followed for, moved into the range that it takes.
 SIDE = 64
 _BYTES = {"uint8": 1, "uint16": 2, "float32": 4}
-
-
-def allowed_operators() -> frozenset[str]:
-    """The operators that the environment accepts besides those on the list."""
-    names = os.environ.get(ALLOW_OPERATORS, "").split(",")
-    return frozenset(name.strip() for name in names if name.strip())
 
 
 def check_limits(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime import ModelError, Segmenter, UsageError
+from fcn_edge_runtime.model.allowed import ALLOW_OPERATORS
 from fcn_edge_runtime.model.dry_run.operators import ALLOWED
 from fcn_edge_runtime.model.dry_run.values import COMPUTED
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.model.limits import ALLOW_OPERATORS
 from fcn_edge_runtime.session.session import open_session
 
 onnx = pytest.importorskip("onnx")

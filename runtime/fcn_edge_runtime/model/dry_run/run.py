@@ -14,7 +14,7 @@ from fcn_edge_runtime.model.dry_run.rules import sides_of
 from fcn_edge_runtime.model.dry_run.tensor import Known, Refused, Step
 from fcn_edge_runtime.model.dry_run.values import COMPUTED, MOST
 from fcn_edge_runtime.model.protobuf.summary import GraphView
-from fcn_edge_runtime.model.protobuf.tensors import NUMPY_TYPES, TensorView
+from fcn_edge_runtime.model.protobuf.tensors import ITEM_SIZES, NUMPY_TYPES, TensorView
 from fcn_edge_runtime.model.protobuf.views import NodeView
 
 __all__ = ["DryRun"]
@@ -176,9 +176,9 @@ def _follow(step: Step, inputs: list[Known | None], count: _Count) -> list[Known
 def _itemsize(step: Step) -> int:
     """Of the type that `Cast` makes."""
     kind = step.numbers.get("to", 0)
-    if kind not in NUMPY_TYPES:
+    if kind not in ITEM_SIZES:
         raise Refused(f"to the type {kind}")
-    return NUMPY_TYPES[kind].itemsize
+    return ITEM_SIZES[kind]
 
 
 def _value(step: Step, inputs: list[Known | None]) -> np.ndarray | None:
@@ -199,10 +199,10 @@ def _value(step: Step, inputs: list[Known | None]) -> np.ndarray | None:
 
 
 def _stored(tensor: TensorView) -> Known:
-    dtype = NUMPY_TYPES[tensor.data_type]
-    few = tensor.elements <= (FEW_FLOATS if dtype.kind == "f" else FEW_INTEGERS)
+    floats = NUMPY_TYPES[tensor.data_type][1] == "f"
+    few = tensor.elements <= (FEW_FLOATS if floats else FEW_INTEGERS)
     value = tensor.values() if few else None
-    return Known(tensor.dims, dtype.itemsize, value, constant=True)
+    return Known(tensor.dims, ITEM_SIZES[tensor.data_type], value, constant=True)
 
 
 def _constant(node: NodeView) -> dict[str, Known]:

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.protobuf.fields import DataType, Tensor
 from fcn_edge_runtime.model.protobuf.reading import BYTES, VARINT, Reader, Span, damaged, unwritten
 
-__all__ = ["MAX_RANK", "NUMPY_TYPES", "TensorView", "read_tensor"]
+if TYPE_CHECKING:  # imported where needed, see NUMPY_TYPES
+    import numpy as np
+
+__all__ = ["ITEM_SIZES", "MAX_RANK", "NUMPY_TYPES", "TensorView", "read_tensor"]
 
 MAX_RANK = 16
 MAX_SIDE = 1 << 40  # far above any file, far below where products of a few overflow
 
-# The types of tensors: those that a network computes with.
-NUMPY_TYPES: dict[int, np.dtype[Any]] = {
-    DataType.FLOAT: np.dtype("<f4"),
-    DataType.UINT8: np.dtype("u1"),
-    DataType.INT8: np.dtype("i1"),
-    DataType.UINT16: np.dtype("<u2"),
-    DataType.INT16: np.dtype("<i2"),
-    DataType.INT32: np.dtype("<i4"),
-    DataType.INT64: np.dtype("<i8"),
-    DataType.BOOL: np.dtype("?"),
-    DataType.FLOAT16: np.dtype("<f2"),
-    DataType.DOUBLE: np.dtype("<f8"),
-    DataType.UINT32: np.dtype("<u4"),
-    DataType.UINT64: np.dtype("<u8"),
+# The types of tensors that a network computes with, by numpy's names. Not its dtypes: shell completion reads
+# cards without numpy.
+NUMPY_TYPES = {
+    DataType.FLOAT: "<f4",
+    DataType.UINT8: "|u1",
+    DataType.INT8: "|i1",
+    DataType.UINT16: "<u2",
+    DataType.INT16: "<i2",
+    DataType.INT32: "<i4",
+    DataType.INT64: "<i8",
+    DataType.BOOL: "|b1",
+    DataType.FLOAT16: "<f2",
+    DataType.DOUBLE: "<f8",
+    DataType.UINT32: "<u4",
+    DataType.UINT64: "<u8",
 }
+ITEM_SIZES = {key: int(name[2]) for key, name in NUMPY_TYPES.items()}
 # The typed field that may hold the data instead of raw_data, where it is another than int32_data.
 _TYPED = {
     DataType.FLOAT: Tensor.FLOAT_DATA,
@@ -42,6 +45,7 @@ _TYPED = {
 _FIXED = (Tensor.FLOAT_DATA, Tensor.DOUBLE_DATA, Tensor.RAW_DATA)
 _DATA = frozenset((*_FIXED, Tensor.INT32_DATA, Tensor.INT64_DATA, Tensor.UINT64_DATA))
 _SKIPPED = frozenset((Tensor.DOC_STRING, Tensor.METADATA_PROPS))
+_NOT_LAST = bytes(range(0x80, 0x100))  # the bytes of a packed number before its last
 _DIMS, _DATA_TYPE, _NAME, _RAW_DATA = Tensor.DIMS, Tensor.DATA_TYPE, Tensor.NAME, Tensor.RAW_DATA
 
 
@@ -68,7 +72,9 @@ class TensorView(NamedTuple):
 
     def values(self) -> np.ndarray:
         """The elements, in the shape. Copied: ask only for small tensors."""
-        dtype = NUMPY_TYPES[self.data_type]
+        import numpy as np
+
+        dtype = np.dtype(NUMPY_TYPES[self.data_type])
         first, last = self.span
         if not self.elements:
             return np.zeros(self.dims, dtype)
@@ -125,12 +131,12 @@ def read_tensor(  # noqa: C901 - one branch a field
 
 def _check_data(view: TensorView) -> None:
     """Refuse a tensor whose data is not of its declared size, or in a field of another type."""
-    size = NUMPY_TYPES[view.data_type].itemsize
+    size = ITEM_SIZES[view.data_type]
     first, last = view.span
     if view.field == _RAW_DATA or view.field in _FIXED:
         there = (last - first) / size
     elif view.field:  # every number of a packed list ends in a byte below 128
-        there = float((np.frombuffer(view.reader.buffer[first:last], np.uint8) < 0x80).sum())
+        there = len(bytes(view.reader.buffer[first:last]).translate(None, _NOT_LAST))
     else:
         there = 0.0
     if view.field not in (0, _RAW_DATA, _TYPED.get(view.data_type, Tensor.INT32_DATA)):
