@@ -96,3 +96,18 @@ def test_a_network_of_one_size_works_at_its_working_size(tmp_path):
     assert str(result.card.working_size) == "96x64"
     with Segmenter(result.path) as segmenter:
         assert segmenter(np.zeros((61, 83, 3), np.uint8)).labels.shape == (61, 83)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [lambda: torch.nn.GroupNorm(2, 4), lambda: torch.nn.InstanceNorm2d(4, affine=True)],
+    ids=("group", "instance"),
+)
+def test_a_norm_over_all_pixels_is_as_exact_on_large_images(norm):
+    layers = (torch.nn.Conv2d(3, 4, 1), norm(), torch.nn.Conv2d(4, 3, 1))
+    network, _, session = traced(seeded(lambda: torch.nn.Sequential(*layers)))
+    x = torch.rand(1, 3, 1440, 2560) + 3
+    with torch.inference_mode():
+        expected = network(x).numpy()
+    got = session.run(None, {"normalized": x.numpy()})[0]
+    assert np.abs(got - expected).max() < 2e-5 * np.abs(expected).max()
