@@ -312,11 +312,13 @@ def test_a_killed_export_leaves_the_old_file_whole(moment, tmp_path):
 
 @pytest.fixture(scope="module")
 def traced():
+    from fcn_edge_export.examples import example_size
     from fcn_edge_export.probe import probe
     from fcn_edge_export.reference import LogitsNetwork
 
     net = seeded(Plain)
-    return trace(LogitsNetwork(net).eval(), 3, probe(net, 3)).model
+    network, sizes = LogitsNetwork(net).eval(), probe(net, 3)
+    return trace(network, 3, sizes, example_size(network, 3, sizes)).model
 
 
 def test_ctrl_c_at_every_moment_of_publishing_leaves_no_part(tmp_path, monkeypatch):

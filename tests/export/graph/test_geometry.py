@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from fcn_edge_export.examples import example_size
 from fcn_edge_export.graph.geometry import geometry
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_export.sizes import Sizes
@@ -194,7 +195,8 @@ def test_the_receptive_field_is_where_gradients_come_from(build):
     for parameter in net.parameters():
         nn.init.uniform_(parameter, 0.1, 1.0)
     sizes = Sizes(classes=1, smallest=8, multiple=8, reduction=1)
-    model = trace(LogitsNetwork(net).eval(), 1, sizes).model
+    network = LogitsNetwork(net).eval()
+    model = trace(network, 1, sizes, example_size(network, 1, sizes)).model
     claimed = geometry(model, smallest=1, multiple=8)
 
     widest = 0
