@@ -237,7 +237,7 @@ def _probe(file: OnnxFile, card: Card, options: AdoptOptions) -> _Found:
         except ArtifactError:
             return None
 
-    return _Found(taken, given, find_sizes(shape_at, size[0], first))
+    return _Found(taken, given, find_sizes(shape_at, size[0], first, multiple=options.size_multiple))
 
 
 def _axes(shape: tuple[int, ...] | None, size: tuple[int, int]) -> tuple[int, ...] | None:

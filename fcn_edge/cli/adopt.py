@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from fcn_edge.cli.export_options import devices_option, sizes_option
-from fcn_edge.cli.numbers import CHANNELS
+from fcn_edge.cli.numbers import CHANNELS, Whole
 from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
 
 __all__ = ["command"]
@@ -67,6 +67,13 @@ __all__ = ["command"]
     is_flag=True,
     help="Make a file that is bound to one image size take any. Without it images are resized inside.",
 )
+@click.option(
+    "--size-multiple",
+    type=Whole(1, 512),
+    metavar="N",
+    help="Pad images to multiples of N, for a network that computes differently at others.  "
+    "[default: what the network needs]",
+)
 @click.option("--working-size", metavar="0.5x|HxW", help="Let the network look at a smaller image.")
 @click.option(
     "--outputs",
@@ -106,6 +113,7 @@ def command(
     layout: str | None,
     activation: str | None,
     dynamic: bool,
+    size_multiple: int | None,
     working_size: str | None,
     outputs: str,
     head: str,
@@ -136,6 +144,7 @@ def command(
         devices=devices,
         head=head,
         working_size=working_size,
+        size_multiple=size_multiple,
         output_name=output_name,
         activation=activation,
         allow_unsimplified=allow_unsimplified,

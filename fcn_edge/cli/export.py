@@ -12,6 +12,7 @@ import click
 from fcn_edge.cli.completion import files, items, networks
 from fcn_edge.cli.export_options import devices_option, net_options, normalize_option, sizes_option
 from fcn_edge.cli.label_options import label_folder, label_options
+from fcn_edge.cli.numbers import Whole
 from fcn_edge.cli.options import (
     OutputPath,
     allow_operators_option,
@@ -83,7 +84,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--size-multiple",
-    type=click.IntRange(1, 512),
+    type=Whole(1, 512),
     metavar="N",
     help="Pad images to multiples of N, for a network that computes differently at others.  "
     "[default: what the network needs]",

@@ -279,6 +279,12 @@ def test_what_is_not_a_network_of_one_image_is_refused(change, message, tmp_path
     assert not (tmp_path / "a.onnx").exists()
 
 
+def test_a_requested_multiple_is_padded_to(tmp_path):
+    options = AdoptOptions(size_multiple=8)
+    result = adopt(theirs(tmp_path / "t.onnx"), CARD, tmp_path / "a.onnx", options=options)
+    assert result.card.geometry.size_multiple == 8
+
+
 def test_what_is_not_onnx_or_ours_is_one_line(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"no model at all" * 9)
     with pytest.raises(InputError, match="is not an ONNX"):
