@@ -29,7 +29,7 @@ def test_help_lists_every_command_with_its_purpose_and_examples(fcn_edge):
 @pytest.mark.parametrize("name", frame.COMMANDS)
 def test_every_command_has_help_with_an_example(name):
     done = CliRunner().invoke(frame.cli, [name, "-h"], prog_name="fcn-edge")
-    assert done.exit_code == 0
+    assert done.exit_code == 0, done.output
     assert f"Usage: fcn-edge {name}" in done.output
     assert f"  fcn-edge {name}" in done.output
 

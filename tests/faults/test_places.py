@@ -126,7 +126,15 @@ def test_an_unwritable_place_is_found_before_the_work_starts(name, work, fcn_edg
 
 @pytest.mark.security("an output path that cannot be written", "found before the work")
 def test_an_export_finds_out_before_weights_are_fetched(fcn_edge):
-    line = ("export", "fcn_tiny", "--weights", "http://127.0.0.1:9/net-01234567.pth", "--classes", "3", "-o")
+    line = (
+        "export",
+        "fcn_tiny",
+        "--weights",
+        f"http://127.0.0.1:9/net.pth#sha256={64 * '0'}",
+        "--classes",
+        "3",
+        "-o",
+    )
     for place, reason in (
         ("/proc/nothing.onnx", "cannot write to /proc"),
         ("gone/a.onnx", "the folder gone does not exist"),
