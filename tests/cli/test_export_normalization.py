@@ -55,9 +55,11 @@ def test_a_card_with_classes_alone_states_no_normalization(export, tmp_path):
     ("given", "formula", "scale", "mean", "std"),
     [
         ("imagenet", IMAGENET, 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        ("0-1", "x = pixel / 255", 1 / 255, 0, 1),
-        ("none", "x = pixel", 1, 0, 1),
-        ("0.5/0.25", "x = (pixel / 255 - 0.5) / 0.25", 1 / 255, 0.5, 0.25),
+        pytest.param("0-1", "x = pixel / 255", 1 / 255, 0, 1, marks=pytest.mark.slow),
+        pytest.param("none", "x = pixel", 1, 0, 1, marks=pytest.mark.slow),
+        pytest.param(
+            "0.5/0.25", "x = (pixel / 255 - 0.5) / 0.25", 1 / 255, 0.5, 0.25, marks=pytest.mark.slow
+        ),
         ("0.1,0.2,0.3/1", "x = (pixel / 255 - [0.1 0.2 0.3])", 1 / 255, (0.1, 0.2, 0.3), 1),
     ],
 )
@@ -133,8 +135,14 @@ def test_mean_and_std_of_another_scale_are_refused(export, tmp_path, text, says)
     ("text", "formula"),
     [
         ("scale = 1\nmean = [104, 117, 123]\nstd = 1", "x = (pixel - [104 117 123])"),
-        ("scale = 0.00784313725490196\nmean = 1\nstd = 1", "x = (pixel * 0.00784314 - 1)"),
-        ("dtype = 'float32'\nmean = 123\nstd = 58", "x = (pixel - 123) / 58"),
+        pytest.param(
+            "scale = 0.00784313725490196\nmean = 1\nstd = 1",
+            "x = (pixel * 0.00784314 - 1)",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "dtype = 'float32'\nmean = 123\nstd = 58", "x = (pixel - 123) / 58", marks=pytest.mark.slow
+        ),
         (
             "dtype = 'uint16'\nscale = 0.000244200244\nmean = 0.5\nstd = 0.25",
             "x = (pixel / 4095 - 0.5) / 0.25",

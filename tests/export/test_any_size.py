@@ -62,7 +62,13 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+LONG = ("260 classes, float32 image, an object with logits", "pyramid pooling as in UPerNet")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in KINDS],
+)
 def exported(request, tmp_path_factory):
     kind = KINDS[request.param]
     path = tmp_path_factory.mktemp("any") / "net.onnx"

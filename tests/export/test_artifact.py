@@ -257,7 +257,7 @@ def test_a_class_list_of_another_length_is_found_before_tracing(classes, given, 
             torch.nn.Conv2d(1, 4, 1),
             "accepted no 3-channel image of 96, .* a side; the error at 96 was: Runtime",
         ),
-        (networks.BoundToOneSize(), "accepts an image of 96x96 but none of 192x384.*bound to one size"),
+        (networks.BoundToOneSize(), "accepts images of 96x96 alone: add --working-size 96x96"),
     ],
 )
 def test_a_network_that_is_not_an_fcn_is_a_one_line_error(net, message, tmp_path):

@@ -102,7 +102,7 @@ FAULTS = {
     ),
     "a NaN weight": (
         lambda net: changed(net, nan_weight),
-        r"rule 'finite': PyTorch gives NaN or Inf \(stage: the network itself, in PyTorch\)",
+        r"rule 'finite': PyTorch gives NaN or Inf \(stage: the network itself\)",
     ),
 }
 

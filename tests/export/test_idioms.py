@@ -52,7 +52,18 @@ IDIOMS = {
 }
 
 
-@pytest.mark.parametrize("idiom", IDIOMS)
+FEW = (
+    "pooling over the whole map",
+    "Python's numbers",
+    "positions, bicubic",
+    "unfold and fold",
+    "group norm",
+)
+
+
+@pytest.mark.parametrize(
+    "idiom", [pytest.param(name, marks=() if name in FEW else pytest.mark.slow) for name in IDIOMS]
+)
 def test_a_computation_with_the_size_is_right_at_others(idiom):
     network, sizes, session = traced(seeded(IDIOMS[idiom]))
     for batch, *sides in SIZES:

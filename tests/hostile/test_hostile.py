@@ -42,6 +42,7 @@ def test_every_subject_has_a_test():
     "refused or harmless, time and memory measured",
 )
 @pytest.mark.security("cards and self-tests of any size and text", "refused, time and memory measured")
+@pytest.mark.slow
 def test_hostile_models_do_little_harm():
     pytest.importorskip("onnx")
     assert_all_held("models")
@@ -66,6 +67,7 @@ def test_hostile_messages_do_little_harm():
 @pytest.mark.security(
     "recordings that become large, never end, or count wrong", "refused or read, time and memory measured"
 )
+@pytest.mark.slow
 def test_hostile_bags_do_little_harm():
     pytest.importorskip("rosbags")
     pytest.importorskip("mcap")

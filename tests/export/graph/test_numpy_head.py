@@ -60,7 +60,12 @@ def test_classes_above_255_keep_their_numbers():
 
 @pytest.mark.parametrize(
     ("classes", "channels", "dtype", "align_corners"),
-    [(5, 3, "uint8", False), (1, 3, "uint8", False), (300, 3, "uint8", False), (5, 1, "uint16", True)],
+    [
+        (5, 3, "uint8", False),
+        (1, 3, "uint8", False),
+        pytest.param(300, 3, "uint8", False, marks=pytest.mark.slow),
+        (5, 1, "uint16", True),
+    ],
     ids=["color", "binary", "300 classes", "16 bits, corners aligned"],
 )
 def test_an_exported_file_labels_the_same_without_its_head(tmp_path, classes, channels, dtype, align_corners):

@@ -111,7 +111,9 @@ def test_the_card_holds_the_working_size_as_numbers(plain):
     assert card.geometry.smallest_size == 1
 
 
-@pytest.mark.parametrize("kind", [networks.Plain, networks.OnlyMultiplesOfEight])
+@pytest.mark.parametrize(
+    "kind", [networks.Plain, pytest.param(networks.OnlyMultiplesOfEight, marks=pytest.mark.slow)]
+)
 def test_sparse_and_dense_heads_agree_at_a_working_size(tmp_path, kind):
     net = networks.seeded(kind)
     found = []
