@@ -88,9 +88,8 @@ def adopt(
         file = read_onnx(source, options.input_name, options.layout)
         _check_input(file, card)
         loosened = replace(file, model=_loosened(file), size=None) if options.dynamic else file
-        opset = next((o.version for o in file.model.opset_import if o.domain in ("", "ai.onnx")), 0)
         pixels = f"{file.size[0]}x{file.size[1]} pixels" if file.size else "any size"
-        did.text = f"{len(file.model.graph.node)} nodes, opset {opset}, {file.layout}, {pixels}"
+        did.text = f"{len(file.model.graph.node)} nodes, opset {file.opset}, {file.layout}, {pixels}"
 
     with stages.stage("probe") as did:
         found = _probe(loosened, card, options)
@@ -120,7 +119,6 @@ def adopt(
         reference,
         file.sha256,
         earlier={"convert": converted, "simplify": network},
-        fixed=loosened.size is not None,
         activation=found.given.activation if found.taken.activation == "none" else found.taken.activation,
         compared_with="onnx",
     )
@@ -210,7 +208,7 @@ def _probe(file: OnnxFile, card: Card, options: AdoptOptions) -> _Found:
         except Exception as error:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
             failure = failure or brief(error)
             continue
-        shapes = {t.tensor: v.shape for t, v in zip(candidates, values, strict=True) if v.dtype.kind == "f"}
+        shapes = {t.tensor: v.shape for t, v in zip(candidates, values, strict=True) if v.dtype == np.float32}
         break
     else:
         raise ArtifactError(f"probe: the given file does not run at {sizes[0][0]}x{sizes[0][1]}: {failure}")
@@ -229,7 +227,7 @@ def _probe(file: OnnxFile, card: Card, options: AdoptOptions) -> _Found:
     )
     first = _in_order(shapes[taken.tensor], axes)
     if file.size is not None:
-        return _Found(taken, given, Sizes(first[1], 1, 1, reduction_of(*file.size, first)))
+        return _Found(taken, given, Sizes(first[1], 1, 1, reduction_of(*file.size, first), fixed=file.size))
 
     def shape_at(height: int, width: int) -> tuple[int, ...] | None:
         try:
@@ -287,7 +285,7 @@ def _chosen(
     if not maps:
         raise ArtifactError(
             f"probe: none of the given file's outputs covers its image with scores, got {seen or 'none'}: "
-            "expected [batch, classes, height, width], at its size or a whole factor smaller"
+            "expected float32 [batch, classes, height, width], at its size or a whole factor smaller"
         )
     raise UsageError(
         f"{file.path} has several maps ({seen}), and nothing says which holds the logits: name it "

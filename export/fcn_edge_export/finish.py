@@ -1,7 +1,7 @@
 """From a network as ONNX to the verified file: graft, sizes, verify, write, in that order.
 
-What comes before differs: `pipeline` traces a PyTorch network, `adopt` reads an ONNX file. What is compared
-with differs too, and is handed in as a reference.
+What comes before differs: `pipeline` traces a PyTorch network, `adoption` reads an ONNX file. What is
+compared with differs too, and is handed in as a reference.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ExportResult:
         bytes: size of the model file.
         card: the card in the file.
         stages: every stage with its time and what it did.
-        verdicts: the comparison with PyTorch, one a device.
+        verdicts: the comparison with PyTorch or the adopted file, one a device.
     """
 
     path: Path
@@ -72,7 +72,6 @@ class Network:
         conditions: on the size, under which `model` is the network.
         earlier: the model after earlier stages, by stage, to find where a refused file went wrong.
         coarse: whether its logits are the result of a plain bilinear upsampling.
-        fixed: whether it takes images of one size alone.
         weights_sha256: of its weights, or "untrained".
         activation: that was undone.
         compared_with: what the reference is: "pytorch" or "onnx".
@@ -85,7 +84,6 @@ class Network:
     conditions: Sequence[Condition] = ()
     earlier: Mapping[str, onnx.ModelProto] | None = None
     coarse: bool = False
-    fixed: bool = False
     activation: str = "none"
     compared_with: str = "pytorch"
 
@@ -120,7 +118,7 @@ def finish(
     with stages.stage("graft") as did:
         inner = geometry(model, smallest=found.smallest_image, multiple=found.multiple)
         # At another size than its own a fixed network cannot be measured: its card must not promise too much.
-        inner = replace(inner, sees_whole_image=inner.sees_whole_image or network.fixed)
+        inner = replace(inner, sees_whole_image=inner.sees_whole_image or found.fixed is not None)
         # Padded logits reach beyond the working image, so they are cut to its size before upsampling.
         working = working and replace(
             working, coarse=found.multiple == 1 and network.coarse and can_be_sparse(model)

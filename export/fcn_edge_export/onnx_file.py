@@ -24,8 +24,6 @@ __all__ = ["OnnxFile", "Taken", "brief", "listed", "read_onnx"]
 MAX_BYTES = (1 << 31) - 1
 _DTYPES: dict[int, str] = {
     TensorProto.FLOAT: "float32",
-    TensorProto.FLOAT16: "float16",
-    TensorProto.DOUBLE: "float64",
     TensorProto.UINT8: "uint8",
 }
 _AFTER_ARGMAX = ("Cast", "Identity", "Squeeze", "Unsqueeze", "Transpose", "Reshape")
@@ -62,7 +60,7 @@ class OnnxFile:
         model: with all its weights, and functions inlined.
         sha256: of model and weights.
         input: the name of the image.
-        dtype: of the image: float32, float16, float64 or uint8.
+        dtype: of the image: float32 or uint8.
         batch: images that it takes at once; None is any.
         layout: "NCHW" or "NHWC".
         size: (height, width) that it is bound to; None is any.
@@ -76,6 +74,11 @@ class OnnxFile:
     batch: int | None
     layout: str
     size: tuple[int, int] | None
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's operators that it was written for."""
+        return next((o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx")), 0)
 
     def candidates(self, wanted: str | None) -> list[Taken]:
         """Tensors that may hold the logits: that of the wanted name, or one for each output.
@@ -137,7 +140,8 @@ def read_onnx(path: str | os.PathLike[str], input_name: str | None, layout: str 
     if kind.elem_type not in _DTYPES:
         got = TensorProto.DataType.Name(kind.elem_type).lower()
         raise InputError(
-            f"{file}: its input {image.name[:80]!r} is {got}, expected {listed(_DTYPES.values())}"
+            f"{file}: its input {image.name[:80]!r} is {got}, expected {listed(_DTYPES.values())}: "
+            "adopt the float32 file, other precisions can be made of that"
         )
     dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
     if len(dims) != 4:

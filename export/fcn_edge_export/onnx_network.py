@@ -16,12 +16,6 @@ from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
 __all__ = ["network_of"]
 
-_ELEM_TYPES: dict[str, int] = {
-    "float16": TensorProto.FLOAT16,
-    "float64": TensorProto.DOUBLE,
-    "uint8": TensorProto.UINT8,
-}
-
 
 def network_of(
     file: OnnxFile, taken: Taken, given: GivenFile, sizes: Sizes, channels: int
@@ -30,6 +24,7 @@ def network_of(
 
     Raises:
         InputError: it holds operators that opset 18 lacks, or control flow.
+        ArtifactError: its logits do not depend on its image.
     """
     source = _at_our_opset(file)
     graph = source.graph
@@ -45,7 +40,7 @@ def network_of(
     tensor = f"given/{taken.tensor}" if taken.tensor in (TRACED_INPUT, LOGITS) else taken.tensor
     before, after = Nodes(), Nodes()
     _enter(before, image, file)
-    _leave(after, tensor, given, file, sizes)
+    _leave(after, tensor, given, sizes)
     fixed = file.size or ("height", "width")
     for node in (*before.nodes, *after.nodes):
         node.name = f"given/{node.output[0]}"  # the graft has nodes of their names
@@ -70,7 +65,7 @@ def _value(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:
 
 
 def _at_our_opset(file: OnnxFile) -> onnx.ModelProto:
-    given = next((o.version for o in file.model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    given = file.opset
     model = onnx.ModelProto()
     model.CopyFrom(file.model)
     if given == OPSET:
@@ -103,8 +98,8 @@ def _enter(out: Nodes, image: str, file: OnnxFile) -> None:
     steps: list[tuple[str, dict[str, object]]] = []
     if file.layout == "NHWC":
         steps.append(("Transpose", {"perm": [0, 2, 3, 1]}))
-    if file.dtype != "float32":
-        steps.append(("Cast", {"to": _ELEM_TYPES[file.dtype]}))
+    if file.dtype == "uint8":
+        steps.append(("Cast", {"to": TensorProto.UINT8}))
     steps = steps or [("Identity", {})]
     for index, (operator, attributes) in enumerate(steps):
         result = image if index == len(steps) - 1 else f"given/enter_{index}"
@@ -112,11 +107,9 @@ def _enter(out: Nodes, image: str, file: OnnxFile) -> None:
         last = result
 
 
-def _leave(out: Nodes, tensor: str, given: GivenFile, file: OnnxFile, sizes: Sizes) -> None:
+def _leave(out: Nodes, tensor: str, given: GivenFile, sizes: Sizes) -> None:
     """The file's tensor as `logits`."""
     steps: list[tuple[str, list[str], dict[str, object]]] = []
-    if file.dtype != "float32":
-        steps.append(("Cast", [], {"to": TensorProto.FLOAT}))
     if len(given.from_output) == 3:
         steps.append(("Unsqueeze", [out.constant("given/class_axis", np.array([1]))], {}))
     elif tuple(given.from_output) != (0, 1, 2, 3):

@@ -1,4 +1,4 @@
-"""export(): probe, trace, simplify, graft, sizes, verify, write, in that order and in one direction."""
+"""export(): probe, trace, simplify, in that order, and what `finish` does: graft, sizes, verify, write."""
 
 from __future__ import annotations
 

@@ -260,6 +260,10 @@ def ranks(model):
     del model.graph.input[0].type.tensor_type.shape.dim[3]
 
 
+def half(model):
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+
+
 def quantized(model):
     model.graph.node[0].op_type = "QLinearConv"
 
@@ -269,6 +273,7 @@ def quantized(model):
     [
         (two_inputs, "has 2 inputs .pixels, depth., expected one image"),
         (custom_operator, "operators that are not ONNX's own .com.example::"),
+        (half, "is float16, expected float32, uint8: adopt the float32 file"),
         (ranks, "has 3 axes, expected an image"),
         (quantized, "is quantized .QLinearConv.: adopt its float file"),
     ],

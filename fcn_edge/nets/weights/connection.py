@@ -120,16 +120,8 @@ class _Plain(http.client.HTTPConnection):
         self._watch.opened(self.sock)
 
 
-class _Encrypted(http.client.HTTPSConnection):
+class _Encrypted(_Plain, http.client.HTTPSConnection):
     """The same, encrypted."""
-
-    def __init__(self, watch: Watch, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options)
-        self._watch = watch
-
-    def connect(self) -> None:
-        super().connect()
-        self._watch.opened(self.sock)
 
 
 class _PlainHandler(urllib.request.HTTPHandler):
