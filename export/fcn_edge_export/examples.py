@@ -3,8 +3,9 @@
 torch.export treats sizes of 0 and 1 as special, and takes sizes that are equal while it traces to be equal
 always. Deep inside a network even an ordinary image has shrunk to a few pixels, so the example is made large
 enough that the smallest map inside stays above `SMALLEST` pixels, and its sides are unequal primes of the
-network's multiple: coprime to each other, and to every stride, patch and window. Tracing computes shapes
-alone, so a larger example takes no longer.
+network's multiple: coprime to each other, and to every stride, patch and window. Without a multiple they are
+also one below a multiple of 64, so that every halving has a remainder: networks that pad odd maps do so.
+Tracing computes shapes alone, so a larger example takes no longer.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Example = tuple[int, int, int]  # batch, height, width
 BATCH = 2
 SMALLEST = 5  # pixels of the smallest map inside
 LEAST = 48  # pixels of the image
+ODD = 64  # a side one below a multiple of it is odd after five halvings
 
 
 def example_size(net: nn.Module, channels: int, sizes: Sizes) -> Example:
@@ -39,15 +41,18 @@ def example_size(net: nn.Module, channels: int, sizes: Sizes) -> Example:
         return (BATCH, *sizes.fixed)
     # A third more columns than rows: their maps differ, too.
     least = max(SMALLEST * _shrinkage(net, channels, sizes), LEAST, sizes.smallest)
-    height = _prime(least / sizes.multiple)
-    width = _prime(max(least * 1.35 / sizes.multiple, height + 1))
+    step = ODD if sizes.multiple == 1 else 1
+    height = _prime(least / sizes.multiple, step)
+    width = _prime(max(least * 1.35 / sizes.multiple, height + 1), step)
     return BATCH, height * sizes.multiple, width * sizes.multiple
 
 
-def _prime(least: float) -> int:
-    """The smallest prime of 3 or more that is not below `least`."""
+def _prime(least: float, step: int) -> int:
+    """The smallest prime of 3 or more that is not below `least`, and one below a multiple of `step`."""
     start = max(3, int(-(-least // 1)))
-    return next(n for n in count(start) if all(n % d for d in range(2, int(n**0.5) + 1)))
+    return next(
+        n for n in count(start) if (n + 1) % step == 0 and all(n % d for d in range(2, int(n**0.5) + 1))
+    )
 
 
 class _Shapes(TorchFunctionMode):

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from fcn_edge_export.decisions import Decisions
 from fcn_edge_export.resampling import adaptive_avg_pool2d, adaptive_max_pool2d, resize
 
 __all__ = ["Rewrites"]
@@ -27,14 +28,34 @@ _SYMBOLS = (torch.SymInt, torch.SymFloat)
 class Rewrites(TorchFunctionMode):
     """While it is active, functions are rewritten where their arguments need it."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.decisions = Decisions()
+
+    def __enter__(self) -> Any:
+        self.decisions.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self.decisions.__exit__()
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
+        if func is F.pad:
+            args, kwargs = self._padded(args, kwargs or {})
         rewrite = _TABLE.get(func)
-        if rewrite is not None:
-            result = rewrite(func, args, kwargs or {})
-            if result is not NotImplemented:
-                return result
-        return func(*args, **(kwargs or {}))
+        result = NotImplemented if rewrite is None else rewrite(func, args, kwargs or {})
+        if result is NotImplemented:
+            result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.decisions.clear()
+        return result
+
+    def _padded(self, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        given = dict(_given(F.pad, args, kwargs))
+        x, pad = given.pop("input"), given.pop("pad")
+        return (x, self.decisions.amounts(x, pad)), given
 
 
 def _given(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -254,7 +275,14 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias.reshape(1, -1, 1, 1)
 
 
+def _data(func: Any, args: Any, kwargs: Any) -> Any:
+    """The tensor without its history: the tracer takes `x.data` for a constant."""
+    del func, kwargs
+    return args[0].detach()
+
+
 _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
+    Tensor.data.__get__: _data,  # type: ignore[attr-defined]  # a property that is made in C
     torch.linspace: _linspace,
     F.avg_pool2d: _avg_pool2d,
     F.max_pool2d: _max_pool2d,

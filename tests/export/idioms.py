@@ -201,25 +201,17 @@ class Deep(nn.Module):
         return F.interpolate(self.head(f), x.shape[-2:], mode="bilinear")
 
 
-class PadsIfOdd(nn.Module):
-    """A U-Net that pads where a side was odd: another branch at each parity."""
+class CentersIfEven(nn.Module):
+    """Another kernel at each parity of the height, at every size."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 4, 3, padding=1)
-        self.down = nn.Conv2d(4, 4, 3, stride=2, padding=1)
-        self.up = nn.ConvTranspose2d(4, 4, 2, stride=2)
-        self.head = nn.Conv2d(4, 3, 1)
+        self.even = nn.Conv2d(3, 3, 3, padding=1)
+        self.odd = nn.Conv2d(3, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        skip = self.stem(x)
-        low = F.max_pool2d(skip, 2)
-        up = self.up(low)
-        if up.shape[-1] != skip.shape[-1]:
-            up = F.pad(up, (0, 1, 0, 0), mode="replicate")
-        if up.shape[-2] != skip.shape[-2]:
-            up = F.pad(up, (0, 0, 0, 1), mode="replicate")
-        return self.head(up + skip)
+        odd = x.shape[-2] % 2 or x.shape[-1] % 2
+        return self.odd(x) if odd else self.even(x)
 
 
 class OneSize(nn.Module):

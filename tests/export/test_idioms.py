@@ -82,13 +82,13 @@ def exported(net, folder, **options):
     return export(net, card, folder / "net.onnx", options=ExportOptions(trained=False, **options))
 
 
-def test_padding_of_odd_sides_is_refused_with_the_way_out(tmp_path):
-    with pytest.raises(VerificationError, match=r"idioms\.py:\d+: if up\.shape.*--size-multiple 2$"):
-        exported(seeded(idioms.PadsIfOdd), tmp_path)
+def test_a_kernel_chosen_by_parity_is_refused_with_the_way_out(tmp_path):
+    with pytest.raises(VerificationError, match=r"idioms\.py:\d+: odd = x\.shape.*--size-multiple 2$"):
+        exported(seeded(idioms.CentersIfEven), tmp_path)
 
 
 def test_a_requested_multiple_is_padded_to(tmp_path):
-    net = seeded(idioms.PadsIfOdd)
+    net = seeded(idioms.CentersIfEven)
     result = exported(net, tmp_path, size_multiple=2)
     assert result.card.geometry.size_multiple == 2
     image = np.random.default_rng(0).integers(0, 256, (61, 83, 3), np.uint8)
