@@ -27,13 +27,14 @@ from fcn_edge_runtime.model.protobuf.tensors import read_tensor
 from fcn_edge_runtime.model.protobuf.views import AttributeView, NodeView, read_node
 from fcn_edge_runtime.model.protobuf.writing import field, message
 
-__all__ = ["WithoutHead", "without_head"]
+__all__ = ["Scores", "WithoutHead", "scores_of", "without_head"]
 
 # From the labels backwards: the first input of each is made by the next.
 _DECISIONS = (("Cast", "ArgMax", "Resize"), ("Cast", "Squeeze", "Greater", "Resize"))
 _TYPES = {DataType.UINT8: "uint8", DataType.UINT16: "uint16"}
 _MODE = "coordinate_transformation_mode"
 _ALIGN_CORNERS = {"half_pixel": False, "pytorch_half_pixel": False, "align_corners": True}
+_SPARSE, _FULL = "logits_low", "logits"  # names that every file has for these
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,46 @@ class WithoutHead:
     labels: str
 
 
+@dataclass(frozen=True)
+class Scores:
+    """A model that ends in the logits that its labels are decided on.
+
+    Attributes:
+        model: its bytes.
+        logits: the name of its only output, [batch, classes, h, w] float32.
+        align_corners: of the upsampling that is left out; None where the logits have the image's size.
+        padded: whether that upsampling went to the size of the padded image, which was cut afterwards.
+    """
+
+    model: bytes = dataclass_field(repr=False)
+    logits: str
+    align_corners: bool | None
+    padded: bool
+
+
+def scores_of(data: bytes) -> Scores:
+    """The model without its head, whichever that is.
+
+    Args:
+        data: a file that `ModelFile` has accepted.
+
+    Raises:
+        ModelError: the bytes are not an ONNX model.
+    """
+    with memoryview(data) as view:
+        reader, nodes = _nodes(view)
+        makers = {name: node for node in nodes.values() for name in node.outputs}
+        last = makers.get("labels")
+        padded = last is not None and last.op_type == "Slice"
+        found = _upsampling(makers, last.inputs[0] if last is not None and padded else "labels")
+        name, align_corners = _FULL, None
+        if _SPARSE in makers:
+            name, align_corners = _SPARSE, False
+        elif found is not None:
+            name, align_corners = found.logits, found.align_corners
+        return Scores(_cut(reader, nodes, _needed(makers, name), name), name, align_corners, padded)
+
+
 def without_head(data: bytes) -> WithoutHead | None:
     """The model without its head.
 
@@ -67,18 +108,23 @@ def without_head(data: bytes) -> WithoutHead | None:
         ModelError: the bytes are not an ONNX model.
     """
     with memoryview(data) as view:
-        reader = Reader(view)
-        nodes = {
-            span: read_node(reader, *span)
-            for graph in reader.spans(0, len(view), Model.GRAPH)
-            for span in reader.spans(*graph, Graph.NODE)
-        }
+        reader, nodes = _nodes(view)
         makers = {name: node for node in nodes.values() for name in node.outputs}
-        upsampling = _upsampling(makers)
+        upsampling = _upsampling(makers, "labels")
         if upsampling is None:
             return None
         model = _cut(reader, nodes, _needed(makers, upsampling.logits), upsampling.logits)
     return WithoutHead(model, upsampling.logits, upsampling.align_corners, upsampling.labels)
+
+
+def _nodes(view: memoryview) -> tuple[Reader, dict[Span, NodeView]]:
+    """The nodes by where they are in the file."""
+    reader = Reader(view)
+    return reader, {
+        span: read_node(reader, *span)
+        for graph in reader.spans(0, len(view), Model.GRAPH)
+        for span in reader.spans(*graph, Graph.NODE)
+    }
 
 
 def _cut(reader: Reader, nodes: dict[Span, NodeView], needed: set[str], logits: str) -> bytes:
@@ -131,10 +177,10 @@ class _Upsampling:
     labels: str
 
 
-def _upsampling(makers: dict[str, NodeView]) -> _Upsampling | None:
-    """What the labels are decided on; None if they are decided in another way."""
+def _upsampling(makers: dict[str, NodeView], labels: str) -> _Upsampling | None:
+    """What the labels, a value of that name, are decided on; None if they are decided in another way."""
     for decision in _DECISIONS:
-        chain = list(_chain(makers, "labels", len(decision)))
+        chain = list(_chain(makers, labels, len(decision)))
         if tuple(node.op_type for node in chain) != decision:
             continue
         cast, best, resize = (
@@ -152,9 +198,9 @@ def _upsampling(makers: dict[str, NodeView]) -> _Upsampling | None:
             and inputs[2] == ""
         )
         first = chain[1].op_type != "ArgMax" or (best["axis"].i == 1 and not best["select_last_index"].i)
-        labels = _TYPES.get(cast["to"].i or 0)
-        if plain and first and labels is not None:
-            return _Upsampling(inputs[0], _ALIGN_CORNERS[mode], labels)
+        dtype = _TYPES.get(cast["to"].i or 0)
+        if plain and first and dtype is not None:
+            return _Upsampling(inputs[0], _ALIGN_CORNERS[mode], dtype)
         return None
     return None
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NumpyHead", "labels_of_logits"]
+__all__ = ["Axis", "NumpyHead", "labels_of_logits", "labels_of_part"]
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -70,17 +70,30 @@ def labels_of_logits(
     count, classes, rows, columns = logits.shape
     grid = _grid((rows, height), (columns, width), align_corners)
     labels = np.empty((count, height, width), dtype)
-    with np.errstate(invalid="ignore"):  # NaN logits give an arbitrary label
-        for image in range(count):
-            planes = logits[image].reshape(classes, rows * columns)
-            if classes == 1:
-                planes = np.concatenate([np.zeros_like(planes), planes])  # the first of two equals is class 0
-            labels[image] = _one(planes, grid, labels.dtype)
+    for image in range(count):
+        labels[image] = _one(logits[image].reshape(classes, rows * columns), grid, labels.dtype)
     return labels
 
 
+def labels_of_part(logits: Floats, down: Axis, right: Axis, dtype: str = "uint8") -> Labels:
+    """The same of a part of an image, with the scale of the whole.
+
+    Args:
+        logits: (C, h, w) float32, those that the part needs: `Axis.part` tells which.
+        down: the part of the rows.
+        right: the part of the columns.
+        dtype: of the labels, by name.
+
+    Returns:
+        (height, width) of the part.
+    """
+    classes, rows, columns = logits.shape
+    grid = _grid_of(down, right, columns)
+    return _one(logits.reshape(classes, rows * columns), grid, np.empty(0, dtype).dtype)
+
+
 @dataclass(frozen=True, eq=False)
-class _Axis:
+class Axis:
     """Where the pixels of one axis lie among its cells: one cell more than logits, half cells at both ends.
 
     Attributes:
@@ -96,6 +109,39 @@ class _Axis:
     fraction: Floats
     place: Integers | slice
 
+    @classmethod
+    def of(cls, logits: int, pixels: int, *, align_corners: bool) -> Axis:
+        """A whole axis."""
+        # Position of pixel y, counted from one logit in front of the first: (slope y + offset) / unit.
+        #   half pixel      (y + 1/2) logits / pixels - 1/2 + 1
+        #   align corners   y (logits - 1) / (pixels - 1) + 1
+        if align_corners:
+            slope, unit = logits - 1, max(pixels - 1, 1)
+            offset = unit
+        else:
+            slope, unit = 2 * logits, 2 * pixels
+            offset = logits + pixels
+        number = np.arange(logits + 1)
+        y = np.arange(pixels)
+        cell = (slope * y + offset) // unit
+        # The first pixel of a cell, below 0 for the half cell in front. Of one logit alone, aligned, every
+        # pixel lies in the same cell.
+        first = -((offset - number * unit) // slope) if slope else np.zeros_like(number)
+        inside = y - first[cell]
+        most = int(inside.max()) + 1
+        # Which cell is exact; how far into it is rounded as PyTorch rounds it, scale * (y + 1/2) - 1/2.
+        half = np.float32(0 if align_corners else 0.5)
+        scale = np.float32(slope if align_corners else logits) / np.float32(unit if align_corners else pixels)
+        pixel = (first[:, None] + np.arange(most)).astype(np.float32)
+        fraction = (pixel + half) * scale - half - (number - 1).astype(np.float32)[:, None]
+        place = cell * most + inside
+        return cls(
+            np.clip(np.arange(-1, logits + 1), 0, logits - 1),
+            most,
+            fraction[:1] if (fraction == fraction[0]).all() else fraction,
+            _as_slice(place),
+        )
+
     @property
     def cells(self) -> int:
         """The number of cells."""
@@ -104,6 +150,33 @@ class _Axis:
     def fractions(self, cells: Integers) -> Floats:
         """Those of some cells, (n, most) or (1, most)."""
         return self.fraction if len(self.fraction) == 1 else self.fraction[cells]
+
+    def part(self, first: int, last: int) -> tuple[Axis, slice]:
+        """The axis of the pixels `first` to `last`, without the last, and the slice of logits that they need.
+
+        The result counts its logits from the beginning of that slice.
+        """
+        place = self._places()[first:last]
+        begin, end = int(place[0]) // self.most, int(place[-1]) // self.most + 1
+        corners = self.padded[begin : end + 1]
+        needed = slice(int(corners[0]), int(corners[-1]) + 1)
+        fraction = self.fraction if len(self.fraction) == 1 else self.fraction[begin:end]
+        return Axis(corners - needed.start, self.most, fraction, _as_slice(place - begin * self.most)), needed
+
+    def neighbors(self) -> tuple[Integers, Integers, Floats]:
+        """Of each pixel the logits before and after it, and how far it lies from the first to the second."""
+        cell, inside = np.divmod(self._places(), self.most)
+        row = np.zeros_like(cell) if len(self.fraction) == 1 else cell
+        return self.padded[cell], self.padded[cell + 1], self.fraction[row, inside]
+
+    def _places(self) -> Integers:
+        place = self.place
+        return np.arange(place.start, place.stop) if isinstance(place, slice) else place
+
+
+def _as_slice(place: Integers) -> Integers | slice:
+    """The same as a slice where the numbers are consecutive, which indexes without a copy."""
+    return slice(int(place[0]), int(place[-1]) + 1) if (np.diff(place) == 1).all() else place
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +190,8 @@ class _Grid:
         same: the weights (1, 4, p) of a cell's corners, where all cells have the same.
     """
 
-    down: _Axis
-    right: _Axis
+    down: Axis
+    right: Axis
     padded: Integers
     same: Floats | None
 
@@ -131,50 +204,30 @@ class _Grid:
 
 @functools.lru_cache(maxsize=4)  # a camera's frames are of one size
 def _grid(rows: tuple[int, int], columns: tuple[int, int], align_corners: bool) -> _Grid:  # noqa: FBT001 - a key of the cache
-    down, right = _axis(*rows, align_corners=align_corners), _axis(*columns, align_corners=align_corners)
+    down, right = (Axis.of(*sides, align_corners=align_corners) for sides in (rows, columns))
+    return _grid_of(down, right, columns[0])
+
+
+def _grid_of(down: Axis, right: Axis, columns: int) -> _Grid:
+    """Both axes; `columns` counts the logits of a row."""
     regular = len(down.fraction) == len(right.fraction) == 1
     return _Grid(
         down,
         right,
-        down.padded[:, None] * columns[0] + right.padded,
+        down.padded[:, None] * columns + right.padded,
         _weights(down.fraction, right.fraction) if regular else None,
-    )
-
-
-def _axis(logits: int, pixels: int, *, align_corners: bool) -> _Axis:
-    # Position of pixel y, counted from one logit in front of the first: (slope y + offset) / unit, integers.
-    #   half pixel      (y + 1/2) logits / pixels - 1/2 + 1
-    #   align corners   y (logits - 1) / (pixels - 1) + 1
-    if align_corners:
-        slope, unit = logits - 1, max(pixels - 1, 1)
-        offset = unit
-    else:
-        slope, unit = 2 * logits, 2 * pixels
-        offset = logits + pixels
-    number = np.arange(logits + 1)
-    y = np.arange(pixels)
-    cell = (slope * y + offset) // unit
-    # The first pixel of a cell, below 0 for the half cell in front. Of one logit alone, aligned, every pixel
-    # lies in the same cell.
-    first = -((offset - number * unit) // slope) if slope else np.zeros_like(number)
-    inside = y - first[cell]
-    most = int(inside.max()) + 1
-    # Which cell is exact; how far into it is rounded as PyTorch rounds it, scale * (y + 1/2) - 1/2.
-    half = np.float32(0 if align_corners else 0.5)
-    scale = np.float32(slope if align_corners else logits) / np.float32(unit if align_corners else pixels)
-    pixel = (first[:, None] + np.arange(most)).astype(np.float32)
-    fraction = (pixel + half) * scale - half - (number - 1).astype(np.float32)[:, None]
-    place = cell * most + inside
-    return _Axis(
-        np.clip(np.arange(-1, logits + 1), 0, logits - 1),
-        most,
-        fraction[:1] if (fraction == fraction[0]).all() else fraction,
-        slice(int(place[0]), int(place[-1]) + 1) if (np.diff(place) == 1).all() else place,
     )
 
 
 def _one(planes: Floats, grid: _Grid, dtype: np.dtype[np.unsignedinteger]) -> Labels:
     """Labels (height, width) of one image's logits (C, h * w)."""
+    if len(planes) == 1:
+        planes = np.concatenate([np.zeros_like(planes), planes])  # the first of two equals is class 0
+    with np.errstate(invalid="ignore"):  # NaN logits give an arbitrary label
+        return _labels(planes, grid, dtype)
+
+
+def _labels(planes: Floats, grid: _Grid, dtype: np.dtype[np.unsignedinteger]) -> Labels:
     # Few calls on large arrays: right after the network's run, numpy's own code is not in the cache.
     down, right = grid.down, grid.right
     corners = planes.take(grid.padded, axis=1)

@@ -199,6 +199,7 @@ def open_session(
     *,
     threads: int | None = None,
     options: SessionOptions | None = None,
+    cut: bytes | None = None,
 ) -> Session:
     """Make a session on the requested device; another one is never used instead.
 
@@ -208,6 +209,7 @@ def open_session(
             onnxruntime knows, in any case, with or without "ExecutionProvider".
         threads: threads of one operator on the CPU; None means all cores this process may use.
         options: rarely needed options.
+        cut: bytes of the same model with other outputs, to be run in its place.
 
     Raises:
         UsageError: the device is unknown, or `threads` or an option is out of range.
@@ -225,7 +227,8 @@ def open_session(
         raise UsageError(f"head is {options.head!r}, expected one of {', '.join(HEADS)}")
     if options.size is not None:
         _check_size(options.size)
-    recipe = _Recipe(runtime, model, threads, options, _cut(model) if options.head == "numpy" else None)
+    head = _cut(model) if options.head == "numpy" else None
+    recipe = _Recipe(runtime, model, threads, options, head, cut if head is None else head.model)
 
     why = "requested"
     if isinstance(device, str) and device.strip().lower() == "auto":
@@ -255,7 +258,8 @@ class _Recipe:
     model: ModelFile | bytes
     threads: int
     options: SessionOptions
-    cut: WithoutHead | None
+    head: WithoutHead | None
+    cut: bytes | None  # what is run in the model's place
 
     def on(self, provider: str, why: str) -> Session:
         """Make the session on this provider, with the CPU for operators that it lacks, or raise."""
@@ -280,10 +284,11 @@ class _Recipe:
             )
         outputs = tuple(output.name for output in raw.get_outputs())
         head = None
-        if self.cut is not None:
+        if self.head is not None:
             from fcn_edge_runtime.session.numpy_head import NumpyHead
 
-            head, outputs = NumpyHead(self.cut.logits, self.cut.align_corners, self.cut.labels), ("labels",)
+            found = self.head
+            head, outputs = NumpyHead(found.logits, found.align_corners, found.labels), ("labels",)
         limits = self.model.limits if isinstance(self.model, ModelFile) else None
         return Session(
             provider, short_name(provider), why, outputs, self.threads, raw, self.options, head, limits
@@ -297,7 +302,7 @@ class _Recipe:
         if provider == CUDA and hasattr(self.runtime, "preload_dlls"):
             self.runtime.preload_dlls()
         options = self._options(provider)
-        with _source(self.model if self.cut is None else self.cut.model) as source:
+        with _source(self.model if self.cut is None else self.cut) as source:
             try:
                 raw = self.runtime.InferenceSession(
                     source,

@@ -1,0 +1,1 @@
+"""Images of any size in exact tiles, and georeferenced rasters."""

@@ -1,0 +1,222 @@
+"""A network that looks at windows of an image: what it gives for each, and how its scores lie on the pixels.
+
+Where a network ends in bilinear upsampling, the file is run without its head: it gives scores of low
+resolution, and `numpy_head` makes labels of them with the scale of the whole image, which no window has. Any
+other file gives labels itself, since they depend on nothing outside of a window.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from math import lcm
+
+import numpy as np
+
+from fcn_edge_runtime.errors import InputError, ModelError, UsageError
+from fcn_edge_runtime.maps.spans import Reach
+from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.contract import check_results
+from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.model.without_head import scores_of
+from fcn_edge_runtime.session.numpy_head import Axis
+from fcn_edge_runtime.session.session import Session, open_session
+
+__all__ = ["ScoreAxis", "TileNetwork"]
+
+Values = dict[str, np.ndarray]
+_LONG = 64  # a multiple of usual steps
+
+
+@dataclass(frozen=True)
+class ScoreAxis:
+    """How scores lie along an axis of an image.
+
+    Attributes:
+        step: pixels between neighboring scores.
+        scores: how many there are.
+        axis: how they are upsampled; None where every pixel has its own.
+    """
+
+    step: int
+    scores: int
+    axis: Axis | None = field(repr=False)
+
+    def seen(self, first: int, last: int) -> tuple[int, int]:
+        """The pixels under the scores that these pixels are made of; the last may lie behind the image."""
+        if self.axis is None:
+            return first, last
+        _, needed = self.axis.part(first, last)
+        return needed.start * self.step, needed.stop * self.step
+
+
+class TileNetwork:
+    """A model that is opened for windows of images.
+
+    Args:
+        path: a model that `fcn-edge export` wrote.
+        device: as for `Segmenter`.
+        threads: as for `Segmenter`.
+        confidence: whether the winners' probabilities are computed, too.
+
+    Attributes:
+        card: the model's card.
+        digest: the SHA-256 of the file.
+        reach: how far pixels matter, by the card; `exactness` widens it where that is not enough.
+        step: pixels between neighboring scores.
+        session: it computes scores of low resolution, or labels.
+        confidence: as given.
+
+    Raises:
+        UsageError: the network's labels depend on the whole image, so that tiles cannot have them; or the
+            file does not compute confidence.
+        FcnEdgeError: as `Segmenter` raises them.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: str = "auto",
+        threads: int | None = None,
+        *,
+        confidence: bool = False,
+    ) -> None:
+        self._path, self._threads, self.confidence = path, threads, confidence
+        with ModelFile.open(path) as model:
+            self.card, self.digest = model.card, model.digest
+            _require_local(model)
+            self.reach, self.step = Reach.of(model.card.geometry), 1
+            self._cut = scores_of(model.data())
+            if confidence and not self.low and "confidence" not in {t.name for t in model.summary.outputs}:
+                raise UsageError(
+                    f"{model.path} does not compute confidence: export it with --outputs labels,confidence"
+                )
+            self.session = open_session(
+                model, device, threads=threads, cut=self._cut.model if self.low else None
+            )
+            if self.session.provider not in model.card.verification.providers:
+                from fcn_edge_runtime.selftest import require_trusted
+
+                whole = open_session(model, device, threads=threads) if self.low else self.session
+                require_trusted(whole, model)
+        if self.low:
+            self.step = self._step()
+            self.reach = self.reach.sampled(self.step)
+
+    @property
+    def low(self) -> bool:
+        """Whether the network gives scores of low resolution."""
+        return self._cut.align_corners is not None
+
+    def run(self, window: np.ndarray) -> Values:
+        """What the network gives for a window (H, W, C): `scores` (classes, h, w), or `labels` and so on.
+
+        Raises:
+            ModelError: onnxruntime failed, or what it gave breaks the contract.
+        """
+        if self.low:
+            return {"scores": self.scores(window, self.session)}
+        names = ("labels", "confidence") if self.confidence else ("labels",)
+        values = self.session.run(window[None], names)
+        check_results(values, (1, *window.shape[:2]), self.card)
+        return {name: value[0] for name, value in values.items()}
+
+    def scores(self, window: np.ndarray, session: Session) -> np.ndarray:
+        """The scores (classes, h, w) of a window, by a session of `scores_session`."""
+        name = self._cut.logits
+        scores: np.ndarray = session.run(window[None], [name])[name][0]
+        if not np.isfinite(scores).all():
+            raise ModelError("the model gave scores that are not finite: check the range of the pixels")
+        return scores
+
+    def scores_session(self) -> Session:
+        """A session that gives scores, also where `run` gives labels.
+
+        Raises:
+            ModelError: the file was replaced since it was opened.
+        """
+        if self.low:
+            return self.session
+        with ModelFile.open(self._path) as model:
+            if model.digest != self.digest:
+                raise ModelError(f"{model.path} was replaced since it was opened: start again")
+            return open_session(model, self.session.device, threads=self._threads, cut=self._cut.model)
+
+    def axes(self, height: int, width: int) -> tuple[ScoreAxis, ScoreAxis]:
+        """How scores lie along the rows and along the columns of an image.
+
+        Raises:
+            InputError: the network does not take this size.
+        """
+        _check_size(self.card, height, width)
+        if not self.low:
+            return ScoreAxis(1, height, None), ScoreAxis(1, width, None)
+        multiple = self.card.geometry.size_multiple if self._cut.padded else 1
+        aligned = bool(self._cut.align_corners)
+        found = []
+        for pixels, scores in zip((height, width), self._counts(height, width), strict=True):
+            upsampled = -(-pixels // multiple) * multiple
+            found.append(ScoreAxis(self.step, scores, Axis.of(scores, upsampled, align_corners=aligned)))
+        return found[0], found[1]
+
+    def _counts(self, height: int, width: int) -> list[int]:
+        """Scores along both axes: those of a small image with the same remainders, and the rest evenly."""
+        unit = self.reach.unit
+        least = -(-max(unit, self.reach.smallest) // unit) * unit
+        small = [pixels % unit + least for pixels in (height, width)]
+        few = self._scored(*small)
+        return [
+            count + (pixels - side) // self.step
+            for pixels, side, count in zip((height, width), small, few, strict=True)
+        ]
+
+    def _step(self) -> int:
+        """Pixels between neighboring scores, along the rows as along the columns."""
+        unit = lcm(self.reach.unit, _LONG)
+        side = -(-self.reach.smallest // unit) * unit
+        steps = set()
+        for few, more in zip(self._scored(side, side), self._scored(side + unit, side + unit), strict=True):
+            steps.add(unit / (more - few) if more > few else 0.0)
+        step = steps.pop()
+        if steps or step < 1 or step != int(step):
+            raise UsageError(
+                f"the network's scores lie {step:g} pixels apart, expected a whole number along both axes: "
+                "tiles of it cannot be exact"
+            )
+        return int(step)
+
+    def _scored(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of scores of an image of this size."""
+        image = np.zeros((height, width, self.card.input.channels), self.card.input.dtype)
+        rows, columns = self.scores(image, self.session).shape[1:]
+        return rows, columns
+
+
+def _require_local(model: ModelFile) -> None:
+    """Raise UsageError for a network whose labels depend on the whole image."""
+    card = model.card
+    if card.geometry.sees_whole_image:
+        raise UsageError(
+            f"{model.path} has layers that see the whole image (global pooling or attention), so its labels "
+            "of a tile are not those of the whole, expected a network of local layers: choose one, or label "
+            "smaller images with `fcn-edge run`"
+        )
+    if card.working_size is not None:
+        raise UsageError(
+            f"{model.path} resizes each image to a working size, which tiles do not have: export it without "
+            "--working-size, and give --resolution for a coarser map"
+        )
+
+
+def _check_size(card: Card, height: int, width: int) -> None:
+    least, most = card.geometry.smallest_size, card.geometry.largest_size
+    if min(height, width) < least:
+        raise InputError(
+            f"the image is {height} high and {width} wide, expected at least {least} each way, "
+            "the smallest size of this network"
+        )
+    if most is not None and (height > most[0] or width > most[1]):
+        raise InputError(
+            f"the image is {height} high and {width} wide, expected at most {most[0]} high and {most[1]} "
+            "wide: this network computes differently beyond"
+        )
