@@ -16,6 +16,7 @@ from fcn_edge_runtime.model.golden_vectors import Golden, GoldenCase
 from fcn_edge_runtime.model.protobuf import fields
 from fcn_edge_runtime.model.protobuf.writing import field, message
 from fcn_edge_runtime.model.seal import sealed, unsealed
+from tests.hostile.misfits import MISFITS
 from tests.hostile.registry import OPENED, Case, Subject
 from tests.runtime import make_models as mm
 
@@ -495,6 +496,7 @@ HOSTILE = {
         [const("a", 0), const("b", 2 * 10**9), const("c", 1)],
     ),
     "operator that does not exist": ([node("Frobnicate", ["logits"], ["g"])], []),
+    **MISFITS,
 }
 
 

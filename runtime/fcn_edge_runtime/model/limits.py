@@ -16,13 +16,14 @@ from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.dry_run.operators import ALLOWED
 from fcn_edge_runtime.model.dry_run.run import DryRun
+from fcn_edge_runtime.model.protobuf.fields import DataType
 from fcn_edge_runtime.model.protobuf.summary import GraphView
 
 __all__ = ["check_limits"]
 
 # Height and width of the image that every file is followed for, moved into the range that it takes.
 SIDE = 64
-_BYTES = {"uint8": 1, "uint16": 2, "float32": 4}
+_KINDS = {"uint8": DataType.UINT8, "uint16": DataType.UINT16, "float32": DataType.FLOAT}
 
 
 def check_limits(
@@ -45,7 +46,7 @@ def check_limits(
     """
     _check_operators(graph, name, allowed)
     _check_order(graph, name)
-    run = DryRun(graph, size, len(card.classes), _BYTES[card.input.dtype], name, allowed)
+    run = DryRun(graph, size, len(card.classes), _KINDS[card.input.dtype], name, allowed)
     side = max(SIDE, card.geometry.smallest_size)
     height, width = (min(side, most) for most in card.geometry.largest_size or (side, side))
     run.check(1, height, width, card.input.channels)

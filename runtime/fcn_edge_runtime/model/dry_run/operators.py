@@ -23,8 +23,9 @@ from __future__ import annotations
 
 from fcn_edge_runtime.model.dry_run import rules
 from fcn_edge_runtime.model.dry_run.rules import Rule
+from fcn_edge_runtime.model.protobuf.fields import DataType
 
-__all__ = ["ALLOWED", "CUT_OFF", "SIZES"]
+__all__ = ["ALLOWED", "CUT_OFF", "MORE_TYPES", "TYPES", "TYPE_SOURCES"]
 
 
 def _each(rule: Rule, names: str) -> dict[str, Rule]:
@@ -42,7 +43,8 @@ ALLOWED: dict[str, Rule] = {
     "Gemm": rules.gemm,
     "Einsum": rules.einsum,
     # Normalizations.
-    **_each(rules.same, "BatchNormalization InstanceNormalization GroupNormalization LpNormalization"),
+    **_each(rules.normalize, "BatchNormalization InstanceNormalization GroupNormalization"),
+    "LpNormalization": rules.same,
     "LayerNormalization": rules.normalize_layer,
     **_each(rules.slow, "Softmax LogSoftmax"),
     # Activations and arithmetic.
@@ -51,7 +53,8 @@ ALLOWED: dict[str, Rule] = {
     **_each(rules.slow, "Sigmoid Tanh Elu Celu Selu Softplus Softsign Mish Erf Exp Log Sin Cos Tan Atan"),
     **_each(rules.both, "Add Sub Mul Max Min Sum Mean PRelu And Or Xor"),
     **_each(rules.both, "Equal Greater GreaterOrEqual Less LessOrEqual Where"),
-    **_each(rules.slow_both, "Div Mod Pow"),
+    "Pow": rules.slow_both,
+    **_each(rules.divide, "Div Mod"),
     "Dropout": rules.two_same,
     # Reductions.
     **_each(rules.reduce, "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"),
@@ -91,9 +94,9 @@ ALLOWED: dict[str, Rule] = {
     **_each(rules.same, "QuantizeLinear DequantizeLinear"),
 }
 
-# Bytes of an element that they make, where it is not as large as one of the first input.
-SIZES = {
-    **dict.fromkeys(["Shape", "Size", "ArgMax", "ArgMin", "NonZero"], 8),
+# The type of what they make, where it is one whatever they are given.
+TYPES = {
+    **dict.fromkeys(["Shape", "Size", "ArgMax", "ArgMin", "NonZero"], DataType.INT64),
     **dict.fromkeys(
         [
             "Equal",
@@ -108,10 +111,13 @@ SIZES = {
             "IsNaN",
             "IsInf",
         ],
-        1,
+        DataType.BOOL,
     ),
-    "QuantizeLinear": 1,
-    "DequantizeLinear": 4,
+    "DequantizeLinear": DataType.FLOAT,
 }
+# The input that has the type of what they make, where it is not the first.
+TYPE_SOURCES = {"Where": 1, "OneHot": 2, "QuantizeLinear": 2}
+# The type of their further outputs, where it is another.
+MORE_TYPES = {"MaxPool": DataType.INT64, "TopK": DataType.INT64, "Dropout": DataType.BOOL}
 # The shape of what they make depends on what the image shows.
 CUT_OFF = frozenset(("NonZero", "Compress"))

@@ -73,6 +73,8 @@ def _axes(step: Step, x: Inputs, position: int, rank: int) -> list[int] | None:
 
 
 def _broadcast(shapes: Sequence[Dims]) -> Dims:
+    if not shapes:
+        raise Refused("without inputs")
     rank = max(map(len, shapes))
     sides = [(1,) * (rank - len(dims)) + dims for dims in shapes]
     return tuple([0 if 0 in column else max(column) for column in zip(*sides, strict=True)])
@@ -103,6 +105,14 @@ def slow_both(step: Step, x: Inputs, count: Counter) -> Sequence[Dims]:
     dims = both(step, x, count)
     count.work(100 * math.prod(dims[0]))
     return dims
+
+
+def divide(step: Step, x: Inputs, count: Counter) -> Sequence[Dims]:
+    """`Div` and `Mod`. Of whole numbers, a division by 0, or of the least by -1, ends the process."""
+    by = _given(x, 1)
+    if by.is_integer and (by.value is None or np.isin(by.value, (0, -1)).any()):
+        raise Refused("of whole numbers by 0, by -1, or by what the image shows")
+    return slow_both(step, x, count)
 
 
 def two_same(step: Step, x: Inputs, count: Counter) -> Sequence[Dims]:
@@ -274,12 +284,26 @@ def einsum(step: Step, x: Inputs, count: Counter) -> Sequence[Dims]:
     return [tuple(sides[letter] for letter in out)]
 
 
+def normalize(_: Step, x: Inputs, __: Counter) -> Sequence[Dims]:
+    """The shape of the first input; its scales have at most an element for each channel."""
+    dims = _given(x, 0).dims
+    _check_scales(x, dims[1] if len(dims) > 1 else 1)
+    return [dims]
+
+
 def normalize_layer(step: Step, x: Inputs, _: Counter) -> Sequence[Dims]:
     """`LayerNormalization`: the second and third output are one element a group."""
     dims = _given(x, 0).dims
     axis = _axis(step.numbers.get("axis", -1), len(dims))
+    _check_scales(x, math.prod(dims[axis:]))
     small = (*dims[:axis], *(1,) * (len(dims) - axis))
     return [dims, small, small]
+
+
+def _check_scales(x: Inputs, most: int) -> None:
+    """Where onnxruntime writes a normalization as products, larger scales would be broadcast."""
+    if any(known is not None and known.elements > most for known in x[1:]):
+        raise Refused(f"with more than {most} scales")
 
 
 def shape_of(step: Step, x: Inputs, _: Counter) -> Sequence[Dims]:
@@ -458,9 +482,10 @@ def count_up(_: Step, x: Inputs, __: Counter) -> Sequence[Dims]:
     start, limit, step = (None if v is None else float(v.reshape(-1)[0]) for v in numbers)
     if start is None or limit is None or step is None:
         raise Refused("whose size is not computed from the image's size")
-    if step == 0 or not all(map(math.isfinite, (start, limit, step))):
-        raise Refused(f"in steps of {step}")
-    return [(max(math.ceil((limit - start) / step), 0),)]
+    numbers_made = (limit - start) / step if step else math.inf
+    if not math.isfinite(numbers_made):
+        raise Refused(f"from {start} to {limit} in steps of {step}")
+    return [(max(math.ceil(numbers_made), 0),)]
 
 
 _KERNELS = {"nearest": 1, "linear": 4, "cubic": 16}

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime.errors import ModelError
-from fcn_edge_runtime.model.dry_run.operators import ALLOWED, CUT_OFF, SIZES
+from fcn_edge_runtime.model.dry_run.operators import ALLOWED, CUT_OFF, MORE_TYPES, TYPE_SOURCES, TYPES
 from fcn_edge_runtime.model.dry_run.rules import sides_of
 from fcn_edge_runtime.model.dry_run.tensor import Known, Refused, Step
 from fcn_edge_runtime.model.dry_run.values import COMPUTED, MOST
+from fcn_edge_runtime.model.protobuf.fields import DataType
 from fcn_edge_runtime.model.protobuf.summary import GraphView
-from fcn_edge_runtime.model.protobuf.tensors import ITEM_SIZES, NUMPY_TYPES, TensorView
+from fcn_edge_runtime.model.protobuf.tensors import MAX_RANK, MAX_SIDE, NUMPY_TYPES, TensorView
 from fcn_edge_runtime.model.protobuf.views import NodeView
 
 __all__ = ["DryRun"]
@@ -36,7 +37,7 @@ FEW_FLOATS, FEW_INTEGERS = 64, MOST
 # An attribute's number: sizes are bounded more tightly by the rules.
 LARGEST = 1 << 20
 
-
+_NUMBERS = {name: kind for kind, name in NUMPY_TYPES.items()}
 _MEASURES = ("Shape", "Size")  # their values do not need those of their inputs
 
 
@@ -51,15 +52,13 @@ class _Count:
         self.most = self.bytes_left
 
     def work(self, products: float) -> None:
-        self.products_left -= products
-        if self.products_left < 0:
+        if products > self.products_left:
             raise Refused("that takes more time than the network of an export needs")
+        self.products_left -= products
 
     def scratch(self, elements: float) -> None:
         if 4 * elements > self.most:
-            raise Refused(
-                f"that takes {4 * elements:.3g} bytes while it runs, expected at most {self.most:.3g}"
-            )
+            raise Refused(f"that takes over {self.most:.3g} bytes while it runs")
 
     def made(self, size: float, room: float, *, constant: bool) -> None:
         """Add bytes of tensors, for which there will be room once the operator has run."""
@@ -80,7 +79,7 @@ class DryRun:
         graph: what `read_model` gave, within the limits of `limits.check_graph`.
         size: bytes of the file.
         classes: of the model.
-        element: bytes of a number in the image.
+        kind: type of a number in the image, one of `NUMPY_TYPES`.
         name: what messages call the file.
         trusted: operators to follow no further: what they make is not limited.
     """
@@ -90,11 +89,11 @@ class DryRun:
         graph: GraphView,
         size: int,
         classes: int,
-        element: int,
+        kind: int,
         name: str,
         trusted: Collection[str] = (),
     ) -> None:
-        self._classes, self._element = classes, element
+        self._classes, self._kind = classes, kind
         self._name, self._trusted = name, frozenset(trusted)
         self._stored_most = STORED * size + BESIDES
         self._stored = {key: _stored(tensor) for key, tensor in graph.tensors.items()}
@@ -121,7 +120,7 @@ class DryRun:
         """
         count = _Count(batch * height * width, self._classes, self._stored_most)
         known = dict(self._stored)
-        known["image"] = Known((batch, height, width, channels), self._element)
+        known["image"] = Known((batch, height, width, channels), self._kind)
         unknown: set[str] = set()
         with np.errstate(all="ignore"):
             for step in self._steps:
@@ -145,26 +144,29 @@ class DryRun:
 def _follow(step: Step, inputs: list[Known | None], count: _Count) -> list[Known]:
     """What an operator makes."""
     op = step.op
-    shapes = ALLOWED[op](step, inputs, count)
-    constant, exact, valued, elements, size, room, total = True, op not in CUT_OFF, True, 0, 0, 0, 0
+    try:
+        shapes = ALLOWED[op](step, inputs, count)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        raise Refused("whose inputs do not fit it") from None
+    if len(step.outputs) > len(shapes):
+        raise Refused(f"with {len(step.outputs)} outputs")
+    constant, exact, valued, elements, room, total = True, op not in CUT_OFF, True, 0, 0, 0
     for x, alone in zip(inputs, step.alone, strict=True):
         if x is not None:
             constant = constant and x.constant
             exact = exact and x.exact
             valued = valued and x.value is not None
             elements += x.elements
-            size = size or x.size
             if alone and not x.constant:
-                room += x.elements * x.size
-    if op in SIZES:
-        size = SIZES[op]
-    elif op == "Cast":
-        size = _itemsize(step)
-    made = []
+                room += x.bytes
+    kind = _kind(step, inputs)
+    made: list[Known] = []
     for dims in shapes[: len(step.outputs)]:
-        tensor = Known(dims, size or 4, exact=exact, constant=constant)
+        if len(dims) > MAX_RANK or max(dims, default=0) > MAX_SIDE:
+            raise Refused(f"that makes {len(dims)} dimensions, of at most {max(dims)}")
+        tensor = Known(dims, MORE_TYPES.get(op, kind) if made else kind, exact=exact, constant=constant)
         elements += tensor.elements
-        total += tensor.elements * tensor.size
+        total += tensor.bytes
         made.append(tensor)
     count.made(total, room, constant=constant)
     count.work(16 * elements)
@@ -173,12 +175,21 @@ def _follow(step: Step, inputs: list[Known | None], count: _Count) -> list[Known
     return made
 
 
-def _itemsize(step: Step) -> int:
-    """Of the type that `Cast` makes."""
-    kind = step.numbers.get("to", 0)
-    if kind not in ITEM_SIZES:
-        raise Refused(f"to the type {kind}")
-    return ITEM_SIZES[kind]
+def _kind(step: Step, inputs: list[Known | None]) -> int:
+    """The type of what an operator makes."""
+    op = step.op
+    if op in TYPES:
+        return TYPES[op]
+    if op in ("Cast", "EyeLike"):
+        kind = step.numbers.get("to", step.numbers.get("dtype", DataType.FLOAT))
+        if kind not in NUMPY_TYPES:
+            raise Refused(f"to the type {kind}")
+        return kind
+    if op == "ConstantOfShape":
+        return DataType.FLOAT if step.tensor is None else _NUMBERS[step.tensor.dtype.str]
+    at = TYPE_SOURCES.get(op, 0)
+    source = inputs[at] if at < len(inputs) else None
+    return DataType.FLOAT if source is None else source.kind
 
 
 def _value(step: Step, inputs: list[Known | None]) -> np.ndarray | None:
@@ -202,7 +213,7 @@ def _stored(tensor: TensorView) -> Known:
     floats = NUMPY_TYPES[tensor.data_type][1] == "f"
     few = tensor.elements <= (FEW_FLOATS if floats else FEW_INTEGERS)
     value = tensor.values() if few else None
-    return Known(tensor.dims, ITEM_SIZES[tensor.data_type], value, constant=True)
+    return Known(tensor.dims, tensor.data_type, value, constant=True)
 
 
 def _constant(node: NodeView) -> dict[str, Known]:
@@ -213,11 +224,12 @@ def _constant(node: NodeView) -> dict[str, Known]:
     if key == "value" and view.tensor is not None:
         found = _stored(view.tensor)
     elif key == "value_int" and view.i is not None:
-        found = Known((), 8, np.array(view.i, np.int64), constant=True)
+        found = Known((), DataType.INT64, np.array(view.i, np.int64), constant=True)
     elif key == "value_ints":
-        found = Known((len(view.ints),), 8, np.array(view.ints, np.int64), constant=True)
+        value = np.array(view.ints, np.int64)
+        found = Known((len(view.ints),), DataType.INT64, value, constant=True)
     elif key in ("value_float", "value_floats"):
-        found = Known((view.floats,) if key == "value_floats" else (), 4, constant=True)
+        found = Known((view.floats,) if key == "value_floats" else (), DataType.FLOAT, constant=True)
     else:
         raise Refused(f"with the value {key}")
     return {node.outputs[0]: found}

@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fcn_edge_runtime.model.protobuf.tensors import ITEM_SIZES, NUMPY_TYPES
+
 __all__ = ["Dims", "Known", "Refused", "Step"]
 
 Dims = tuple[int, ...]
+_INTEGERS = frozenset(key for key, name in NUMPY_TYPES.items() if name[1] in "iu")
 
 
 class Refused(Exception):  # noqa: N818 - a reason, which becomes a ModelError
@@ -22,18 +25,18 @@ class Known:
     Attributes:
         dims: its shape, or the largest that it can have.
         elements: their product.
-        size: bytes of an element.
+        kind: ONNX's number of its type, one of `NUMPY_TYPES`.
         exact: `dims` do not depend on what the image shows.
         constant: it is made of stored tensors alone, so onnxruntime computes it when it loads the file.
         value: its elements, where it is small and they do not depend on what the image shows.
     """
 
-    __slots__ = ("constant", "dims", "elements", "exact", "size", "value")
+    __slots__ = ("constant", "dims", "elements", "exact", "kind", "value")
 
     def __init__(
         self,
         dims: Dims,
-        size: int,
+        kind: int,
         value: np.ndarray | None = None,
         *,
         exact: bool = True,
@@ -41,10 +44,20 @@ class Known:
     ) -> None:
         self.dims = dims
         self.elements = math.prod(dims)
-        self.size = size
+        self.kind = kind
         self.exact = exact
         self.constant = constant
         self.value = value
+
+    @property
+    def bytes(self) -> int:
+        """What it takes."""
+        return self.elements * ITEM_SIZES[self.kind]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether its elements are whole numbers."""
+        return self.kind in _INTEGERS
 
 
 class Step(NamedTuple):
