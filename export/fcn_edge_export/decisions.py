@@ -39,7 +39,7 @@ class Decisions:
         self._before = torch.SymBool.__bool__
 
         def decided(symbol: torch.SymBool) -> bool:
-            held = self._before(symbol)
+            held = bool(self._before(symbol))  # type: ignore[no-untyped-call]  # torch has no type for it
             self._made.append(_Decision(symbol.node.expr, held))
             return held
 

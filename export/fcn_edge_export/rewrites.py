@@ -34,10 +34,10 @@ class Rewrites(TorchFunctionMode):
 
     def __enter__(self) -> Any:
         self.decisions.__enter__()
-        return super().__enter__()
+        return super().__enter__()  # type: ignore[no-untyped-call]  # torch has no type for it
 
     def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]  # as above
         self.decisions.__exit__()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
