@@ -17,11 +17,11 @@ from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.final_card import drafted
 from fcn_edge_export.finish import ExportResult, Network, finish, simplified
 from fcn_edge_export.graph.graft import check_classes
-from fcn_edge_export.graph.working_size import fitted, parse_working_size
+from fcn_edge_export.graph.working_size import fitted
 from fcn_edge_export.onnx_file import OnnxFile, Taken, brief, listed, read_onnx
 from fcn_edge_export.onnx_network import network_of
 from fcn_edge_export.onnx_reference import GivenFile, OnnxReference
-from fcn_edge_export.options import AdoptOptions
+from fcn_edge_export.options import AdoptOptions, wanted_working_size
 from fcn_edge_export.sizes import STARTS, Sizes, find_sizes, reduction_of
 from fcn_edge_runtime.errors import ArtifactError, FcnEdgeError, UsageError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
@@ -81,7 +81,7 @@ def adopt(
     options = options or AdoptOptions()
     drafted(card, numbered_classes(2))  # checked before the work starts
     frames = frames_of(images, card) if images is not None else {}
-    working = parse_working_size(options.working_size) if options.working_size is not None else None
+    working = wanted_working_size(options)
     stages = Stages(progress)
 
     with stages.stage("read") as did:

@@ -2,8 +2,9 @@
 
 The tracer follows one side of a condition, and the number behind it is a constant. Here conditions are
 recorded as they are decided, and a padding that follows pads by an expression of the sizes instead: one that
-is the number where the condition holds, and 0 where it does not. At sizes where it does not hold the file is
-compared with PyTorch, as for every condition (`verification.borders`), so a wrong guess is refused.
+is the number where the condition holds, and 0 where it does not. So `16 - width % 16` behind `if width % 16:`
+becomes its remainder. At sizes where the condition does not hold the file is compared with PyTorch, as for
+every condition (`verification.borders`), so a wrong guess is refused.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sympy
 import torch
 from torch import Tensor
 from torch.fx.experimental import symbolic_shapes
+from torch.utils._sympy.functions import Mod, PythonMod
 
 __all__ = ["Decisions"]
 
@@ -62,45 +65,45 @@ class Decisions:
             x: what is padded.
             pads: before and behind, the last axis first, as for F.pad.
         """
-        return [
-            self._expressed(x.shape[-1 - index // 2], amount) if isinstance(amount, int) else amount
-            for index, amount in enumerate(pads)
-        ]
+        return [self._expressed(x.shape[-1 - index // 2], amount) for index, amount in enumerate(pads)]
 
-    def _expressed(self, side: Any, amount: int) -> Any:
-        if amount == 0 or not isinstance(side, torch.SymInt):
+    def _expressed(self, side: Any, amount: Any) -> Any:
+        if not isinstance(side, torch.SymInt) or not isinstance(amount, (int, torch.SymInt)):
             return amount
         node = side.node
+        given = amount.node.expr if isinstance(amount, torch.SymInt) else sympy.Integer(amount)
+        if given == 0 or len(node.expr.free_symbols) != 1 or not given.free_symbols <= node.expr.free_symbols:
+            return amount
+        (symbol,) = node.expr.free_symbols
+        start = int(node.shape_env.backed_var_to_val[symbol])
         for decision in reversed(self._made):
-            if not decision.expression.free_symbols <= node.expr.free_symbols:
+            if decision.expression.free_symbols != {symbol}:
                 continue
-            for difference in _differences(decision.expression):
-                if _is_amount(difference, amount, decision, node.shape_env):
-                    return node.shape_env.create_symintnode(difference, hint=amount)
+            for candidate in _candidates(decision.expression, given):
+                if _is_amount(candidate, given, decision, symbol, start):
+                    hint = int(candidate.xreplace({symbol: start}))
+                    return node.shape_env.create_symintnode(candidate, hint=hint)
         return amount
 
 
-def _differences(condition: Any) -> Iterator[Any]:
-    """What a condition compares: the difference of its sides, and each remainder in it."""
-    import sympy
-    from torch.utils._sympy.functions import Mod, PythonMod
-
+def _candidates(condition: Any, amount: Any) -> Iterator[Any]:
+    """What may be the amount or 0: a difference or remainder in the condition, a remainder of the amount."""
     if len(condition.args) == 2 and isinstance(condition, sympy.core.relational.Relational):
         left, right = condition.args
         yield left - right
         yield right - left
-    yield from condition.atoms(Mod, PythonMod)
+    for remainder in condition.atoms(Mod, PythonMod):
+        yield remainder
+        yield Mod(amount, remainder.args[1])
 
 
-def _is_amount(difference: Any, amount: int, decision: _Decision, env: Any) -> bool:
+def _is_amount(candidate: Any, amount: Any, decision: _Decision, symbol: Any, start: int) -> bool:
     """Whether it is the amount wherever the condition decides as it did, and 0 elsewhere."""
-    if len(difference.free_symbols) != 1:
-        return False
-    (symbol,) = difference.free_symbols
-    start = int(env.backed_var_to_val[symbol])
+    found = []
     for value in range(start, start + TRIED):
         at = {symbol: value}
         held = bool(decision.expression.xreplace(at)) == decision.held
-        if int(difference.xreplace(at)) != (amount if held else 0):
+        if candidate.xreplace(at) != (amount.xreplace(at) if held else 0):
             return False
-    return True
+        found.append(held)
+    return not all(found)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from fcn_edge_export.graph.working_size import parse_working_size
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.model.card import ACTIVATIONS
+from fcn_edge_runtime.model.card import ACTIVATIONS, WorkingSize
 from fcn_edge_runtime.model.card_facts import METHODS, TARGETS
 from fcn_edge_runtime.model.contract import OUTPUTS
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
 
 __all__ = [
+    "AUTO",
     "HEADS",
     "METHODS",
     "TARGETS",
@@ -25,8 +26,10 @@ __all__ = [
     "Fp16Options",
     "QuantizeOptions",
     "VerifyOptions",
+    "wanted_working_size",
 ]
 
+AUTO = "auto"  # as a working size
 HEADS = ("dense", "sparse", "auto")
 LAYOUTS = ("NCHW", "NHWC")
 AGREEMENT = 0.99
@@ -45,7 +48,8 @@ class ExportOptions:
             does so only where classes meet, which is exact, too, and faster on a CPU where classes cover
             areas; "auto" takes the one that is faster on the images.
         working_size: the size at which the network sees an image, "0.5x" of it or "240x320" for all; the file
-            resizes inside and labels the image at its own size.
+            resizes inside and labels the image at its own size. "auto" takes the only size that the network
+            accepts, and the image's own where it accepts others.
         size_multiple: pad images to multiples of this, for networks that compute differently at others; None
             pads to what the network needs.
         output_name: which of the network's outputs holds the logits, such as "0", "out" or "aux.1"; None
@@ -79,10 +83,19 @@ class ExportOptions:
         _check_one_of("head", self.head, HEADS)
         if self.activation is not None:
             _check_one_of("activation", self.activation, ACTIVATIONS)
-        if self.working_size is not None:
-            parse_working_size(self.working_size)
+        wanted_working_size(self)
         if self.size_multiple is not None and not 1 <= self.size_multiple <= LARGEST_MULTIPLE:
             raise UsageError(f"got the size multiple {self.size_multiple}, expected 1 to {LARGEST_MULTIPLE}")
+
+
+def wanted_working_size(options: ExportOptions) -> WorkingSize | None:
+    """The working size that was asked for; None for the image's own, or "auto".
+
+    Raises:
+        UsageError: see `parse_working_size`.
+    """
+    given = options.working_size
+    return None if given is None or given == AUTO else parse_working_size(given)
 
 
 @dataclass(frozen=True)

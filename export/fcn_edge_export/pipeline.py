@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING
 
 from fcn_edge_export.artifact import OutputFile
@@ -11,11 +10,10 @@ from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.final_card import drafted
 from fcn_edge_export.finish import ExportResult, Network, finish, simplified
 from fcn_edge_export.graph.graft import check_classes
-from fcn_edge_export.graph.working_size import fitted, parse_working_size
-from fcn_edge_export.options import ExportOptions
+from fcn_edge_export.graph.working_size import fitted
+from fcn_edge_export.options import AUTO, ExportOptions, wanted_working_size
 from fcn_edge_export.verification.certify import all_cases
 from fcn_edge_runtime._sizes import size_text
-from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import Card, WorkingSize
 from fcn_edge_runtime.model.contract import OPSET
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fcn_edge_export.reference import Reference
-    from fcn_edge_export.sizes import Sizes
 
 __all__ = ["export"]
 
@@ -63,6 +60,7 @@ def export(
     import torch
 
     from fcn_edge_export.examples import example_size
+    from fcn_edge_export.probe import probe
     from fcn_edge_export.reference import (
         LogitsNetwork,
         Reference,
@@ -76,13 +74,23 @@ def export(
     options = options or ExportOptions()
     drafted(card, numbered_classes(2))  # checked before the work starts
     frames = frames_of(images, card) if images is not None else {}
-    working = parse_working_size(options.working_size) if options.working_size is not None else None
+    working = wanted_working_size(options)
     stages = Stages(progress)
     weights = weights_sha256(net)  # as they are stored, before any conversion
     net = prepared(net)
 
     with stages.stage("probe") as did:
-        found = _probed(net, card, options, working)
+        found = probe(
+            net,
+            card.input.channels,
+            output=options.output_name,
+            classes=len(card.classes) or None,
+            multiple=options.size_multiple,
+            working=working.size if working is not None else None,
+            auto=options.working_size == AUTO,
+        )
+        if working is None and found.fixed is not None:
+            working = WorkingSize(None, found.fixed)
         draft = drafted(card, numbered_classes(found.classes))
         working = working and fitted(working, found.smallest_image)
         smallest = 1 if working else found.smallest_image
@@ -94,11 +102,10 @@ def export(
             + f", any size from {smallest}"
             + (f", working at {working}" if working else "")
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
+            + (f", padded to sides of k * {found.grid[0]} + {found.grid[1]}" if found.grid else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
-    logits_network = LogitsNetwork(
-        net, output=found.output, activation=options.activation or "none", upsample=found.reduction > 1
-    ).eval()
+    logits_network = LogitsNetwork.of(net, found, options.activation or "none")
 
     with stages.stage("trace") as did:
         example = example_size(logits_network, card.input.channels, found)
@@ -128,23 +135,3 @@ def export(
         activation=logits_network.activation,
     )
     return finish(finished, draft, target, frames, working, options, stages)
-
-
-def _probed(net: nn.Module, card: Card, options: ExportOptions, working: WorkingSize | None) -> Sizes:
-    """The sizes that the network accepts; with a fixed working size, that may be this one alone."""
-    from fcn_edge_export.probe import probe
-
-    ask = partial(
-        probe,
-        net,
-        card.input.channels,
-        output=options.output_name,
-        classes=len(card.classes) or None,
-        multiple=options.size_multiple,
-    )
-    try:
-        return ask()
-    except ArtifactError:
-        if working is None or working.size is None:
-            raise
-        return ask(fixed=working.size)

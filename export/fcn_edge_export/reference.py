@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from fcn_edge_export.outputs import pick_output
+from fcn_edge_export.sizes import Sizes
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import InputSpec, WorkingSize
 
@@ -48,19 +49,39 @@ class LogitsNetwork(nn.Module):
         activation: what the network has already applied to its logits: "none", "sigmoid" or "softmax". It is
             undone: logit(p), or log(p), whose softmax is p.
         upsample: whether the logits are smaller than the input.
+        grid: (n, r) of a network whose sides are k n + r; images are padded to the next such size, at the
+            bottom and right, with their edge.
     """
 
     def __init__(
-        self, net: nn.Module, *, output: str = "", activation: str = "none", upsample: bool = False
+        self,
+        net: nn.Module,
+        *,
+        output: str = "",
+        activation: str = "none",
+        upsample: bool = False,
+        grid: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.net = net
         self.output = output
         self.activation = activation
         self.upsample = upsample
+        self.grid = grid
+
+    @classmethod
+    def of(cls, net: nn.Module, found: Sizes, activation: str = "none") -> LogitsNetwork:
+        """The network with what its probe found, in evaluation mode."""
+        upsample = found.reduction > 1
+        made = cls(net, output=found.output, activation=activation, upsample=upsample, grid=found.grid)
+        return made.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [batch, classes, height, width] of normalized pixels [batch, channels, height, width]."""
+        height, width = x.shape[-2:]
+        if self.grid is not None:
+            step, rest = self.grid
+            x = F.pad(x, (0, (rest - width) % step, 0, (rest - height) % step), mode="replicate")
         logits = pick_output(self.net(x), self.output)
         if self.activation == "sigmoid":
             p = logits.clamp(LEAST, 1 - LEAST)
@@ -69,7 +90,7 @@ class LogitsNetwork(nn.Module):
             logits = torch.log(logits.clamp_min(LEAST))
         if self.upsample:
             logits = F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        return logits
+        return logits if self.grid is None else logits[..., :height, :width]
 
 
 class _Upsamplings(TorchFunctionMode):

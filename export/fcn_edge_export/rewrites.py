@@ -275,12 +275,26 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias.reshape(1, -1, 1, 1)
 
 
+def _with_tensor(func: Any, args: Any, kwargs: Any) -> Any:
+    """A remainder or quotient by a size, which becomes a tensor: operators take no computed number."""
+    if len(args) != 2 or not isinstance(args[0], Tensor) or not isinstance(args[1], torch.SymInt):
+        return NotImplemented
+    return func(args[0], torch.full((), args[1], dtype=args[0].dtype, device=args[0].device), **kwargs)
+
+
 def _data(func: Any, args: Any, kwargs: Any) -> Any:
     """The tensor without its history: the tracer takes `x.data` for a constant."""
     del func, kwargs
     return args[0].detach()
 
 
+_REMAINDERS = (
+    *(getattr(torch, name) for name in ("remainder", "fmod", "div", "floor_divide")),
+    *(
+        getattr(Tensor, name)
+        for name in ("remainder", "fmod", "div", "floor_divide", "__mod__", "__floordiv__")
+    ),
+)
 _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     Tensor.data.__get__: _data,  # type: ignore[attr-defined]  # a property that is made in C
     torch.linspace: _linspace,
@@ -294,4 +308,5 @@ _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     F.conv_transpose2d: _conv_transpose2d,
     F.group_norm: _group_norm,
     F.instance_norm: _instance_norm,
+    **dict.fromkeys(_REMAINDERS, _with_tensor),
 }

@@ -2,7 +2,7 @@
 
 A size is accepted if the network runs and its logits cover the input: they have the same height and width, or
 are smaller by a whole factor that is the same at every size. A size at which the network fails or returns
-fewer pixels is not accepted; the file pads such sizes up to the network's multiple.
+fewer pixels is not accepted; the file pads such sizes up to the network's multiple, or to its k n + r.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["STARTS", "Sizes", "find_sizes", "reduction_of"]
+__all__ = ["STARTS", "OneSizeError", "Sizes", "find_sizes", "reduction_of"]
 
 # Their divisors include every power of two up to 128, and the multiples 3, 7 and 14 of patch-based backbones.
 # The small ones come first because most networks accept them and they are fast.
@@ -20,6 +21,7 @@ STARTS = (96, 224, 384, 512, 640, 896)
 # Multiples beyond the start at which a step is tried. A network that rounds its map down to a coarser grid,
 # such as H // 16 * 4, has the right size just above a multiple of it, and a wrong one just below the next.
 STEPS = ((1, 3), (7, 5), (15, 11), (27, 31))
+LARGEST_STEP = 64  # of sizes k n + r
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Sizes:
         reduction: its logits have 1/reduction of the input's height and width (1: full size).
         output: which of its outputs holds the logits; empty where there is only one.
         fixed: the only (height, width) it is used at; None is any.
+        grid: (n, r) of a network whose sides are k n + r; its images are padded by `LogitsNetwork`, so its
+            multiple is 1.
     """
 
     classes: int
@@ -41,11 +45,31 @@ class Sizes:
     reduction: int
     output: str = ""
     fixed: tuple[int, int] | None = None
+    grid: tuple[int, int] | None = None
 
     @property
     def smallest_image(self) -> int:
         """The smallest side of an image that is `smallest` once it is padded up to the multiple."""
         return self.smallest - self.multiple + 1
+
+
+class OneSizeError(ArtifactError):
+    """A network takes images of one size alone, or square ones.
+
+    Attributes:
+        size: (height, width) that it takes.
+        square: whether it takes square images of other sizes, too.
+    """
+
+    def __init__(self, size: tuple[int, int], *, square: bool = False) -> None:
+        text = size_text(size)
+        super().__init__(
+            f"probe: the network accepts {'square images' if square else f'images of {text}'} alone: add "
+            f"--working-size {text}{', or the size that it was trained at' if square else ''}, to which the "
+            "file then resizes each image"
+        )
+        self.size = size
+        self.square = square
 
 
 def find_sizes(
@@ -60,13 +84,14 @@ def find_sizes(
     Args:
         shape_at: height, width -> the shape of the logits [batch, classes, height, width]; None where the
             network fails.
-        start: a side at which it works, one of `STARTS`.
+        start: a side at which it works.
         first: the shape of the logits of start x start pixels.
         output: see `Sizes`.
         multiple: use it at multiples of this alone; None finds the smallest.
 
     Raises:
-        ArtifactError: it accepts only one size, or its logits do not cover its input.
+        OneSizeError: it accepts one size alone, or square images.
+        ArtifactError: its logits do not cover its input.
     """
     reduction = reduction_of(start, start, first)
 
@@ -74,18 +99,27 @@ def find_sizes(
         shape = shape_at(height, width)
         return shape is not None and shape[1] == first[1] and _covers(height, width, shape, reduction)
 
-    # start + m is accepted exactly if m is a multiple of the network's own multiple, which divides start.
+    def steady(step: int) -> bool:
+        return all(accepts(start + step * h, start + step * w) for h, w in STEPS)
+
+    # start + m is accepted exactly if m is a multiple of the network's own step, which mostly divides start.
     divisors = [d for d in range(1, start + 1) if start % d == 0]
-    multiple = multiple or next(
-        (d for d in divisors if all(accepts(start + d * h, start + d * w) for h, w in STEPS)), None
-    )
     if multiple is None:
-        which = "square images" if accepts(2 * start, 2 * start) else f"images of {start}x{start}"
-        raise ArtifactError(
-            f"probe: the network accepts {which} alone: add --working-size {start}x{start}, or the size that "
-            "it was trained at, to which the file then resizes each image"
-        )
+        others = [d for d in range(2, LARGEST_STEP + 1) if start % d]
+        multiple = next((d for d in (*divisors, *others) if steady(d)), None)
+    if multiple is None:
+        raise OneSizeError((start, start), square=accepts(2 * start, 2 * start))
+    if start % multiple:
+        return _on_a_grid(accepts, first[1], multiple, start, reduction, output)
     return Sizes(first[1], _smallest(accepts, multiple, start), multiple, reduction, output)
+
+
+def _on_a_grid(
+    accepts: Callable[[int, int], bool], classes: int, step: int, start: int, reduction: int, output: str
+) -> Sizes:
+    rest = start % step
+    least = next(side for side in range(rest, start + 1, step) if side and accepts(side, side))
+    return Sizes(classes, max(1, least - step + 1), 1, reduction, output, grid=(step, rest))
 
 
 def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int:

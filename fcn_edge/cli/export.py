@@ -78,9 +78,9 @@ __all__ = ["command"]
 )
 @click.option(
     "--working-size",
-    metavar="0.5x|HxW",
+    metavar="0.5x|HxW|auto",
     help="Let the network look at a smaller image: a fraction of it, or a size for all. The file resizes "
-    "with antialiasing, and its labels have the image's own size.",
+    "with antialiasing, and its labels have the image's own size. auto: the one size that it accepts.",
 )
 @click.option(
     "--size-multiple",

@@ -255,7 +255,7 @@ def test_a_class_list_of_another_length_is_found_before_tracing(classes, given, 
         (torch.nn.Conv2d(3, 4, 33), "logits of 64x64 for an image of 96x96"),
         (
             torch.nn.Conv2d(1, 4, 1),
-            "accepted no 3-channel image of 96, .* a side; the error at 96 was: Runtime",
+            "accepted no 3-channel image of 96, .* a side, .*; the error at 96 was: Runtime",
         ),
         (networks.BoundToOneSize(), "accepts images of 96x96 alone: add --working-size 96x96"),
     ],

@@ -27,7 +27,7 @@ def seeded(build):
 
 def traced(net):
     sizes = probe(net, 3)
-    network = LogitsNetwork(net, output=sizes.output, upsample=sizes.reduction > 1).eval()
+    network = LogitsNetwork.of(net, sizes)
     model = trace(network, 3, sizes, example_size(network, 3, sizes)).model
     return network, sizes, onnxruntime.InferenceSession(model.SerializeToString())
 
@@ -101,7 +101,7 @@ def test_a_requested_multiple_is_padded_to(tmp_path):
 
 def test_a_network_of_one_size_works_at_its_working_size(tmp_path):
     net = seeded(idioms.OneSize)
-    with pytest.raises(ArtifactError, match=r"accepted no .*size"):
+    with pytest.raises(ArtifactError, match=r"accepted no .*size HEIGHTxWIDTH"):
         exported(net, tmp_path)
     result = exported(net, tmp_path, working_size="96x64")
     assert str(result.card.working_size) == "96x64"

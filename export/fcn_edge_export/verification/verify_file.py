@@ -91,18 +91,19 @@ def verify(
         weights = weights_sha256(net)  # before any conversion
         same_weights = weights == card.net.weights_sha256
         net = prepared(net)
-        found = probe(net, card.input.channels, output=card.net.output or None, classes=len(card.classes))
+        found = probe(
+            net,
+            card.input.channels,
+            output=card.net.output or None,
+            classes=len(card.classes),
+            working=card.working_size.size if card.working_size is not None else None,
+        )
         did.text = f"{found.classes} logits a pixel; weights " + (
             "are those on the card" if same_weights else "differ from the card's, or the card names none"
         )
 
     with stages.stage("verify", unit="inputs") as did:
-        network = LogitsNetwork(
-            net,
-            output=found.output,
-            activation=card.net.activation,
-            upsample=found.reduction > 1,
-        ).eval()
+        network = LogitsNetwork.of(net, found, card.net.activation)
         reference = Reference(network, card.input, card.geometry.size_multiple, card.working_size)
         smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
         frames = frames_of(images, card) if images is not None else {}

@@ -1,0 +1,99 @@
+"""Networks in the style of public repositories come out right at every size, or at their declared one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fcn_edge_export.probe import probe
+from fcn_edge_runtime import Segmenter
+from fcn_edge_runtime.errors import ArtifactError
+from tests.export import public_styles as styles
+from tests.export.test_idioms import exported, seeded, traced
+
+STYLES = (
+    styles.PatchSegmenter,
+    styles.PyramidOfEightPlusOne,
+    pytest.param(styles.DualResolution, marks=pytest.mark.slow),
+    pytest.param(styles.ShortTerm, marks=pytest.mark.slow),
+    pytest.param(styles.SemanticFlow, marks=pytest.mark.slow),
+    pytest.param(styles.PointRefined, marks=pytest.mark.slow),
+)
+SIZES = ((1, 64, 96), (2, 97, 131), (1, 80, 64), (1, 45, 67), (1, 250, 331))
+
+
+@pytest.mark.parametrize("build", STYLES)
+def test_a_network_in_a_public_style_is_right_at_any_size(build):
+    network, sizes, session = traced(seeded(build))
+    for batch, *sides in SIZES:
+        height, width = (-(-side // sizes.multiple) * sizes.multiple for side in sides)
+        x = torch.randn(batch, 3, height, width)
+        with torch.no_grad():
+            expected = network(x).numpy()
+        got = session.run(None, {"normalized": x.numpy()})[0]
+        assert np.abs(got - expected).max() <= 5e-5 * np.abs(expected).max(), (height, width)
+
+
+def test_sides_of_k_n_plus_r_are_padded_to(tmp_path):
+    net = seeded(styles.PyramidOfEightPlusOne)
+    result = exported(net, tmp_path)
+    assert "padded to sides of k * 8 + 1" in result.stages[0].summary
+    image = np.random.default_rng(0).integers(0, 256, (65, 90, 3), np.uint8)
+    with torch.no_grad(), Segmenter(result.path) as segmenter:
+        x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+        expected = net(F.pad(x, (0, 7, 0, 0), mode="replicate")).argmax(1)[0, :, :90].numpy()
+        assert (segmenter(image).labels == expected).mean() > 0.999
+
+
+class Landscape(nn.Module):
+    """Positions for images of 240 x 320 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 16, stride=16)
+        self.positions = nn.Parameter(torch.randn(1, 8, 15, 20))
+        self.head = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x):
+        return self.head(self.patch(x) + self.positions)
+
+
+class Told(Landscape):
+    """Says in an attribute which size it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.img_size = (48, 80)
+        self.positions = nn.Parameter(torch.randn(1, 8, 3, 5))
+
+
+def test_a_network_of_one_size_is_refused_with_the_command(tmp_path):
+    with pytest.raises(ArtifactError, match=r"images of 240x320 alone: add --working-size 240x320,"):
+        exported(seeded(Landscape), tmp_path)
+
+
+def test_the_one_size_of_a_network_is_its_automatic_working_size(tmp_path):
+    result = exported(seeded(Told), tmp_path, working_size="auto")
+    assert str(result.card.working_size) == "48x80"
+
+
+def test_a_network_of_any_size_has_no_automatic_working_size():
+    net = nn.Conv2d(3, 4, 3, padding=1)
+    assert probe(net, 3, auto=True).fixed is None
+
+
+class NeverHits(nn.Module):
+    """Doubles its map until it is as wide as the image, which it never is at most sizes."""
+
+    def forward(self, x):
+        out = F.avg_pool2d(x, 8)
+        while out.shape[-1] != x.shape[-1]:
+            out = F.interpolate(out, scale_factor=2.0)
+        return out
+
+
+def test_a_network_that_doubles_forever_needs_a_multiple():
+    assert probe(NeverHits(), 3).multiple == 8
