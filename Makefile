@@ -11,6 +11,7 @@
 #   make release-check  package-check, and version, changelog and kept artifacts of a release
 #   make docs           build the documentation site: build/site/index.html
 #   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
+#   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
 #   make clean          remove all that these targets made
 
 PYTHON ?= python3
@@ -27,10 +28,13 @@ ENGINES := .venv-engines
 ENGINE_PINS := benchmarks/comparison/environments
 ENGINE_STAMPS := $(patsubst %,$(ENGINES)/%/.ready,torch openvino ort-openvino mnn ncnn)
 NET ?= corridor
+
+NETWORKS := .venv-networks
+NETWORK_PINS := benchmarks/networks/environment/networks
 ARGS ?=
 
 .PHONY: help demo test test-all test-hostile check test-oldest format security-page package-check release-check \
-	docs bench-engines clean
+	docs bench-engines networks clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -110,5 +114,16 @@ $(ENGINES)/%/.ready: $(ENGINE_PINS)/%.txt $(ENGINE_PINS)/%.constraints.txt
 bench-engines: $(VENV)/.ready $(ENGINE_STAMPS)
 	$(BIN)/python -m benchmarks.comparison $(NET) $(ARGS)
 
+$(NETWORKS)/.ready: pyproject.toml constraints.txt $(wildcard $(NETWORK_PINS)*.txt)
+	rm -rf $(NETWORKS)
+	$(PYTHON) -m venv $(NETWORKS)
+	pip="$(NETWORKS)/bin/python -m pip install --quiet --disable-pip-version-check" \
+		&& $$pip -c constraints.txt -c $(NETWORK_PINS).constraints.txt '.[export,cpu,images]' -r $(NETWORK_PINS).txt \
+		&& $$pip --no-deps -r $(NETWORK_PINS).no-deps.txt
+	touch $@
+
+networks: $(VENV)/.ready $(NETWORKS)/.ready
+	$(BIN)/python -m benchmarks.networks --python $(NETWORKS)/bin/python $(ARGS)
+
 clean:
-	rm -rf $(VENV) $(OLDEST) $(ENGINES) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) $(ENGINES) $(NETWORKS) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

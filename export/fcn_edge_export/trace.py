@@ -98,10 +98,10 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     if traced is None:
         raise ArtifactError("trace: torch.onnx returned no model")
     model = multiply_sizes_in_float64(traced.model_proto, factors)
-    return Traced(_by_contract(model, channels, sizes.classes, fixed=sizes.fixed is not None), conditions)
+    return Traced(_by_contract(model, channels, sizes), conditions)
 
 
-def _by_contract(model: onnx.ModelProto, channels: int, classes: int, *, fixed: bool) -> onnx.ModelProto:
+def _by_contract(model: onnx.ModelProto, channels: int, sizes: Sizes) -> onnx.ModelProto:
     """The traced model with its axes named by the contract.
 
     Raises:
@@ -118,24 +118,24 @@ def _by_contract(model: onnx.ModelProto, channels: int, classes: int, *, fixed: 
         raise ArtifactError(f"trace: got {len(model.functions)} local functions, expected none")
     taken = [d.dim_param or d.dim_value for d in graph.input[0].type.tensor_type.shape.dim]
     for axis, name in zip((0, 2, 3), AXES, strict=True):
-        if not isinstance(taken[axis], str) and not (fixed and axis):
+        if not isinstance(taken[axis], str) and not (sizes.fixed and axis):
             raise ArtifactError(
                 f"trace: {name} was frozen to {taken[axis]}: the network fixes it while it is traced"
             )
     # torch renames the symbols, and gives output axes as expressions of them. Their names are part of our
     # contract; whether the output really has the input's size is checked by the verdict.
     del graph.value_info[:]
-    name_axes(graph.input[0], channels)
-    name_axes(graph.output[0], classes)
+    name_axes(graph.input[0], channels, sizes.fixed)
+    name_axes(graph.output[0], sizes.classes, sizes.fixed)
     model.ir_version = IR_VERSION
     return model
 
 
-def name_axes(value: onnx.ValueInfoProto, channels: int) -> None:
-    """Name the axes of an NCHW value: batch, channels, height, width."""
+def name_axes(value: onnx.ValueInfoProto, channels: int, fixed: tuple[int, int] | None = None) -> None:
+    """Name the axes of an NCHW value: batch, channels, and height and width, or what these are fixed to."""
     dims = value.type.tensor_type.shape.dim
     del dims[:]
-    for name in ("batch", channels, "height", "width"):
+    for name in ("batch", channels, *(fixed or ("height", "width"))):
         dim = dims.add()
         if isinstance(name, str):
             dim.dim_param = name

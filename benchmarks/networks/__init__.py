@@ -1,0 +1,1 @@
+"""Networks of other libraries, exported and compared with PyTorch: the table of docs/networks.md."""

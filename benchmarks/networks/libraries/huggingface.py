@@ -1,0 +1,102 @@
+"""Semantic segmentation in Hugging Face transformers: small configurations of each architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import transformers as hf
+from torch import nn
+
+__all__ = ["NETWORKS", "VERSIONS"]
+
+VERSIONS = f"transformers {hf.__version__}"
+CLASSES = 5
+SMALL = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64}
+PYRAMID = {"out_features": ["stage1", "stage2", "stage3", "stage4"]}
+
+
+def _lively(net: Any) -> Any:
+    """The network with weights that keep the size of what passes: transformers' own end in scores of 1e-30."""
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight)
+    return net
+
+
+def _segformer(**options: Any) -> Any:
+    small: dict[str, Any] = {
+        "hidden_sizes": [8, 16, 24, 32],
+        "decoder_hidden_size": 32,
+        "depths": [1, 1, 1, 1],
+    }
+    return hf.SegformerForSemanticSegmentation(hf.SegformerConfig(num_labels=CLASSES, **{**small, **options}))
+
+
+def _beit(kind: str, **options: Any) -> Any:
+    config, net = {
+        "beit": (hf.BeitConfig, hf.BeitForSemanticSegmentation),
+        "data2vec": (hf.Data2VecVisionConfig, hf.Data2VecVisionForSemanticSegmentation),
+    }[kind]
+    return net(config(num_labels=CLASSES, image_size=64, out_indices=[1, 2, 3, 4], **SMALL, **options))
+
+
+def _dpt(**options: Any) -> Any:
+    small: dict[str, Any] = {"image_size": 64, "fusion_hidden_size": 16, "neck_hidden_sizes": [8, 16, 24, 32]}
+    small |= {"backbone_out_indices": [0, 1, 2, 3]}
+    return hf.DPTForSemanticSegmentation(hf.DPTConfig(num_labels=CLASSES, **SMALL, **{**small, **options}))
+
+
+def _upernet(backbone: Any, aux: int = 24) -> Any:
+    config = hf.UperNetConfig(
+        backbone_config=backbone, hidden_size=16, num_labels=CLASSES, auxiliary_in_channels=aux
+    )
+    return hf.UperNetForSemanticSegmentation(config)
+
+
+def _convnext() -> Any:
+    sizes = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
+    return _upernet(hf.ConvNextConfig(**sizes, **PYRAMID))
+
+
+def _resnet() -> Any:
+    sizes = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "embedding_size": 8}
+    return _upernet(hf.ResNetConfig(layer_type="basic", **sizes, **PYRAMID))
+
+
+def _swin(config: Any = hf.SwinConfig) -> Any:
+    sizes = {"embed_dim": 8, "depths": [2, 2, 1, 1], "num_heads": [1, 2, 2, 2], "window_size": 7}
+    if config is not hf.SwinConfig:
+        sizes["window_size"] = 8
+    return _upernet(config(image_size=64, **sizes, **PYRAMID), aux=32)
+
+
+def _mobilevit() -> Any:
+    sizes: dict[str, Any] = {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 16, 16, 24, 32, 64]}
+    sizes |= {"image_size": 64, "aspp_out_channels": 16, "num_attention_heads": 2}
+    return _lively(hf.MobileViTForSemanticSegmentation(hf.MobileViTConfig(num_labels=CLASSES, **sizes)))
+
+
+def _mobilevit_v2() -> Any:
+    sizes: dict[str, Any] = {"width_multiplier": 0.5, "n_attn_blocks": [1, 1, 1], "aspp_out_channels": 16}
+    return _lively(hf.MobileViTV2ForSemanticSegmentation(hf.MobileViTV2Config(num_labels=CLASSES, **sizes)))
+
+
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "SegFormer": _segformer,
+    "BEiT, no positions": lambda: _beit("beit"),
+    "BEiT, relative positions": lambda: _beit("beit", use_relative_position_bias=True),
+    "BEiT, shared relative positions": lambda: _beit("beit", use_shared_relative_position_bias=True),
+    "Data2Vec vision": lambda: _beit("data2vec", use_relative_position_bias=True),
+    "DPT": _dpt,
+    "DPT, readout add": lambda: _dpt(readout_type="add"),
+    "UperNet, ConvNeXt": _convnext,
+    "UperNet, ResNet": _resnet,
+    "UperNet, Swin": _swin,
+    "UperNet, SwinV2": lambda: _swin(hf.Swinv2Config),
+    "MobileViT": _mobilevit,
+    "MobileViTV2": _mobilevit_v2,
+    "MobileNetV2 with DeepLab": lambda: _lively(
+        hf.MobileNetV2ForSemanticSegmentation(hf.MobileNetV2Config(num_labels=CLASSES, depth_multiplier=0.35))
+    ),
+}

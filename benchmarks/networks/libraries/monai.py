@@ -1,0 +1,36 @@
+"""MONAI's two-dimensional networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import monai
+from monai.networks import nets
+from torch import nn
+
+__all__ = ["NETWORKS", "VERSIONS"]
+
+VERSIONS = f"monai {monai.__version__}"
+D2: dict[str, Any] = {"spatial_dims": 2, "in_channels": 3, "out_channels": 5}
+THIN = (8, 8, 16, 16, 32, 8)
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "UNet": lambda: nets.UNet(**D2, channels=(8, 16, 32), strides=(2, 2), num_res_units=1),
+    "BasicUNet": lambda: nets.BasicUNet(**D2, features=THIN),
+    "BasicUNet++": lambda: nets.BasicUNetPlusPlus(**D2, features=THIN),
+    "AttentionUnet": lambda: nets.AttentionUnet(**D2, channels=(8, 16, 32), strides=(2, 2)),
+    "DynUNet": lambda: nets.DynUNet(
+        **D2, kernel_size=[3, 3, 3], strides=[1, 2, 2], upsample_kernel_size=[2, 2], filters=[8, 16, 32]
+    ),
+    "SegResNet": lambda: nets.SegResNet(**D2, init_filters=8),
+    "SegResNetDS": lambda: nets.SegResNetDS(**D2, init_filters=8),
+    "UNETR": lambda: nets.UNETR(**D2, img_size=64, feature_size=8, hidden_size=48, mlp_dim=96, num_heads=4),
+    "SwinUNETR": lambda: nets.SwinUNETR(**D2, feature_size=12),
+    "FlexibleUNet": lambda: nets.FlexibleUNet(
+        3, 5, "resnet18", spatial_dims=2, decoder_channels=(64, 32, 16, 8, 8)
+    ),
+    "HighResNet": lambda: nets.HighResNet(**D2),
+    "VNet": lambda: nets.VNet(spatial_dims=2, in_channels=3, out_channels=5),
+    "MedNeXt": lambda: nets.MedNeXt(spatial_dims=2, in_channels=3, out_channels=5, init_filters=8),
+}

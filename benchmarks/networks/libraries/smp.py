@@ -1,0 +1,75 @@
+"""segmentation_models_pytorch, with encoders of its own and of timm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+# A build of torchvision for another torch lacks the operators that its Python declares; these networks do not
+# call them, so names without kernels are enough to import it.
+_OPERATORS: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]  # torch has no type for it
+for _name in ("nms", "qnms"):
+    _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+import segmentation_models_pytorch as smp  # noqa: E402 (imports torchvision, see above)
+import timm  # noqa: E402 (the same)
+
+__all__ = ["NETWORKS", "VERSIONS"]
+
+VERSIONS = f"segmentation_models_pytorch {smp.__version__}, timm {timm.__version__}"
+
+
+def _net(architecture: str, encoder: str, **options: Any) -> nn.Module:
+    make = getattr(smp, architecture)
+    net: nn.Module = make(encoder, encoder_weights=None, classes=5, **options)
+    return net
+
+
+def _named(architecture: str, encoder: str, **options: Any) -> tuple[str, Callable[[], nn.Module]]:
+    chosen = "".join(f", {key} {value}" for key, value in options.items())
+    return f"{architecture}, {encoder}{chosen}", partial(_net, architecture, encoder, **options)
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = dict(
+    [
+        *(
+            _named(name, "resnet18")
+            for name in (
+                "Unet",
+                "UnetPlusPlus",
+                "FPN",
+                "Linknet",
+                "PSPNet",
+                "PAN",
+                "DeepLabV3",
+                "DeepLabV3Plus",
+            )
+        ),
+        *(_named(name, "resnet18") for name in ("MAnet", "UPerNet")),
+        *(
+            _named("Unet", encoder)
+            for encoder in (
+                "mobilenet_v2",
+                "efficientnet-b0",
+                "timm-regnetx_002",
+                "mit_b0",
+                "tu-pvt_v2_b0",
+                "tu-edgenext_xx_small",
+                "tu-mobilevitv2_050",
+                "tu-convnext_atto",
+                "tu-mobilenetv3_small_050",
+            )
+        ),
+        _named("Unet", "resnet18", decoder_use_norm={"type": "groupnorm", "num_groups": 4}),
+        _named("Segformer", "mit_b0"),
+        _named("UPerNet", "tu-swin_tiny_patch4_window7_224"),
+        _named("UPerNet", "tu-swinv2_cr_tiny_224"),
+        _named("UPerNet", "tu-convnext_atto"),
+        _named("DPT", "tu-vit_tiny_patch16_224", dynamic_img_size=True),
+        _named("DPT", "tu-vit_tiny_patch16_224"),
+    ]
+)

@@ -1,0 +1,219 @@
+"""One network in a process of its own: exported, and its file compared with PyTorch at twelve sizes.
+
+    python -m benchmarks.networks.worker LIBRARY           the names of its networks
+    python -m benchmarks.networks.worker LIBRARY NAME      what became of one
+
+Either prints one line of JSON, the last of its output. The comparison is written apart from the exporter's
+verdict, so that it can contradict it. Where the exporter refuses and its message proposes an option, that
+option is used, as a reader of the message would.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+SIZES = (
+    (1, 33, 47),
+    (1, 64, 96),
+    (2, 97, 131),
+    (1, 131, 97),
+    (1, 224, 224),
+    (2, 250, 330),
+    (1, 257, 255),
+    (1, 360, 480),
+    (1, 481, 641),
+    (1, 512, 512),
+    (1, 720, 1280),
+    (1, 1080, 1920),
+)
+LARGEST_ERROR = 1e-4  # of the amplitude of the logits
+PROPOSALS = re.compile(r"--(size-multiple|working-size|smallest)\s+(\d+(?:x\d+)?)")
+TRIES = 3  # with an option that a message proposes
+
+
+def main(library: str, name: str | None) -> None:
+    """Print the names of a library's networks, or what became of one, as JSON."""
+    module = importlib.import_module(f"benchmarks.networks.libraries.{library}")
+    if name is None:
+        found: dict[str, Any] = {"versions": module.VERSIONS, "names": list(module.NETWORKS)}
+    else:
+        torch.manual_seed(0)
+        found = tried(module.NETWORKS[name]().eval())
+        found["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    sys.stdout.write(f"{json.dumps(found)}\n")
+
+
+def tried(net: nn.Module) -> dict[str, Any]:
+    """What became of a network: its `outcome` is right, wrong or refused."""
+    import fcn_edge
+    from fcn_edge_runtime.errors import FcnEdgeError
+
+    options: dict[str, Any] = {}
+    messages: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "net.onnx")
+        card = fcn_edge.Card("net", (), fcn_edge.InputSpec.unit())
+        while True:
+            begun = time.process_time()
+            try:
+                chosen = fcn_edge.ExportOptions(outputs=("labels", "logits"), **options)
+                fcn_edge.export(net, card, path, options=chosen)
+            except FcnEdgeError as error:
+                seconds = time.process_time() - begun
+                messages.append(str(error))
+                proposed = _proposed(str(error))
+                if proposed.items() <= options.items() or len(messages) > TRIES:
+                    return {
+                        "outcome": "refused",
+                        "seconds": seconds,
+                        "why": messages[0],
+                        "with": options,
+                        "messages": messages,
+                    }
+                options |= proposed
+            else:
+                seconds = time.process_time() - begun
+                return {"seconds": seconds, "with": options, "messages": messages, **_compared(net, path)}
+
+
+def _proposed(message: str) -> dict[str, Any]:
+    """The first option that a message says to add, as one of `ExportOptions`."""
+    found = PROPOSALS.search(message)
+    if found is None:
+        return {}
+    value: Any = found[2] if found[1] == "working-size" else int(found[2].partition("x")[0])
+    return {found[1].replace("-", "_"): value}
+
+
+@dataclass(frozen=True)
+class _Sizing:
+    """How an image reaches the network, by the card of the file."""
+
+    multiple: int
+    working: Any
+
+    @classmethod
+    def of(cls, card: Any) -> _Sizing:
+        return cls(card.geometry.size_multiple if card.geometry else 1, card.working_size)
+
+
+def _compared(net: nn.Module, path: Path) -> dict[str, Any]:
+    import onnxruntime
+
+    import fcn_edge
+
+    with fcn_edge.Segmenter(path) as segmenter:
+        card = segmenter.card
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    smallest, largest = (
+        (card.geometry.smallest_size, card.geometry.largest_size) if card.geometry else (1, None)
+    )
+    sizing = _Sizing.of(card)
+    worst = 0.0
+    right: list[str] = []
+    bad: list[str] = []
+    failed: list[str] = []
+    for size in SIZES:
+        batch, height, width = size
+        within = largest is None or (height <= largest[0] and width <= largest[1])
+        if min(height, width) < smallest or not within:
+            continue
+        image = _image(batch, height, width)
+        expected = _pytorch(net, image, sizing)
+        if expected is None:
+            failed.append(f"{height}x{width}")
+            continue
+        labels, logits = session.run(["labels", "logits"], {"image": image})
+        amplitude = np.abs(expected - expected.mean(1, keepdims=True)).max()
+        error = float(np.abs(logits - expected).max() / max(amplitude, 1e-30))
+        worst = max(worst, error)
+        good = error <= LARGEST_ERROR and np.array_equal(labels, logits.argmax(1))
+        (right if good else bad).append(f"{height}x{width}")
+    return {
+        "outcome": "wrong" if bad or not right else "right",
+        "right": right,
+        "bad": bad,
+        "not_in_pytorch": failed,
+        "error": worst,
+        "smallest": smallest,
+        "largest": list(largest) if largest else None,
+        "multiple": sizing.multiple,
+    }
+
+
+def _image(batch: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Random blocks of 8x8 pixels."""
+    generator = np.random.default_rng(height)
+    blocks = generator.integers(0, 256, (batch, -(-height // 8), -(-width // 8), 3), np.uint8)
+    return blocks.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
+
+
+class _LastResize(TorchFunctionMode):
+    """Remembers what F.interpolate read and returned last."""
+
+    read: Any = None
+    returned: Any = None
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        result = func(*args, **(kwargs or {}))
+        if func is F.interpolate:
+            self.read, self.returned = (args[0] if args else (kwargs or {})["input"]), result
+        return result
+
+
+def _pytorch(net: nn.Module, image: npt.NDArray[np.uint8], sizing: _Sizing) -> npt.NDArray[Any] | None:
+    """Logits at the image's size; None where the network itself fails."""
+    height, width = image.shape[1:3]
+    x = torch.from_numpy(image.transpose(0, 3, 1, 2).astype(np.float32)) / 255
+    if sizing.working is not None:
+        x = _resized(x, sizing.working.of(height, width), antialias=True)
+    seen = x.shape[-2:]
+    x = F.pad(x, (0, -seen[1] % sizing.multiple, 0, -seen[0] % sizing.multiple), mode="replicate")
+    with torch.inference_mode(), _LastResize() as resize:
+        try:
+            out = _logits(net(x))
+        except Exception:  # noqa: BLE001 (a network may raise anything at a size that it does not take)
+            return None
+    if sizing.working is not None and sizing.working.coarse:
+        out = resize.read if out is resize.returned else out
+    elif out.shape[-2:] != x.shape[-2:]:
+        out = _resized(out, x.shape[-2:])
+    if sizing.working is None or not sizing.working.coarse:
+        out = out[..., : seen[0], : seen[1]]
+    out = out if out.shape[-2:] == (height, width) else _resized(out, (height, width))
+    found: npt.NDArray[Any] = out.numpy()
+    return found if np.isfinite(found).all() else None
+
+
+def _resized(x: torch.Tensor, size: Any, *, antialias: bool = False) -> torch.Tensor:
+    with torch.inference_mode():
+        return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False, antialias=antialias)
+
+
+def _logits(out: Any) -> torch.Tensor:
+    out = getattr(out, "logits", out)
+    while isinstance(out, (tuple, list, dict)):
+        out = next(iter(out.values())) if isinstance(out, dict) else out[0]
+    tensor: torch.Tensor = out
+    return tensor
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
