@@ -279,7 +279,8 @@ def _with_tensor(func: Any, args: Any, kwargs: Any) -> Any:
     """A remainder or quotient by a size, which becomes a tensor: operators take no computed number."""
     if len(args) != 2 or not isinstance(args[0], Tensor) or not isinstance(args[1], torch.SymInt):
         return NotImplemented
-    return func(args[0], torch.full((), args[1], dtype=args[0].dtype, device=args[0].device), **kwargs)
+    size: Any = args[1]
+    return func(args[0], torch.full((), size, dtype=args[0].dtype, device=args[0].device), **kwargs)
 
 
 def _data(func: Any, args: Any, kwargs: Any) -> Any:
