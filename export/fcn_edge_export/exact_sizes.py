@@ -77,7 +77,7 @@ def multiply_sizes_in_float64(model: onnx.ModelProto, factors: Iterable[float]) 
             readers.setdefault(name, []).append(node)
     for cast in [n for n in model.graph.node if n.op_type == "Cast" and _cast_to(n) == TensorProto.FLOAT]:
         chain = _scalar_chain(cast, readers, constants)
-        if chain is None:
+        if not chain:
             continue
         _set_cast(cast, TensorProto.DOUBLE)
         for node in chain:

@@ -37,6 +37,7 @@ class GraphFacts:
         weights_sha256: of the network, or "untrained".
         output: of the network, that holds the logits.
         activation: that the export undid.
+        border: what images are padded with by a network whose convolutions do not pad.
     """
 
     geometry: Geometry
@@ -45,6 +46,7 @@ class GraphFacts:
     weights_sha256: str = UNTRAINED
     output: str = ""
     activation: str = "none"
+    border: str = "none"
 
 
 def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
@@ -99,7 +101,13 @@ def finished_card(
     """
     net = draft.net
     graph = graph or GraphFacts(
-        draft.geometry, draft.working_size, draft.head, net.weights_sha256, net.output, net.activation
+        draft.geometry,
+        draft.working_size,
+        draft.head,
+        net.weights_sha256,
+        net.output,
+        net.activation,
+        net.border,
     )
     return replace(
         draft,
@@ -108,6 +116,7 @@ def finished_card(
             weights_sha256=graph.weights_sha256,
             output=graph.output,
             activation=graph.activation,
+            border=graph.border,
         ),
         geometry=graph.geometry,
         working_size=graph.working_size,

@@ -74,6 +74,7 @@ class Network:
         coarse: whether its logits are the result of a plain bilinear upsampling.
         weights_sha256: of its weights, or "untrained".
         activation: that was undone.
+        border: what images are padded with, if its convolutions do not pad.
         compared_with: what the reference is: "pytorch" or "onnx".
     """
 
@@ -85,6 +86,7 @@ class Network:
     earlier: Mapping[str, onnx.ModelProto] | None = None
     coarse: bool = False
     activation: str = "none"
+    border: str = "none"
     compared_with: str = "pytorch"
 
 
@@ -145,7 +147,7 @@ def finish(
         )
     reference = network.reference(working)
 
-    sizes = _size_range(stages, reference, grafted, network.conditions, draft, found, working)
+    sizes = _size_range(stages, reference, grafted, network, draft, working)
     whole = replace(whole, smallest_size=sizes.smallest, largest_size=sizes.largest)
     cases = all_cases(
         draft,
@@ -163,6 +165,7 @@ def finish(
         network.weights_sha256 if options.trained else UNTRAINED,
         found.output,
         network.activation,
+        network.border,
     )
 
     with stages.stage("verify", unit="inputs") as did:
@@ -178,6 +181,7 @@ def finish(
             stages.progress,
             smallest=sizes.smallest,
             compared_with=network.compared_with,
+            labels_alone=network.activation == "argmax",
         )
         if options.activation is None:
             require_logits(model, reference, cases, options.outputs)
@@ -209,17 +213,25 @@ def _size_range(
     stages: Stages,
     reference: Reference,
     model: onnx.ModelProto,
-    conditions: Sequence[Condition],
+    network: Network,
     draft: Card,
-    found: Sizes,
     working: WorkingSize | None,
 ) -> SizeRange:
     """The stage "sizes": which sizes the file may take, see `verification.borders`."""
+    found, conditions = network.found, network.conditions
     with stages.stage("sizes", unit="sizes") as did:
         image_conditions = of_images(conditions, found.multiple, working)
         smallest = 1 if working else found.smallest_image
         probe_session = open_session(with_logits_output(model), "cpu")
-        sizes = find_range(reference, probe_session, image_conditions, draft.input, smallest, stages.progress)
+        sizes = find_range(
+            reference,
+            probe_session,
+            image_conditions,
+            draft.input,
+            smallest,
+            stages.progress,
+            labels_alone=network.activation == "argmax",
+        )
         did.text = str(sizes)
         if conditions:
             count = f"outside of {len(conditions)} conditions of the trace"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fcn_edge_export.graph.working_size import parse_working_size
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.model.card import ACTIVATIONS, WorkingSize
+from fcn_edge_runtime.model.card import ACTIVATIONS, BORDERS, WorkingSize
 from fcn_edge_runtime.model.card_facts import METHODS, TARGETS
 from fcn_edge_runtime.model.contract import OUTPUTS
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
@@ -55,7 +55,11 @@ class ExportOptions:
         output_name: which of the network's outputs holds the logits, such as "0", "out" or "aux.1"; None
             takes the only one, or the one that its name or the card's classes tell.
         activation: what the network has already applied to its logits: "none", "sigmoid" or "softmax", which
-            is undone; None finds out whether there is one, and then refuses.
+            is undone; "argmax" takes a network that returns labels, whose file then gives labels alone; None
+            finds out whether there is one, and then refuses.
+        smallest: (height, width) of images at least; None is what the network needs.
+        border: of a network whose convolutions do not pad, what images are padded with so that all of it is
+            labeled: "reflect" or "edge". None refuses such a network.
         trained: False records on the card that the weights are untrained.
         allow_unsimplified: continue with the traced graph if onnxsim fails.
 
@@ -71,6 +75,8 @@ class ExportOptions:
     size_multiple: int | None = None
     output_name: str | None = None
     activation: str | None = None
+    smallest: tuple[int, int] | None = None
+    border: str | None = None
     trained: bool = True
     allow_unsimplified: bool = False
 
@@ -83,6 +89,12 @@ class ExportOptions:
         _check_one_of("head", self.head, HEADS)
         if self.activation is not None:
             _check_one_of("activation", self.activation, ACTIVATIONS)
+        if self.activation == "argmax" and set(self.outputs) != {"labels"}:
+            raise UsageError("a network that returns labels has no scores: expected the output labels alone")
+        if self.border is not None:
+            _check_one_of("border", self.border, BORDERS[1:])
+        if self.smallest is not None:
+            _check_sizes([self.smallest])
         wanted_working_size(self)
         if self.size_multiple is not None and not 1 <= self.size_multiple <= LARGEST_MULTIPLE:
             raise UsageError(f"got the size multiple {self.size_multiple}, expected 1 to {LARGEST_MULTIPLE}")
@@ -120,6 +132,11 @@ class AdoptOptions(ExportOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.activation == "argmax" or self.border is not None:
+            raise UsageError(
+                "got a border or argmax, which are for networks of PyTorch: of an ONNX file what is before "
+                "its ArgMax is taken"
+            )
         if self.layout is not None:
             _check_one_of("layout", self.layout, LAYOUTS)
 

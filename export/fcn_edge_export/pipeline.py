@@ -14,6 +14,7 @@ from fcn_edge_export.graph.working_size import fitted
 from fcn_edge_export.options import AUTO, ExportOptions, wanted_working_size
 from fcn_edge_export.verification.certify import all_cases
 from fcn_edge_runtime._sizes import size_text
+from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import Card, WorkingSize
 from fcn_edge_runtime.model.contract import OPSET
@@ -60,7 +61,7 @@ def export(
     import torch
 
     from fcn_edge_export.examples import example_size
-    from fcn_edge_export.probe import probe
+    from fcn_edge_export.probe import Question, probe
     from fcn_edge_export.reference import (
         LogitsNetwork,
         Reference,
@@ -75,6 +76,10 @@ def export(
     drafted(card, numbered_classes(2))  # checked before the work starts
     frames = frames_of(images, card) if images is not None else {}
     working = wanted_working_size(options)
+    if options.activation == "argmax" and not card.classes:
+        raise UsageError(
+            "got no classes for a network that returns labels: they do not tell how many there are"
+        )
     stages = Stages(progress)
     weights = weights_sha256(net)  # as they are stored, before any conversion
     net = prepared(net)
@@ -83,9 +88,14 @@ def export(
         found = probe(
             net,
             card.input.channels,
-            output=options.output_name,
-            classes=len(card.classes) or None,
-            multiple=options.size_multiple,
+            Question(
+                options.output_name,
+                len(card.classes) or None,
+                options.size_multiple,
+                max(options.smallest or (1,)),
+                labels=options.activation == "argmax",
+                border=options.border is not None,
+            ),
             working=working.size if working is not None else None,
             auto=options.working_size == AUTO,
         )
@@ -103,9 +113,11 @@ def export(
             + (f", working at {working}" if working else "")
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
             + (f", padded to sides of k * {found.grid[0]} + {found.grid[1]}" if found.grid else "")
+            + (f", {found.crop} rows and columns of border padded by {options.border}" if found.crop else "")
+            + (f", reduced {found.enlargement} times" if found.enlargement > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
-    logits_network = LogitsNetwork.of(net, found, options.activation or "none")
+    logits_network = LogitsNetwork.of(net, found, options.activation or "none", options.border or "none")
 
     with stages.stage("trace") as did:
         example = example_size(logits_network, card.input.channels, found)
@@ -133,5 +145,6 @@ def export(
             logits_network, card.input.channels, found.fixed or (found.smallest_image,) * 2
         ),
         activation=logits_network.activation,
+        border=options.border or "none",
     )
     return finish(finished, draft, target, frames, working, options, stages)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,13 +14,22 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from fcn_edge_export.outputs import choose_output, pick_output
-from fcn_edge_export.sizes import STARTS, OneSizeError, Sizes, find_sizes, reduction_of
+from fcn_edge_export.sizes import (
+    ENLARGEMENTS,
+    STARTS,
+    OneSizeError,
+    Sizes,
+    find_cropped_sizes,
+    find_sizes,
+    reduction_of,
+)
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card_facts import MAX_WORKING_SIDE
 
-__all__ = ["probe"]
+__all__ = ["Question", "probe"]
 
 MOST_VALUES = 1 << 28  # in one tensor, of an image of at most 1024 x 1024
+TINY = 33  # sides below which a network may give NaN, as PyTorch does
 PATIENCE = 8.0  # seconds for finding a size that is accepted
 SQUARES = (
     128,
@@ -45,13 +56,32 @@ SQUARES = (
 LANDSCAPES = ((240, 320), (480, 640), (360, 640), (360, 480), (512, 1024), (384, 1280), (720, 1280))
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a network besides its sizes.
+
+    Attributes:
+        output: which of its outputs to take, see `outputs.choose_output`.
+        classes: how many the card names; None if that is open.
+        multiple: use it at multiples of this alone; None finds the smallest.
+        smallest: height and width at least.
+        labels: take its labels for scores, see `outputs`.
+        border: it may return fewer pixels than its image has, the same at all sizes.
+    """
+
+    output: str | None = None
+    classes: int | None = None
+    multiple: int | None = None
+    smallest: int = 1
+    labels: bool = False
+    border: bool = False
+
+
 def probe(
     net: nn.Module,
     channels: int,
+    asked: Question | None = None,
     *,
-    output: str | None = None,
-    classes: int | None = None,
-    multiple: int | None = None,
     working: tuple[int, int] | None = None,
     auto: bool = False,
 ) -> Sizes:
@@ -60,53 +90,99 @@ def probe(
     Args:
         net: the network.
         channels: of the image.
-        output: which of its outputs to take, see `outputs.choose_output`.
-        classes: how many the card names; None if that is open.
-        multiple: use it at multiples of this alone; None finds the smallest.
+        asked: what else is to be found or is known; None is nothing.
         working: (height, width) that it is used at, if it does not accept others; None is none.
         auto: take the only size that it accepts, if there is only one.
 
     Raises:
-        UsageError: it returns several maps, and nothing says which holds the logits.
+        UsageError: it returns several maps, and nothing says which holds the logits; or labels.
         OneSizeError: it accepts one size, or square images alone.
         ArtifactError: it accepts none of the sizes tried, or its logits do not cover its input.
     """
+    probed = _Probe(net, channels, asked or Question())
     try:
-        return _any_size(net, channels, output, classes, multiple)
+        return probed.any_size()
     except ArtifactError as error:
         if auto and isinstance(error, OneSizeError) and not error.square:
             working = error.size
         if working is None:
             raise
-        return _at_one_size(net, channels, output, classes, working)
+        return probed.at(working)
 
 
-def _any_size(
-    net: nn.Module, channels: int, output: str | None, classes: int | None, multiple: int | None
-) -> Sizes:
-    start, name, first = _first_size(net, channels, output, classes)
+@dataclass(frozen=True)
+class _Probe:
+    net: nn.Module
+    channels: int
+    asked: Question
 
-    def shape_at(height: int, width: int) -> tuple[int, ...] | None:
-        run = _run(net, channels, height, width)
-        try:
-            return None if run.error else tuple(pick_output(run.output, name).shape)
-        except ArtifactError:  # no logits at this size
-            return None
+    def any_size(self) -> Sizes:
+        start, name, first = self._first_size()
+        finite = bool(first.isfinite().all())
 
-    return find_sizes(shape_at, start, first, name, multiple)
+        def shape_at(height: int, width: int) -> tuple[int, ...] | None:
+            run = _run(self.net, self.channels, height, width)
+            if run.error:
+                return None
+            try:
+                scores = self._scores(run.output, name)
+            except ArtifactError:  # no logits at this size
+                return None
+            if finite and min(height, width) < TINY and not scores.isfinite().all():
+                return None  # such as a standard deviation of one pixel
+            return _reduced(tuple(scores.shape), enlargement)
 
+        enlargement = next((k for k in ENLARGEMENTS if tuple(first.shape[2:]) == (k * start, k * start)), 1)
+        shape = _reduced(tuple(first.shape), enlargement)
+        if self.asked.border:
+            return find_cropped_sizes(shape_at, start, shape, name)
+        found = find_sizes(shape_at, start, shape, name, self.asked.multiple)
+        wanted = -(-self.asked.smallest // found.multiple) * found.multiple
+        return replace(found, smallest=max(found.smallest, wanted), enlargement=enlargement)
 
-def _at_one_size(
-    net: nn.Module, channels: int, output: str | None, classes: int | None, size: tuple[int, int]
-) -> Sizes:
-    run = _run(net, channels, *size)
-    if run.error:
+    def at(self, size: tuple[int, int]) -> Sizes:
+        """The output at the only size that it is used at."""
+        run = _run(self.net, self.channels, *size)
+        if run.error:
+            raise ArtifactError(
+                f"probe: the network accepts no image of its working size {size[0]}x{size[1]}: {run.error}"
+            )
+        name = self._chosen(run.output, size)
+        shape = tuple(self._scores(run.output, name).shape)
+        return Sizes(shape[1], min(size), 1, reduction_of(*size, shape), name, size)
+
+    def _chosen(self, output: Any, size: tuple[int, int]) -> str:
+        asked = self.asked
+        return choose_output(output, asked.output, asked.classes, size=size, labels=asked.labels)
+
+    def _scores(self, output: Any, name: str) -> Tensor:
+        return pick_output(output, name, self.asked.classes if self.asked.labels else None)
+
+    def _first_size(self) -> tuple[int, str, Tensor]:
+        """The first side that the network accepts, the name of the logits in its output, and the logits."""
+        error, end = "", time.monotonic() + PATIENCE
+        for height, width in (*((side, side) for side in STARTS), *_further_sizes(self.net)):
+            run = _run(self.net, self.channels, height, width)
+            if not run.error and height != width:
+                raise OneSizeError((height, width))
+            if not run.error:
+                name = self._chosen(run.output, (height, width))
+                return height, name, self._scores(run.output, name)
+            error = error or run.error
+            if time.monotonic() > end:
+                break
         raise ArtifactError(
-            f"probe: the network accepts no image of its working size {size[0]}x{size[1]}: {run.error}"
+            f"probe: the network accepted no {self.channels}-channel image of "
+            f"{', '.join(map(str, STARTS))} pixels a side, nor of other common sizes; the error at "
+            f"{STARTS[0]} was: {error}; if it takes images of one size alone, name that size: --working-size "
+            "HEIGHTxWIDTH"
         )
-    name = choose_output(run.output, output, classes)
-    shape = tuple(pick_output(run.output, name).shape)
-    return Sizes(shape[1], min(size), 1, reduction_of(*size, shape), name, size)
+
+
+def _reduced(shape: tuple[int, ...], by: int) -> tuple[int, ...]:
+    """A map of whole multiples as one of the image's size; another as it is."""
+    sides = shape[2:]
+    return shape if any(side % by for side in sides) else (*shape[:2], *(side // by for side in sides))
 
 
 @dataclass(frozen=True)
@@ -132,32 +208,10 @@ def _run(net: nn.Module, channels: int, height: int, width: int) -> _Run:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, channels, height, width, generator=generator)
     try:
-        with torch.inference_mode(), _Bounded():
+        with torch.inference_mode(), _Bounded(), contextlib.redirect_stdout(io.StringIO()):
             return _Run(net(x))
     except Exception as error:  # noqa: BLE001 (a network may raise anything at a size it does not accept)
         return _Run(None, f"{type(error).__name__}: {error}")
-
-
-def _first_size(
-    net: nn.Module, channels: int, output: str | None, classes: int | None
-) -> tuple[int, str, tuple[int, ...]]:
-    """The first size that the network accepts, the name of the logits in its output, and their shape."""
-    error, end = "", time.monotonic() + PATIENCE
-    for height, width in (*((side, side) for side in STARTS), *_further_sizes(net)):
-        run = _run(net, channels, height, width)
-        if not run.error and height != width:
-            raise OneSizeError((height, width))
-        if not run.error:
-            name = choose_output(run.output, output, classes)
-            return height, name, tuple(pick_output(run.output, name).shape)
-        error = error or run.error
-        if time.monotonic() > end:
-            break
-    raise ArtifactError(
-        f"probe: the network accepted no {channels}-channel image of {', '.join(map(str, STARTS))} pixels "
-        f"a side, nor of other common sizes; the error at {STARTS[0]} was: {error}; if it takes images of "
-        "one size alone, name that size: --working-size HEIGHTxWIDTH"
-    )
 
 
 def _further_sizes(net: nn.Module) -> Iterator[tuple[int, int]]:

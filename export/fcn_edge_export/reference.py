@@ -14,9 +14,11 @@ The ONNX file is compared with this code, so it is written for clarity and runs 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import inspect
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +27,10 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+from fcn_edge_export.full_precision import FullPrecision
 from fcn_edge_export.outputs import pick_output
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_runtime.errors import ArtifactError
@@ -41,16 +45,21 @@ LEAST = 1e-6  # probabilities are kept this far from 0 and 1, where logits are i
 class LogitsNetwork(nn.Module):
     """A network reduced to one output: logits of each class, at the size of its input.
 
-    Logits that are smaller than the input by a whole factor are upsampled as in the papers: bilinear.
+    Logits that are smaller than the input by a whole factor are upsampled as in the papers: bilinear. So are
+    larger ones resized.
 
     Args:
         net: the network.
         output: which of its outputs to take, see `outputs.choose_output`; empty for its only one.
-        activation: what the network has already applied to its logits: "none", "sigmoid" or "softmax". It is
-            undone: logit(p), or log(p), whose softmax is p.
-        upsample: whether the logits are smaller than the input.
+        activation: what the network has already applied to its logits: "none", "sigmoid", "softmax" or
+            "argmax". It is undone: logit(p), or log(p), whose softmax is p; labels are 1 for their class and
+            0 for others.
+        classes: that its labels are of, for "argmax".
+        resize: whether the logits have another size than the input.
         grid: (n, r) of a network whose sides are k n + r; images are padded to the next such size, at the
             bottom and right, with their edge.
+        crop: how many rows and columns its logits lack; images are padded on all sides by as many.
+        border: what they are padded with then: "reflect" or "edge".
     """
 
     def __init__(
@@ -59,36 +68,55 @@ class LogitsNetwork(nn.Module):
         *,
         output: str = "",
         activation: str = "none",
-        upsample: bool = False,
+        classes: int | None = None,
+        resize: bool = False,
         grid: tuple[int, int] | None = None,
+        crop: int = 0,
+        border: str = "edge",
     ) -> None:
         super().__init__()
         self.net = net
         self.output = output
         self.activation = activation
-        self.upsample = upsample
+        self.resize = resize
+        self.one_hot = classes if activation == "argmax" else None
         self.grid = grid
+        self.crop = crop
+        self.mode = "reflect" if border == "reflect" else "replicate"
 
     @classmethod
-    def of(cls, net: nn.Module, found: Sizes, activation: str = "none") -> LogitsNetwork:
+    def of(
+        cls, net: nn.Module, found: Sizes, activation: str = "none", border: str = "edge"
+    ) -> LogitsNetwork:
         """The network with what its probe found, in evaluation mode."""
-        upsample = found.reduction > 1
-        made = cls(net, output=found.output, activation=activation, upsample=upsample, grid=found.grid)
-        return made.eval()
+        return cls(
+            net,
+            output=found.output,
+            activation=activation,
+            classes=found.classes,
+            resize=found.reduction > 1 or found.enlargement > 1,
+            grid=found.grid,
+            crop=found.crop,
+            border=border,
+        ).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [batch, classes, height, width] of normalized pixels [batch, channels, height, width]."""
         height, width = x.shape[-2:]
         if self.grid is not None:
-            step, rest = self.grid
-            x = F.pad(x, (0, (rest - width) % step, 0, (rest - height) % step), mode="replicate")
-        logits = pick_output(self.net(x), self.output)
+            (step, rest), before = self.grid, self.crop // 2
+            behind = self.crop - before
+            right, down = (behind + (rest - side - self.crop) % step for side in (width, height))
+            x = F.pad(x, (before, right, before, down), mode=self.mode)
+        with FullPrecision(), contextlib.redirect_stdout(io.StringIO()):  # a network may print what it does
+            output = self.net(x)
+        logits = pick_output(output, self.output, self.one_hot)
         if self.activation == "sigmoid":
             p = logits.clamp(LEAST, 1 - LEAST)
             logits = torch.log(p) - torch.log(1 - p)
         elif self.activation == "softmax":
             logits = torch.log(logits.clamp_min(LEAST))
-        if self.upsample:
+        if self.resize:
             logits = F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
         return logits if self.grid is None else logits[..., :height, :width]
 
@@ -130,16 +158,27 @@ def ends_in_upsampling(network: LogitsNetwork, channels: int, size: tuple[int, i
 def prepared(net: nn.Module) -> nn.Module:
     """The network in float32, on the CPU, in evaluation mode; a copy if it was not."""
     tensors = [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
-    ready = not any(m.training for m in net.modules()) and all(
-        t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors
+    missing = [name for name, tensor in net.named_parameters() if is_lazy(tensor)]
+    ready = (
+        not missing
+        and not any(m.training for m in net.modules())
+        and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
     )
-    return net if ready else copy.deepcopy(net).to(device="cpu", dtype=torch.float32).eval()
+    if ready:
+        return net
+    net = copy.deepcopy(net)
+    for name in missing:
+        owner, _, parameter = name.rpartition(".")
+        delattr(net.get_submodule(owner), parameter)  # of a layer that was never run: it has no shape
+    return net.to(device="cpu", dtype=torch.float32).eval()
 
 
 def weights_sha256(net: nn.Module) -> str:
     """SHA-256 over the name-sorted (name, dtype, shape, little-endian bytes) of the state dict."""
     digest = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
+        if is_lazy(tensor):
+            continue
         digest.update(f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{list(tensor.shape)}|".encode())
         # A byte view works for dtypes that numpy lacks (bfloat16); all platforms of torch are little-endian.
         flat = tensor.detach().cpu().contiguous().reshape(-1)

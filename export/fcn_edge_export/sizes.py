@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["STARTS", "OneSizeError", "Sizes", "find_sizes", "reduction_of"]
+__all__ = [
+    "ENLARGEMENTS",
+    "STARTS",
+    "OneSizeError",
+    "Sizes",
+    "find_cropped_sizes",
+    "find_sizes",
+    "reduction_of",
+]
 
 # Their divisors include every power of two up to 128, and the multiples 3, 7 and 14 of patch-based backbones.
 # The small ones come first because most networks accept them and they are fast.
@@ -21,6 +29,7 @@ STARTS = (96, 224, 384, 512, 640, 896)
 # Multiples beyond the start at which a step is tried. A network that rounds its map down to a coarser grid,
 # such as H // 16 * 4, has the right size just above a multiple of it, and a wrong one just below the next.
 STEPS = ((1, 3), (7, 5), (15, 11), (27, 31))
+ENLARGEMENTS = (2, 3, 4)
 LARGEST_STEP = 64  # of sizes k n + r
 
 
@@ -37,6 +46,8 @@ class Sizes:
         fixed: the only (height, width) it is used at; None is any.
         grid: (n, r) of a network whose sides are k n + r; its images are padded by `LogitsNetwork`, so its
             multiple is 1.
+        crop: how many rows and columns fewer than its image its logits have.
+        enlargement: its logits have so many times the input's height and width; they are averaged down.
     """
 
     classes: int
@@ -46,6 +57,8 @@ class Sizes:
     output: str = ""
     fixed: tuple[int, int] | None = None
     grid: tuple[int, int] | None = None
+    crop: int = 0
+    enlargement: int = 1
 
     @property
     def smallest_image(self) -> int:
@@ -114,6 +127,48 @@ def find_sizes(
     return Sizes(first[1], _smallest(accepts, multiple, start), multiple, reduction, output)
 
 
+def find_cropped_sizes(
+    shape_at: Callable[[int, int], tuple[int, ...] | None],
+    start: int,
+    first: tuple[int, ...],
+    output: str = "",
+) -> Sizes:
+    """The same for a network whose convolutions do not pad: its logits lack the same border at every size.
+
+    Of the sizes on its grid those are taken where the border is thinnest: at others a pooling has left out a
+    row at the bottom, so that the border would not be as wide on both sides.
+
+    Raises:
+        ArtifactError: its logits do not lack the same border at sizes of any grid.
+    """
+    borders = {start: start - first[2]}
+    for side in range(start + 1, start + LARGEST_STEP):
+        if (shape := shape_at(side, side)) is not None and shape[2] == shape[3]:
+            borders[side] = side - shape[2]
+    side = min(borders, key=lambda side: borders[side])
+    crop = borders[side]
+
+    def accepts(height: int, width: int) -> bool:
+        shape = shape_at(height, width)
+        return shape is not None and shape[1:] == (first[1], height - crop, width - crop)
+
+    step = next(
+        (
+            d
+            for d in range(1, LARGEST_STEP + 1)
+            if accepts(side, side) and all(accepts(side + d * h, side + d * w) for h, w in STEPS)
+        ),
+        None,
+    )
+    if step is None or crop < 1:
+        raise ArtifactError(
+            f"probe: the network gave logits of {first[2]}x{first[3]} for an image of {start}x{start}, "
+            "expected a border that is as wide at every size: leave out --border"
+        )
+    # The border is reflected, which takes more pixels than it is wide.
+    return Sizes(first[1], crop - crop // 2 + step, 1, 1, output, grid=(step, side % step), crop=crop)
+
+
 def _on_a_grid(
     accepts: Callable[[int, int], bool], classes: int, step: int, start: int, reduction: int, output: str
 ) -> Sizes:
@@ -134,7 +189,8 @@ def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int:
             return reduction
     raise ArtifactError(
         f"probe: the network gave logits of {shape[-2]}x{shape[-1]} for an image of {height}x{width}, "
-        "expected the same height and width, or a whole factor fewer: padding must keep the spatial size"
+        "expected the same height and width, or a whole factor fewer; if its convolutions do not pad, give "
+        "what is beyond the border: --border reflect or --border edge"
     )
 
 

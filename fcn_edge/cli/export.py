@@ -15,6 +15,7 @@ from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import Whole
 from fcn_edge.cli.options import (
     OutputPath,
+    SizeType,
     allow_operators_option,
     examples,
     json_option,
@@ -72,9 +73,25 @@ __all__ = ["command"]
 )
 @click.option(
     "--activation",
-    type=click.Choice(["none", "sigmoid", "softmax"]),
-    help="What the network has already applied to its logits; it is undone.  "
+    type=click.Choice(["none", "sigmoid", "softmax", "argmax"]),
+    help="What the network has already applied to its logits; it is undone. argmax: as --take-labels.  "
     "[default: refuse if there seems to be one]",
+)
+@click.option(
+    "--take-labels",
+    is_flag=True,
+    help="Take a network that returns class ids instead of scores: the file gives its labels alone.",
+)
+@click.option(
+    "--border",
+    type=click.Choice(["reflect", "edge"]),
+    help="For a network whose convolutions do not pad: pad images so that all of it is labeled.",
+)
+@click.option(
+    "--smallest",
+    type=SizeType(),
+    metavar="HxW",
+    help="Images at least this large.  [default: what the network needs]",
 )
 @click.option(
     "--working-size",
@@ -137,6 +154,9 @@ def command(
     head: str,
     output_name: str | None,
     activation: str | None,
+    take_labels: bool,
+    border: str | None,
+    smallest: tuple[int, int] | None,
     working_size: str | None,
     size_multiple: int | None,
     precision: str,
@@ -185,7 +205,9 @@ def command(
         working_size=working_size,
         size_multiple=size_multiple,
         output_name=output_name,
-        activation=activation,
+        activation="argmax" if take_labels else activation,
+        smallest=smallest,
+        border=border,
         allow_unsimplified=allow_unsimplified,
     )
     plan = plan_export(request)

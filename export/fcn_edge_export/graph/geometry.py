@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.graph.probe_outputs import with_outputs
+from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import Geometry
 from fcn_edge_runtime.session.session import open_session
 
@@ -66,6 +67,8 @@ def geometry(network: onnx.ModelProto, *, smallest: int, multiple: int) -> Geome
             continue  # computed from constants or from sizes alone: it sees no pixel
         result = _through(node, _meet(sources), constants, sizes)
         reach.update(dict.fromkeys(node.output, result))
+    if LOGITS not in reach:
+        raise ArtifactError("graft: the logits do not depend on the image: there is nothing to export")
     seen = reach[LOGITS]
     return Geometry(
         stride=ceil(seen.coarsest),

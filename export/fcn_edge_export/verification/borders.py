@@ -76,6 +76,8 @@ def find_range(
     spec: InputSpec,
     smallest: int,
     progress: Progress | None = None,
+    *,
+    labels_alone: bool = False,
 ) -> SizeRange:
     """Compare the file with PyTorch just outside of every condition, and declare what is left.
 
@@ -86,6 +88,7 @@ def find_range(
         spec: of the input.
         smallest: height and width that the network accepts.
         progress: receives how many sizes are done.
+        labels_alone: see `verdict.compare`.
 
     Raises:
         VerificationError: the file differs from the network outside of a condition that no useful range of
@@ -104,7 +107,7 @@ def find_range(
     tried = tuple(outside)
     failed: dict[Size, str] = {}
     for size in tracked(tried, progress):
-        if detail := _difference(reference, probe, spec, size):
+        if detail := _difference(reference, probe, spec, size, labels_alone=labels_alone):
             failed[size] = detail
     least = smallest
     for size in failed:
@@ -137,10 +140,11 @@ def _within(size: Size, least: int, largest: tuple[int, int]) -> bool:
     return least <= min(size[1:]) and size[1] <= largest[0] and size[2] <= largest[1]
 
 
-def _difference(reference: Logits, probe: Session, spec: InputSpec, size: Size) -> str:
+def _difference(reference: Logits, probe: Session, spec: InputSpec, size: Size, *, labels_alone: bool) -> str:
     """How the file differs from PyTorch at a size, in words; empty if it agrees."""
     try:
-        result = compare(reference, probe, pattern_cases((size,), spec)).results[0]
+        cases = pattern_cases((size,), spec)
+        result = compare(reference, probe, cases, labels_alone=labels_alone).results[0]
     except InputError as error:
         return str(error)
     return result.detail

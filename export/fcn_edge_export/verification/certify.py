@@ -108,6 +108,7 @@ def certify(
     *,
     smallest: int,
     compared_with: str = "pytorch",
+    labels_alone: bool = False,
 ) -> Certified:
     """Verify a grafted model on every device.
 
@@ -121,6 +122,7 @@ def certify(
         progress: receives how many inputs are done, on all devices together.
         smallest: height and width of an image that the file takes.
         compared_with: what the reference is, for the card.
+        labels_alone: see `verdict.compare`.
 
     Raises:
         VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
@@ -137,7 +139,12 @@ def certify(
     for index, session in enumerate(sessions):
         inputs = tracked(cases, progress, before=index * len(cases), total=total)
         verdict = compare(
-            reference, session, inputs, outputs=outputs, reference_name=REFERENCES[compared_with]
+            reference,
+            session,
+            inputs,
+            outputs=outputs,
+            reference_name=REFERENCES[compared_with],
+            labels_alone=labels_alone,
         )
         if not verdict.passed:
             _refuse(verdict, session.device, reference, cases, earlier)

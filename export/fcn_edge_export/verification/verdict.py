@@ -8,6 +8,9 @@ The file is probed: the same model with `logits` added as an output. For each in
     decisions   z_a - z_b <= e(a) + e(b)             where a label flips from a to b; at most 0.5 % of pixels
     confidence  |difference| <= E/2 + 1e-6           softmax is 1/2-Lipschitz in the largest logit error
 
+A network that returns labels alone has no errors that could explain a flip: there the head rule holds, and at
+most 0.05 % of an input's pixels flip, and as many as two.
+
 An offset that all classes share costs nothing but its rounding, which M accounts for. Files with the sparse
 head have a head rule of their own: see `head_rule`.
 """
@@ -51,6 +54,7 @@ Logits = Callable[[Array], npt.NDArray[np.float32]]
 
 RELATIVE = 1e-4
 MOST_FLIPS = 0.005
+MOST_FLIPS_ALONE = 0.0005
 TOLERANCE = "E <= 1e-4 A + 8 * 2^-23 M; flips <= 0.5 % and within the errors at their pixel; labels = argmax"
 
 
@@ -109,6 +113,7 @@ def compare(
     *,
     outputs: Sequence[str] = (LABELS,),
     reference_name: str = "PyTorch",
+    labels_alone: bool = False,
 ) -> Verdict:
     """Compare a probe with the reference on every case.
 
@@ -118,15 +123,17 @@ def compare(
         cases: the inputs.
         outputs: what the file gives besides `labels`; `confidence` and `probabilities` are verified too.
         reference_name: for messages.
+        labels_alone: the network returns labels, and its scores are 1 for them and 0 elsewhere.
 
     Raises:
         InputError: the reference cannot run one of the cases.
     """
     further = [name for name in outputs if name in ("confidence", "probabilities")]
+    rules = _broken_rules_of_labels if labels_alone else _broken_rules
     results = []
     for case in cases:
         expected = partial(_expected, reference, reference_name, case.name)
-        run = run_case(case.name, case.image(), expected, reference_name, probe, _broken_rules, further)
+        run = run_case(case.name, case.image(), expected, reference_name, probe, rules, further)
         result = run.result
         if run.outputs is not None:
             margin = float(margins(run.outputs[0][LOGITS]).min())
@@ -188,6 +195,17 @@ def _broken_rules(expected: Outputs, got: Outputs, measured: Measurement) -> Ite
         if not off.max() <= allowed:
             words = f"{name} differs by {off.max():.3g}, allowed {allowed:.3g}"
             yield BrokenRule("confidence", words, worst_pixel(off))
+
+
+def _broken_rules_of_labels(expected: Outputs, got: Outputs, measured: Measurement) -> Iterator[BrokenRule]:
+    yield from broken_head(got)
+    flipped = got[LABELS] != expected[LABELS]
+    if measured.flips > max(2, MOST_FLIPS_ALONE * flipped.size):
+        share = 100 * measured.flips / flipped.size
+        words = (
+            f"{share:.2f} % of the labels flip, allowed {100 * MOST_FLIPS_ALONE} % where there are no scores"
+        )
+        yield BrokenRule("decisions", words, worst_pixel(flipped))
 
 
 def _probability_errors(expected: Array, got: Outputs) -> Iterator[tuple[str, Array]]:

@@ -77,7 +77,7 @@ def verify(
         ModelError: the file was not written by fcn-edge, or its seal does not match and it is not resealed.
         ProviderError: a device does not start.
     """
-    from fcn_edge_export.probe import probe
+    from fcn_edge_export.probe import Question, probe
     from fcn_edge_export.reference import LogitsNetwork, Reference, prepared, weights_sha256
 
     stages = Stages(progress)
@@ -91,11 +91,17 @@ def verify(
         weights = weights_sha256(net)  # before any conversion
         same_weights = weights == card.net.weights_sha256
         net = prepared(net)
+        labels_alone = card.net.activation == "argmax"
+        asked = Question(
+            card.net.output or None,
+            len(card.classes),
+            labels=labels_alone,
+            border=card.net.border != "none",
+        )
         found = probe(
             net,
             card.input.channels,
-            output=card.net.output or None,
-            classes=len(card.classes),
+            asked,
             working=card.working_size.size if card.working_size is not None else None,
         )
         did.text = f"{found.classes} logits a pixel; weights " + (
@@ -103,7 +109,7 @@ def verify(
         )
 
     with stages.stage("verify", unit="inputs") as did:
-        network = LogitsNetwork.of(net, found, card.net.activation)
+        network = LogitsNetwork.of(net, found, card.net.activation, card.net.border)
         reference = Reference(network, card.input, card.geometry.size_multiple, card.working_size)
         smallest, multiple = card.geometry.smallest_size, card.geometry.size_multiple
         frames = frames_of(images, card) if images is not None else {}
@@ -117,7 +123,15 @@ def verify(
             seed=weights,
         )
         certified = certify(
-            reference, model, card, cases, options.devices, {}, stages.progress, smallest=smallest
+            reference,
+            model,
+            card,
+            cases,
+            options.devices,
+            {},
+            stages.progress,
+            smallest=smallest,
+            labels_alone=labels_alone,
         )
         did.text = verdict_text(certified.verdicts)
 

@@ -58,7 +58,8 @@ DTYPE_SCALE = {"uint8": 1 / 255, "uint16": 1 / 65535, "float32": 1.0}
 LARGEST_PIXEL = {"uint8": 255, "uint16": 65535}
 PRECISIONS = ("fp32", "fp16", "int8")
 HEADS = ("dense", "sparse")
-ACTIVATIONS = ("none", "sigmoid", "softmax")
+ACTIVATIONS = ("none", "sigmoid", "softmax", "argmax")
+BORDERS = ("none", "reflect", "edge")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -136,7 +137,10 @@ class NetInfo:
     Attributes:
         weights_sha256: SHA-256 of its state dict, or "untrained".
         output: which of its outputs holds the logits, such as "out" or "1"; empty for its only one.
-        activation: what it had applied to them, and the export undid: "none", "sigmoid" or "softmax".
+        activation: what it had applied to them, and the export undid: "none", "sigmoid" or "softmax"; behind
+            an "argmax" there are labels alone.
+        border: what images are padded with by a network whose convolutions do not pad: "reflect" or "edge";
+            "none" where they do.
     """
 
     name: str = ""
@@ -144,6 +148,7 @@ class NetInfo:
     weights_sha256: str = UNTRAINED
     output: str = ""
     activation: str = "none"
+    border: str = "none"
 
 
 @dataclass(frozen=True)
@@ -274,6 +279,7 @@ def _net_info(fields: Fields) -> NetInfo:
         UNTRAINED if weights == UNTRAINED else fields.digest("weights_sha256"),
         fields.line("output", MAX_LINE),
         fields.one_of("activation", ACTIVATIONS),
+        fields.one_of("border", BORDERS) if "border" in fields else "none",
     )
 
 
