@@ -17,7 +17,7 @@ PYRAMID = {"out_features": ["stage1", "stage2", "stage3", "stage4"]}
 
 
 def _lively(net: Any) -> Any:
-    """The network with weights that keep the size of what passes: transformers' own end in scores of 1e-30."""
+    """The network with weights that keep the size of what passes: transformers' own give scores of 1e-30."""
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(module.weight)
