@@ -10,7 +10,14 @@ import click
 
 from fcn_edge.cli.export_options import devices_option, sizes_option
 from fcn_edge.cli.numbers import CHANNELS, Whole
-from fcn_edge.cli.options import OutputPath, examples, json_option, printable, quiet_option
+from fcn_edge.cli.options import (
+    OutputPath,
+    allow_operators_option,
+    examples,
+    json_option,
+    printable,
+    quiet_option,
+)
 
 __all__ = ["command"]
 
@@ -97,6 +104,7 @@ __all__ = ["command"]
 )
 @sizes_option
 @devices_option
+@allow_operators_option
 @click.option("--allow-unsimplified", is_flag=True, help="Go on with the given graph if onnxsim fails.")
 @quiet_option
 @json_option

@@ -6,19 +6,24 @@ Ends with exit code 1 if one fell. `-v` prints a line for every case.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from tests.hostile.harness import results
-from tests.hostile.registry import SUBJECTS, subject
+from tests.hostile.registry import SUBJECTS, Subject, subject
 
 
 def main(*arguments: str) -> int:
-    """Print the table. Returns the exit code."""
-    verbose = "-v" in arguments
+    """Print the table of all subjects, or of those that are named. Returns the exit code."""
     names = [name for name in arguments if name != "-v"] or SUBJECTS
+    return table([subject(name) for name in names], verbose="-v" in arguments)
+
+
+def table(subjects: Sequence[Subject], *, verbose: bool) -> int:
+    """Open every case and print a line for each subject, and for what fell. Returns the exit code."""
     rows, fallen = [], []
-    for name in names:
-        found = []
-        for result in results(subject(name)):
+    for opened in subjects:
+        name, found = opened.name, []
+        for result in results(opened):
             found.append(result)
             if verbose:
                 held = "held" if result.held else "FELL"

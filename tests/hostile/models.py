@@ -17,6 +17,7 @@ from fcn_edge_runtime.model.protobuf import fields
 from fcn_edge_runtime.model.protobuf.writing import field, message
 from fcn_edge_runtime.model.seal import sealed, unsealed
 from tests.hostile.misfits import MISFITS
+from tests.hostile.opening import open_model, warm
 from tests.hostile.registry import OPENED, Case, Subject
 from tests.runtime import make_models as mm
 
@@ -634,29 +635,9 @@ FILES = {
 }
 
 
-def _open(path: Path) -> None:
-    from fcn_edge_runtime import Segmenter
-    from fcn_edge_runtime.model.describe import describe
-    from fcn_edge_runtime.model.file import ModelFile
-    from fcn_edge_runtime.selftest import selftest
-
-    with ModelFile.open(path) as model:
-        describe(model)
-    with Segmenter(path, "cpu", threads=1) as segmenter:
-        spec = segmenter.card.input
-        segmenter(np.zeros((64, 64, spec.channels), spec.dtype)).areas()
-    selftest(path, "cpu")
-
-
 def _good(folder: Path) -> Path:
     mm.make_model(folder / "good.onnx")
     return folder / "good.onnx"
-
-
-def _warm() -> None:
-    import onnxruntime  # noqa: F401 - for the children
-
-    import fcn_edge_runtime.segmenter  # noqa: F401 - the same
 
 
 def _case(kind: str, data: Callable[[], bytes], *expected: str) -> Case:
@@ -676,4 +657,4 @@ CASES = (
     ),
     *(_case(kind, data, "ModelError", "VerificationError") for kind, data in FILES.items()),
 )
-SUBJECT = Subject("models", _good, _open, CASES, _warm)
+SUBJECT = Subject("models", _good, open_model, CASES, warm)

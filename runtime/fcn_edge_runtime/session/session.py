@@ -142,6 +142,7 @@ class Session:
     head: NumpyHead | None = field(default=None, repr=False)
     limits: DryRun | None = field(default=None, repr=False)
     _followed: set[tuple[int, ...]] = field(default_factory=set, repr=False)
+    _run_options: Any = field(default=None, repr=False)
 
     def facts(self) -> dict[str, str]:
         """Where it runs and why, as plain JSON values: part of every report."""
@@ -169,7 +170,7 @@ class Session:
             values = (
                 self._bound(image, fetched)
                 if self.provider == CUDA
-                else self.raw.run(fetched, {"image": image})
+                else self.raw.run(fetched, {"image": image}, self._run_options)
             )
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
             kind = ModelError if self.provider == CPU else ProviderError
@@ -188,7 +189,7 @@ class Session:
         binding.bind_cpu_input("image", image)
         for name in names:
             binding.bind_output(name, "cpu")
-        self.raw.run_with_iobinding(binding)
+        self.raw.run_with_iobinding(binding, self._run_options)
         values: list[np.ndarray] = binding.copy_outputs_to_cpu()
         return values
 
@@ -290,8 +291,20 @@ class _Recipe:
             found = self.head
             head, outputs = NumpyHead(found.logits, found.align_corners, found.labels), ("labels",)
         limits = self.model.limits if isinstance(self.model, ModelFile) else None
+        # Of a run that fails, onnxruntime prints the file's own text; it is in the exception, too.
+        run_options = self.runtime.RunOptions()
+        run_options.log_severity_level = 4
         return Session(
-            provider, short_name(provider), why, outputs, self.threads, raw, self.options, head, limits
+            provider,
+            short_name(provider),
+            why,
+            outputs,
+            self.threads,
+            raw,
+            self.options,
+            head,
+            limits,
+            _run_options=run_options,
         )
 
     def _created(self, provider: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 MODEL = Path(__file__).parents[2] / "artifacts" / "0.1.0-float.onnx"
+LOOKUPS = ("AF_INET", "nscd", "resolv.conf", "/etc/hosts")  # of a name, or a connection
 EXPORT = """
 import fcn_edge
 fcn_edge.export(fcn_edge.build("fcn_tiny", num_classes=3).eval(), fcn_edge.Card("tiny"), "x.onnx")
@@ -55,13 +56,19 @@ def test_running_a_model_leaves_nothing_at_home(at_home):
 
 
 @pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
-def test_a_run_of_the_command_line_looks_nothing_up(at_home, tmp_path):
+@pytest.mark.parametrize("command", ["selftest", "inspect", "run"])
+def test_a_run_of_the_command_line_looks_nothing_up(at_home, tmp_path, command):
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     calls = tmp_path / "calls.txt"
-    before = ("strace", "-f", "-qq", "-e", "trace=%network", "-o", calls)
-    assert at_home("-m", "fcn_edge", "selftest", MODEL, before=before) == []
-    sent = [line for line in calls.read_text().splitlines() if "AF_INET" in line or "nscd" in line]
+    before = ("strace", "-f", "-qq", "-e", "trace=%network,openat", "-o", calls)
+    more = ()
+    if command == "run":
+        image = pytest.importorskip("PIL.Image").new("RGB", (80, 60))
+        image.save(tmp_path / "image.png")
+        more = (tmp_path / "image.png", "-o", tmp_path / "out")
+    assert at_home("-m", "fcn_edge", command, MODEL, *more, before=before) == []
+    sent = [line for line in calls.read_text().splitlines() if any(word in line for word in LOOKUPS)]
     assert sent == []
 
 

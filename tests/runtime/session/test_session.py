@@ -67,7 +67,7 @@ class Broken:
     """An onnxruntime whose CUDA build lacks a library, as each era of it behaves."""
 
     __version__ = "test"
-    SessionOptions = onnxruntime.SessionOptions
+    SessionOptions, RunOptions = onnxruntime.SessionOptions, onnxruntime.RunOptions
     GraphOptimizationLevel = onnxruntime.GraphOptimizationLevel
 
     def __init__(self, era):

@@ -34,6 +34,14 @@ Inputs = Sequence[Known | None]
 Rule = Callable[[Step, Inputs, Counter], Sequence[Dims]]
 
 
+def _groups(step: Step, attribute: str = "group") -> int:
+    """Of channels. onnxruntime 1.18 divides by this without a look."""
+    count = step.numbers.get(attribute, 1)
+    if count < 1:
+        raise Refused(f"of {count} groups")
+    return count
+
+
 def _given(x: Inputs, position: int) -> Known:
     """An input that may not be left out."""
     found = x[position] if position < len(x) else None
@@ -185,6 +193,7 @@ def convolve(step: Step, x: Inputs, count: Counter) -> Sequence[Dims]:
     if len(data.dims) < 3 or len(weights.dims) != len(data.dims):
         raise Refused("whose weights do not fit its input")
     kernel = weights.dims[2:]
+    _groups(step)
     made = _slid(step, data.dims, kernel)
     places = math.prod(made)
     count.work(data.dims[0] * weights.elements * places)
@@ -201,7 +210,7 @@ def convolve_back(step: Step, x: Inputs, count: Counter) -> Sequence[Dims]:
     sides, strides, dilations, before, after, auto = _window(step, data.dims, kernel)
     extra = list(step.lists.get("output_padding") or [0] * len(sides))
     given = step.lists.get("output_shape")
-    group = max(step.numbers.get("group", 1), 1)
+    group = _groups(step)
     if len(extra) != len(sides) or not all(0 <= side <= MAX_SIDE for side in extra):
         raise Refused(f"with an output_padding beyond 0 to {MAX_SIDE}")
     if given is not None:
@@ -284,9 +293,10 @@ def einsum(step: Step, x: Inputs, count: Counter) -> Sequence[Dims]:
     return [tuple(sides[letter] for letter in out)]
 
 
-def normalize(_: Step, x: Inputs, __: Counter) -> Sequence[Dims]:
+def normalize(step: Step, x: Inputs, _: Counter) -> Sequence[Dims]:
     """The shape of the first input; its scales have at most an element for each channel."""
     dims = _given(x, 0).dims
+    _groups(step, "num_groups")
     _check_scales(x, dims[1] if len(dims) > 1 else 1)
     return [dims]
 
