@@ -13,6 +13,7 @@
 #   make docs           build the documentation site: build/site/index.html
 #   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
+#   make gpu            tests and times on an NVIDIA GPU, in 9 minutes; GPU_PYTHON has torch and onnxruntime-gpu
 #   make clean          remove all that these targets made
 
 PYTHON ?= python3
@@ -35,7 +36,7 @@ NETWORK_PINS := benchmarks/networks/environment/networks
 ARGS ?=
 
 .PHONY: help demo test test-all test-hostile test-hostile-oldest check test-oldest format security-page \
-	package-check release-check docs bench-engines networks clean
+	package-check release-check docs bench-engines networks gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -130,6 +131,11 @@ $(NETWORKS)/.ready: pyproject.toml constraints.txt $(wildcard $(NETWORK_PINS)*.t
 
 networks: $(VENV)/.ready $(NETWORKS)/.ready
 	$(BIN)/python -m benchmarks.networks --python $(NETWORKS)/bin/python $(ARGS)
+# On the machine as it is: a CUDA build of torch takes longer to install than to measure.
+
+# On the machine as it is: a CUDA build of torch takes longer to install than to measure.
+gpu:
+	PYTHONPATH=.:export:runtime $(GPU_PYTHON) -m benchmarks.gpu $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(OLDEST) $(ENGINES) $(NETWORKS) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -31,6 +31,7 @@ from fcn_edge_runtime.session.devices import (
 if TYPE_CHECKING:  # imported where needed, for a fast start
     from fcn_edge_runtime.model.dry_run.run import DryRun
     from fcn_edge_runtime.model.without_head import WithoutHead
+    from fcn_edge_runtime.session.fixed_buffers import FixedBuffers
     from fcn_edge_runtime.session.numpy_head import NumpyHead
 
 __all__ = [
@@ -48,6 +49,9 @@ __all__ = [
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
+CUDA_GRAPH = "enable_cuda_graph"
+# Operators whose kernels, or the sizes of what they make, are not the same for every image.
+DEPENDS_ON_DATA = frozenset({"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Scan", "Unique"})
 MAX_THREADS = 1024
 MAX_FIXED_PIXELS = 3840 * 2160  # a fixed size is for cameras, and its self-test runs at that size
 # Sizes of image that are remembered: following the graph again takes a millisecond.
@@ -97,7 +101,8 @@ class SessionOptions:
             takes the logits before upsampling; it is exact, and faster where classes cover areas. With
             "numpy" labels are the only output, and the model is read into memory to be cut.
         size: (height, width) of all frames, one at a time; None takes any size. With fixed shapes OpenVINO
-            is a few percent faster; onnxruntime on the CPU is not.
+            is a few percent faster; onnxruntime on the CPU is not. On CUDA the network is recorded as one
+            CUDA graph, and small networks take half of the time; threads wait for each other.
         profile_prefix: let onnxruntime write the time of each operator to a file whose path begins with this;
             empty for none. It ends with `raw.end_profiling()`.
         config: further session configuration entries of onnxruntime, by key.
@@ -130,6 +135,7 @@ class Session:
         options: the options it was made with.
         head: what makes labels of the model's logits; None where the graph does.
         limits: the model's graph, which is followed for each size before its first run; None for bytes.
+        buffers: where a CUDA graph reads images and writes results; None without one.
     """
 
     provider: str
@@ -141,6 +147,7 @@ class Session:
     options: SessionOptions = field(default_factory=SessionOptions, repr=False)
     head: NumpyHead | None = field(default=None, repr=False)
     limits: DryRun | None = field(default=None, repr=False)
+    buffers: FixedBuffers | None = field(default=None, repr=False)
     _followed: set[tuple[int, ...]] = field(default_factory=set, repr=False)
     _run_options: Any = field(default=None, repr=False)
 
@@ -167,11 +174,7 @@ class Session:
         names = list(self.outputs if outputs is None else outputs)
         fetched = names if self.head is None else [self.head.logits]
         try:
-            values = (
-                self._bound(image, fetched)
-                if self.provider == CUDA
-                else self.raw.run(fetched, {"image": image}, self._run_options)
-            )
+            values = self._values(image, fetched)
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
             kind = ModelError if self.provider == CPU else ProviderError
             shape = size_text(image.shape)
@@ -182,6 +185,14 @@ class Session:
         if self.head is not None:
             values = [self.head.labels(values[0], *image.shape[1:3])]
         return dict(zip(names, values, strict=True))
+
+    def _values(self, image: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
+        if self.buffers is not None:
+            return self.buffers.run(image, names)
+        if self.provider == CUDA:
+            return self._bound(image, names)
+        values: list[np.ndarray] = self.raw.run(names, {"image": image}, self._run_options)
+        return values
 
     def _bound(self, image: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
         """Run with I/O binding: one copy in, one copy out, for the requested outputs alone."""
@@ -228,6 +239,13 @@ def open_session(
         raise UsageError(f"head is {options.head!r}, expected one of {', '.join(HEADS)}")
     if options.size is not None:
         _check_size(options.size)
+    elif any(
+        "cuda_graph" in key and value not in ("0", "False") for key, value in options.provider_options.items()
+    ):
+        raise UsageError(
+            "a CUDA graph is recorded for frames of one size, and the options have none: expected "
+            "SessionOptions(size=(height, width)), which records one by itself"
+        )
     head = _cut(model) if options.head == "numpy" else None
     recipe = _Recipe(runtime, model, threads, options, head, cut if head is None else head.model)
 
@@ -304,12 +322,31 @@ class _Recipe:
             self.options,
             head,
             limits,
+            buffers=self._buffers(raw, provider),
             _run_options=run_options,
         )
 
     def _created(self, provider: str) -> Any:
         """Make onnxruntime's session, which may be on another provider than the named one."""
-        providers: list[Any] = [(provider, self._provider_options(provider))]
+        if provider == CUDA and self._may_record():
+            from fcn_edge_runtime.session.fixed_buffers import has_fixed_shapes
+
+            with contextlib.suppress(
+                ProviderError
+            ):  # not all operators are on the GPU: like any other session
+                raw = self._made(provider, {CUDA_GRAPH: "1"})
+                if has_fixed_shapes(raw):
+                    return raw
+        return self._made(provider, {})
+
+    def _may_record(self) -> bool:
+        """Whether the network always runs the same kernels, on buffers of the same sizes."""
+        if self.options.size is None or CUDA_GRAPH in self.options.provider_options:
+            return False
+        return isinstance(self.model, ModelFile) and DEPENDS_ON_DATA.isdisjoint(self.model.summary.op_types)
+
+    def _made(self, provider: str, further: Mapping[str, str]) -> Any:
+        providers: list[Any] = [(provider, {**self._provider_options(provider), **further})]
         if provider != CPU:
             providers.append(CPU)
         if provider == CUDA and hasattr(self.runtime, "preload_dlls"):
@@ -330,6 +367,18 @@ class _Recipe:
                 raise ProviderError(_one_line(error)) from None
         raw.disable_fallback()
         return raw
+
+    def _buffers(self, raw: Any, provider: str) -> FixedBuffers | None:
+        """The buffers of a session that records a CUDA graph."""
+        if provider != CUDA or raw.get_provider_options()[CUDA].get(CUDA_GRAPH) != "1":
+            return None
+        from fcn_edge_runtime.session.fixed_buffers import FixedBuffers, has_fixed_shapes
+
+        if not has_fixed_shapes(raw):
+            raise ProviderError(
+                f"the shapes of this model are not all known, which {CUDA_GRAPH} needs: leave it out"
+            )
+        return FixedBuffers(self.runtime, raw, "cuda")
 
     def _options(self, provider: str) -> Any:
         if self.options.optimization not in _OPTIMIZATION:

@@ -12,6 +12,7 @@ import pytest
 
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import VerificationError
+from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.session.session import SessionOptions
 
 pytestmark = [
@@ -62,6 +63,12 @@ def photographs(card, count=8):
     from fcn_edge_runtime.imaging.reading import read_image
 
     return {p.name: (lambda p=p: read_image(p, card.input)) for p in sorted(HELD_OUT.glob("*.png"))[:count]}
+
+
+def read(path):
+    from fcn_edge_runtime.imaging.reading import read_image
+
+    return read_image(path)
 
 
 def random_image(height, width, seed=3):
@@ -182,3 +189,45 @@ def test_the_command_line_runs_on_cuda(corridor, capsys):
             main(arguments)
         assert not done.value.code
     assert "cuda" in capsys.readouterr().out.lower()
+
+
+def test_frames_of_one_size_are_one_cuda_graph(corridor):
+    size = (240, 320)
+    images = [read(path) for path in sorted(HELD_OUT.glob("*.png"))[:4]]
+    with (
+        Segmenter(corridor, "cuda", options=SessionOptions(size=size)) as fixed,
+        Segmenter(corridor, "cuda") as usual,
+    ):
+        assert fixed.session.buffers is not None
+        results = [fixed(image).labels for image in images]  # kept: the next frame must not change them
+        for image, labels in zip(images, results, strict=True):
+            assert (labels == usual(image).labels).mean() > 0.999
+
+
+def test_threads_share_a_cuda_graph(corridor):
+    images = [read(path) for path in sorted(HELD_OUT.glob("*.png"))[:8]] * 4
+    with Segmenter(corridor, "cuda", options=SessionOptions(size=(240, 320))) as fixed:
+        serial = [fixed(image).labels for image in images]
+        with ThreadPoolExecutor(4) as pool:
+            shared = list(pool.map(lambda image: fixed(image).labels, images))
+    assert all(np.array_equal(one, other) for one, other in zip(serial, shared, strict=True))
+
+
+def test_each_choice_of_outputs_has_its_own_cuda_graph(exported):
+    image = random_image(96, 128)
+    with Segmenter(exported[0], "cuda", options=SessionOptions(size=(96, 128))) as fixed:
+        first, alone, again = (
+            fixed.session.run(image[None], names) for names in (None, ["labels"], ["labels", "confidence"])
+        )
+    assert np.array_equal(first["labels"], alone["labels"])
+    assert np.array_equal(first["confidence"], again["confidence"])
+
+
+@pytest.mark.parametrize("path", ARTIFACTS, ids=lambda p: p.stem)
+def test_a_file_of_any_kind_takes_one_size_on_cuda(path):
+    options = SessionOptions(size=(96, 128))
+    with Segmenter(path, "cuda", options=options) as fixed, Segmenter(path, "cuda") as usual:
+        sparse = "NonZero" in usual.card.operators
+        assert (fixed.session.buffers is None) == sparse
+        image = pattern(1, 96, 128, usual.card.input.channels, 5, usual.card.input)
+        assert (fixed(image).labels == usual(image).labels).mean() > 0.995
