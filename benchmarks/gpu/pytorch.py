@@ -1,4 +1,4 @@
-"""The network in PyTorch on the same device, as its guides describe: frames in, labels out, in host memory."""
+"""The network in PyTorch on the same device, as its guides describe: from frames to labels in host memory."""
 
 from __future__ import annotations
 
