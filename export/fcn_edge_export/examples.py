@@ -4,7 +4,8 @@ torch.export treats sizes of 0 and 1 as special, and takes sizes that are equal 
 always. Deep inside a network even an ordinary image has shrunk to a few pixels, so the example is made large
 enough that the smallest map inside stays above `SMALLEST` pixels, and its sides are unequal primes of the
 network's multiple: coprime to each other, and to every stride, patch and window. Without a multiple they are
-also one below a multiple of 64, so that every halving has a remainder: networks that pad odd maps do so.
+also one below or above a multiple of 64, so that every halving has a remainder, whether the network rounds
+down or up: networks that pad odd maps do so.
 Tracing computes shapes alone, so a larger example takes no longer.
 """
 
@@ -41,18 +42,30 @@ def example_size(net: nn.Module, channels: int, sizes: Sizes) -> Example:
         return (BATCH, *sizes.fixed)
     # A third more columns than rows: their maps differ, too.
     least = max(SMALLEST * _shrinkage(net, channels, sizes), LEAST, sizes.smallest)
-    step = ODD if sizes.multiple == 1 else 1
-    height = _prime(least / sizes.multiple, step)
-    width = _prime(max(least * 1.35 / sizes.multiple, height + 1), step)
+    step, rest = (ODD, _oddest(net, channels, sizes)) if sizes.multiple == 1 else (1, 0)
+    height = _prime(least / sizes.multiple, step, rest)
+    width = _prime(max(least * 1.35 / sizes.multiple, height + 1), step, rest)
     return BATCH, height * sizes.multiple, width * sizes.multiple
 
 
-def _prime(least: float, step: int) -> int:
-    """The smallest prime of 3 or more that is not below `least`, and one below a multiple of `step`."""
+def _prime(least: float, step: int, rest: int) -> int:
+    """The smallest prime of 3 or more that is not below `least`, and `rest` above a multiple of `step`."""
     start = max(3, int(-(-least // 1)))
     return next(
-        n for n in count(start) if (n + 1) % step == 0 and all(n % d for d in range(2, int(n**0.5) + 1))
+        n for n in count(start) if (n - rest) % step == 0 and all(n % d for d in range(2, int(n**0.5) + 1))
     )
+
+
+def _oddest(net: nn.Module, channels: int, sizes: Sizes) -> int:
+    """-1 or 1: whether more maps have an odd side one below or one above a multiple of `ODD`."""
+    side = ODD * max(2, -(-(sizes.smallest + 1) // ODD))
+
+    def odd(rest: int) -> int:
+        with _Shapes() as recorded, torch.inference_mode():
+            net(torch.zeros(1, channels, side + rest, side + rest))
+        return sum(length % 2 for shape in recorded.shapes for length in shape[1:])
+
+    return max((-1, 1), key=odd)
 
 
 class _Shapes(TorchFunctionMode):

@@ -33,6 +33,7 @@ from torch.overrides import TorchFunctionMode
 from fcn_edge_export.full_precision import FullPrecision
 from fcn_edge_export.outputs import pick_output
 from fcn_edge_export.sizes import Sizes
+from fcn_edge_export.unchanging import Unchanging
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import InputSpec, WorkingSize
 
@@ -156,7 +157,7 @@ def ends_in_upsampling(network: LogitsNetwork, channels: int, size: tuple[int, i
 
 
 def prepared(net: nn.Module) -> nn.Module:
-    """The network in float32, on the CPU, in evaluation mode; a copy if it was not."""
+    """The network in float32, on the CPU, in evaluation mode, unchanged by calls; a copy if it was not."""
     tensors = [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
     missing = [name for name, tensor in net.named_parameters() if is_lazy(tensor)]
     ready = (
@@ -164,13 +165,13 @@ def prepared(net: nn.Module) -> nn.Module:
         and not any(m.training for m in net.modules())
         and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
     )
-    if ready:
-        return net
-    net = copy.deepcopy(net)
-    for name in missing:
-        owner, _, parameter = name.rpartition(".")
-        delattr(net.get_submodule(owner), parameter)  # of a layer that was never run: it has no shape
-    return net.to(device="cpu", dtype=torch.float32).eval()
+    if not ready:
+        net = copy.deepcopy(net)
+        for name in missing:
+            owner, _, parameter = name.rpartition(".")
+            delattr(net.get_submodule(owner), parameter)  # of a layer that was never run: it has no shape
+        net = net.to(device="cpu", dtype=torch.float32)
+    return Unchanging(net).eval()
 
 
 def weights_sha256(net: nn.Module) -> str:

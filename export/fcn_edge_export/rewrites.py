@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._sympy.functions import Mod, PythonMod
 
 from fcn_edge_export.decisions import Decisions
 from fcn_edge_export.resampling import adaptive_avg_pool2d, adaptive_max_pool2d, resize
@@ -55,7 +56,29 @@ class Rewrites(TorchFunctionMode):
     def _padded(self, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         given = dict(_given(F.pad, args, kwargs))
         x, pad = given.pop("input"), given.pop("pad")
-        return (x, self.decisions.amounts(x, pad)), given
+        amounts = self.decisions.amounts(x, pad)
+        return (x, [_to_whole(x.shape[-1 - i // 2], amount) for i, amount in enumerate(amounts)]), given
+
+
+def _to_whole(side: Any, amount: Any) -> Any:
+    """`(7 - side % 7) % 7`, padding to whole windows, in a form whose sum with the side is simple.
+
+    The side becomes 7 * ((side + 6) // 7). As it is written, torch carries one remainder of another through
+    all later layers, and compares shapes for many minutes.
+    """
+    if not isinstance(side, torch.SymInt) or not isinstance(amount, torch.SymInt):
+        return amount
+    found = amount.node.expr
+    if not isinstance(found, (Mod, PythonMod)) or not found.args[1].is_Integer:
+        return amount
+    value, window = found.args
+    to_side = (-side.node.expr, *(-kind(side.node.expr, window) for kind in (Mod, PythonMod)))
+    if window == 2:
+        to_side += (side.node.expr,)
+    if not any((value - other) % window == 0 for other in to_side):
+        return amount
+    size = int(window)
+    return size * ((side + (size - 1)) // size) - side
 
 
 def _given(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:

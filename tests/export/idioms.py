@@ -184,6 +184,53 @@ class Windows(Idiom):
         return f.permute(0, 2, 4, 3, 5, 1).reshape(-1, window**2, channels)
 
 
+class WindowsInStages(Idiom):
+    """Windows of 7 at three stages, halved with odd maps padded: remainders of remainders of the size."""
+
+    WINDOW = 7
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.merges = nn.ModuleList([nn.Linear(16, 4) for _ in range(3)])
+
+    def inside(self, f: Tensor) -> Tensor:
+        size = f.shape[-2:]
+        f = f.permute(0, 2, 3, 1)
+        for merge in self.merges:
+            _, height, width, _ = f.shape
+            right, down = ((self.WINDOW - side % self.WINDOW) % self.WINDOW for side in (width, height))
+            f = self.attend(F.pad(f, (0, 0, 0, right, 0, down)))[:, :height, :width].contiguous()
+            if height % 2 == 1 or width % 2 == 1:
+                f = F.pad(f, (0, 0, 0, width % 2, 0, height % 2))
+            quarters = [f[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
+            f = merge(torch.cat(quarters, -1))
+        return F.interpolate(f.permute(0, 3, 1, 2), size, mode="bilinear")
+
+    def attend(self, f: Tensor) -> Tensor:
+        batch, height, width, channels = f.shape
+        side = self.WINDOW
+        parts = f.view(batch, height // side, side, width // side, side, channels).transpose(2, 3)
+        parts = parts.contiguous().view(-1, side * side, channels)
+        parts = (parts @ parts.transpose(1, 2)).softmax(-1) @ parts
+        parts = parts.view(-1, height // side, width // side, side, side, channels).transpose(2, 3)
+        return parts.contiguous().view(-1, height, width, channels)
+
+
+class KeepsItsFirstGrid(Idiom):
+    """A grid of columns that is made for the first image, and kept for all others that are not wider."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grid = None
+        self.seen = 0
+
+    def inside(self, f: Tensor) -> Tensor:
+        if self.grid is None or self.seen < f.shape[-1]:
+            self.grid = torch.arange(f.shape[-1]) / f.shape[-1]
+            self.seen = f.shape[-1]
+        return f + self.grid[: f.shape[-1]]
+
+
 class Deep(nn.Module):
     """Attention at a 32nd of the size, with keys at a 64th, where small images have one pixel left."""
 

@@ -12,6 +12,7 @@ from fcn_edge_export.examples import example_size
 from fcn_edge_export.probe import probe
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_export.trace import trace
+from fcn_edge_export.unchanging import Unchanging
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import ArtifactError, VerificationError
 from fcn_edge_runtime.model.card import Card, InputSpec
@@ -48,6 +49,7 @@ IDIOMS = {
     "group norm": idioms.GroupNormed,
     "relative positions": idioms.RelativePositions,
     "shifted windows": idioms.Windows,
+    "windows of merged maps": idioms.WindowsInStages,
     "a map that shrinks to a pixel": idioms.Deep,
 }
 
@@ -80,6 +82,28 @@ def test_a_computation_with_the_size_is_right_at_others(idiom):
 def exported(net, folder, **options):
     card = Card("net", (), InputSpec.unit())
     return export(net, card, folder / "net.onnx", options=ExportOptions(trained=False, **options))
+
+
+def test_a_call_changes_nothing_on_the_network():
+    net = idioms.KeepsItsFirstGrid()
+    with torch.no_grad():
+        wide, small = (Unchanging(net)(torch.ones(1, 3, 8, side)) for side in (32, 16))
+        fresh = seeded(lambda: net)(torch.ones(1, 3, 8, 16))
+    assert wide.shape[-1] == 32
+    assert torch.equal(small, fresh)
+
+
+@pytest.mark.slow
+def test_a_network_that_remembers_images_is_as_it_was_handed(tmp_path):
+    net = seeded(idioms.KeepsItsFirstGrid)
+    result = exported(net, tmp_path)
+    assert (net.grid, net.seen) == (None, 0)
+    for width in (96, 64):  # a new network each: the grid of 96 columns is not that of 64
+        image = np.random.default_rng(0).integers(0, 256, (48, width, 3), np.uint8)
+        x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+        with torch.no_grad(), Segmenter(result.path) as segmenter:
+            expected = seeded(idioms.KeepsItsFirstGrid)(x).argmax(1)[0].numpy()
+            assert (segmenter(image).labels == expected).mean() > 0.999
 
 
 def test_a_kernel_chosen_by_parity_is_refused_with_the_way_out(tmp_path):

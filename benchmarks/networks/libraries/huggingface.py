@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.networks.libraries import _torchvision  # noqa: F401 isort: skip (before what imports it)
 from collections.abc import Callable
 from typing import Any
 

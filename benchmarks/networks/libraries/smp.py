@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from benchmarks.networks.libraries import _torchvision  # noqa: F401 isort: skip (before what imports it)
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
+import segmentation_models_pytorch as smp
+import timm
 from torch import nn
-
-# A build of torchvision for another torch lacks the operators that its Python declares; these networks do not
-# call them, so names without kernels are enough to import it.
-_OPERATORS: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]  # torch has no type for it
-for _name in ("nms", "qnms"):
-    _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-import segmentation_models_pytorch as smp  # noqa: E402 (imports torchvision, see above)
-import timm  # noqa: E402 (the same)
 
 __all__ = ["NETWORKS", "VERSIONS"]
 
