@@ -109,6 +109,12 @@ def painted(width, height, scans, *, progressive=True):
     return head + first + more * scans + b"\xff\xd9"
 
 
+def repeated_scan():
+    data = jpeg(picture(SIDE), progressive=True)
+    at = data.rindex(b"\xff\xda")
+    return data[:at] + data[at:-2] * 200 + b"\xff\xd9"
+
+
 def closed(data, share):
     """Cut, and closed with an end marker, as programs do that repair."""
     return data[: int(share * len(data))].rstrip(b"\xff") + b"\xff\xd9"
@@ -343,6 +349,14 @@ HOSTILE = {
     "small JPEG of 40000 scans": lambda: painted(64, 64, 40_000),
     "sequential JPEG of 500 scans": lambda: painted(SIDE, SIDE, 500, progressive=False),
     "JPEG of 300000 comments": lambda: b"\xff\xd8" + segment(0xFE, b"") * 300_000 + jpeg(picture())[2:],
+    "JPEG of 30 MB of fill bytes": lambda: jpeg(picture())[:-2] + b"\xff" * (30 << 20) + b"\xff\xd9",
+    "JPEG of fill bytes before its first segment": lambda: (
+        b"\xff\xd8" + b"\xff" * (30 << 20) + jpeg(picture())[2:]
+    ),
+    "JPEG of 200000 tables": lambda: (
+        b"\xff\xd8" + segment(0xDB, b"\0" + b"\1" * 64) * 200_000 + jpeg(picture())[2:]
+    ),
+    "progressive JPEG whose last scan comes 200 times": repeated_scan,
     "PNG of 300000 empty chunks": lambda: white_rows(chunk(b"IDAT", b"") * 300_000),
     "PNG of 300000 unknown chunks": lambda: white_rows(chunk(b"prVt", b"") * 300_000),
     "PNG of a byte a chunk": lambda: byte_chunks(300),

@@ -32,6 +32,7 @@ _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 # By the byte after an FF in the data of a scan: a marker, and neither a stuffed FF, RSTn, nor a fill byte.
 _ENDS_SCAN = np.array([code not in (0, 0xFF, *range(0xD0, 0xD8)) for code in range(256)])
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 1 << 12, 1 << 20
+_MOST_FILL = 1 << 16
 _MOST_SEGMENTS = 10_000
 _MOST_DATA, _MOST_BYTES = 8, 64 << 20  # bytes a pixel, and of any image
 _FREE_SCANS = 20
@@ -72,7 +73,7 @@ class _Walk:
         self.progressive = False
         self.last = 0  # where the marker after the last scan is
         self._components: dict[int, list[int | None]] = {}  # bits still missing of each coefficient
-        self.scans = self._segments = 0
+        self.scans = self._segments = self._fill = 0
 
     def to_the_end(self) -> None:
         at = 2
@@ -96,12 +97,19 @@ class _Walk:
         head = self._stream.read(2)
         while head == b"\xff\xff":
             at += 1
+            self._filled(1)
             head = head[1:] + self._stream.read(1)
         if len(head) < 2:
             return None
         if head[0] != 0xFF or head[1] == 0:
             raise Damage(f"no marker at byte {at}")
         return at, head[1]
+
+    def _filled(self, count: int) -> None:
+        """Count fill bytes: for each block of them, Pillow copies all before it."""
+        self._fill += count
+        if self._fill > _MOST_FILL:
+            raise TooMuchWork(f"more than {_MOST_FILL} fill bytes")
 
     def _segment(self, at: int, kind: int) -> int:
         """Read a segment with a length; returns where it ends."""
@@ -166,7 +174,10 @@ class _Walk:
             text = kept + block
             values = np.frombuffer(text, np.uint8)
             places = np.flatnonzero(values[:-1] == 0xFF)
-            ends = places[_ENDS_SCAN[values[places + 1]]]
+            codes = values[places + 1]
+            ends = places[_ENDS_SCAN[codes]]
+            fill = places[codes == 0xFF]
+            self._filled(int(np.searchsorted(fill, ends[0])) if ends.size else fill.size)
             if ends.size:
                 return at - len(kept) + int(ends[0])
             kept = b"\xff" if text.endswith(b"\xff") else b""
