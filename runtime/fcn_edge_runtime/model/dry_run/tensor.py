@@ -26,12 +26,13 @@ class Known:
         dims: its shape, or the largest that it can have.
         elements: their product.
         kind: ONNX's number of its type, one of `NUMPY_TYPES`.
+        bytes: what they take.
         exact: `dims` do not depend on what the image shows.
         constant: it is made of stored tensors alone, so onnxruntime computes it when it loads the file.
         value: its elements, where it is small and they do not depend on what the image shows.
     """
 
-    __slots__ = ("constant", "dims", "elements", "exact", "kind", "value")
+    __slots__ = ("bytes", "constant", "dims", "elements", "exact", "kind", "value")
 
     def __init__(
         self,
@@ -45,14 +46,10 @@ class Known:
         self.dims = dims
         self.elements = math.prod(dims)
         self.kind = kind
+        self.bytes = self.elements * ITEM_SIZES[kind]
         self.exact = exact
         self.constant = constant
         self.value = value
-
-    @property
-    def bytes(self) -> int:
-        """What it takes."""
-        return self.elements * ITEM_SIZES[self.kind]
 
     @property
     def is_integer(self) -> bool:
