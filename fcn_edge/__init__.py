@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fcn_edge_runtime.evaluation.evaluate import Evaluation, evaluate
     from fcn_edge_runtime.evaluation.masks import LabelFolder
     from fcn_edge_runtime.imaging.effects import Effect
+    from fcn_edge_runtime.maps.label_raster import MapOptions, MapResult, label_raster
     from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
     from fcn_edge_runtime.segmentation import Segmentation
     from fcn_edge_runtime.segmenter import Segmenter
@@ -79,6 +80,8 @@ __all__ = [
     "InputSpec",
     "LabelFolder",
     "LoweringResult",
+    "MapOptions",
+    "MapResult",
     "ModelError",
     "Plan",
     "PlanOptions",
@@ -104,6 +107,7 @@ __all__ = [
     "convert_to_fp16",
     "evaluate",
     "export",
+    "label_raster",
     "numbered_classes",
     "plan",
     "quantize",
@@ -148,6 +152,7 @@ _HOMES = {
     "fcn_edge_runtime.evaluation.evaluate": ("Evaluation", "evaluate"),
     "fcn_edge_runtime.evaluation.masks": ("LabelFolder",),
     "fcn_edge_runtime.imaging.effects": ("Effect",),
+    "fcn_edge_runtime.maps.label_raster": ("MapOptions", "MapResult", "label_raster"),
     "fcn_edge_runtime.model.card": ("Card", "ClassInfo", "InputSpec"),
     "fcn_edge_runtime.segmentation": ("Segmentation",),
     "fcn_edge_runtime.segmenter": ("Segmenter",),

@@ -39,7 +39,7 @@ __all__ = [
 
 WELL_KNOWN = {"voc": VOC, "cityscapes": CITYSCAPES}
 CARD_FIELDS = {"name", "description", "license", "classes", "input"}
-INPUT_FIELDS = {"channels", "dtype", "scale", "mean", "std"}
+INPUT_FIELDS = {"channels", "dtype", "scale", "mean", "std", "bands"}
 # What `--normalize` takes, each with its formula for images of bytes.
 NORMALIZATIONS = {
     "imagenet": InputSpec.imagenet().formula,
@@ -244,6 +244,9 @@ def _input_spec(given: Mapping[str, Any], channels: int | None) -> InputSpec:
         fields.optional("scale", Fields.positive) or spec.scale,
         per_channel("mean", Fields.number) or spec.mean,
         per_channel("std", Fields.positive) or spec.std,
+        fields.sequence("bands", Fields.text, found, found, f"names, one for each of {found} channels")
+        if "bands" in fields
+        else (),
     )
     for key, other in (("mean", "std"), ("std", "mean")):
         if fields.get(key) is None and fields.get(other) is not None:

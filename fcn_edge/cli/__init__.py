@@ -37,6 +37,7 @@ COMMANDS = (
     "verify",
     "selftest",
     "run",
+    "map",
     "evaluate",
     "bench",
     "tune",

@@ -24,6 +24,7 @@ EXTRAS = {
         "safetensors": "safetensors",
     },
     "hf": {"transformers": "transformers", "huggingface_hub": "huggingface_hub"},
+    "geo": {"rasterio": "rasterio", "pyogrio": "pyogrio"},
     "objects": {"scipy": "scipy"},
     "plots": {"matplotlib": "matplotlib"},
     "train": {"mujoco": "mujoco"},

@@ -100,7 +100,7 @@ def _bare(job: dict[str, Any]) -> dict[str, Any]:
 def _measured(
     stages: tuple[float, float, float, float], run: Callable[[], object], job: dict[str, Any]
 ) -> dict[str, Any]:
-    from fcn_edge_runtime.benchmark.memory import peak_bytes
+    from fcn_edge_runtime._memory import peak_bytes
 
     imported, load, first, cpu = stages
     frames: list[float] = []

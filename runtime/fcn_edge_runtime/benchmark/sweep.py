@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fcn_edge_runtime._memory import available_bytes
 from fcn_edge_runtime.benchmark.fresh import FreshJob, FreshRun, run_fresh
-from fcn_edge_runtime.benchmark.memory import available_bytes
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.progress import Progress, tracked
 

@@ -66,13 +66,17 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the `image` input holds: x = (pixel * scale - mean) / std, per channel, channels last, RGB."""
+    """What the `image` input holds: x = (pixel * scale - mean) / std, per channel, channels last, RGB.
+
+    `bands` names the channels, such as red, green, blue, nir; empty where the card does not.
+    """
 
     channels: int
     dtype: str
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    bands: tuple[str, ...] = ()
 
     @classmethod
     def default(cls, channels: int = 3, dtype: str = "uint8") -> InputSpec:
@@ -196,7 +200,10 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """The card as plain JSON values."""
-        return {"schema": SCHEMA, **asdict(self), "unlabeled": self.unlabeled}
+        values = {"schema": SCHEMA, **asdict(self), "unlabeled": self.unlabeled}
+        if not self.input.bands:  # files without them stay as they were before there were any
+            del values["input"]["bands"]
+        return values
 
     def to_json(self) -> str:
         """The card as one line of JSON with sorted keys: the same card gives the same bytes."""
@@ -248,6 +255,16 @@ def _input_spec(fields: Fields) -> InputSpec:
         fields.positive("scale"),
         fields.sequence("mean", Fields.number, channels, channels, each),
         fields.sequence("std", Fields.positive, channels, channels, each),
+        _bands(fields, channels),
+    )
+
+
+def _bands(fields: Fields, channels: int) -> tuple[str, ...]:
+    if "bands" not in fields:
+        return ()
+    names = f"names, one for each of {channels} channels"
+    return fields.sequence(
+        "bands", lambda items, i: items.line(i, MAX_CLASS_NAME, 1), channels, channels, names
     )
 
 

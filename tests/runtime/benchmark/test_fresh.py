@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fcn_edge_runtime._memory import available_bytes, peak_bytes
 from fcn_edge_runtime.benchmark import sweep as sweeping
 from fcn_edge_runtime.benchmark.fresh import FreshJob, run_fresh
-from fcn_edge_runtime.benchmark.memory import available_bytes, peak_bytes
 from fcn_edge_runtime.benchmark.sweep import sweep
 from fcn_edge_runtime.errors import ModelError
 

@@ -1,11 +1,11 @@
-"""Peak memory of this process, and the memory left for another one."""
+"""Memory of this process, its peak, and the memory left for another one."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-__all__ = ["available_bytes", "peak_bytes"]
+__all__ = ["available_bytes", "peak_bytes", "used_bytes"]
 
 
 def peak_bytes() -> int | None:
@@ -20,6 +20,11 @@ def peak_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def used_bytes() -> int | None:
+    """Memory of this process in bytes; None where the system does not report it."""
+    return _kilobytes(Path("/proc/self/status"), "VmRSS:")
 
 
 def available_bytes() -> int | None:

@@ -1,0 +1,126 @@
+"""The map's files: Cloud Optimized GeoTIFFs, and the names of the classes beside the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from fcn_edge_runtime._files import part_of
+from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.imaging.areas import color_table
+from fcn_edge_runtime.maps.raster import Raster
+from fcn_edge_runtime.maps.sizing import BLOCK
+from fcn_edge_runtime.maps.tiles import Tile
+from fcn_edge_runtime.model.card import Card
+
+__all__ = ["class_names", "write_confidence", "write_labels"]
+
+# GDAL's numbers for types and usages of columns.
+_COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
+
+
+def write_labels(
+    path: Path, raster: Raster, card: Card, tags: dict[str, str], tiles: Iterable[tuple[Tile, np.ndarray]]
+) -> None:
+    """Write the labels to a part of the map: overviews have the most frequent class.
+
+    Args:
+        path: the part.
+        raster: what was labeled.
+        card: of the model.
+        tags: texts to keep in the file.
+        tiles: all of them, with labels.
+
+    Raises:
+        ArtifactError: the disk is full or fails.
+    """
+    colors = {label: (*map(int, color), 255) for label, color in enumerate(color_table(card))}
+    colors[card.unlabeled] = (0, 0, 0, 0)
+
+    def paint(file: Any) -> None:
+        if card.label_dtype == "uint8":
+            file.write_colormap(1, colors)
+        file.set_band_description(1, "class")
+
+    _write(path, raster, card.label_dtype, card.unlabeled, tags, tiles, paint, overviews="mode")
+
+
+def write_confidence(
+    path: Path, raster: Raster, tags: dict[str, str], tiles: Iterable[tuple[Tile, np.ndarray]]
+) -> None:
+    """Write the winners' probabilities, float32, NaN where there is no data; else as `write_labels`."""
+
+    def describe(file: Any) -> None:
+        file.set_band_description(1, "confidence")
+
+    _write(path, raster, "float32", float("nan"), tags, tiles, describe, overviews="average")
+
+
+def class_names(card: Card) -> str:
+    """What GDAL keeps beside a GeoTIFF, in `.aux.xml`: names and colors of the classes."""
+    names = "".join(f"      <Category>{escape(c.name)}</Category>\n" for c in card.classes)
+    columns = "".join(
+        f'      <FieldDefn index="{i}"><Name>{name}</Name><Type>{kind}</Type><Usage>{usage}</Usage>'
+        "</FieldDefn>\n"
+        for i, (name, kind, usage) in enumerate(_COLUMNS)
+    )
+    rows = "".join(
+        f'      <Row index="{c.id}">'
+        + "".join(f"<F>{escape(str(value))}</F>" for value in (c.id, c.name, *c.color))
+        + "</Row>\n"
+        for c in card.classes
+    )
+    return (
+        '<PAMDataset>\n  <PAMRasterBand band="1">\n'
+        f"    <CategoryNames>\n{names}    </CategoryNames>\n"
+        f'    <GDALRasterAttributeTable tableType="thematic">\n{columns}{rows}'
+        "    </GDALRasterAttributeTable>\n  </PAMRasterBand>\n</PAMDataset>\n"
+    )
+
+
+def _write(
+    path: Path,
+    raster: Raster,
+    dtype: str,
+    nodata: float,
+    tags: dict[str, str],
+    tiles: Iterable[tuple[Tile, np.ndarray]],
+    describe: Callable[[Any], None],
+    *,
+    overviews: str,
+) -> None:
+    import rasterio
+    import rasterio.shutil
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    profile: dict[str, Any] = {
+        "driver": "GTiff", "width": raster.width, "height": raster.height, "count": 1, "dtype": dtype,
+        "nodata": nodata, "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "deflate",
+        "zlevel": 1, "bigtiff": "if_safer",
+    }  # fmt: skip
+    points, points_crs = raster.gcps
+    if points and not raster.lost():
+        profile.update(gcps=points, crs=points_crs)
+    else:
+        profile.update(crs=raster.crs, transform=raster.transform)
+    if raster.rpcs is not None and not raster.lost():
+        profile["rpcs"] = raster.rpcs
+    try:
+        with part_of(path.with_suffix(".work.tif"), ending=".tif") as work:
+            with rasterio.open(work, "w", **profile) as file:
+                describe(file)
+                file.update_tags(**tags)
+                for tile, values in tiles:
+                    file.write(values, 1, window=Window.from_slices(*tile.core))
+            rasterio.shutil.copy(
+                work, path, driver="COG", blocksize=BLOCK, compress="deflate", overview_resampling=overviews,
+                num_threads="all_cpus", bigtiff="if_safer",
+            )  # fmt: skip
+    except (RasterioError, rasterio._err.CPLE_BaseError, OSError) as error:  # noqa: SLF001 - no other name
+        text = " ".join(str(error.__cause__ or error).split())
+        raise ArtifactError(f"the map cannot be written ({text[:300]}): is the disk full?") from error

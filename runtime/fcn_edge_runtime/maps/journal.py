@@ -1,0 +1,151 @@
+r"""What was done of a map: every finished tile is added to a file, which any kill leaves readable.
+
+    {"job": ...}\n                                    what the tiles are of
+    <number, bytes, bytes, CRC> labels confidence     a tile, both compressed by zlib
+    ...
+
+A tile that was written in part ends the file. The map itself is made of it at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_runtime.maps.tiles import Labeled, Tile
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps out a second process
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Journal"]
+
+_RECORD = struct.Struct("<IIII")
+_MOST_HEAD = 1 << 20
+_LEVEL = 1  # labels are large areas of one value: a higher level gains little
+
+
+class Journal:
+    """The tiles that are done.
+
+    Args:
+        path: of the file; made if it is missing.
+        job: what the tiles are of. Tiles of another job are forgotten.
+
+    Attributes:
+        job: as given, or as it is in the file where its identity is the same.
+        found: whether tiles of the same job were there.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+        UsageError: another process is writing it.
+    """
+
+    def __init__(self, path: Path, job: dict[str, Any]) -> None:
+        self.path = path
+        try:
+            self._file = open(path, "a+b")  # noqa: PTH123, SIM115 - open as long as this is
+            if fcntl is not None:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another process is making this map ({path} is locked): wait for it") from None
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        self._places: dict[int, tuple[int, int, int]] = {}
+        self.found = self._read(job)
+        if not self.found:
+            self.job = job
+            self._write_head()
+
+    @property
+    def done(self) -> frozenset[int]:
+        """Numbers of the tiles that are done."""
+        return frozenset(self._places)
+
+    def add(self, tile: Tile, labeled: Labeled) -> None:
+        """Add a tile.
+
+        Raises:
+            ArtifactError: the disk is full or fails.
+        """
+        labels = zlib.compress(labeled.labels.tobytes(), _LEVEL)
+        confidence = (
+            b"" if labeled.confidence is None else zlib.compress(labeled.confidence.tobytes(), _LEVEL)
+        )
+        head = _RECORD.pack(tile.number, len(labels), len(confidence), zlib.crc32(labels + confidence))
+        try:
+            place = self._file.seek(0, os.SEEK_END)
+            self._file.write(head + labels + confidence)
+            self._file.flush()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        self._places[tile.number] = (place + _RECORD.size, len(labels), len(confidence))
+
+    def tiles(self, tiles: tuple[Tile, ...], dtype: str) -> Iterator[tuple[Tile, Labeled]]:
+        """All tiles, in their order."""
+        for tile in tiles:
+            place, labels, confidence = self._places[tile.number]
+            shape = tuple(part.stop - part.start for part in tile.core)
+            self._file.seek(place)
+            found = np.frombuffer(zlib.decompress(self._file.read(labels)), dtype).reshape(shape)
+            sure = None
+            if confidence:
+                sure = np.frombuffer(zlib.decompress(self._file.read(confidence)), np.float32).reshape(shape)
+            yield tile, Labeled(found, sure)
+
+    def remove(self) -> None:
+        """Remove the file: the map is there."""
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, which stays."""
+        self._file.close()
+
+    def _read(self, job: dict[str, Any]) -> bool:
+        """Find the tiles of this job, and cut off what a kill left of the last one."""
+        self._file.seek(0)
+        line = self._file.readline(_MOST_HEAD)
+        try:
+            there = json.loads(line)
+        except ValueError:
+            return False
+        if not isinstance(there, dict) or there.get("identity") != job["identity"]:
+            return False
+        self.job = there
+        while True:
+            place = self._file.tell()
+            head = self._file.read(_RECORD.size)
+            if len(head) < _RECORD.size:
+                break
+            number, labels, confidence, crc = _RECORD.unpack(head)
+            data = self._file.read(labels + confidence)
+            if len(data) < labels + confidence or zlib.crc32(data) != crc:
+                break
+            self._places[number] = (place + _RECORD.size, labels, confidence)
+        self._file.truncate(place)
+        return True
+
+    def _write_head(self) -> None:
+        try:
+            self._file.truncate(0)
+            self._file.write(json.dumps(self.job).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(
+        f"{path} cannot be written ({error.strerror or error}): what is done stays there, the same command "
+        "goes on with it"
+    )

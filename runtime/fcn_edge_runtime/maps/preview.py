@@ -1,0 +1,69 @@
+"""A picture of a map for a screen: the classes over the image, with a legend and a scale bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fcn_edge_runtime.imaging.areas import Area
+from fcn_edge_runtime.imaging.reading import import_pillow
+from fcn_edge_runtime.imaging.writing import encoded, with_legend
+from fcn_edge_runtime.maps.areas import Ground
+from fcn_edge_runtime.maps.raster import Raster
+from fcn_edge_runtime.segmentation import Segmentation, as_picture
+
+__all__ = ["preview_png"]
+
+_SIDE = 1600  # pixels
+_NICE = (1, 2, 5)
+
+
+def preview_png(
+    raster: Raster, labels: Path, result: Segmentation, areas: Sequence[Area], ground: Ground | None
+) -> bytes:
+    """The preview as PNG, north up where the raster is not rotated.
+
+    Args:
+        raster: what was labeled.
+        labels: the map.
+        result: of any labels: its card and its provider.
+        areas: for the legend.
+        ground: for the scale bar; None leaves it out.
+    """
+    import rasterio
+
+    pixels, step = raster.preview(_SIDE)
+    with rasterio.open(labels) as file:
+        small = file.read(1, out_shape=pixels.shape[:2])
+    shown = Segmentation(small, result.card, result.provider, 0.0)
+    picture = shown.overlay(as_picture(pixels, result.card.input))
+    if raster.transform.e > 0:
+        picture = np.ascontiguousarray(picture[::-1])
+    if ground is not None:
+        middle = slice(raster.height // 2, raster.height // 2 + 1)
+        meters = float(np.sqrt(ground.of_rows(middle, slice(0, raster.width))[0])) * step
+        picture = _with_scale(picture, meters)
+    return encoded(with_legend(picture, areas), "png")
+
+
+def _with_scale(picture: np.ndarray, meters: float) -> np.ndarray:
+    """The picture with a bar of a round length in its lower left corner; `meters` are those of a pixel."""
+    pillow = import_pillow()
+    from PIL import ImageDraw, ImageFont
+
+    most = picture.shape[1] / 4 * meters
+    power = 10.0 ** np.floor(np.log10(most))
+    length = max(nice * power for nice in _NICE if nice * power <= most)
+    text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
+    image = pillow.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    unit = max(1, picture.shape[1] // 400)
+    font = ImageFont.load_default(10 * unit)
+    wide = round(length / meters)
+    left, bottom = 8 * unit, picture.shape[0] - 8 * unit
+    draw.rectangle((left - 3 * unit, bottom - 18 * unit, left + wide + 3 * unit, bottom + 3 * unit), "white")
+    draw.rectangle((left, bottom - 3 * unit, left + wide, bottom), "black")
+    draw.text((left, bottom - 16 * unit), text, "black", font)
+    return np.asarray(image)

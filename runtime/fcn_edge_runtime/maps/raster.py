@@ -1,0 +1,278 @@
+"""A georeferenced raster as the network's pixels: bands, numbers, and where there is no data.
+
+rasterio reads it by windows, so that any format of GDAL will do and memory does not grow with the raster.
+Pixels without data are given the card's mean, which the network sees as zero: no value spreads from them, and
+no tile's fill depends on another tile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn_edge_runtime._extras import require
+from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.model.card import InputSpec
+
+__all__ = ["Raster", "raster_errors"]
+
+_ALPHA = "alpha"
+_EXACT = {
+    "uint8": ("uint8",),
+    "uint16": ("uint16",),
+    "float32": ("uint8", "int8", "uint16", "int16", "float32"),
+}
+_RGB = ("red", "green", "blue")
+
+
+@contextlib.contextmanager
+def raster_errors(path: object) -> Iterator[None]:
+    """GDAL's errors in this block as InputError with the raster's name."""
+    rasterio = require("rasterio", "reading rasters", InputError)
+    try:
+        yield
+    except (rasterio.errors.RasterioError, rasterio._err.CPLE_BaseError) as error:  # noqa: SLF001 - no other name
+        cause = error.__cause__ or error
+        text = " ".join(str(cause).split())
+        raise InputError(f"{path} cannot be read as a raster ({text[:300]})") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """An open raster.
+
+    Attributes:
+        path: as it was given.
+        height: in pixels, as is the width.
+        width: see above.
+        bands: the numbers of the bands that are read, from 1, in the network's order.
+        crs: rasterio's CRS, or None.
+        transform: from columns and rows to the CRS.
+        spec: of the network's input.
+    """
+
+    path: str
+    height: int
+    width: int
+    bands: tuple[int, ...]
+    crs: Any
+    transform: Any
+    spec: InputSpec
+    _file: Any
+    _source: Any
+    _whole: bool
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        spec: InputSpec,
+        *,
+        bands: Sequence[int | str] = (),
+        resolution: float | None = None,
+        stored: bool = False,
+    ) -> Iterator[Raster]:
+        """Open a raster for a network.
+
+        Args:
+            path: of a file, or any other name that GDAL knows.
+            spec: of the network's input.
+            bands: numbers from 1, or names; empty takes those of the card's names, then red, green and blue,
+                then all of them.
+            resolution: resample to so many meters a pixel; None reads the pixels as they are.
+            stored: read the stored numbers also where the file gives a scale and an offset for them.
+
+        Raises:
+            InputError: it cannot be read, or its numbers are not the network's.
+            UsageError: the bands do not fit the network, or there is no meter in its CRS.
+        """
+        rasterio = require("rasterio", "reading rasters", InputError)
+        name = os.fspath(path)
+        with contextlib.ExitStack() as stack:
+            with raster_errors(name):
+                file = stack.enter_context(rasterio.open(name))
+            if not file.count:
+                raise InputError(
+                    f"{name} holds no bands but {len(file.subdatasets)} rasters, expected one raster"
+                )
+            chosen = _chosen(file, spec, bands, name)
+            _check_numbers(file, chosen, spec, name, stored=stored)
+            with raster_errors(name):
+                source = (
+                    file if resolution is None else stack.enter_context(_resampled(file, resolution, name))
+                )
+            from rasterio.enums import MaskFlags
+
+            whole = all(source.mask_flag_enums[band - 1] == [MaskFlags.all_valid] for band in chosen)
+            yield cls(
+                name, source.height, source.width, chosen, source.crs,
+                source.transform, spec, file, source, whole and spec.dtype != "float32",
+            )  # fmt: skip
+
+    def read(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray | None]:
+        """The pixels (h, w, C) of a window, and where they are valid (h, w); None stands for everywhere.
+
+        Raises:
+            InputError: the file is damaged, or was cut short.
+        """
+        from rasterio.windows import Window
+
+        window = Window.from_slices(rows, columns)
+        bands = list(self.bands)
+        with raster_errors(self.path):
+            planes = self._source.read(bands, window=window)
+            masks = None if self._whole else self._source.read_masks(bands, window=window)
+        valid = None if masks is None else self._valid(planes, masks)
+        pixels = np.ascontiguousarray(np.moveaxis(planes, 0, -1), dtype=self.spec.dtype)
+        if valid is not None and not valid.all():
+            pixels[~valid] = self._fill()
+        return pixels, valid
+
+    def preview(self, most: int) -> tuple[np.ndarray, int]:
+        """The raster with at most so many pixels a side (h, w, C), and how many pixels one stands for."""
+        step = max(1, -(-max(self.height, self.width) // most))
+        shape = (len(self.bands), -(-self.height // step), -(-self.width // step))
+        with raster_errors(self.path):
+            planes = self._source.read(list(self.bands), out_shape=shape)
+        return np.ascontiguousarray(np.moveaxis(planes, 0, -1), dtype=self.spec.dtype), step
+
+    def lost(self) -> tuple[str, ...]:
+        """What the result cannot keep of this raster's georeference."""
+        return tuple(
+            text
+            for text, there in (("ground control points", self.gcps[0]), ("RPCs", self._file.rpcs))
+            if there and self._source is not self._file
+        )
+
+    @property
+    def gcps(self) -> tuple[list[Any], Any]:
+        """Ground control points and their CRS."""
+        found: tuple[list[Any], Any] = self._file.gcps
+        return found
+
+    @property
+    def rpcs(self) -> Any:
+        """Rational polynomial coefficients, or None."""
+        return self._file.rpcs
+
+    @property
+    def georeferenced(self) -> bool:
+        """Whether it lies anywhere on Earth."""
+        return self.crs is not None or bool(self.gcps[0]) or self.rpcs is not None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What changes when the raster's files change: sizes and times, not contents."""
+        files = []
+        for name in self._file.files:
+            with contextlib.suppress(OSError):
+                status = Path(name).stat()
+                files.append([os.path.realpath(name), status.st_size, status.st_mtime_ns])
+        shape = [self.height, self.width, list(self.bands)]
+        return {"files": files, "shape": shape, "transform": list(self.transform)[:6]}
+
+    def _valid(self, planes: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """A pixel has data where any band has; of float models where all bands have finite numbers."""
+        if self.spec.dtype != "float32":
+            return np.asarray(masks.any(axis=0))
+        return np.asarray(masks.all(axis=0) & np.isfinite(planes).all(axis=0))
+
+    def _fill(self) -> np.ndarray:
+        mean = np.array(self.spec.mean) / self.spec.scale
+        if self.spec.dtype == "float32":
+            return mean.astype(np.float32)
+        return np.clip(np.rint(mean), 0, np.iinfo(self.spec.dtype).max).astype(self.spec.dtype)
+
+
+def _chosen(file: Any, spec: InputSpec, bands: Sequence[int | str], name: str) -> tuple[int, ...]:
+    """The numbers of the bands for the network."""
+    colors = [kind.name for kind in file.colorinterp]
+    there = [number for number, color in enumerate(colors, 1) if color != _ALPHA]
+    names: dict[str, int] = {}
+    for number in reversed(there):
+        names[colors[number - 1]] = number
+    for number in reversed(there):
+        if file.descriptions[number - 1]:
+            names[file.descriptions[number - 1].strip().lower()] = number
+    if bands:
+        chosen = [_numbered(band, names, file, name) for band in bands]
+    elif spec.bands and all(band.lower() in names for band in spec.bands):
+        chosen = [names[band.lower()] for band in spec.bands]
+    elif spec.channels == len(_RGB) and all(color in names for color in _RGB):
+        chosen = [names[color] for color in _RGB]
+    else:
+        chosen = there
+    if len(chosen) != spec.channels:
+        expected = f" ({', '.join(spec.bands)})" if spec.bands else ""
+        raise UsageError(
+            f"{name} has the bands {_listed(file)}; the network takes {spec.channels}{expected}: "
+            "name them in its order, such as --bands 4,3,2"
+        )
+    return tuple(chosen)
+
+
+def _numbered(band: int | str, names: dict[str, int], file: Any, name: str) -> int:
+    number = int(band) if str(band).isdecimal() else names.get(str(band).lower(), 0)
+    if not 1 <= number <= file.count:
+        raise UsageError(f"{name} has no band {band!r}, it has the bands {_listed(file)}")
+    return number
+
+
+def _listed(file: Any) -> str:
+    """The bands with numbers and names, as in "1 red, 2 green"."""
+    shown = [
+        f"{number} {file.descriptions[number - 1] or kind.name}"
+        for number, kind in enumerate(file.colorinterp[:20], 1)
+    ]
+    return ", ".join(shown) + (f" and {file.count - 20} more" if file.count > 20 else "")
+
+
+def _check_numbers(file: Any, bands: tuple[int, ...], spec: InputSpec, name: str, *, stored: bool) -> None:
+    found = {file.dtypes[band - 1] for band in bands}
+    if not found <= set(_EXACT[spec.dtype]):
+        raise InputError(
+            f"{name} holds {', '.join(sorted(found))}, expected {spec.dtype}, the network's type: convert it "
+            f"as the training data was, for instance with gdal_translate -ot {_GDAL[spec.dtype]} -scale"
+        )
+    scaled = [band for band in bands if (file.scales[band - 1], file.offsets[band - 1]) != (1.0, 0.0)]
+    if scaled and not stored:
+        scale, offset = file.scales[scaled[0] - 1], file.offsets[scaled[0] - 1]
+        raise InputError(
+            f"{name} gives its numbers a scale of {scale:g} and an offset of {offset:g}, which the network's "
+            "own scale does not know: convert them with gdal_translate -unscale, or give --stored-values if "
+            "it was trained on the stored numbers"
+        )
+
+
+_GDAL = {"uint8": "Byte", "uint16": "UInt16", "float32": "Float32"}
+
+
+def _resampled(file: Any, resolution: float, name: str) -> Any:
+    """The raster at so many meters a pixel, resampled when it is read."""
+    if file.crs is None or not file.crs.is_projected:
+        raise UsageError(
+            f"--resolution is in meters, and {name} has {'degrees' if file.crs else 'no CRS'}: reproject it "
+            "first, for instance with gdalwarp -t_srs EPSG:3857"
+        )
+    from rasterio.enums import Resampling
+    from rasterio.transform import Affine
+    from rasterio.vrt import WarpedVRT
+
+    meters = file.crs.linear_units_factor[1]
+    transform = file.transform
+    wide, high = (np.hypot(transform.a, transform.d) * meters, np.hypot(transform.b, transform.e) * meters)
+    shrink = max(resolution / wide, resolution / high)
+    width, height = (max(1, round(n * s / resolution)) for n, s in ((file.width, wide), (file.height, high)))
+    across, down = file.width / width, file.height / height
+    scaled = Affine(
+        transform.a * across, transform.b * down, transform.c,
+        transform.d * across, transform.e * down, transform.f,
+    )  # fmt: skip
+    resampling = Resampling.average if shrink > 1 else Resampling.bilinear
+    return WarpedVRT(file, crs=file.crs, transform=scaled, width=width, height=height, resampling=resampling)

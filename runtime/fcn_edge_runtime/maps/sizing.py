@@ -1,0 +1,82 @@
+"""How large tiles may be: the larger, the less their margins cost, as far as memory goes.
+
+What a network needs for each pixel is measured: images of growing size are run, and this process' memory is
+looked at. The session keeps what it took, so the second image shows what a larger one will take.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fcn_edge_runtime._memory import available_bytes, used_bytes
+from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.maps.network import TileNetwork
+
+__all__ = ["BLOCK", "core_for", "default_memory"]
+
+BLOCK = 512  # of the map's file: no two tiles write the same block
+_LARGEST = 4096  # beyond it, margins cost little
+_SIDES = (256, 512, 1024)
+_UNKNOWN = 256.0  # bytes a pixel, where memory cannot be looked at
+_BESIDES = 96 << 20  # for GDAL, for labels, for what is read ahead
+GIB = 1 << 30
+
+
+def default_memory() -> int:
+    """Bytes that a map may take: 1 GiB, or half of what is free where that is less."""
+    free = available_bytes()
+    return GIB if free is None else min(GIB, free // 2)
+
+
+def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tuple[int, int]:
+    """Rows and columns of a tile's core, multiples of a block unless the image is smaller.
+
+    Args:
+        network: that will run.
+        height: of the image.
+        width: of the image.
+        memory: bytes that the process may take.
+
+    Raises:
+        UsageError: it is too little for the smallest tile.
+    """
+    each = _bytes_a_pixel(network, memory) + 3 * network.card.input.channels * _itemsize(network) + 8
+    fixed = (used_bytes() or 0) + _BESIDES
+    around = 2 * network.reach.margin + 4 * network.reach.unit
+    most = 0
+    for core in range(BLOCK, _LARGEST + 1, BLOCK):
+        rows, columns = min(core + around, height), min(core + around, width)
+        if fixed + rows * columns * each <= memory:
+            most = core
+    if not most:
+        rows, columns = min(BLOCK + around, height), min(BLOCK + around, width)
+        needed = fixed + rows * columns * each
+        raise UsageError(
+            f"the memory is {memory >> 20} MiB, expected at least {int(needed) >> 20} MiB: a tile of {BLOCK} "
+            f"pixels with its margin of {network.reach.margin} takes as much"
+        )
+    return _even(height, most), _even(width, most)
+
+
+def _even(length: int, most: int) -> int:
+    """The smallest core that gives as few tiles as the largest one does."""
+    count = -(-length // most)
+    return -(-length // (count * BLOCK)) * BLOCK
+
+
+def _itemsize(network: TileNetwork) -> int:
+    return np.dtype(network.card.input.dtype).itemsize
+
+
+def _bytes_a_pixel(network: TileNetwork, memory: int) -> float:
+    """What the network takes for each pixel of a window."""
+    found, before = _UNKNOWN, used_bytes()
+    if before is None:
+        return found
+    for wanted in _SIDES:
+        side = max(wanted, network.reach.smallest)
+        if wanted > _SIDES[0] and before + side * side * found > memory * 0.8:
+            break
+        network.run(np.zeros((side, side, network.card.input.channels), network.card.input.dtype))
+        found = max(1.0, ((used_bytes() or before) - before) / side**2)
+    return found

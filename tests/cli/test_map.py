@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+ROOT = Path(__file__).parents[2]
+SCENES = ROOT / "models" / "landcover"
+ARTIFACTS = ROOT / "tests" / "artifacts"
+FLOAT = ARTIFACTS / "0.1.0-float.onnx"
+
+
+def run(*args, cwd):
+    command = [sys.executable, "-m", "fcn_edge", "map", *map(str, args), "--device", "cpu", "--threads", "1"]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def test_map_writes_a_map_a_picture_and_a_summary(tmp_path):
+    done = run(SCENES / "aerial.tif", "--model", FLOAT, "-o", "map.tif", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "map.tif: 400x400 pixels" in done.stdout
+    assert " m2" in done.stdout
+    assert "times the pixels" in done.stderr
+    names = ["map.preview.png", "map.tif", "map.tif.aux.xml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    with rasterio.open(SCENES / "aerial.tif") as raster, rasterio.open(tmp_path / "map.tif") as file:
+        assert file.bounds == raster.bounds
+        nothing = (raster.read() == 255).all(axis=0)
+        assert ((file.read(1) == 255) == nothing).all()
+
+
+def test_map_prints_one_json_object(tmp_path):
+    done = run(SCENES / "aerial.tif", "--model", FLOAT, "-o", "map.tif", "--json", "-q", cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert result["size"] == [400, 400]
+    assert sum(area["pixels"] for area in result["areas"]) == 160_000
+    assert sum(area["square_meters"] for area in result["areas"]) == pytest.approx(1600, rel=1e-3)
+
+
+def test_a_real_satellite_scene_of_16_bits_becomes_a_map(tmp_path):
+    model = ARTIFACTS / "0.1.0-uint16.onnx"
+    done = run(SCENES / "scene.tif", "--model", model, "-o", "map.tif", "--bands", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "km2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (("-o", "map.png"), 2, "ends in .tif"),
+        (("-o", "map.tif", "--memory", "much"), 2, "such as 800MiB"),
+        (("-o", "map.tif", "--polygons", "map.shp"), 2, ".gpkg"),
+        (("-o", "map.tif", "--bands", "1,2"), 2, "takes 3"),
+        (("-o", "map.tif", "--memory", "1MiB"), 2, "expected at least"),
+        (("-o", SCENES / "aerial.tif", "--overwrite"), 2, "overwrite the raster"),
+    ],
+)
+def test_wrong_options_are_one_line_and_write_nothing(tmp_path, args, code, words):
+    done = run(SCENES / "aerial.tif", "--model", FLOAT, "-q", *args, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no raster", b"II*\0\x08\0\0\0"])
+def test_what_is_not_a_raster_is_one_line(tmp_path, content):
+    (tmp_path / "a.tif").write_bytes(content)
+    done = run("a.tif", "--model", FLOAT, "-o", "map.tif", "-q", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: a.tif cannot be read as a raster")
+    assert done.stderr.count("\n") == 1
+
+
+def test_scenes_are_small_and_real():
+    for path in SCENES.glob("*.tif"):
+        assert path.stat().st_size < 3 << 20
+        with rasterio.open(path) as file:
+            assert file.crs.is_projected
+            assert len(np.unique(file.read(1))) > 100
