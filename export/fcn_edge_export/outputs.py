@@ -96,7 +96,7 @@ def choose_output(
 
 
 def pick_output(output: Any, name: str, one_hot: int | None = None) -> Tensor:
-    """The map of that name in an output, float32 [batch, classes, height, width].
+    """The map of that name in an output, [batch, classes, height, width] in the default type, float32.
 
     Args:
         output: what the network returned.
@@ -112,7 +112,7 @@ def pick_output(output: Any, name: str, one_hot: int | None = None) -> Tensor:
         scores = tensor.unsqueeze(1) if tensor.dim() == 3 else tensor
         if one_hot is not None:
             scores = scores == torch.arange(one_hot, device=scores.device).view(1, -1, 1, 1)
-        return scores if scores.dtype == torch.float32 else scores.to(torch.float32)
+        return scores if scores.dtype == torch.get_default_dtype() else scores.to(torch.get_default_dtype())
     raise ArtifactError(f"probe: the network returned {_described(output)}, without its output {name!r}")
 
 

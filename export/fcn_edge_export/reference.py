@@ -19,7 +19,7 @@ import copy
 import hashlib
 import inspect
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -196,12 +196,14 @@ class Reference:
         spec: how pixels are normalized.
         multiple: the network's sizes are multiples of this; others are padded at the bottom and right.
         working: the size the network works at; None is the image's.
+        dtype: in which the network computes.
     """
 
     network: LogitsNetwork
     spec: InputSpec
     multiple: int = 1
     working: WorkingSize | None = None
+    dtype: torch.dtype = torch.float32
 
     def normalized(self, images: npt.NDArray[Any]) -> Tensor:
         """[batch, channels, H', W'] float32: normalized, at the working size, edge-padded to the multiple.
@@ -222,13 +224,25 @@ class Reference:
         """Logits (batch, classes, height, width) float32 for images (batch, height, width, channels)."""
         height, width = images.shape[1:3]
         with torch.inference_mode():
-            x = self.normalized(images)
+            x = self.normalized(images).to(self.dtype)
             if self.working is None:
                 logits = self.network(x)[..., :height, :width]
             else:
                 low = self._working_logits(self.working, x, images)
                 logits = F.interpolate(low, size=(height, width), mode="bilinear", align_corners=False)
         return np.ascontiguousarray(logits.float().numpy())
+
+    def in_float64(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32] | None:
+        """The same logits computed in float64 from the same normalized pixels; None if the network cannot."""
+        network = copy.deepcopy(self.network).double()
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            return replace(self, network=network, dtype=torch.float64)(images)
+        except (RuntimeError, TypeError, ValueError):  # such as a tensor inside that is always float32
+            return None
+        finally:
+            torch.set_default_dtype(before)
 
     def _working_logits(self, working: WorkingSize, x: Tensor, images: npt.NDArray[Any]) -> Tensor:
         if not working.coarse:

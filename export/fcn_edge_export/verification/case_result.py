@@ -37,6 +37,7 @@ class CaseResult(Measurement):
         detail: the failure in words.
         bound: what E may be, in logits; 0 where the rules do not limit it.
         margin: smallest distance of the reference's best two logits; 0 where it was not measured.
+        float64: whether it was compared with the reference in float64, as that in float32 was further off.
     """
 
     name: str
@@ -45,6 +46,7 @@ class CaseResult(Measurement):
     detail: str = ""
     bound: float = 0.0
     margin: float = 0.0
+    float64: bool = False
 
 
 @dataclass(frozen=True)

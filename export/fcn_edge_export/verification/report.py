@@ -67,9 +67,11 @@ def verdict_text(verdicts: Sequence[Verdict]) -> str:
     flips = sum(r.flips for r in results)
     agreement = min(r.agreement for r in results)
     providers = ", ".join(v.provider.removesuffix("ExecutionProvider") for v in verdicts)
+    exact = sum(r.float64 for r in results)
+    exact_text = f"; {exact} in float64, from which it is further off in float32" if exact else ""
     blind = "; BLIND: fewer than two labels were seen" if all(v.blind for v in verdicts) else ""
     return (
         f"equal to {verdicts[0].reference} on {providers} at {len(results)} inputs: "
         f"logits within {error:.1e} of their amplitude, {flips} labels flipped, "
-        f"agreement at least {100 * agreement:.3f} %{blind}"
+        f"agreement at least {100 * agreement:.3f} %{exact_text}{blind}"
     )
