@@ -19,7 +19,7 @@ from fcn_edge.card_file import (
 )
 from fcn_edge.nets import NetSpec, resolve
 from fcn_edge.nets.loading import is_import_spec
-from fcn_edge.nets.sources.huggingface import PREFIX, read_huggingface
+from fcn_edge.nets.sources.reading import is_saved, read_saved
 from fcn_edge.nets.sources.saved import SavedNet
 from fcn_edge.nets.weights.sources import (
     BuiltWeights,
@@ -67,7 +67,8 @@ class Request:
     """A network and its weights, as typed.
 
     Attributes:
-        net: a recipe, a network of the registry, `package.module:callable`, `file.py:callable`, `hf:FOLDER`.
+        net: a recipe, a network of the registry, `package.module:callable`, `file.py:callable`, or
+            `hf:FOLDER`, `smp:FOLDER`, `monai:FOLDER`.
         weights: FILE, URL, random[:SEED] or built; None takes the recipe's.
         classes: voc, cityscapes, a number or a file; None takes the recipe's, or numbers them.
         channels: of the image; None takes the recipe's or the network's.
@@ -272,7 +273,7 @@ def verify_network(
 
 
 def _plan(request: Request) -> ExportPlan:
-    if request.net.startswith(PREFIX):
+    if is_saved(request.net):
         return _plan_saved(request)
     recipe = find_recipe(request.net)
     options = {**(recipe.options if recipe else {}), **request.settings}
@@ -311,7 +312,7 @@ def _plan_saved(request: Request) -> ExportPlan:
         raise UsageError(
             f"{request.net} brings its weights and options: leave out --weights, --sha256 and --set"
         )
-    saved: SavedNet = read_huggingface(request.net, trust_remote_code=request.trust_remote_code)
+    saved: SavedNet = read_saved(request.net, trust_remote_code=request.trust_remote_code)
     described = (
         read_description(request.card)
         if request.card is not None
@@ -327,9 +328,8 @@ def _plan_saved(request: Request) -> ExportPlan:
         classes=read_classes(request.classes) if request.classes is not None else None,
         channels=request.channels,
     )
-    return ExportPlan(
-        saved.spec, BuiltWeights(), card, request.images, source, saved.working_size, saved.notes
-    )
+    weights = BuiltWeights() if saved.weights is None else parse_weights(saved.weights)
+    return ExportPlan(saved.spec, weights, card, request.images, source, saved.working_size, saved.notes)
 
 
 def _normalized(request: Request, described: Description, recipe: Recipe | None) -> tuple[Description, str]:

@@ -171,9 +171,10 @@ def command(
     """Turn NET into one ONNX file that is verified to label images as PyTorch does.
 
     NET is a name from `fcn-edge nets`, package.module:callable, path/to/file.py:callable, or hf:FOLDER, which
-    Hugging Face's save_pretrained wrote, with its classes and normalization; hf:OWNER/NAME is fetched. The
-    file takes images of any size, holds normalization, argmax, class names and colors, and is written only
-    if it agrees with PyTorch at many sizes. NAME.verification.json beside it lists what was compared.
+    Hugging Face's save_pretrained wrote, with its classes and normalization; hf:OWNER/NAME is fetched.
+    smp:FOLDER is the same of segmentation_models_pytorch, monai:FOLDER a bundle of MONAI. The file takes
+    images of any size, holds normalization, argmax, class names and colors, and is written only if it agrees
+    with PyTorch at many sizes. NAME.verification.json beside it lists what was compared.
     """
     from fcn_edge._extras import require_export
 

@@ -24,15 +24,21 @@ def split_means(model: onnx.ModelProto) -> None:
             continue
         value = node.input[0]
         for position, axis in enumerate(axes):
-            name = f"{node.output[0]}_axis_{axis}"
-            graph.initializer.append(helper.make_tensor(name, onnx.TensorProto.INT64, [1], [axis]))
+            name = f"mean_of_axis_{axis}"
+            if name not in constants:
+                constants[name] = helper.make_tensor(name, onnx.TensorProto.INT64, [1], [axis])
+                graph.initializer.append(constants[name])
             last = position == len(axes) - 1
-            output = node.output[0] if last else f"{name}_mean"
+            output = node.output[0] if last else f"{node.output[0]}_{position}"
             label = node.name if last else f"{node.name}_{position}"
             nodes.append(helper.make_node("ReduceMean", [value, name], [output], name=label, keepdims=1))
             value = output
     del graph.node[:]
     graph.node.extend(nodes)
+    read = {name for node in nodes for name in node.input} | {value.name for value in graph.output}
+    for index in reversed(range(len(graph.initializer))):  # one by one: weights are not copied
+        if graph.initializer[index].name not in read:
+            del graph.initializer[index]
 
 
 def _axes(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> list[int]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcn_edge.nets.building import NetSpec
 from fcn_edge.nets.loading import CallableName
-from fcn_edge.nets.sources.saved import SavedNet
+from fcn_edge.nets.sources.saved import SavedNet, read_json
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._fields import Fields
 from fcn_edge_runtime.errors import CheckpointError, UsageError
@@ -26,7 +26,6 @@ __all__ = ["PREFIX", "read_huggingface"]
 
 PREFIX = "hf:"
 SUFFIX = "ForSemanticSegmentation"
-MOST_BYTES = 4 << 20  # of a JSON file
 BILINEAR = 2  # Pillow's number
 
 
@@ -43,7 +42,7 @@ def read_huggingface(spec: str, *, trust_remote_code: bool = False) -> SavedNet:
     """
     place = spec.removeprefix(PREFIX)
     folder = _folder(place)
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if config is None:
         raise UsageError(f"{folder} holds no config.json: expected a folder that save_pretrained wrote")
     architecture = _architecture(config, place, trust_remote_code=trust_remote_code)
@@ -52,7 +51,7 @@ def read_huggingface(spec: str, *, trust_remote_code: bool = False) -> SavedNet:
             f"{folder} holds no .safetensors: load it where it was trained, and save it again with "
             "save_pretrained(FOLDER, safe_serialization=True)"
         )
-    given = _json(folder / "preprocessor_config.json")
+    given = read_json(folder / "preprocessor_config.json")
     input_of, working, notes = _preprocessing(given, folder) if given is not None else ({}, None, ())
     flips = given is not None and bool(given.get("do_flip_channel_order"))
 
@@ -87,21 +86,6 @@ def _folder(place: str) -> Path:
             f"{place} is no folder here, and cannot be fetched from the Hugging Face hub: "
             f"{''.join(first) or type(error).__name__}: check the name, or give a folder"
         ) from error
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None if there is no such file."""
-    if not path.is_file():
-        return None
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} has more than {MOST_BYTES} bytes")
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} holds no object: expected what save_pretrained writes")
-    return found
 
 
 def _architecture(config: Mapping[str, Any], place: str, *, trust_remote_code: bool) -> str:
