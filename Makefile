@@ -131,7 +131,6 @@ $(NETWORKS)/.ready: pyproject.toml constraints.txt $(wildcard $(NETWORK_PINS)*.t
 
 networks: $(VENV)/.ready $(NETWORKS)/.ready
 	$(BIN)/python -m benchmarks.networks --python $(NETWORKS)/bin/python $(ARGS)
-# On the machine as it is: a CUDA build of torch takes longer to install than to measure.
 
 # On the machine as it is: a CUDA build of torch takes longer to install than to measure.
 gpu:

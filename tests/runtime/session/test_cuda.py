@@ -65,12 +65,6 @@ def photographs(card, count=8):
     return {p.name: (lambda p=p: read_image(p, card.input)) for p in sorted(HELD_OUT.glob("*.png"))[:count]}
 
 
-def read(path):
-    from fcn_edge_runtime.imaging.reading import read_image
-
-    return read_image(path)
-
-
 def random_image(height, width, seed=3):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
@@ -193,11 +187,11 @@ def test_the_command_line_runs_on_cuda(corridor, capsys):
 
 def test_frames_of_one_size_are_one_cuda_graph(corridor):
     size = (240, 320)
-    images = [read(path) for path in sorted(HELD_OUT.glob("*.png"))[:4]]
     with (
         Segmenter(corridor, "cuda", options=SessionOptions(size=size)) as fixed,
         Segmenter(corridor, "cuda") as usual,
     ):
+        images = [read() for read in photographs(usual.card, 4).values()]
         assert fixed.session.buffers is not None
         results = [fixed(image).labels for image in images]  # kept: the next frame must not change them
         for image, labels in zip(images, results, strict=True):
@@ -205,8 +199,8 @@ def test_frames_of_one_size_are_one_cuda_graph(corridor):
 
 
 def test_threads_share_a_cuda_graph(corridor):
-    images = [read(path) for path in sorted(HELD_OUT.glob("*.png"))[:8]] * 4
     with Segmenter(corridor, "cuda", options=SessionOptions(size=(240, 320))) as fixed:
+        images = [read() for read in photographs(fixed.card).values()] * 4
         serial = [fixed(image).labels for image in images]
         with ThreadPoolExecutor(4) as pool:
             shared = list(pool.map(lambda image: fixed(image).labels, images))
@@ -227,7 +221,8 @@ def test_each_choice_of_outputs_has_its_own_cuda_graph(exported):
 def test_a_file_of_any_kind_takes_one_size_on_cuda(path):
     options = SessionOptions(size=(96, 128))
     with Segmenter(path, "cuda", options=options) as fixed, Segmenter(path, "cuda") as usual:
-        sparse = "NonZero" in usual.card.operators
-        assert (fixed.session.buffers is None) == sparse
+        # Quantization runs in part on the CPU; the sparse head computes as many pixels as are mixed.
+        unrecorded = usual.card.precision == "int8" or "NonZero" in usual.card.operators
+        assert (fixed.session.buffers is None) == unrecorded
         image = pattern(1, 96, 128, usual.card.input.channels, 5, usual.card.input)
         assert (fixed(image).labels == usual(image).labels).mean() > 0.995
