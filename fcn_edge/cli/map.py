@@ -119,6 +119,7 @@ def command(
     Written for -o MAP.tif:
       MAP.tif          class ids, with the raster's georeference and the classes' colors
       MAP.tif.aux.xml  names of the classes, for GIS programs
+      MAP.qml          the classes, for QGIS
       MAP.preview.png  the classes over the image, for a screen
 
     Killed or stopped by Ctrl-C, the same command goes on where it was. Needs the extra `geo`.

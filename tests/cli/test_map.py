@@ -26,7 +26,7 @@ def test_map_writes_a_map_a_picture_and_a_summary(tmp_path):
     assert "map.tif: 400x400 pixels" in done.stdout
     assert " m2" in done.stdout
     assert "times the pixels" in done.stderr
-    names = ["map.preview.png", "map.tif", "map.tif.aux.xml"]
+    names = ["map.preview.png", "map.qml", "map.tif", "map.tif.aux.xml"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     with rasterio.open(SCENES / "aerial.tif") as raster, rasterio.open(tmp_path / "map.tif") as file:
         assert file.bounds == raster.bounds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fcn_edge_runtime.maps.sizing import BLOCK
 from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.model.card import Card
 
-__all__ = ["class_names", "write_confidence", "write_labels"]
+__all__ = ["class_names", "qgis_style", "write_confidence", "write_labels"]
 
 # GDAL's numbers for types and usages of columns.
 _COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
@@ -79,6 +79,25 @@ def class_names(card: Card) -> str:
         f"    <CategoryNames>\n{names}    </CategoryNames>\n"
         f'    <GDALRasterAttributeTable tableType="thematic">\n{columns}{rows}'
         "    </GDALRasterAttributeTable>\n  </PAMRasterBand>\n</PAMDataset>\n"
+    )
+
+
+def qgis_style(card: Card) -> str:
+    """What QGIS reads beside a layer, in `.qml`: the classes alone.
+
+    A GeoTIFF's color table has a color for every possible label, and QGIS would list them all.
+    """
+    entries = "".join(
+        f'        <paletteEntry value="{c.id}" color="#{bytes(c.color).hex()}" alpha="255" '
+        f"label={quoteattr(c.name)}/>\n"
+        for c in card.classes
+    )
+    return (
+        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+        '<qgis version="3.22">\n  <pipe>\n'
+        '    <rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">\n'
+        f"      <colorPalette>\n{entries}      </colorPalette>\n"
+        "    </rasterrenderer>\n  </pipe>\n</qgis>\n"
     )
 
 

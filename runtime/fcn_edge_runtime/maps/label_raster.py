@@ -21,7 +21,7 @@ from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
 from fcn_edge_runtime.imaging.areas import Area, areas_from_counts
 from fcn_edge_runtime.imaging.conversion import is_dark
 from fcn_edge_runtime.maps.areas import Ground
-from fcn_edge_runtime.maps.cog import class_names, write_confidence, write_labels
+from fcn_edge_runtime.maps.cog import class_names, qgis_style, write_confidence, write_labels
 from fcn_edge_runtime.maps.exactness import require_exact
 from fcn_edge_runtime.maps.journal import Journal
 from fcn_edge_runtime.maps.network import TileNetwork, Values
@@ -299,6 +299,7 @@ class _Job:
                 areas = counted.areas(self.network)
                 names = self.target.with_name(self.target.name + ".aux.xml")
                 part(names).write_text(class_names(card), "utf-8")
+                part(self.target.with_suffix(".qml")).write_text(qgis_style(card), "utf-8")
                 if options.confidence is not None:
                     tiles = journal.tiles(tiled.tiles, card.label_dtype)
                     sure = ((tile, np.asarray(found.confidence)) for tile, found in tiles)
