@@ -38,6 +38,7 @@ class GraphFacts:
         output: of the network, that holds the logits.
         activation: that the export undid.
         border: what images are padded with by a network whose convolutions do not pad.
+        inputs: of the network, as on the card.
     """
 
     geometry: Geometry
@@ -47,6 +48,7 @@ class GraphFacts:
     output: str = ""
     activation: str = "none"
     border: str = "none"
+    inputs: str = ""
 
 
 def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
@@ -108,6 +110,7 @@ def finished_card(
         net.output,
         net.activation,
         net.border,
+        net.inputs,
     )
     return replace(
         draft,
@@ -117,6 +120,7 @@ def finished_card(
             output=graph.output,
             activation=graph.activation,
             border=graph.border,
+            inputs=graph.inputs,
         ),
         geometry=graph.geometry,
         working_size=graph.working_size,

@@ -22,7 +22,7 @@ from fcn_edge_export.graph.graft import can_be_sparse, graft
 from fcn_edge_export.graph.head_choice import choose_sparse
 from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.graph.working_size import whole_geometry
-from fcn_edge_export.options import ExportOptions
+from fcn_edge_export.options import ExportOptions, inputs_text
 from fcn_edge_export.simplify import Simplified, operators, simplify
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.verification.activation import require_logits
@@ -166,6 +166,7 @@ def finish(
         found.output,
         network.activation,
         network.border,
+        inputs_text(options.inputs),
     )
 
     with stages.stage("verify", unit="inputs") as did:

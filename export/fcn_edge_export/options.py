@@ -26,6 +26,8 @@ __all__ = [
     "Fp16Options",
     "QuantizeOptions",
     "VerifyOptions",
+    "inputs_text",
+    "parse_inputs",
     "wanted_working_size",
 ]
 
@@ -60,6 +62,8 @@ class ExportOptions:
         smallest: (height, width) of images at least; None is what the network needs.
         border: of a network whose convolutions do not pad, what images are padded with so that all of it is
             labeled: "reflect" or "edge". None refuses such a network.
+        inputs: (name, channels) of each input of a network that has several, such as ("rgb", 3) and
+            ("depth", 1): the image's channels are theirs side by side. Empty is one.
         trained: False records on the card that the weights are untrained.
         allow_unsimplified: continue with the traced graph if onnxsim fails.
 
@@ -77,6 +81,7 @@ class ExportOptions:
     activation: str | None = None
     smallest: tuple[int, int] | None = None
     border: str | None = None
+    inputs: Sequence[tuple[str, int]] = ()
     trained: bool = True
     allow_unsimplified: bool = False
 
@@ -93,11 +98,38 @@ class ExportOptions:
             raise UsageError("a network that returns labels has no scores: expected the output labels alone")
         if self.border is not None:
             _check_one_of("border", self.border, BORDERS[1:])
+        parse_inputs(inputs_text(self.inputs))
         if self.smallest is not None:
             _check_sizes([self.smallest])
         wanted_working_size(self)
         if self.size_multiple is not None and not 1 <= self.size_multiple <= LARGEST_MULTIPLE:
             raise UsageError(f"got the size multiple {self.size_multiple}, expected 1 to {LARGEST_MULTIPLE}")
+
+
+def parse_inputs(text: str) -> tuple[tuple[str, int], ...]:
+    """The inputs that a user writes: "rgb:3,depth:1" -> (("rgb", 3), ("depth", 1)); of an empty text none.
+
+    Raises:
+        UsageError: it is anything else, or a name comes twice.
+    """
+    found = []
+    for entry in text.split(",") if text else ():
+        name, _, channels = entry.strip().partition(":")
+        if (
+            not name.isidentifier()
+            or not channels.isdecimal()
+            or not 1 <= int(channels[:5]) <= LARGEST_MULTIPLE
+        ):
+            raise UsageError(f"got the input {entry!r}, expected NAME:CHANNELS, such as rgb:3,depth:1")
+        found.append((name, int(channels)))
+    if len({name for name, _ in found}) < len(found):
+        raise UsageError(f"got the inputs {text!r}, expected each name once")
+    return tuple(found)
+
+
+def inputs_text(inputs: Sequence[tuple[str, int]]) -> str:
+    """Inputs as a user writes them."""
+    return ",".join(f"{name}:{channels}" for name, channels in inputs)
 
 
 def wanted_working_size(options: ExportOptions) -> WorkingSize | None:

@@ -61,6 +61,7 @@ def export(
     import torch
 
     from fcn_edge_export.examples import example_size
+    from fcn_edge_export.inputs import SplitInputs
     from fcn_edge_export.probe import Question, probe
     from fcn_edge_export.reference import (
         LogitsNetwork,
@@ -82,6 +83,12 @@ def export(
         )
     stages = Stages(progress)
     weights = weights_sha256(net)  # as they are stored, before any conversion
+    if options.inputs:
+        if (total := sum(channels for _, channels in options.inputs)) != card.input.channels:
+            raise UsageError(
+                f"the inputs have {total} channels together, and the card's image has {card.input.channels}"
+            )
+        net = SplitInputs(net, options.inputs)
     net = prepared(net)
 
     with stages.stage("probe") as did:

@@ -78,6 +78,12 @@ __all__ = ["command"]
     "[default: refuse if there seems to be one]",
 )
 @click.option(
+    "--inputs",
+    metavar="NAME:CHANNELS,...",
+    help="The inputs of a network that has several, such as rgb:3,depth:1: the image's channels are theirs "
+    "side by side, and the file splits them.",
+)
+@click.option(
     "--take-labels",
     is_flag=True,
     help="Take a network that returns class ids instead of scores: the file gives its labels alone.",
@@ -154,6 +160,7 @@ def command(
     head: str,
     output_name: str | None,
     activation: str | None,
+    inputs: str | None,
     take_labels: bool,
     border: str | None,
     smallest: tuple[int, int] | None,
@@ -183,12 +190,14 @@ def command(
     from fcn_edge.nets import parse_settings
     from fcn_edge.workflows import Precision, Request, export_lowered, export_network, plan_export
     from fcn_edge_export import ExportOptions
+    from fcn_edge_export.options import parse_inputs
 
+    split = parse_inputs(inputs or "")
     request = Request(
         net,
         weights,
         classes,
-        channels,
+        channels or (sum(count for _, count in split) or None),
         parse_settings(settings),
         card,
         images,
@@ -209,6 +218,7 @@ def command(
         activation="argmax" if take_labels else activation,
         smallest=smallest,
         border=border,
+        inputs=split,
         allow_unsimplified=allow_unsimplified,
     )
     plan = plan_export(request)

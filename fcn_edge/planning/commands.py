@@ -135,6 +135,7 @@ def _choices(card: Card, typed: Typed) -> list[str]:
         "--head": "" if card.head == "dense" else card.head,
         "--output-name": card.net.output,
         "--activation": "" if card.net.activation == "none" else card.net.activation,
+        "--inputs": card.net.inputs,
         "--border": "" if card.net.border == "none" else card.net.border,
     }
     return [word for option, value in chosen.items() if value for word in (option, value)]

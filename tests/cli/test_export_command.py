@@ -76,6 +76,7 @@ def test_json_is_one_object_on_stdout_and_progress_is_on_stderr(made):
         "output": "",
         "activation": "none",
         "border": "none",
+        "inputs": "",
     }
     assert len(found["card"]["net"]["weights_sha256"]) == 64
     assert [1, 20, 30] in found["card"]["verification"]["sizes"]

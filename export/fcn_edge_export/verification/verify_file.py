@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.final_card import finished_card
-from fcn_edge_export.options import VerifyOptions
+from fcn_edge_export.options import VerifyOptions, parse_inputs
 from fcn_edge_export.verification.certify import all_cases, certify, check_draft
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
@@ -77,6 +77,7 @@ def verify(
         ModelError: the file was not written by fcn-edge, or its seal does not match and it is not resealed.
         ProviderError: a device does not start.
     """
+    from fcn_edge_export.inputs import SplitInputs
     from fcn_edge_export.probe import Question, probe
     from fcn_edge_export.reference import LogitsNetwork, Reference, prepared, weights_sha256
 
@@ -90,6 +91,8 @@ def verify(
     with stages.stage("probe") as did:
         weights = weights_sha256(net)  # before any conversion
         same_weights = weights == card.net.weights_sha256
+        if card.net.inputs:
+            net = SplitInputs(net, parse_inputs(card.net.inputs))
         net = prepared(net)
         labels_alone = card.net.activation == "argmax"
         asked = Question(

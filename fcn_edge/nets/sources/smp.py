@@ -6,6 +6,8 @@ images were normalized or what the classes are called.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +67,10 @@ def _load(folder: Path, architecture: str) -> nn.Module:
     smp = library("segmentation_models_pytorch", "segmentation-models-pytorch")
     try:
         # Without the weights that its encoder began with, which would be fetched.
-        network: nn.Module = getattr(smp, architecture).from_pretrained(
-            str(folder), local_files_only=True, encoder_weights=None, strict=True
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # it says that it loads
+            network: nn.Module = getattr(smp, architecture).from_pretrained(
+                str(folder), local_files_only=True, encoder_weights=None, strict=True
+            )
     except Exception as error:
         first = " ".join(str(error).split())[:300]
         raise CheckpointError(f"segmentation_models_pytorch cannot load {folder}: {first}") from error

@@ -145,6 +145,7 @@ class NetInfo:
             an "argmax" there are labels alone.
         border: what images are padded with by a network whose convolutions do not pad: "reflect" or "edge";
             "none" where they do.
+        inputs: its inputs, "rgb:3,depth:1", which are the image's channels side by side; empty for one.
     """
 
     name: str = ""
@@ -153,6 +154,7 @@ class NetInfo:
     output: str = ""
     activation: str = "none"
     border: str = "none"
+    inputs: str = ""
 
 
 @dataclass(frozen=True)
@@ -297,6 +299,7 @@ def _net_info(fields: Fields) -> NetInfo:
         fields.line("output", MAX_LINE),
         fields.one_of("activation", ACTIVATIONS),
         fields.one_of("border", BORDERS) if "border" in fields else "none",
+        fields.line("inputs", MAX_LINE) if "inputs" in fields else "",
     )
 
 
