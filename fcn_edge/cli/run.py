@@ -205,6 +205,7 @@ def _segment(
     also = () if effect is None else ("effect",)
     videos = [job for job in jobs if is_video(job.source)]
     images = [job for job in jobs if not is_video(job.source)]
+    _name_georeferenced(images)
     work: list[Iterator[FileResult]] = []
     if images:
         save = (*(("labels", "overlay", "json") if given["save"] is None else given["save"]), *also)
@@ -215,6 +216,23 @@ def _segment(
         save = (*(("overlay", "json") if given["save"] is None else given["save"]), *also)
         work.append(segment_videos(segmenter, videos, out, save, effect, progress, options))
     return [result for results in work for result in results]
+
+
+def _name_georeferenced(images: list[ImageFile]) -> None:
+    """Tell once that `map` keeps what results lose here."""
+    from fcn_edge_runtime.imaging.structure.tiff import is_georeferenced
+
+    for job in images:
+        if job.source.suffix.lower() in (".tif", ".tiff") and job.source.is_file():
+            with job.source.open("rb") as stream:
+                if not is_georeferenced(stream):
+                    continue
+            click.echo(
+                f"note: {printable(str(job.source))} lies on a map, its results will not: "
+                "`fcn-edge map` keeps the georeference, any number of bands, and pixels without data",
+                err=True,
+            )
+            return
 
 
 def _kind(done: list[FileResult]) -> str:

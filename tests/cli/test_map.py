@@ -83,3 +83,10 @@ def test_scenes_are_small_and_real():
         with rasterio.open(path) as file:
             assert file.crs.is_projected
             assert len(np.unique(file.read(1))) > 100
+
+
+def test_run_on_a_georeferenced_image_names_map(tmp_path):
+    command = [sys.executable, "-m", "fcn_edge", "run", FLOAT, SCENES / "aerial.tif", "-o", "out", "-q"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0
+    assert "`fcn-edge map` keeps the georeference" in done.stderr

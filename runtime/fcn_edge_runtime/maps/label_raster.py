@@ -28,14 +28,13 @@ from fcn_edge_runtime.maps.network import TileNetwork, Values
 from fcn_edge_runtime.maps.polygons import check_polygons, write_polygons
 from fcn_edge_runtime.maps.preview import preview_png
 from fcn_edge_runtime.maps.raster import Raster
-from fcn_edge_runtime.maps.sizing import core_for, default_memory
+from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory
 from fcn_edge_runtime.maps.tiles import Labeled, Tile, TiledImage
 from fcn_edge_runtime.progress import Progress, Stages
 from fcn_edge_runtime.segmentation import Segmentation
 
 __all__ = ["MapArea", "MapOptions", "MapResult", "label_raster"]
 
-_CACHE_SHARE = 8  # of the memory, for GDAL's blocks: one part in so many
 _ROWS = 256  # whose areas are summed at once
 _ENDINGS = (".tif", ".tiff")
 
@@ -145,7 +144,7 @@ def label_raster(
     network = TileNetwork(model, options.device, options.threads, confidence=options.confidence is not None)
     memory = default_memory() if options.memory is None else options.memory
     with (
-        rasterio.Env(GDAL_CACHEMAX=max(16 << 20, memory // _CACHE_SHARE)),
+        rasterio.Env(GDAL_CACHEMAX=cache_bytes(memory)),
         Raster.open(
             name, network.card.input, bands=options.bands, resolution=options.resolution,
             stored=options.stored_values,

@@ -12,13 +12,14 @@ from fcn_edge_runtime._memory import available_bytes, used_bytes
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.maps.network import TileNetwork
 
-__all__ = ["BLOCK", "core_for", "default_memory"]
+__all__ = ["BLOCK", "cache_bytes", "core_for", "default_memory"]
 
 BLOCK = 512  # of the map's file: no two tiles write the same block
 _LARGEST = 4096  # beyond it, margins cost little
 _SIDES = (256, 512, 1024)
 _UNKNOWN = 256.0  # bytes a pixel, where memory cannot be looked at
-_BESIDES = 96 << 20  # for GDAL, for labels, for what is read ahead
+_BESIDES = 96 << 20  # for labels and for what libraries allocate
+_CACHE_SHARE = 8  # of the memory, for GDAL's blocks: one part in so many
 GIB = 1 << 30
 
 
@@ -26,6 +27,11 @@ def default_memory() -> int:
     """Bytes that a map may take: 1 GiB, or half of what is free where that is less."""
     free = available_bytes()
     return GIB if free is None else min(GIB, free // 2)
+
+
+def cache_bytes(memory: int) -> int:
+    """What GDAL may keep of the raster's blocks, so that margins are not decoded again."""
+    return max(16 << 20, memory // _CACHE_SHARE)
 
 
 def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tuple[int, int]:
@@ -41,7 +47,7 @@ def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tupl
         UsageError: it is too little for the smallest tile.
     """
     each = _bytes_a_pixel(network, memory) + 3 * network.card.input.channels * _itemsize(network) + 8
-    fixed = (used_bytes() or 0) + _BESIDES
+    fixed = (used_bytes() or 0) + _BESIDES + cache_bytes(memory)
     around = 2 * network.reach.margin + 4 * network.reach.unit
     most = 0
     for core in range(BLOCK, _LARGEST + 1, BLOCK):

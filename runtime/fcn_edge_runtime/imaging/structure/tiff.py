@@ -15,7 +15,7 @@ from typing import BinaryIO
 from fcn_edge_runtime.imaging.structure.jpeg import jpeg_structure
 from fcn_edge_runtime.imaging.structure.structure import Damage, Structure, TooMuchWork, size_of
 
-__all__ = ["tiff_structure"]
+__all__ = ["is_georeferenced", "tiff_structure"]
 
 # Of TIFF's many, those that are tested. Not CCITT's: libtiff fills a cut one with white, without an error.
 _COMPRESSIONS = {
@@ -48,6 +48,7 @@ _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
 _LISTS = (_OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS)
 _DIRECTORIES = (34665, 34853, 40965)  # of EXIF, GPS and interoperability, which Pillow reads, too
 _YCBCR = 6
+_GEO_KEYS = 34735
 
 
 def tiff_structure(stream: BinaryIO) -> Structure:
@@ -70,6 +71,15 @@ def tiff_structure(stream: BinaryIO) -> Structure:
         raise Damage("it has no size")
     compressed = _check_pieces(file, first, width, height)
     return Structure(width, height, several=_has_pages(file, first.next), prints=compressed)
+
+
+def is_georeferenced(stream: BinaryIO) -> bool:
+    """Whether a file is a TIFF that lies somewhere on Earth. Only its first directory is read."""
+    try:
+        file = _File(stream)
+        return _GEO_KEYS in file.directory(file.first).entries
+    except (Damage, TooMuchWork, ValueError, OSError, struct.error):
+        return False
 
 
 @dataclass(frozen=True)
