@@ -174,8 +174,12 @@ class _Probe:
         raise ArtifactError(
             f"probe: the network accepted no {self.channels}-channel image of "
             f"{', '.join(map(str, STARTS))} pixels a side, nor of other common sizes; the error at "
-            f"{STARTS[0]} was: {error}; if it takes images of one size alone, name that size: --working-size "
-            "HEIGHTxWIDTH"
+            f"{STARTS[0]} was: {error}; "
+            + (
+                "if it takes several images: --inputs rgb:3,depth:1"
+                if "required positional argument" in error
+                else "if it takes images of one size alone, name that size: --working-size HEIGHTxWIDTH"
+            )
         )
 
 

@@ -10,12 +10,15 @@ import contextlib
 import io
 import logging
 import re
+import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 import torch
+from torch.export import _trace
 
 from fcn_edge_export.conditions import Condition, conditions_of
 from fcn_edge_export.exact_sizes import factors_of, multiply_sizes_in_float64, resize_decompositions
@@ -34,6 +37,10 @@ AXES = ("batch", "height", "width")
 _FROZEN_AXIS = re.compile(
     r"size\(\)\[([023])\] as dynamic but your code specialized it to be a constant \((\d+)\)"
 )
+
+
+_BY_VALUES = ("GuardOnDataDependentSymNode", "DataDependentOutputException")
+_TALKATIVE = ("torch.onnx", "torch.export", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,15 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
                 f"trace: the network's code fixes the {axis} of its input to {frozen[2]}: it has a condition "
                 f"on the {axis}, or a shape made of it as a Python number: compute with tensors instead"
             ) from error
-        raise ArtifactError(f"trace: torch could not export the network: {_first_line(error)}") from error
+        where = _line_of_theirs(error)
+        if type(_cause(error)).__name__ in _BY_VALUES:
+            raise ArtifactError(
+                f"trace: the network decides by the values of its image{where and f' ({where})'}, and a file "
+                "holds one case of it: compute every case, and choose by torch.where"
+            ) from error
+        raise ArtifactError(
+            f"trace: torch could not export the network{where and f' ({where})'}: {_first_line(error)}"
+        ) from error
     if traced is None:
         raise ArtifactError("trace: torch.onnx returned no model")
     model = multiply_sizes_in_float64(traced.model_proto, factors)
@@ -146,23 +161,42 @@ def name_axes(value: onnx.ValueInfoProto, channels: int, fixed: tuple[int, int] 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the tracer's messages about torch's internals, which no user can act on."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
+        vars(_trace)["print"] = lambda *_, **__: None  # it prints the whole graph to stderr where it fails
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
+        del vars(_trace)["print"]
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 
+def _cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _line_of_theirs(error: BaseException) -> str:
+    """The innermost line of code behind an error that is neither torch's nor ours; empty if none is."""
+    not_theirs = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
+    found: BaseException | None = error
+    where = ""
+    while found is not None:
+        for frame in traceback.extract_tb(found.__traceback__):
+            if not frame.filename.startswith(not_theirs):
+                where = f"{Path(frame.filename).name}:{frame.lineno}: {(frame.line or '').strip()[:80]}"
+        found = found.__cause__
+    return where
+
+
 def _first_line(error: Exception) -> str:
     """The cause, without the long advice that torch adds."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = _cause(error)
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return f"{type(cause).__name__}: {' '.join(lines[:3])[:400]}"

@@ -216,3 +216,44 @@ def test_a_network_that_does_not_pad_labels_the_whole_image(tmp_path, border):
         expected = net(x).argmax(1)[0, :61, :84].numpy()
         assert (segmenter(image).labels == expected).mean() > 0.999
     assert verify(result.path, net).verdicts[0].passed
+
+
+class DecidesByValues(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bright, self.dark = body(), body()
+
+    def forward(self, x):
+        if x.mean() > 0.5:
+            return self.bright(x)
+        return self.dark(x)
+
+
+class LoopsByValues(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = body()
+
+    def forward(self, x):
+        for _ in range(int(x.abs().max().item())):
+            x = x * 0.9
+        return self.body(x)
+
+
+@pytest.mark.parametrize(
+    ("build", "line"), [(DecidesByValues, r"if x\.mean"), (LoopsByValues, r"for _ in range")]
+)
+def test_a_decision_by_values_is_one_line_with_its_code(tmp_path, capfd, build, line):
+    with pytest.raises(ArtifactError, match=rf"by the values .*test_outputs\.py:\d+: {line}") as caught:
+        exported(seeded(build), tmp_path)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_network_of_several_images_is_told_of_its_option(tmp_path):
+    class Two(nn.Module):
+        def forward(self, rgb, depth):
+            return rgb + depth
+
+    with pytest.raises(ArtifactError, match=r"missing 1 .*--inputs rgb:3,depth:1$"):
+        exported(Two(), tmp_path)
