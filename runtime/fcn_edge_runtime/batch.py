@@ -2,6 +2,9 @@
 
 Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png`, `STEM.effect.png`, `STEM.json`, and
 `STEM.probabilities.npz` with `STEM.probability-ID.png` for each class, below the output folder.
+
+While the network runs on one image, the next is read and the results of the one before are written. Images
+are read in the thread of the caller: Pillow's warnings and what its libraries print belong to the process.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import json
 import os
 import stat
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -38,6 +43,10 @@ SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
 _TAIL = 1024  # bytes in which a mark is looked for, before a file of any size is read
 _LONGEST_NAME = 200  # characters
+# Images that are read before the results of an earlier one are written, and the pixels of all of them.
+_AHEAD, _AHEAD_PIXELS = 4, 16_000_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -177,33 +186,41 @@ def _segmented(job: _Job, images: Sequence[ImageFile], progress: Progress) -> It
 
     good = 0
     with writer_of_many() as write:
-        for file in tracked(images, progress):
-            result = _segment_file(job, file, write, notice)
+        for result in tracked(_overlapped(job, images, write, notice), progress, total=len(images)):
             good += result.error is None
             yield result
     of = "" if good == len(images) else f"{good} of "
     progress.finish(f"{of}{len(images)} image{'s' if len(images) != 1 else ''}")
 
 
-def _segment_file(
+def _overlapped(
     job: _Job,
-    file: ImageFile,
+    images: Sequence[ImageFile],
     write: Callable[[Path, bytes], None],
     notice: Callable[[Picture], None],
-) -> FileResult:
-    segmenter = job.segmenter
+) -> Iterator[FileResult]:
+    """Read, segment and write, each in a thread of its own; results come in the order of the images."""
+    pending: deque[tuple[int, Future[FileResult]]] = deque()
+    network, writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
     try:
-        check_place(file, job.out, job.targets(file))
-        picture = read_picture(file.source, segmenter.card.input, segmenter.max_pixels)
-        notice(picture)
-        result = segmenter(picture.pixels)
-        areas = result.areas()
-        contents = [
-            content for name in job.save for content in _contents(name, file, picture, result, areas, job)
-        ]
-        written = job.targets(file)
-        for path, data in zip(written, contents, strict=True):
-            write(path, marked(data))
+        for file in images:
+            picture = _tried(file, lambda file=file: _read(job, file, notice))  # type: ignore[misc]
+            pixels = 0 if isinstance(picture, FileResult) else picture.pixels.size
+            segmented = network.submit(_segment, job, file, picture)
+            pending.append((pixels, writer.submit(_write, job, file, picture, segmented, write)))
+            while len(pending) >= _AHEAD or (pending and sum(p for p, _ in pending) > _AHEAD_PIXELS):
+                yield pending.popleft()[1].result()
+        while pending:
+            yield pending.popleft()[1].result()
+    finally:  # also where the disk failed, or the user stopped it
+        for executor in (network, writer):
+            executor.shutdown(cancel_futures=True)
+
+
+def _tried(file: ImageFile, step: Callable[[], T]) -> T | FileResult:
+    """What a step gives, or the result of an image that failed in it; a disk that fails ends the work."""
+    try:
+        return step()
     except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory on this image, say
         return FileResult(file.source, error=str(error))
     except ArtifactError as error:
@@ -212,8 +229,46 @@ def _segment_file(
         return FileResult(file.source, error=str(error))
     except MemoryError:
         return FileResult(file.source, error=f"the memory is not enough for {file.source}: make it smaller")
-    height, width = result.labels.shape
-    return FileResult(file.source, written, (height, width), result.milliseconds, areas)
+
+
+def _read(job: _Job, file: ImageFile, notice: Callable[[Picture], None]) -> Picture:
+    check_place(file, job.out, job.targets(file))
+    picture = read_picture(file.source, job.segmenter.card.input, job.segmenter.max_pixels)
+    notice(picture)
+    return picture
+
+
+def _segment(job: _Job, file: ImageFile, picture: Picture | FileResult) -> Segmentation | FileResult:
+    if isinstance(picture, FileResult):
+        return picture
+    return _tried(file, lambda: job.segmenter(picture.pixels))
+
+
+def _write(
+    job: _Job,
+    file: ImageFile,
+    picture: Picture | FileResult,
+    segmented: Future[Segmentation | FileResult],
+    write: Callable[[Path, bytes], None],
+) -> FileResult:
+    if isinstance(picture, FileResult):
+        return picture
+    result = segmented.result()
+    if isinstance(result, FileResult):
+        return result
+
+    def step() -> FileResult:
+        areas = result.areas()
+        contents = [
+            content for name in job.save for content in _contents(name, file, picture, result, areas, job)
+        ]
+        written = job.targets(file)
+        for path, data in zip(written, contents, strict=True):
+            write(path, marked(data))
+        height, width = result.labels.shape
+        return FileResult(file.source, written, (height, width), result.milliseconds, areas)
+
+    return _tried(file, step)
 
 
 def check_place(file: ImageFile, out: Path, targets: Iterable[Path]) -> None:
