@@ -39,7 +39,7 @@ def test_results_come_in_order_with_failures_between(photos, tmp_path):
 def test_few_images_are_read_ahead(photos, tmp_path, monkeypatch):
     read = []
     with Segmenter(MODEL, "cpu") as segmenter:
-        import fcn_edge_runtime.batch as batch
+        from fcn_edge_runtime import batch
 
         usual = batch.read_picture
         monkeypatch.setattr(
