@@ -53,13 +53,16 @@ def install(environment, *arguments):
     subprocess.run([*pip, "install", "--quiet", *arguments], check=True)
 
 
-def kept(extras):
-    """The environment with `.[extras]` of this source tree, made or renewed where it must be."""
-    pins = _digest([ROOT / "pyproject.toml", ROOT / "constraints.txt"])
+def kept(extras, *constraints):
+    """The environment with `.[extras]` of this source tree, made or renewed where it must be.
+
+    `constraints` are files with the versions of what constraints.txt does not name.
+    """
+    pins = _digest([ROOT / "pyproject.toml", ROOT / "constraints.txt", *constraints])
     with _locked(ROOT / "build" / "bare" / f"{extras.replace(',', '-')}-{pins}") as folder:
         stamp, sources = folder / "sources.txt", _digest(_sources())
         if not stamp.is_file():
-            make(folder, f"{ROOT}[{extras}]")
+            make(folder, *(word for file in constraints for word in ("-c", file)), f"{ROOT}[{extras}]")
         elif stamp.read_text() != sources:
             install(Environment(folder), "--no-deps", "--force-reinstall", ROOT)
         stamp.write_text(sources)
