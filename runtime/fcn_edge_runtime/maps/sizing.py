@@ -46,7 +46,7 @@ def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tupl
     Raises:
         UsageError: it is too little for the smallest tile.
     """
-    each = _bytes_a_pixel(network, memory) + 3 * network.card.input.channels * _itemsize(network) + 8
+    each = _bytes_a_pixel(network, memory, max(height, width)) + 3 * network.card.input.channels * _itemsize(network) + 8
     fixed = (used_bytes() or 0) + _BESIDES + cache_bytes(memory)
     around = 2 * network.reach.margin + 4 * network.reach.unit
     most = 0
@@ -74,14 +74,15 @@ def _itemsize(network: TileNetwork) -> int:
     return np.dtype(network.card.input.dtype).itemsize
 
 
-def _bytes_a_pixel(network: TileNetwork, memory: int) -> float:
-    """What the network takes for each pixel of a window."""
+def _bytes_a_pixel(network: TileNetwork, memory: int, longest: int) -> float:
+    """What the network takes for each pixel of a window, of an image with this longest side."""
     found, before = _UNKNOWN, used_bytes()
     if before is None:
         return found
     for wanted in _SIDES:
         side = max(wanted, network.reach.smallest)
-        if wanted > _SIDES[0] and before + side * side * found > memory * 0.8:
+        too_much = before + side * side * found > memory * 0.8
+        if wanted > _SIDES[0] and (too_much or wanted >= 2 * longest):
             break
         network.run(np.zeros((side, side, network.card.input.channels), network.card.input.dtype))
         found = max(1.0, ((used_bytes() or before) - before) / side**2)
