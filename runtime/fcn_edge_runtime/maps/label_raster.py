@@ -203,8 +203,8 @@ class _Job:
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:
             raise ArtifactError(
-                f"{self.target.parent} has {free >> 20} MiB free, expected at least {needed >> 20} MiB for a "
-                f"map of {size_text((self.source.height, self.source.width))}: choose another folder with -o"
+                f"{self.target.parent} has {free / 1e6:.1f} MB free, expected at least {needed / 1e6:.1f} MB "
+                f"for a map of {size_text((self.source.height, self.source.width))}: choose another folder"
             )
 
     def _warn(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,9 @@ class Raster:
         rasterio = require("rasterio", "reading rasters", InputError)
         name = os.fspath(path)
         with contextlib.ExitStack() as stack:
-            with raster_errors(name):
+            with raster_errors(name), warnings.catch_warnings():
+                # `label_raster` says so in one line.
+                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 file = stack.enter_context(rasterio.open(name))
             if not file.count:
                 raise InputError(

@@ -18,6 +18,7 @@ BLOCK = 512  # of the map's file: no two tiles write the same block
 _LARGEST = 4096  # beyond it, margins cost little
 _SIDES = (256, 512, 1024)
 _UNKNOWN = 256.0  # bytes a pixel, where memory cannot be looked at
+_SHARE = 0.9  # of the memory is planned: allocators round up
 _BESIDES = 96 << 20  # for labels and for what libraries allocate
 _CACHE_SHARE = 8  # of the memory, for GDAL's blocks: one part in so many
 GIB = 1 << 30
@@ -46,20 +47,24 @@ def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tupl
     Raises:
         UsageError: it is too little for the smallest tile.
     """
-    each = _bytes_a_pixel(network, memory, max(height, width)) + 3 * network.card.input.channels * _itemsize(network) + 8
+    each = (
+        _bytes_a_pixel(network, memory, max(height, width))
+        + 3 * network.card.input.channels * _itemsize(network)
+        + 8
+    )
     fixed = (used_bytes() or 0) + _BESIDES + cache_bytes(memory)
     around = 2 * network.reach.margin + 4 * network.reach.unit
     most = 0
     for core in range(BLOCK, _LARGEST + 1, BLOCK):
         rows, columns = min(core + around, height), min(core + around, width)
-        if fixed + rows * columns * each <= memory:
+        if fixed + rows * columns * each <= _SHARE * memory:
             most = core
     if not most:
         rows, columns = min(BLOCK + around, height), min(BLOCK + around, width)
-        needed = fixed + rows * columns * each
+        needed = (fixed + rows * columns * each) / _SHARE
         raise UsageError(
-            f"the memory is {memory >> 20} MiB, expected at least {int(needed) >> 20} MiB: a tile of {BLOCK} "
-            f"pixels with its margin of {network.reach.margin} takes as much"
+            f"the memory is {memory >> 20} MiB, expected at least {(int(needed) >> 20) + 1} MiB: a tile of "
+            f"{BLOCK} pixels with its margin of {network.reach.margin} takes as much"
         )
     return _even(height, most), _even(width, most)
 

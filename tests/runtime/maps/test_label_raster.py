@@ -296,3 +296,31 @@ def test_a_changed_raster_starts_again(scene, tmp_path):
     process.wait()
     os.utime(scene[0], (time.time() + 5,) * 2)
     assert _run(scene[0], out, 0).communicate()[0].split()[-1] == "0"
+
+
+_BOUNDED = """
+import resource, sys
+from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+label_raster(*sys.argv[1:], MapOptions(preview=False, device="cpu", threads=1))
+"""
+
+
+@pytest.mark.security("a disk that is full while a map is made", "one error, no map, what is done stays")
+def test_a_full_disk_leaves_no_map(scene, tmp_path):
+    out = tmp_path / "map.tif"
+    command = [sys.executable, "-c", _BOUNDED, scene[0], path_of("float"), out]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert "ArtifactError" in done.stderr
+    assert "the same command goes on" in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.security("a raster that shrinks while it is read", "one error, no map")
+def test_a_raster_that_shrinks_while_read_gives_no_map(scene, tmp_path):
+    out = tmp_path / "map.tif"
+    process = _run(scene[0], out, 0.3)
+    process.stdout.readline()
+    os.truncate(scene[0], 5000)
+    assert process.wait() != 0
+    assert not out.exists()
