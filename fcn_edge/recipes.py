@@ -25,6 +25,8 @@ FIELDS = {
     "options",
     "weights",
     "sha256",
+    "working_size",
+    "outputs",
     "name",
     "description",
     "license",
@@ -44,6 +46,8 @@ class Recipe:
         options: its options.
         weights: a path, or a URL; see `find_weights`.
         sha256: of a URL's file; None where the file's name holds it.
+        working_size: at which the network was trained to see images; None is their own.
+        outputs: what the file computes unless `--outputs` is given.
         card: name, description, license, classes and input, as in a card file.
         path: of the recipe.
     """
@@ -56,6 +60,8 @@ class Recipe:
     sha256: str | None
     card: dict[str, Any]
     path: Path
+    working_size: str | None = None
+    outputs: tuple[str, ...] = ("labels",)
 
     @property
     def has_weights(self) -> bool:
@@ -119,4 +125,6 @@ def _read(path: Path) -> Recipe:
             **{key: data[key] for key in ("name", "description", "classes", "input") if key in data},
         },
         path=path,
+        working_size=fields.optional("working_size", Fields.text),
+        outputs=fields.sequence("outputs", Fields.text) if "outputs" in fields else ("labels",),
     )

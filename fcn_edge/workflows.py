@@ -139,6 +139,7 @@ class ExportPlan:
             "default", with a name behind some of them.
         working_size: the size to which the network's own preprocessing resizes images; None is their own.
         notes: what that preprocessing does and the file does not.
+        outputs: what the file computes unless the user says otherwise.
     """
 
     spec: NetSpec
@@ -148,6 +149,7 @@ class ExportPlan:
     source: str
     working_size: str | None = None
     notes: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("labels",)
 
 
 def plan_export(request: Request) -> ExportPlan:
@@ -276,7 +278,8 @@ def _plan(request: Request) -> ExportPlan:
     if is_saved(request.net):
         return _plan_saved(request)
     recipe = find_recipe(request.net)
-    options = {**(recipe.options if recipe else {}), **request.settings}
+    fixed = recipe.options if recipe else {}
+    options = {**fixed, **request.settings}
     classes = read_classes(request.classes) if request.classes is not None else None
     if request.card is not None:
         described = read_description(request.card)
@@ -291,7 +294,7 @@ def _plan(request: Request) -> ExportPlan:
     channels = request.channels or (described.input or {}).get("channels")
     spec = resolve(
         name,
-        num_classes=_scores(named, request.classes) if not own else None,
+        num_classes=None if own or "num_classes" in fixed else _scores(named, request.classes),
         in_channels=None if own else channels,
         options=options,
     )
@@ -303,7 +306,8 @@ def _plan(request: Request) -> ExportPlan:
         channels=channels or _channels_of(spec),
     )
     weights = parse_weights(*_weights(request, recipe))
-    return ExportPlan(spec, weights, card, request.images, source)
+    plan = ExportPlan(spec, weights, card, request.images, source)
+    return plan if recipe is None else replace(plan, working_size=recipe.working_size, outputs=recipe.outputs)
 
 
 def _plan_saved(request: Request) -> ExportPlan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +50,10 @@ __all__ = ["command"]
 @normalize_option
 @click.option(
     "--outputs",
-    default="labels",
-    show_default=True,
     metavar="NAME,...",
     shell_complete=items("labels", "confidence", "probabilities", "logits"),
-    help="What the file computes: labels, confidence, probabilities, logits.",
+    help="What the file computes: labels, confidence, probabilities, logits.  "
+    "[default: labels, or what the recipe says]",
 )
 @sizes_option
 @devices_option
@@ -154,7 +153,7 @@ def command(
     card: Path | None,
     images: tuple[str, ...],
     normalize: str | None,
-    outputs: str,
+    outputs: str | None,
     sizes: tuple[tuple[int, int], ...],
     devices: tuple[str, ...],
     head: str,
@@ -208,7 +207,7 @@ def command(
     lowered = Precision(precision, calibration, label_folder(labels, given))
     lowered.check(images)
     options = ExportOptions(
-        outputs=tuple(name.strip() for name in outputs.split(",")),
+        outputs=tuple(name.strip() for name in (outputs or "labels").split(",")),
         sizes=sizes,
         devices=devices,
         head=head,
@@ -222,6 +221,8 @@ def command(
         allow_unsimplified=allow_unsimplified,
     )
     plan = plan_export(request)
+    if outputs is None and not take_labels:
+        options = replace(options, outputs=plan.outputs)
     spec, source = plan.card.input, plan.source
     if not as_json:
         click.echo(f"input  {spec.formula}   from: {printable(source)}")

@@ -40,6 +40,7 @@ _ENTRIES = tuple(
     for name, module, stride, parameters, source, summary in (
         ("fcn_tiny", "fcn_tiny", 1, 3_157, _FCN, "two layers, to teach and to test"),
         ("fcn_lite", "fcn_lite", 8, 829_109, _FCN, "a small residual network that trains in minutes"),
+        ("fcn_portrait", "portrait", 1, 107_701, _MOBILENET, "MediaPipe's selfie segmentation, for people"),
         ("fcn_resnet18", "fcn_resnet", 32, 11_769_301, _RESNET, "ResNet-18, as in jetson-inference"),
         ("fcn_resnet34", "fcn_resnet", 32, 21_877_461, _RESNET, "ResNet-34"),
         ("fcn_resnet50", "fcn_resnet", 8, 32_957_013, _RESNET, "dilated ResNet-50, as in torchvision"),

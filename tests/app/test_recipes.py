@@ -21,6 +21,8 @@ def test_the_models_of_the_readme_have_recipes():
     assert {
         "corridor",
         "corridor-r18",
+        "portrait",
+        "portrait-landscape",
         "fcn_resnet50_coco",
         "fcn_resnet101_coco",
         "lraspp_mobilenet_v3_large_coco",

@@ -17,7 +17,13 @@ from fcn_edge_runtime.model import card
 from tests.docs.blocks import ROOT, pages
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "models/corridor/README.md"]
+BESIDE = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "models/corridor/README.md",
+    "models/portrait/README.md",
+]
 
 
 def text_of(page):

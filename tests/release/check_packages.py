@@ -59,14 +59,16 @@ def test_the_wheel_holds_every_module(names):
 
 def test_the_wheel_is_small(wheel, names):
     assert wheel.stat().st_size < LARGEST
-    assert [n for n in names if n.endswith(".safetensors")] == [
-        "fcn_edge/_models/corridor/weights/corridor.safetensors"
-    ]
+    assert {n for n in names if n.endswith(".safetensors")} == {
+        "fcn_edge/_models/corridor/weights/corridor.safetensors",
+        "fcn_edge/_models/portrait/weights/portrait.safetensors",
+        "fcn_edge/_models/portrait/weights/portrait-landscape.safetensors",
+    }
 
 
 def test_the_wheel_has_license_and_readme(wheel, names):
     (folder,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
-    assert f"{folder}/licenses/LICENSE" in names
+    assert {f"{folder}/licenses/LICENSE", f"{folder}/licenses/NOTICE"} <= set(names)
     with zipfile.ZipFile(wheel) as archive:
         assert (ROOT / "README.md").read_text().splitlines()[0] in archive.read(f"{folder}/METADATA").decode()
 
@@ -77,6 +79,7 @@ def test_the_sdist_holds_all_that_tests_and_training_need():
     assert {
         "README.md",
         "LICENSE",
+        "NOTICE",
         "CHANGELOG.md",
         "Makefile",
         "constraints.txt",

@@ -1,0 +1,1 @@
+"""People in photographs and video calls: MediaPipe's selfie segmentation, converted."""
