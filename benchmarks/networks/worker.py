@@ -10,6 +10,7 @@ option is used, as a reader of the message would.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import re
@@ -140,8 +141,9 @@ def _compared(net: nn.Module, path: Path) -> dict[str, Any]:
             failed.append(f"{height}x{width}")
             continue
         labels, logits = session.run(["labels", "logits"], {"image": image})
-        amplitude = np.abs(expected - expected.mean(1, keepdims=True)).max()
-        error = float(np.abs(logits - expected).max() / max(amplitude, 1e-30))
+        error = _error(logits, expected)
+        if error > LARGEST_ERROR and (exact := _in_float64(net, image, sizing)) is not None:
+            error = min(error, _error(logits, exact))  # PyTorch's own float32 is the one that is off
         worst = max(worst, error)
         good = error <= LARGEST_ERROR and np.array_equal(labels, logits.argmax(1))
         (right if good else bad).append(f"{height}x{width}")
@@ -155,6 +157,21 @@ def _compared(net: nn.Module, path: Path) -> dict[str, Any]:
         "largest": list(largest) if largest else None,
         "multiple": sizing.multiple,
     }
+
+
+def _error(logits: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
+    """The largest difference, as a share of the amplitude."""
+    amplitude = np.abs(expected - expected.mean(1, keepdims=True)).max()
+    return float(np.abs(logits - expected).max() / max(amplitude, 1e-30))
+
+
+def _in_float64(net: nn.Module, image: npt.NDArray[np.uint8], sizing: _Sizing) -> npt.NDArray[Any] | None:
+    """PyTorch's logits in float64: where it adds up a whole map (norms), its float32 loses digits."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        return _pytorch(copy.deepcopy(net).double(), image, sizing, torch.float64)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def _image(batch: int, height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -178,7 +195,9 @@ class _LastResize(TorchFunctionMode):
         return result
 
 
-def _pytorch(net: nn.Module, image: npt.NDArray[np.uint8], sizing: _Sizing) -> npt.NDArray[Any] | None:
+def _pytorch(
+    net: nn.Module, image: npt.NDArray[np.uint8], sizing: _Sizing, dtype: torch.dtype = torch.float32
+) -> npt.NDArray[Any] | None:
     """Logits at the image's size; None where the network itself fails."""
     height, width = image.shape[1:3]
     x = torch.from_numpy(image.transpose(0, 3, 1, 2).astype(np.float32)) / 255
@@ -188,7 +207,7 @@ def _pytorch(net: nn.Module, image: npt.NDArray[np.uint8], sizing: _Sizing) -> n
     x = F.pad(x, (0, -seen[1] % sizing.multiple, 0, -seen[0] % sizing.multiple), mode="replicate")
     with torch.inference_mode(), _LastResize() as resize:
         try:
-            out = _logits(net(x))
+            out = _logits(net(x.to(dtype)))
         except Exception:  # noqa: BLE001 (a network may raise anything at a size that it does not take)
             return None
     if sizing.working is not None and sizing.working.coarse:
