@@ -63,7 +63,7 @@ def bundle(tmp_path):
     return make
 
 
-def test_a_folder_of_smp_gives_channels_and_a_note_of_the_encoder(smp):
+def test_a_folder_of_smp_needs_a_normalization(smp):
     with pytest.raises(UsageError, match="nothing states how smp:"):
         plan_export(Request(smp(SMP)))
 

@@ -268,3 +268,40 @@ def test_a_file_whose_labels_differ_from_its_probe_is_refused():
     image[0, 0, 0] = (0, 0, 9) if image[0, 0, 0].argmax() != 2 else (9, 0, 0)
     with pytest.raises(VerificationError, match="at made 2x20x30 the file's labels differ from its probe's"):
         check_shipped(session(argmax(), CAST, outputs=("labels",)), verdict, cases)
+
+
+class LosesDigits:
+    """A reference whose float32 is off by a constant pattern, and whose float64 is exact."""
+
+    def __init__(self, exact=as_logits):
+        self.in_float64 = exact
+
+    def __call__(self, image):
+        return as_logits(image) + np.linspace(0, 0.01, image.shape[2], dtype=np.float32)
+
+
+def test_a_file_nearer_to_float64_than_pytorch_passes():
+    result = verified(session(argmax(), CAST), random_image(), reference=LosesDigits())
+    assert (result.failure, result.error, result.float64) == ("", 0.0, True)
+
+
+def test_a_file_that_is_off_in_float64_too_is_refused():
+    off = LosesDigits(lambda image: as_logits(image) + np.float32(0.01))
+    result = verified(session(argmax(), CAST), random_image(), reference=off)
+    assert (result.failure, result.float64) == ("numbers", False)
+
+
+def test_without_float64_a_network_is_compared_in_float32():
+    result = verified(session(argmax(), CAST), random_image(), reference=LosesDigits(lambda _: None))
+    assert result.failure == "numbers"
+
+
+@pytest.mark.parametrize(("pixels", "failure"), [(2, ""), (3, "decisions")])
+def test_labels_alone_may_flip_at_few_pixels(pixels, failure):
+    image = np.zeros((1, 20, 30, CLASSES), np.float32)
+    image[..., 0] = 1
+    other = np.zeros((1, CLASSES, 20, 30), np.float32)
+    other[0, 0, 0, :pixels], other[0, 1, 0, :pixels] = -1, 1
+    probe = session(argmax(), CAST, error=other)
+    found = compare(as_logits, probe, [Case("made", lambda: image)], labels_alone=True).results[0]
+    assert (found.failure, found.flips) == (failure, pixels)
