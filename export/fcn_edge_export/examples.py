@@ -58,7 +58,7 @@ def _prime(least: float, step: int, rest: int) -> int:
 
 def _oddest(net: nn.Module, channels: int, sizes: Sizes) -> int:
     """-1 or 1: whether more maps have an odd side one below or one above a multiple of `ODD`."""
-    side = ODD * max(2, -(-(sizes.smallest + 1) // ODD))
+    side = ODD * max(1, -(-(sizes.smallest + 1) // ODD))
 
     def odd(rest: int) -> int:
         with _Shapes() as recorded, torch.inference_mode():
