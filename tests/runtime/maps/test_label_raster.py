@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from rasterio.control import GroundControlPoint
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
-from fcn_edge_runtime.model.card import InputSpec
+from fcn_edge_runtime.model.card import Card, InputSpec
 from tests.runtime.maps.rasters import write_raster
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
@@ -324,3 +325,10 @@ def test_a_raster_that_shrinks_while_read_gives_no_map(scene, tmp_path):
     os.truncate(scene[0], 5000)
     assert process.wait() != 0
     assert not out.exists()
+
+
+def test_a_card_without_bands_is_written_as_before_there_were_any():
+    card = Card("net")
+    assert "bands" not in card.to_dict()["input"]
+    named = replace(card, input=replace(RGB, bands=("red", "green", "nir")))
+    assert named.to_dict()["input"]["bands"] == ("red", "green", "nir")
