@@ -119,7 +119,11 @@ def export(
             + f", any size from {smallest}"
             + (f", working at {working}" if working else "")
             + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
-            + (f", padded to sides of k * {found.grid[0]} + {found.grid[1]}" if found.grid else "")
+            + (
+                f", padded to sides of k * {found.grid[0]} + {found.grid[1]}"
+                if found.grid and found.grid[0] > 1
+                else ""
+            )
             + (f", {found.crop} rows and columns of border padded by {options.border}" if found.crop else "")
             + (f", reduced {found.enlargement} times" if found.enlargement > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
