@@ -31,6 +31,9 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
         3, 5, "resnet18", spatial_dims=2, decoder_channels=(64, 32, 16, 8, 8)
     ),
     "HighResNet": lambda: nets.HighResNet(**D2),
-    "VNet": lambda: nets.VNet(spatial_dims=2, in_channels=3, out_channels=5),
+    # Its first layer copies the image's channels to 16, of which 3 is no divisor.
+    "VNet": lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 1), nets.VNet(spatial_dims=2, in_channels=4, out_channels=5)
+    ),
     "MedNeXt": lambda: nets.MedNeXt(spatial_dims=2, in_channels=3, out_channels=5, init_filters=8),
 }
