@@ -61,7 +61,6 @@ test-all: $(VENV)/.ready
 test-hostile: $(VENV)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hostile $(ARGS)
 
-# Two chains of 6,000 nodes fall by their time there: SECURITY.md says so.
 test-hostile-oldest: $(VENV)/.ready $(OLDEST)/.ready
 	$(BIN)/python -m tests.hostile.written write build/hostile
 	PYTHONPATH=.:runtime OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m tests.hostile.written open build/hostile

@@ -27,6 +27,7 @@ from fcn_edge_runtime.session.devices import (
     provider_named,
     short_name,
 )
+from fcn_edge_runtime.session.slow_loading import check_operator_count
 
 if TYPE_CHECKING:  # imported where needed, for a fast start
     from fcn_edge_runtime.model.dry_run.run import DryRun
@@ -282,6 +283,8 @@ class _Recipe:
 
     def on(self, provider: str, why: str) -> Session:
         """Make the session on this provider, with the CPU for operators that it lacks, or raise."""
+        if isinstance(self.model, ModelFile):
+            check_operator_count(self.model, provider, str(self.runtime.__version__))
         if provider == CPU:
             raw, printed = self._created(provider), ""
         else:

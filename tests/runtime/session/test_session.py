@@ -13,7 +13,7 @@ import pytest
 from fcn_edge_runtime.doctor import probe_model
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.session import devices, session
+from fcn_edge_runtime.session import devices, session, slow_loading
 from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 IMAGE = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
@@ -188,6 +188,24 @@ def test_an_operator_unknown_to_onnxruntime_is_a_model_error(tmp_path):
         pytest.raises(ModelError, match=r"cannot load.*Convolute"),
     ):
         open_session(model, "cpu")
+
+
+@pytest.mark.security("more operators than an old onnxruntime loads quickly", "refused; a newer one named")
+def test_an_old_onnxruntime_takes_fewer_operators(model_path, monkeypatch):
+    monkeypatch.setattr(slow_loading, "MOST", 2)
+    with ModelFile.open(model_path("rgb")) as model:
+        slow_loading.check_operator_count(model, "CPUExecutionProvider", onnxruntime.__version__)
+        with pytest.raises(ModelError, match=r"at most 2, because onnxruntime 1\.18\.0 .*install 1\.\d+"):
+            slow_loading.check_operator_count(model, "CPUExecutionProvider", "1.18.0")
+        every = tuple(model.summary.op_types)
+    with ModelFile.open(model_path("rgb"), every) as trusted:
+        slow_loading.check_operator_count(trusted, "CPUExecutionProvider", "1.18.0")
+
+
+def test_openvino_takes_fewer_operators(model_path, monkeypatch):
+    monkeypatch.setattr(slow_loading, "MOST_OPENVINO", 2)
+    with ModelFile.open(model_path("rgb")) as model, pytest.raises(ModelError, match="choose the device cpu"):
+        slow_loading.check_operator_count(model, "OpenVINOExecutionProvider", onnxruntime.__version__)
 
 
 def test_a_failing_run_is_a_model_error_that_names_the_size(model):

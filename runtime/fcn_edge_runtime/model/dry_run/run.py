@@ -134,6 +134,24 @@ class DryRun:
                     raise self._error(step.op, f"{reason}{shape}") from None
                 known.update(zip(step.outputs, made, strict=False))
 
+    def check_count(self, most: int, why: str) -> None:
+        """Refuse more operators than that; those that the user trusts are not counted.
+
+        Args:
+            most: operators.
+            why: the reason, and what to do.
+
+        Raises:
+            ModelError: there are more.
+        """
+        counts = Counter(step.op for step in self._steps if step.op not in self._trusted)
+        if counts.total() > most:
+            op = counts.most_common(1)[0][0]
+            raise ModelError(
+                f"{self._name} has {counts.total()} operators, expected at most {most}, because {why}, "
+                f"or allow the most frequent one if you trust the file (--allow-operators {op})"
+            )
+
     def _error(self, op: str, reason: object) -> ModelError:
         return ModelError(
             f"{self._name} has an operator {op} {reason}: export again, "
