@@ -57,7 +57,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = dict(
                 "tu-mobilenetv3_small_050",
             )
         ),
-        _named("Unet", "resnet18", decoder_use_norm={"type": "groupnorm", "num_groups": 4}),
+        _named("Unet", "resnet18", decoder_use_norm="layernorm"),
         _named("Segformer", "mit_b0"),
         _named("UPerNet", "tu-swin_tiny_patch4_window7_224"),
         _named("UPerNet", "tu-swinv2_cr_tiny_224"),
