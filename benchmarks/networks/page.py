@@ -37,12 +37,19 @@ def as_page(results: Results) -> str:
 
 
 def _summary(results: Results) -> str:
-    lines = ["| library | tried | right | refused | failed | wrong |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| library | listed | tried | right | refused | failed | wrong |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for library, title in TITLES.items():
         if library in results:
-            networks = results[library]["networks"].values()
+            listed, networks = results[library]["listed"], results[library]["networks"].values()
             count = Counter(found["outcome"] for found in networks)
-            numbers = [len(networks), *(count[kind] for kind in ("right", "refused", "failed", "wrong"))]
+            numbers = [
+                listed,
+                len(networks),
+                *(count[kind] for kind in ("right", "refused", "failed", "wrong")),
+            ]
             lines.append(f"| {title} | {' | '.join(map(str, numbers))} |")
     return "\n".join([*lines, ""])
 

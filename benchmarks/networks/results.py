@@ -10,7 +10,9 @@ __all__ = ["KEPT", "Results", "merged", "read", "write"]
 
 KEPT = Path(__file__).with_name("results.json")
 
-Results = dict[str, Any]  # library -> {"versions": ..., "networks": {name: outcome}}
+Results = dict[
+    str, Any
+]  # library -> {"versions": ..., "listed": how many there are, "networks": {name: outcome}}
 
 
 def read(path: Path = KEPT) -> Results:
@@ -36,4 +38,4 @@ def merged(results: Results, library: str, versions: str, names: list[str], foun
     """
     known = {**results.get(library, {}).get("networks", {}), **found}
     networks = {name: known[name] for name in names if name in known}
-    return {**results, library: {"versions": versions, "networks": networks}}
+    return {**results, library: {"versions": versions, "listed": len(names), "networks": networks}}

@@ -69,7 +69,7 @@ def test_a_library_that_is_not_there_is_a_failure_with_why():
 def test_a_part_that_runs_again_keeps_the_others():
     first = merged({}, "smp", "1", ["a", "b", "gone"], {"a": RIGHT, "b": RIGHT, "gone": RIGHT})
     again = merged(first, "smp", "2", ["b", "a"], {"a": REFUSED})
-    assert again == {"smp": {"versions": "2", "networks": {"b": RIGHT, "a": REFUSED}}}
+    assert again == {"smp": {"versions": "2", "listed": 2, "networks": {"b": RIGHT, "a": REFUSED}}}
 
 
 def test_the_page_shows_what_is_right_refused_and_wrong():
@@ -77,7 +77,7 @@ def test_the_page_shows_what_is_right_refused_and_wrong():
         {}, "monai", "monai 1", ["a", "b", "c"], {"a": {**RIGHT, "multiple": 8}, "b": REFUSED, "c": WRONG}
     )
     page = as_page(results)
-    assert "| MONAI, two-dimensional | 3 | 1 | 1 | 0 | 1 |" in page
+    assert "| MONAI, two-dimensional | 3 | 3 | 1 | 1 | 0 | 1 |" in page
     assert "| a | right, padded to multiples of 8 | 1 of 1 | 1e-06 | 9 | 700 |" in page
     assert "| b | refused: probe: no \\| map |  |  | 2 |  |" in page
     assert "| c | **wrong** at 64x96 | 0 of 1 |" in page
