@@ -153,12 +153,14 @@ def command(
     effect = effect_from(given)
     _refuse_streams(inputs)
     jobs = find_images(inputs, recursive=given["recursive"])
-    outputs = ("labels", *(n for n in ("confidence", "probabilities") if n in (given["save"] or ())))
+    saved = ("labels", *(n for n in ("confidence", "probabilities") if n in (given["save"] or ())))
+    # Effects have soft edges by confidence; a threshold asks for hard ones.
+    soft = effect is not None and given["threshold"] is None and "confidence" not in saved
     with Segmenter(
         model,
         given["device"],
         given["threads"],
-        outputs=outputs,
+        outputs=lambda offered: (*saved, "confidence") if soft and "confidence" in offered else saved,
         max_pixels=given["max_pixels"],
         profile=given["profile"],
         threshold=given["threshold"],

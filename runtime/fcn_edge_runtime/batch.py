@@ -313,7 +313,7 @@ def _contents(
         yield encoded(with_legend(overlay, areas) if options.legend else overlay, options.format)
     elif name == "effect" and job.effect is not None:
         shown = as_picture(picture.shown, result.card.input)
-        yield encoded(job.effect(shown, result.labels, result.card), options.format)
+        yield encoded(job.effect(shown, result.labels, result.card, result.confidence), options.format)
     elif name == "confidence":
         yield confidence_png(np.asarray(result.confidence))
     elif name == "probabilities":

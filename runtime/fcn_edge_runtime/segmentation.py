@@ -85,6 +85,8 @@ class Segmentation:
     def apply(self, image: np.ndarray, effect: Effect) -> np.ndarray:
         """The image, changed by an effect on the classes that it names: (H, W, 3) uint8 RGB.
 
+        Where a model of two classes computed `confidence`, edges are soft: the probability is their opacity.
+
         Args:
             image: the image that was segmented.
             effect: what to change, and where.
@@ -96,7 +98,7 @@ class Segmentation:
         """
         effect.check(self.card)
         self._require_one()
-        return effect(self._picture(image), self.labels, self.card)
+        return effect(self._picture(image), self.labels, self.card, self.confidence)
 
     def colored(self) -> np.ndarray:
         """The labels in the colors of their classes: (H, W, 3) uint8 RGB."""

@@ -150,7 +150,7 @@ class _Job:
     def picture(self, name: str, frame: np.ndarray, result: Segmentation) -> np.ndarray:
         """What the video of that name shows of a frame."""
         if name == "effect" and self.effect is not None:
-            return self.effect(frame, result.labels, result.card)
+            return self.effect(frame, result.labels, result.card, result.confidence)
         return result.overlay(frame, self.options.alpha)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from fcn_edge.cli.effect_options import NAMES
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.imaging.effects import EFFECTS
+from tests.runtime.make_models import make_model
 
 
 def fcn_edge(*args, cwd=None):
@@ -41,6 +42,28 @@ def test_the_background_is_replaced_and_the_class_stays_exact(model_path, pictur
     made = np.asarray(Image.open(tmp_path / "out" / "photo.effect.png"))
     assert np.array_equal(made[kept], photo[kept])
     assert (made[~kept] == (0x0A, 0x1E, 0x28)).all()
+
+
+def test_confidence_of_two_classes_makes_soft_edges(picture, photo, tmp_path):
+    make_model(tmp_path / "two.onnx", outputs=("labels", "confidence"), classes=2)
+    words = (
+        "--effect",
+        "replace-background",
+        "--class",
+        "class 1",
+        "--background",
+        "#000000",
+        "--feather",
+        0,
+    )
+    made = {}
+    for out, more in (("soft", ()), ("hard", ("--threshold", 0.5))):
+        done = fcn_edge("run", tmp_path / "two.onnx", picture, "-o", tmp_path / out, *words, *more, "-q")
+        assert done.returncode == 0, done.stderr
+        made[out] = np.asarray(Image.open(tmp_path / out / "photo.effect.png"))
+    mixed = (made["soft"] != photo).any(axis=-1) & made["soft"].any(axis=-1)
+    assert mixed.any()
+    assert not ((made["hard"] != photo).any(axis=-1) & made["hard"].any(axis=-1)).any()
 
 
 @pytest.mark.parametrize("effect", ["blur-background", "gray-background", "tint"])

@@ -1,8 +1,8 @@
 """Changes parts of an image by class: blurs, replaces or grays the background, tints or cuts out a class.
 
-Every effect takes an image (H, W, 3) uint8 RGB and a mask (H, W) bool of the pixels to keep or color, and
-returns a new image. Inside and outside of the mask pixels are exact; they mix only within `feather` pixels of
-its edge.
+Every effect takes an image (H, W, 3) uint8 RGB and a mask (H, W) of the pixels to keep or color, and returns
+a new image. A mask of bool keeps pixels inside and outside exact; they mix only within `feather` pixels of
+its edge. A soft mask, float32 from 0 to 1, mixes each pixel by its own share.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = [
     "cutout",
     "gray_background",
     "replace_background",
+    "soft_mask",
     "tint",
 ]
 
@@ -75,9 +76,14 @@ class Effect:
                 f"the radius is {self.radius_share:.2%} of the side, expected more than 0 % to 10 %"
             )
 
-    def __call__(self, picture: np.ndarray, labels: np.ndarray, card: Card) -> np.ndarray:
-        """The image (H, W, 3) uint8 RGB, changed according to its labels (H, W)."""
-        mask = class_mask(labels, card, self.classes)
+    def __call__(
+        self, picture: np.ndarray, labels: np.ndarray, card: Card, confidence: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The image (H, W, 3) uint8 RGB, changed according to its labels (H, W).
+
+        With the confidence (H, W) of a model of two classes edges are as soft as it is uncertain.
+        """
+        mask = soft_mask(labels, confidence, card, self.classes)
         if self.name == "blur-background":
             return blur_background(picture, mask, self._radius(picture), self.feather)
         if self.name == "replace-background":
@@ -111,6 +117,29 @@ def class_mask(labels: np.ndarray, card: Card, names: Sequence[str]) -> np.ndarr
     return mask
 
 
+def soft_mask(
+    labels: np.ndarray, confidence: np.ndarray | None, card: Card, names: Sequence[str]
+) -> np.ndarray:
+    """How much each pixel belongs to the named class of two: (H, W) float32; else `class_mask`.
+
+    0 up to a probability of 1/4, 1 from 3/4 on, and a smooth step between, which passes 1/2 where the label
+    changes: as soft as edges are, without a ghost of what is merely a little uncertain.
+
+    Only the confidence of two classes tells the probability of both. Labels that a threshold made against it
+    have confidence below one half: the threshold is what was asked for, and its mask stays hard.
+
+    Raises:
+        UsageError: as `class_mask`.
+    """
+    mask = class_mask(labels, card, names)
+    one_of_two = len(card.classes) == 2 and len({name.casefold() for name in names}) == 1
+    if confidence is None or not one_of_two or confidence.min() < 0.5:
+        return mask
+    share = np.clip(2 * np.where(mask, confidence, 1 - confidence) - np.float32(0.5), 0, 1)
+    soft: np.ndarray = share * share * (3 - 2 * share)
+    return soft
+
+
 def blur_background(
     picture: np.ndarray, mask: np.ndarray, radius: float = 12, feather: float = 0
 ) -> np.ndarray:
@@ -120,7 +149,7 @@ def blur_background(
     """
     if not 0 < radius <= 1000:
         raise InputError(f"the radius is {radius}, expected more than 0 and at most 1000 pixels")
-    image = import_pillow().fromarray(np.dstack([picture, _bytes(~mask)]))
+    image = import_pillow().fromarray(np.dstack([picture, 255 - _bytes(mask)]))
     # RGBa holds colors multiplied by alpha: blurred so, and divided again, masked pixels have no weight.
     soft = image.convert("RGBa").filter(_gaussian(radius)).convert("RGBA")
     return _mixed(picture, np.asarray(soft)[..., :3], mask, feather)
@@ -171,17 +200,19 @@ def _mixed(inside: np.ndarray, outside: np.ndarray, mask: np.ndarray, feather: f
         raise InputError(f"the image is {inside.shape[:2]}, the labels {mask.shape}: expected equal sizes")
     if not 0 <= feather <= 100:
         raise InputError(f"feather is {feather}, expected 0 to 100 pixels")
-    if feather == 0:
+    if feather == 0 and mask.dtype == bool:
         return np.where(mask[..., None], inside, outside)
     module = import_pillow()
-    weight = module.fromarray(_bytes(mask)).filter(_gaussian(feather))
+    weight = module.fromarray(_bytes(mask))
+    if feather:
+        weight = weight.filter(_gaussian(feather))
     first, second = (module.fromarray(np.ascontiguousarray(part)) for part in (inside, outside))
     return np.asarray(module.composite(first, second, weight))
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:
-    """A mask as 0 and 255."""
-    return mask.astype(np.uint8) * np.uint8(255)
+    """A mask as 0 to 255."""
+    return np.rint(mask * np.float32(255)).astype(np.uint8)
 
 
 def _gaussian(radius: float) -> Any:

@@ -12,6 +12,7 @@ from fcn_edge_runtime.imaging.effects import (
     cutout,
     gray_background,
     replace_background,
+    soft_mask,
     tint,
 )
 from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
@@ -133,3 +134,33 @@ def test_a_blur_grows_with_the_picture(picture):
 def test_a_radius_out_of_range_is_found_before_the_first_picture(wrong):
     with pytest.raises(UsageError, match="radius"):
         Effect("blur-background", ("person",), **wrong).check(CARD)
+
+
+def test_an_edge_is_as_soft_as_the_model_is_uncertain(picture):
+    labels = np.repeat(np.arange(80) >= 40, 60).reshape(80, 60).T.astype(np.uint8)
+    person = np.full((60, 80), 0.01, np.float32)
+    person[:, 38:42] = 0.3, 0.45, 0.55, 0.7
+    person[:, 42:] = 0.99
+    effect = Effect("replace-background", ("person",), background=(0, 0, 0), feather=0)
+    result = effect(np.full_like(picture, 200), labels, CARD, np.maximum(person, 1 - person))[30, :, 0]
+    assert (result[:38] == 0).all()
+    assert (result[42:] == 200).all()
+    assert 0 < result[38] < result[39] < 100 < result[40] < result[41] < 200
+
+
+def test_the_background_of_two_classes_is_soft_as_well():
+    labels, sure = np.array([[0, 1]], np.uint8), np.array([[0.6, 0.6]], np.float32)
+    person, wall = (soft_mask(labels, sure, CARD, [name]) for name in ("person", "wall"))
+    assert np.allclose(person + wall, 1)
+    assert soft_mask(labels, sure, CARD, ["person", "wall"]).tolist() == [[True, True]]
+
+
+def test_labels_that_a_threshold_made_keep_hard_edges():
+    labels, sure = np.array([[0, 1]], np.uint8), np.array([[0.4, 0.9]], np.float32)
+    assert soft_mask(labels, sure, CARD, ["person"]).tolist() == [[False, True]]
+
+
+def test_confidence_of_three_classes_leaves_edges_hard():
+    card = Card("c", (*CARD.classes, ClassInfo(2, "cat", (0, 0, 9))), InputSpec.default())
+    sure = np.full((1, 2), 0.6, np.float32)
+    assert soft_mask(np.array([[0, 1]], np.uint8), sure, card, ["person"]).tolist() == [[False, True]]

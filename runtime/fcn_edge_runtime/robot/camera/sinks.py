@@ -68,14 +68,15 @@ class View:
     effect: Effect | None = None
 
     def wanted(self) -> tuple[bool, bool]:
-        """Overlays, unless there is an effect."""
-        return False, self.effect is None
+        """Confidence for an effect, which has soft edges by it; overlays without an effect."""
+        return self.effect is not None, self.effect is None
 
     def picture(self, image: Image, frame: SegmentedFrame) -> np.ndarray:
         """What is shown of a frame: (H, W, 3) uint8 RGB."""
         if self.effect is not None:
             shown = as_picture(as_array(image)[:, :, :3], InputSpec.default())
-            return self.effect(shown, as_array(frame.mask)[:, :, 0], self.card)
+            sure = None if frame.confidence is None else as_array(frame.confidence)[:, :, 0] / np.float32(255)
+            return self.effect(shown, as_array(frame.mask)[:, :, 0], self.card, sure)
         assert frame.overlay is not None  # noqa: S101 - a bug of ours: it was wanted
         return as_array(frame.overlay)
 
