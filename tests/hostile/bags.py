@@ -204,6 +204,19 @@ MCAPS = {
         ),
         (OPENED,),
     ),
+    "a million records of unknown kinds": (lambda: mcap(BOTH, record(0x80, b"") * 10**6, message()), REFUSED),
+    "500,000 empty records in a chunk": (
+        lambda: mcap(BOTH, chunk(record(0x80, b"") * 500_000), message()),
+        (OPENED,),
+    ),
+    "a topic of 100 MB": (lambda: mcap(schema(), channel(topic="/" + "t" * (100 << 20)), message()), REFUSED),
+    "a type's name of 100 MB": (lambda: mcap(schema("t" * (100 << 20)), channel(), message()), REFUSED),
+    "a topic of 100 MB in a chunk": (
+        lambda: mcap(chunk(schema() + channel(topic="/" + "t" * (30 << 20)) + message())),
+        REFUSED,
+    ),
+    "a message of 200 MB": (lambda: mcap(BOTH, message(bytes(200 << 20))), REFUSED),
+    "an attachment of 200 MB": (lambda: mcap(BOTH, record(9, bytes(200 << 20)), message()), (OPENED,)),
     "half a file": (lambda: mcap(BOTH, *(message(time=10 + i) for i in range(50)))[:5000], REFUSED),
 }
 
@@ -277,6 +290,13 @@ DATABASES = {
         REFUSED,
     ),
     "a topic whose name is a number": (("UPDATE topics SET name = x'00ff'",), "(1, 1, 10, x'00')", REFUSED),
+    "a topic of 100 MB": (
+        ("UPDATE topics SET name = CAST(zeroblob(100000000) AS TEXT)",),
+        "(1, 1, 10, x'00')",
+        REFUSED,
+    ),
+    "a message of 300 MB": ((), "(1, 1, 10, zeroblob(300000000))", REFUSED),
+    "a message of 20 MB": ((), "(1, 1, 10, zeroblob(20000000))", (OPENED,)),
     "a trigger": (
         ("CREATE TRIGGER t AFTER INSERT ON messages BEGIN DELETE FROM topics; END",),
         "(1, 1, 10, x'00')",

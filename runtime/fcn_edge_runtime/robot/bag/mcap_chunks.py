@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import heapq
 import io
-import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 from fcn_edge_runtime.robot.bag.inflating import unpack
+from fcn_edge_runtime.robot.bag.mcap_records import HEAD, MESSAGE, MESSAGE_CODE, check_length, file_records
 
 __all__ = ["Item", "Summary", "chunks_in_order", "read_summary", "records", "sorted_within_limit"]
 
 _FOOTER = 8 + 29  # bytes: the magic at the end, and the record before it
-_HEAD = struct.Struct("<BQ")
-_MESSAGE = struct.Struct("<HIQQ")
-_MESSAGE_CODE = 5
 _MOST_WAITING = 512 << 20  # bytes of messages that wait for earlier ones
 _FREE_MESSAGES = 100  # a chunk may hold these and one more for each compressed byte
 
@@ -59,12 +56,12 @@ def read_summary(stream: IO[bytes], size: int) -> Summary | None:
     from mcap.records import Channel, ChunkIndex, Footer, Schema, Statistics
 
     stream.seek(max(0, size - _FOOTER))
-    footer = next(_records(stream, size), None)
+    _, footer = next(file_records(stream, size, whole=False), (0, None))
     if not isinstance(footer, Footer) or footer.summary_start == 0:
         return None
     stream.seek(footer.summary_start)
     statistics, channels, schemas, chunks = None, {}, {}, []
-    for record in _records(stream, size):
+    for _, record in file_records(stream, size, whole=False):
         if isinstance(record, Statistics):
             statistics = record
         elif isinstance(record, Channel):
@@ -91,14 +88,14 @@ def _check_places(chunks: Iterable[Any], size: int) -> None:
 
 def records(stream: IO[bytes], size: int) -> Iterator[Any]:
     """Items, channels and schemas of the whole file in its order."""
-    from mcap.records import Channel, Chunk, Message, Schema
+    from mcap.records import Channel, Chunk, Schema
 
     stream.seek(0)
-    for record in _records(stream, size, whole=True):
-        if isinstance(record, Chunk):
+    for code, record in file_records(stream, size, whole=True):
+        if code == MESSAGE_CODE:
+            yield _item(record)
+        elif isinstance(record, Chunk):
             yield from _inside(record)
-        elif isinstance(record, Message):
-            yield Item(record.channel_id, record.log_time, record.data)
         elif isinstance(record, (Channel, Schema)):
             yield record
 
@@ -137,7 +134,7 @@ def chunks_in_order(
             yield item
         if begin is None:
             return
-        stream.seek(offset + _HEAD.size)
+        stream.seek(offset + HEAD.size)
         for number, item in enumerate(_inside(Chunk.read(ReadDataStream(stream)), channels)):
             if (start is None or item.time >= start) and (stop is None or item.time < stop):
                 heapq.heappush(waiting, (item.time, offset, number, item))
@@ -164,13 +161,9 @@ def _check_waiting(held: int) -> None:
         raise ValueError(f"more than {_MOST_WAITING >> 20} MB of messages are not in the order of time")
 
 
-def _records(stream: IO[bytes], size: int, *, whole: bool = False) -> Iterator[Any]:
-    from mcap.stream_reader import StreamReader
-
-    reader = StreamReader(
-        stream, skip_magic=not whole, emit_chunks=True, validate_crcs=whole, record_size_limit=size
-    )
-    return iter(reader.records)
+def _item(body: bytes | memoryview) -> Item:
+    channel, _, moment, _ = MESSAGE.unpack_from(body)
+    return Item(channel, moment, bytes(body[MESSAGE.size :]))
 
 
 def _inside(chunk: Any, channels: set[int] | None = None) -> Iterator[Any]:
@@ -183,18 +176,18 @@ def _inside(chunk: Any, channels: set[int] | None = None) -> Iterator[Any]:
         raise ValueError("the checksum of a chunk does not match")
     view, at, count = memoryview(data), 0, 0
     while at < len(view):
-        code, length = _HEAD.unpack_from(view, at)
-        at += _HEAD.size
+        code, length = HEAD.unpack_from(view, at)
+        check_length(code, length)
+        at += HEAD.size
         body = view[at : at + length]
         at += length
         if len(body) != length:
             raise ValueError("a record is longer than its chunk")
-        if code == _MESSAGE_CODE:
+        if code == MESSAGE_CODE:
             count += 1
             if count > _FREE_MESSAGES + len(chunk.data):
                 raise ValueError(f"{len(chunk.data):,} compressed bytes hold more messages than bytes")
-            channel, _, moment, _ = _MESSAGE.unpack_from(body)
-            if channels is None or channel in channels:
-                yield Item(channel, moment, bytes(body[_MESSAGE.size :]))
+            if channels is None or MESSAGE.unpack_from(body)[0] in channels:
+                yield _item(body)
         elif code in (3, 4) and channels is None:
             yield (Schema if code == 3 else Channel).read(ReadDataStream(io.BytesIO(body)))

@@ -12,6 +12,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ __all__ = ["open_sqlite"]
 _LOGS = ("-wal", "-journal")
 _STEPS = 100_000  # of SQLite's machine between two looks
 _STEPS_AT_LEAST = 30_000_000  # a second or two; a message takes some 50 and has as many bytes
+_LONGEST_TEXT, _LONGEST_MESSAGE = 8 << 20, 128 << 20  # bytes, as in MCAP
 _LONGEST_PATH = 480  # bytes; SQLite opens none above 511
 
 
@@ -119,7 +121,10 @@ def open_sqlite(path: Path) -> Iterator[_SqliteFile]:
         database = stack.enter_context(contextlib.closing(sqlite3.connect(address, uri=True)))
         database.text_factory = _text
         database.set_progress_handler(_Steps(path).more, _STEPS)
-        yield _SqliteFile(database)
+        _limit_length(database, _LONGEST_TEXT)
+        opened = _SqliteFile(database)
+        _limit_length(database, _LONGEST_MESSAGE)
+        yield opened
 
 
 class _Steps:
@@ -132,6 +137,12 @@ class _Steps:
         """Whether to stop."""
         self._left -= _STEPS
         return self._left < 0
+
+
+def _limit_length(database: sqlite3.Connection, most: int) -> None:
+    """Let SQLite refuse longer values before it reads them; Python 3.10 cannot ask for that."""
+    if sys.version_info >= (3, 11):
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, most)
 
 
 def _require_table(database: sqlite3.Connection, name: str) -> None:
