@@ -51,7 +51,8 @@ class MapOptions:
         resolution: resample to so many meters a pixel first.
         stored_values: take the file's numbers as they are stored, without its scale and offset.
         preview: whether to write a picture for a screen, PNG.
-        memory: bytes that the process may take; None is 1 GiB, or half of what is free.
+        memory: bytes that the process may take; None is 1 GiB, or half of what is free, and more where the
+            program holds much already.
         device: as for `Segmenter`.
         threads: as for `Segmenter`.
         overwrite: replace files that are there; never the raster.

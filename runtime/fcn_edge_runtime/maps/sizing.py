@@ -25,9 +25,13 @@ GIB = 1 << 30
 
 
 def default_memory() -> int:
-    """Bytes that a map may take: 1 GiB, or half of what is free where that is less."""
+    """Bytes that the process may take: 1 GiB, or half of what is free where that is less.
+
+    A program that holds much already may take half of that besides.
+    """
     free = available_bytes()
-    return GIB if free is None else min(GIB, free // 2)
+    room = GIB if free is None else min(GIB, free // 2)
+    return max(room, (used_bytes() or 0) + room // 2)
 
 
 def cache_bytes(memory: int) -> int:
