@@ -27,11 +27,11 @@ GIB = 1 << 30
 def default_memory() -> int:
     """Bytes that the process may take: 1 GiB, or half of what is free where that is less.
 
-    A program that holds much already may take half of that besides.
+    A program that holds much already may take three quarters of that besides.
     """
     free = available_bytes()
     room = GIB if free is None else min(GIB, free // 2)
-    return max(room, (used_bytes() or 0) + room // 2)
+    return max(room, (used_bytes() or 0) + room * 3 // 4)
 
 
 def cache_bytes(memory: int) -> int:
