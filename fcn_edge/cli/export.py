@@ -207,7 +207,7 @@ def command(
     lowered = Precision(precision, calibration, label_folder(labels, given))
     lowered.check(images)
     options = ExportOptions(
-        outputs=tuple(name.strip() for name in (outputs or "labels").split(",")),
+        outputs=tuple(name.strip() for name in ("labels" if outputs is None else outputs).split(",")),
         sizes=sizes,
         devices=devices,
         head=head,
