@@ -23,8 +23,9 @@ SECONDS = 20
 def python(module, *arguments):
     """Run a module of the tests in a process of its own, which a finding may end."""
     path = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    # By way of a shell: a process inherits the peak memory of the one that starts it, which libFuzzer limits.
     return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-m", module, *map(str, arguments)],
         capture_output=True,
         text=True,
         errors="replace",

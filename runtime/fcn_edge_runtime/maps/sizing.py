@@ -27,11 +27,12 @@ GIB = 1 << 30
 def default_memory() -> int:
     """Bytes that the process may take: 1 GiB, or half of what is free where that is less.
 
-    A program that holds much already may take three quarters of that besides.
+    A program that holds more than half of that already may take as much besides.
     """
     free = available_bytes()
     room = GIB if free is None else min(GIB, free // 2)
-    return max(room, (used_bytes() or 0) + room * 3 // 4)
+    held = used_bytes() or 0
+    return room if held <= room // 2 else held + room
 
 
 def cache_bytes(memory: int) -> int:

@@ -9,7 +9,7 @@ GIB = 1 << 30
 
 @pytest.mark.parametrize(
     ("held", "free", "expected"),
-    [(0, 16 * GIB, GIB), (GIB // 4, 16 * GIB, GIB), (2 * GIB, 16 * GIB, 11 * GIB // 4), (0, GIB, GIB // 2)],
+    [(0, 16 * GIB, GIB), (GIB // 4, 16 * GIB, GIB), (2 * GIB, 16 * GIB, 3 * GIB), (0, GIB, GIB // 2)],
 )
 def test_a_program_that_holds_much_still_makes_maps(monkeypatch, held, free, expected):
     monkeypatch.setattr(sizing, "used_bytes", lambda: held)
