@@ -194,7 +194,7 @@ def test_an_operator_unknown_to_onnxruntime_is_a_model_error(tmp_path):
 def test_an_old_onnxruntime_takes_fewer_operators(model_path, monkeypatch):
     monkeypatch.setattr(slow_loading, "MOST", 2)
     with ModelFile.open(model_path("rgb")) as model:
-        slow_loading.check_operator_count(model, "CPUExecutionProvider", onnxruntime.__version__)
+        slow_loading.check_operator_count(model, "CPUExecutionProvider", "1.32.0")
         with pytest.raises(ModelError, match=r"at most 2, because onnxruntime 1\.18\.0 .*install 1\.\d+"):
             slow_loading.check_operator_count(model, "CPUExecutionProvider", "1.18.0")
         every = tuple(model.summary.op_types)
