@@ -25,7 +25,7 @@ from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Shared", "for_size", "shared"]
+__all__ = ["MODELS", "Shared", "for_size", "resized", "shared"]
 
 MODELS = Path(__file__).resolve().parents[2] / "models" / "corridor"
 OURS = (  # (head, float file, the same in int8)
@@ -124,10 +124,10 @@ def for_size(
         refused=refused,
     )
     made.pictures.mkdir(parents=True, exist_ok=True)
-    held = _resized(sorted((MODELS / "heldout" / "images").iterdir()), frames, height, width)
+    held = resized(sorted((MODELS / "heldout" / "images").iterdir()), frames, height, width)
     np.save(folder / "frames.npy", held)
     pictures = [p for p in sorted((MODELS / "calibration").iterdir()) if p.is_file()]
-    calibration = _resized(pictures, CALIBRATION, height, width)
+    calibration = resized(pictures, CALIBRATION, height, width)
     np.save(folder / "calibration.npy", calibration)
     _write_pictures(made.pictures, calibration)
     example = torch.zeros(1, 3, height, width)
@@ -169,8 +169,8 @@ def _quantize(parent: Path, path: Path, pictures: Path, agreement: float) -> Non
     quantize(parent, path, pictures, options=options)
 
 
-def _resized(paths: Sequence[Path], count: int, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """`count` images, evenly chosen, resized (N, H, W, 3)."""
+def resized(paths: Sequence[Path], count: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """At most `count` images, evenly chosen, resized (N, H, W, 3)."""
     from PIL import Image
 
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)]

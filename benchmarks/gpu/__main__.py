@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -140,7 +139,6 @@ def _tests(limit: float) -> dict[str, Any]:
             text=True,
             timeout=limit,
             check=False,
-            env=dict(os.environ),
         )
     except subprocess.TimeoutExpired:
         return {"summary": f"not finished in {limit:.0f} s"}

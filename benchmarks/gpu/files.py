@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.comparison.materials import MODELS, shared
+from benchmarks.comparison.materials import MODELS, resized, shared
 from fcn_edge_export import Fp16Options, QuantizeOptions, convert_to_fp16, quantize
 from fcn_edge_runtime.errors import FcnEdgeError
 
@@ -70,12 +70,4 @@ def make(name: str, folder: Path, device: str, say: Callable[[str], None]) -> Su
 
 def frames_of_size(height: int, width: int, count: int) -> Frames:
     """Held-out frames, resized: (count, H, W, 3)."""
-    from PIL import Image
-
-    paths = sorted((MODELS / "heldout" / "images").iterdir())
-    return np.stack(
-        [
-            np.asarray(Image.open(paths[i % len(paths)]).convert("RGB").resize((width, height)))
-            for i in range(count)
-        ]
-    )
+    return resized(sorted((MODELS / "heldout" / "images").iterdir()), count, height, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.gpu.files import Subject
 
-__all__ = ["compiled", "eager"]
+__all__ = ["Label", "compiled", "eager"]
 
 Label = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
 
@@ -35,7 +36,8 @@ def _whole(subject: Subject, device: str, *, half: bool) -> Callable[[Any], Any]
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     dtype = torch.float16 if half else torch.float32
     layout = torch.channels_last if half else torch.contiguous_format
-    net = _copied(subject.net).to(device=device, dtype=dtype, memory_format=layout)
+    net: Any = copy.deepcopy(subject.net).eval()
+    net = net.to(device=device, dtype=dtype, memory_format=layout)
     mean, std = (torch.tensor(v, device=device).reshape(1, 3, 1, 1) for v in (subject.mean, subject.std))
 
     def run(frames: Any) -> Any:
@@ -43,12 +45,6 @@ def _whole(subject: Subject, device: str, *, half: bool) -> Callable[[Any], Any]
         return net(x.to(dtype, memory_format=layout)).argmax(1).to(torch.uint8)
 
     return run
-
-
-def _copied(net: Any) -> Any:
-    import copy
-
-    return copy.deepcopy(net).eval()
 
 
 def _labels(run: Callable[[Any], Any], device: str) -> Label:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.gpu.files import Frames, Subject, frames_of_size
-from benchmarks.gpu.pytorch import compiled, eager
+from benchmarks.gpu.files import Subject, frames_of_size
+from benchmarks.gpu.pytorch import Label, compiled, eager
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.session.session import SessionOptions
 from fcn_edge_runtime.timing import interleaved
 
-__all__ = ["Row", "rows"]
-
-Label = Callable[[Frames], npt.NDArray[Any]]
+__all__ = ["Row", "fastest", "rows"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Row:
         size: (height, width).
         batch: frames in one call.
         milliseconds: of one frame, median of the rounds, copies in and out included; None if it did not run.
-        ratio: of its time to that of PyTorch in float32 in the same rounds.
+        ratio: of its time to that of the first way that ran, PyTorch in float32, in the same rounds.
         labels: share that equals the float file's on the CPU.
         why: the reason where it did not run.
     """

@@ -43,8 +43,8 @@ SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
 _TAIL = 1024  # bytes in which a mark is looked for, before a file of any size is read
 _LONGEST_NAME = 200  # characters
-# Images that are read before the results of an earlier one are written, and the pixels of all of them.
-_AHEAD, _AHEAD_PIXELS = 4, 16_000_000
+# Images that are read before the results of an earlier one are written, and the numbers in all of them.
+_AHEAD, _AHEAD_VALUES = 4, 16_000_000
 
 T = TypeVar("T")
 
@@ -205,10 +205,10 @@ def _overlapped(
     try:
         for file in images:
             picture = _tried(file, lambda file=file: _read(job, file, notice))  # type: ignore[misc]
-            pixels = 0 if isinstance(picture, FileResult) else picture.pixels.size
+            values = 0 if isinstance(picture, FileResult) else picture.pixels.size
             segmented = network.submit(_segment, job, file, picture)
-            pending.append((pixels, writer.submit(_write, job, file, picture, segmented, write)))
-            while len(pending) >= _AHEAD or (pending and sum(p for p, _ in pending) > _AHEAD_PIXELS):
+            pending.append((values, writer.submit(_write, job, file, picture, segmented, write)))
+            while len(pending) >= _AHEAD or (pending and sum(count for count, _ in pending) > _AHEAD_VALUES):
                 yield pending.popleft()[1].result()
         while pending:
             yield pending.popleft()[1].result()

@@ -92,6 +92,12 @@ def _check_size(image: np.ndarray, card: Card, max_pixels: int) -> None:
     if image.size == 0:
         raise InputError(f"the image has shape {image.shape}, expected at least one pixel")
     height, width = image.shape[-3:-1]
+    check_sides(height, width, card)
+    check_pixels(image.size // image.shape[-1], max_pixels)
+
+
+def check_sides(height: int, width: int, card: Card) -> None:
+    """Raise InputError if an image is smaller or larger than the network takes."""
     smallest = card.geometry.smallest_size
     if min(height, width) < smallest:
         raise InputError(
@@ -105,7 +111,6 @@ def _check_size(image: np.ndarray, card: Card, max_pixels: int) -> None:
             f"{largest[1]} wide: this network computes differently beyond, and its file does not; shrink or "
             "cut the image, or export with a working size"
         )
-    check_pixels(image.size // image.shape[-1], max_pixels)
 
 
 def _expected(spec: InputSpec) -> str:

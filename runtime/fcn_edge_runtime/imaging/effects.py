@@ -94,6 +94,10 @@ class Effect:
         color = self.color or (first.color if first is not None else (255, 0, 0))
         return tint(picture, mask, color, feather=self.feather)
 
+    def softens(self, card: Card) -> bool:
+        """Whether the confidence of this model makes its edges soft, see `soft_mask`."""
+        return _is_one_of_two(card, self.classes)
+
     def _radius(self, picture: np.ndarray) -> float:
         """Of the blur, in pixels of this picture."""
         if self.radius is not None:
@@ -132,12 +136,15 @@ def soft_mask(
         UsageError: as `class_mask`.
     """
     mask = class_mask(labels, card, names)
-    one_of_two = len(card.classes) == 2 and len({name.casefold() for name in names}) == 1
-    if confidence is None or not one_of_two or confidence.min() < 0.5:
+    if confidence is None or not _is_one_of_two(card, names) or confidence.min() < 0.5:
         return mask
     share = np.clip(2 * np.where(mask, confidence, 1 - confidence) - np.float32(0.5), 0, 1)
     soft: np.ndarray = share * share * (3 - 2 * share)
     return soft
+
+
+def _is_one_of_two(card: Card, names: Sequence[str]) -> bool:
+    return len(card.classes) == 2 and len({name.casefold() for name in names}) == 1
 
 
 def blur_background(

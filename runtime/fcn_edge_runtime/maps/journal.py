@@ -43,7 +43,6 @@ class Journal:
 
     Attributes:
         job: as given, or as it is in the file where its identity is the same.
-        found: whether tiles of the same job were there.
 
     Raises:
         ArtifactError: the file cannot be written.
@@ -61,8 +60,7 @@ class Journal:
         except OSError as error:
             raise _unwritable(path, error) from None
         self._places: dict[int, tuple[int, int, int]] = {}
-        self.found = self._read(job)
-        if not self.found:
+        if not self._read(job):
             self.job = job
             self._write_head()
 

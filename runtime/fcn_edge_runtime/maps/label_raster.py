@@ -31,7 +31,6 @@ from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory
 from fcn_edge_runtime.maps.tiles import Labeled, Tile, TiledImage
 from fcn_edge_runtime.progress import Progress, Stages
-from fcn_edge_runtime.segmentation import Segmentation
 
 __all__ = ["MapArea", "MapOptions", "MapResult", "label_raster"]
 
@@ -313,8 +312,7 @@ class _Job:
                     summary.text = f"{polygons} polygons"
             if options.preview:
                 with self.stages.stage("preview"):
-                    result = Segmentation(np.zeros((0, 0)), card, self.network.session.provider, 0.0)
-                    png = preview_png(self.source, labels, result, areas, ground)
+                    png = preview_png(self.source, labels, card, areas, ground)
                     part(_preview_of(self.target)).write_bytes(png)
             try:
                 place(*moves)

@@ -13,9 +13,9 @@ from math import lcm
 
 import numpy as np
 
-from fcn_edge_runtime.errors import InputError, ModelError, UsageError
+from fcn_edge_runtime.errors import ModelError, UsageError
+from fcn_edge_runtime.imaging.arrays import check_sides
 from fcn_edge_runtime.maps.spans import Reach
-from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.contract import check_results
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.without_head import scores_of
@@ -148,7 +148,7 @@ class TileNetwork:
         Raises:
             InputError: the network does not take this size.
         """
-        _check_size(self.card, height, width)
+        check_sides(height, width, self.card)
         if not self.low:
             return ScoreAxis(1, height, None), ScoreAxis(1, width, None)
         multiple = self.card.geometry.size_multiple if self._cut.padded else 1
@@ -205,18 +205,4 @@ def _require_local(model: ModelFile) -> None:
         raise UsageError(
             f"{model.path} resizes each image to a working size, which tiles do not have: export it without "
             "--working-size, and give --resolution for a coarser map"
-        )
-
-
-def _check_size(card: Card, height: int, width: int) -> None:
-    least, most = card.geometry.smallest_size, card.geometry.largest_size
-    if min(height, width) < least:
-        raise InputError(
-            f"the image is {height} high and {width} wide, expected at least {least} each way, "
-            "the smallest size of this network"
-        )
-    if most is not None and (height > most[0] or width > most[1]):
-        raise InputError(
-            f"the image is {height} high and {width} wide, expected at most {most[0]} high and {most[1]} "
-            "wide: this network computes differently beyond"
         )

@@ -12,6 +12,7 @@ from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.imaging.writing import encoded, with_legend
 from fcn_edge_runtime.maps.areas import Ground
 from fcn_edge_runtime.maps.raster import Raster
+from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 
 __all__ = ["preview_png"]
@@ -21,14 +22,14 @@ _NICE = (1, 2, 5)
 
 
 def preview_png(
-    raster: Raster, labels: Path, result: Segmentation, areas: Sequence[Area], ground: Ground | None
+    raster: Raster, labels: Path, card: Card, areas: Sequence[Area], ground: Ground | None
 ) -> bytes:
     """The preview as PNG, north up where the raster is not rotated.
 
     Args:
         raster: what was labeled.
         labels: the map.
-        result: of any labels: its card and its provider.
+        card: of the model.
         areas: for the legend.
         ground: for the scale bar; None leaves it out.
     """
@@ -37,8 +38,7 @@ def preview_png(
     pixels, step = raster.preview(_SIDE)
     with rasterio.open(labels) as file:
         small = file.read(1, out_shape=pixels.shape[:2])
-    shown = Segmentation(small, result.card, result.provider, 0.0)
-    picture = shown.overlay(as_picture(pixels, result.card.input))
+    picture = Segmentation(small, card, "", 0.0).overlay(as_picture(pixels, card.input))
     if raster.transform.e > 0:
         picture = np.ascontiguousarray(picture[::-1])
     if ground is not None:

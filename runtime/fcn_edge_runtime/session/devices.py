@@ -9,7 +9,7 @@ from typing import Any
 from fcn_edge_runtime._extras import install_command, what_is_wrong
 from fcn_edge_runtime.errors import ProviderError, UsageError
 
-__all__ = ["cores", "import_onnxruntime", "install_hint", "provider_named", "short_name"]
+__all__ = ["cores", "import_onnxruntime", "install_hint", "provider_named", "quiet_run", "short_name"]
 
 _SUFFIX = "ExecutionProvider"
 _INSTALL = {
@@ -69,6 +69,16 @@ def install_hint(provider: str) -> str:
     """How to get an onnxruntime that has this provider."""
     name = short_name(provider)
     return _INSTALL.get(name, f"install an onnxruntime built with {provider}")
+
+
+def quiet_run(runtime: Any) -> Any:
+    """Options of a run that prints nothing: of one that fails, onnxruntime prints the file's own text.
+
+    It is in the exception, too.
+    """
+    options = runtime.RunOptions()
+    options.log_severity_level = 4
+    return options
 
 
 def cores() -> int:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime.session.devices import quiet_run
+
 __all__ = ["FixedBuffers", "has_fixed_shapes"]
 
 _TYPES = {
@@ -63,7 +65,7 @@ class FixedBuffers:
         return values
 
     def _bind(self, names: tuple[str, ...]) -> _Bound:
-        binding, options = self._raw.io_binding(), self._runtime.RunOptions()
+        binding, options = self._raw.io_binding(), quiet_run(self._runtime)
         # Each choice of outputs has its own buffers, so each is a graph of its own.
         options.add_run_config_entry("gpu_graph_id", str(len(self._bound) + 1))
         binding.bind_ortvalue_input("image", self._image)

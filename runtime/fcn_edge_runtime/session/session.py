@@ -25,6 +25,7 @@ from fcn_edge_runtime.session.devices import (
     import_onnxruntime,
     install_hint,
     provider_named,
+    quiet_run,
     short_name,
 )
 from fcn_edge_runtime.session.slow_loading import check_operator_count
@@ -312,9 +313,6 @@ class _Recipe:
             found = self.head
             head, outputs = NumpyHead(found.logits, found.align_corners, found.labels), ("labels",)
         limits = self.model.limits if isinstance(self.model, ModelFile) else None
-        # Of a run that fails, onnxruntime prints the file's own text; it is in the exception, too.
-        run_options = self.runtime.RunOptions()
-        run_options.log_severity_level = 4
         return Session(
             provider,
             short_name(provider),
@@ -326,7 +324,7 @@ class _Recipe:
             head,
             limits,
             buffers=self._buffers(raw, provider),
-            _run_options=run_options,
+            _run_options=quiet_run(self.runtime),
         )
 
     def _created(self, provider: str) -> Any:
@@ -334,9 +332,8 @@ class _Recipe:
         if provider == CUDA and self._may_record():
             from fcn_edge_runtime.session.fixed_buffers import has_fixed_shapes
 
-            with contextlib.suppress(
-                ProviderError
-            ):  # not all operators are on the GPU: like any other session
+            # Where not all operators are on the GPU, it is a session like any other.
+            with contextlib.suppress(ProviderError):
                 raw = self._made(provider, {CUDA_GRAPH: "1"})
                 if has_fixed_shapes(raw):
                     return raw

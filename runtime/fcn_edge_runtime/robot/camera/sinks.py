@@ -68,8 +68,10 @@ class View:
     effect: Effect | None = None
 
     def wanted(self) -> tuple[bool, bool]:
-        """Confidence for an effect, which has soft edges by it; overlays without an effect."""
-        return self.effect is not None, self.effect is None
+        """Confidence for an effect that has soft edges by it; overlays without an effect."""
+        if self.effect is None:
+            return False, True
+        return self.effect.softens(self.card), False
 
     def picture(self, image: Image, frame: SegmentedFrame) -> np.ndarray:
         """What is shown of a frame: (H, W, 3) uint8 RGB."""
