@@ -13,6 +13,7 @@
 #   make docs           build the documentation site: build/site/index.html
 #   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
+#   make node-packages  what the long tests of the browser's side need from npm
 #   make gpu            tests and times on an NVIDIA GPU, in 9 minutes; GPU_PYTHON has torch and onnxruntime-gpu
 #   make clean          remove all that these targets made
 
@@ -35,8 +36,10 @@ NETWORKS := .venv-networks
 NETWORK_PINS := benchmarks/networks/environment/networks
 ARGS ?=
 
+NODE := tests/web/node_modules
+
 .PHONY: help demo test test-all test-hostile test-hostile-oldest check test-oldest format security-page \
-	package-check release-check docs bench-engines networks gpu clean
+	package-check release-check docs bench-engines networks node-packages gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,7 +57,7 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(PYTEST) -n $(WORKERS) -m 'not slow'
 
-test-all: $(VENV)/.ready
+test-all: $(VENV)/.ready node-packages
 	$(PYTEST) -n $(WORKERS)
 	$(MAKE) test-oldest
 
@@ -132,9 +135,19 @@ $(NETWORKS)/.ready: pyproject.toml constraints.txt $(wildcard $(NETWORK_PINS)*.t
 networks: $(VENV)/.ready $(NETWORKS)/.ready
 	$(BIN)/python -m benchmarks.networks --python $(NETWORKS)/bin/python $(ARGS)
 
+# Installation scripts stay off: they would download libraries for GPUs.
+$(NODE)/.ready: tests/web/package.json
+	npm install --prefix tests/web --ignore-scripts --no-package-lock --no-fund --no-audit --loglevel=error
+	touch $@
+
+# Without npm, or where it cannot install, the tests that need its packages are skipped.
+node-packages:
+	@if ! command -v npm >/dev/null; then echo 'npm is not installed: tests that need its packages are skipped' >&2; \
+		else $(MAKE) --no-print-directory $(NODE)/.ready || echo 'the npm packages could not be installed: tests that need them are skipped' >&2; fi
+
 # On the machine as it is: a CUDA build of torch takes longer to install than to measure.
 gpu:
 	PYTHONPATH=.:export:runtime $(GPU_PYTHON) -m benchmarks.gpu $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(ENGINES) $(NETWORKS) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) $(ENGINES) $(NETWORKS) $(NODE) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
