@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -12,6 +13,7 @@ import numpy as np
 from fcn_edge_runtime._files import part_of
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.areas import color_table
+from fcn_edge_runtime.maps.overviews import Overviews, create, plain_profile, window_of
 from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.sizing import BLOCK
 from fcn_edge_runtime.maps.tiles import Tile
@@ -23,8 +25,11 @@ __all__ = ["class_names", "qgis_style", "write_confidence", "write_labels"]
 _COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
 
 
+Tiles = Iterable[tuple[Tile, np.ndarray]]
+
+
 def write_labels(
-    path: Path, raster: Raster, card: Card, tags: dict[str, str], tiles: Iterable[tuple[Tile, np.ndarray]]
+    path: Path, raster: Raster, card: Card, tags: dict[str, str], tiles: Tiles, core: tuple[int, int]
 ) -> None:
     """Write the labels to a part of the map: overviews have the most frequent class.
 
@@ -34,30 +39,34 @@ def write_labels(
         card: of the model.
         tags: texts to keep in the file.
         tiles: all of them, with labels.
+        core: rows and columns of a tile.
 
     Raises:
         ArtifactError: the disk is full or fails.
     """
     colors = {label: (*map(int, color), 255) for label, color in enumerate(color_table(card))}
     colors[card.unlabeled] = (0, 0, 0, 0)
-
-    def paint(file: Any) -> None:
+    size, nothing = (raster.height, raster.width), card.unlabeled
+    with _plain(path, raster, card.label_dtype, nothing, tags) as (folder, file):
         if card.label_dtype == "uint8":
             file.write_colormap(1, colors)
         file.set_band_description(1, "class")
+        with Overviews.at(folder, size, card.label_dtype, nothing, core) as smaller:
+            for tile, labels in tiles:
+                file.write(labels, 1, window=window_of(*tile.core))
+                smaller.add(tile, labels)
+        file.close()
+        _to_cog(smaller.joined(Path(file.name)), path)
 
-    _write(path, raster, card.label_dtype, card.unlabeled, tags, tiles, paint, overviews="mode")
 
-
-def write_confidence(
-    path: Path, raster: Raster, tags: dict[str, str], tiles: Iterable[tuple[Tile, np.ndarray]]
-) -> None:
+def write_confidence(path: Path, raster: Raster, tags: dict[str, str], tiles: Tiles) -> None:
     """Write the winners' probabilities, float32, NaN where there is no data; else as `write_labels`."""
-
-    def describe(file: Any) -> None:
+    with _plain(path, raster, "float32", float("nan"), tags) as (_, file):
         file.set_band_description(1, "confidence")
-
-    _write(path, raster, "float32", float("nan"), tags, tiles, describe, overviews="average")
+        for tile, values in tiles:
+            file.write(values, 1, window=window_of(*tile.core))
+        file.close()
+        _to_cog(file.name, path, overview_resampling="average")
 
 
 def class_names(card: Card) -> str:
@@ -101,27 +110,15 @@ def qgis_style(card: Card) -> str:
     )
 
 
-def _write(
-    path: Path,
-    raster: Raster,
-    dtype: str,
-    nodata: float,
-    tags: dict[str, str],
-    tiles: Iterable[tuple[Tile, np.ndarray]],
-    describe: Callable[[Any], None],
-    *,
-    overviews: str,
-) -> None:
+@contextlib.contextmanager
+def _plain(
+    path: Path, raster: Raster, dtype: str, nodata: float, tags: dict[str, str], bands: int = 1
+) -> Iterator[tuple[Path, Any]]:
+    """A folder and an open file in it, with the raster's georeference, from which the COG is made."""
     import rasterio
-    import rasterio.shutil
     from rasterio.errors import RasterioError
-    from rasterio.windows import Window
 
-    profile: dict[str, Any] = {
-        "driver": "GTiff", "width": raster.width, "height": raster.height, "count": 1, "dtype": dtype,
-        "nodata": nodata, "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "deflate",
-        "zlevel": 1, "bigtiff": "if_safer",
-    }  # fmt: skip
+    profile = plain_profile(raster.width, raster.height, dtype) | {"nodata": nodata, "count": bands}
     points, points_crs = raster.gcps
     if points and not raster.lost():
         profile.update(gcps=points, crs=points_crs)
@@ -130,16 +127,18 @@ def _write(
     if raster.rpcs is not None and not raster.lost():
         profile["rpcs"] = raster.rpcs
     try:
-        with part_of(path.with_suffix(".work.tif"), ending=".tif") as work:
-            with rasterio.open(work, "w", **profile) as file:
-                describe(file)
-                file.update_tags(**tags)
-                for tile, values in tiles:
-                    file.write(values, 1, window=Window.from_slices(*tile.core))
-            rasterio.shutil.copy(
-                work, path, driver="COG", blocksize=BLOCK, compress="deflate", overview_resampling=overviews,
-                num_threads="all_cpus", bigtiff="if_safer",
-            )  # fmt: skip
+        with part_of(path, folder=True) as folder, create(folder / "0.tif", **profile) as file:
+            file.update_tags(**tags)
+            yield folder, file
     except (RasterioError, rasterio._err.CPLE_BaseError, OSError) as error:  # noqa: SLF001 - no other name
         text = " ".join(str(error.__cause__ or error).split())
         raise ArtifactError(f"the map cannot be written ({text[:300]}): is the disk full?") from error
+
+
+def _to_cog(work: str | Path, path: Path, **options: str) -> None:
+    import rasterio.shutil
+
+    rasterio.shutil.copy(
+        work, path, driver="COG", blocksize=BLOCK, compress="deflate", num_threads="all_cpus",
+        bigtiff="if_safer", **options,
+    )  # fmt: skip

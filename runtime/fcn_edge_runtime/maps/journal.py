@@ -1,7 +1,7 @@
 r"""What was done of a map: every finished tile is added to a file, which any kill leaves readable.
 
-    {"job": ...}\n                                    what the tiles are of
-    <number, bytes, bytes, CRC> labels confidence     a tile, both compressed by zlib
+    {"job": ...}\n                                          what the tiles are of
+    {"tile": number, "layers": ..., "crc": ...}\n arrays    a tile: each array compressed by zlib
     ...
 
 A tile that was written in part ends the file. The map itself is made of it at the end.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +28,11 @@ except ImportError:  # Windows: nothing keeps out a second process
 
 __all__ = ["Journal"]
 
-_RECORD = struct.Struct("<IIII")
 _MOST_HEAD = 1 << 20
 _LEVEL = 1  # labels are large areas of one value: a higher level gains little
+
+
+_Layer = list[Any]  # name, type, shape, compressed bytes
 
 
 class Journal:
@@ -59,7 +60,7 @@ class Journal:
             raise UsageError(f"another process is making this map ({path} is locked): wait for it") from None
         except OSError as error:
             raise _unwritable(path, error) from None
-        self._places: dict[int, tuple[int, int, int]] = {}
+        self._places: dict[int, tuple[int, list[_Layer]]] = {}
         if not self._read(job):
             self.job = job
             self._write_head()
@@ -75,30 +76,30 @@ class Journal:
         Raises:
             ArtifactError: the disk is full or fails.
         """
-        labels = zlib.compress(labeled.labels.tobytes(), _LEVEL)
-        confidence = (
-            b"" if labeled.confidence is None else zlib.compress(labeled.confidence.tobytes(), _LEVEL)
-        )
-        head = _RECORD.pack(tile.number, len(labels), len(confidence), zlib.crc32(labels + confidence))
+        arrays = {name: array for name, array in vars(labeled).items() if array is not None}
+        packed = {name: zlib.compress(array.tobytes(), _LEVEL) for name, array in arrays.items()}
+        layers = [
+            [name, str(array.dtype), list(array.shape), len(packed[name])] for name, array in arrays.items()
+        ]
+        data = b"".join(packed.values())
+        head = json.dumps({"tile": tile.number, "layers": layers, "crc": zlib.crc32(data)}).encode() + b"\n"
         try:
             place = self._file.seek(0, os.SEEK_END)
-            self._file.write(head + labels + confidence)
+            self._file.write(head + data)
             self._file.flush()
         except OSError as error:
             raise _unwritable(self.path, error) from error
-        self._places[tile.number] = (place + _RECORD.size, len(labels), len(confidence))
+        self._places[tile.number] = place + len(head), layers
 
-    def tiles(self, tiles: tuple[Tile, ...], dtype: str) -> Iterator[tuple[Tile, Labeled]]:
-        """All tiles, in their order."""
+    def arrays(self, tiles: tuple[Tile, ...], name: str) -> Iterator[tuple[Tile, np.ndarray]]:
+        """One of the arrays of `Labeled`, of all tiles in their order."""
         for tile in tiles:
-            place, labels, confidence = self._places[tile.number]
-            shape = tuple(part.stop - part.start for part in tile.core)
-            self._file.seek(place)
-            found = np.frombuffer(zlib.decompress(self._file.read(labels)), dtype).reshape(shape)
-            sure = None
-            if confidence:
-                sure = np.frombuffer(zlib.decompress(self._file.read(confidence)), np.float32).reshape(shape)
-            yield tile, Labeled(found, sure)
+            place, layers = self._places[tile.number]
+            for layer, dtype, shape, length in layers:
+                if layer == name:
+                    self._file.seek(place)
+                    yield tile, np.frombuffer(zlib.decompress(self._file.read(length)), dtype).reshape(shape)
+                place += length
 
     def remove(self) -> None:
         """Remove the file: the map is there."""
@@ -122,14 +123,14 @@ class Journal:
         self.job = there
         while True:
             place = self._file.tell()
-            head = self._file.read(_RECORD.size)
-            if len(head) < _RECORD.size:
+            try:
+                head = json.loads(self._file.readline(_MOST_HEAD))
+                data = self._file.read(sum(length for *_, length in head["layers"]))
+                if zlib.crc32(data) != head["crc"]:
+                    break
+            except (ValueError, KeyError, TypeError):  # cut short
                 break
-            number, labels, confidence, crc = _RECORD.unpack(head)
-            data = self._file.read(labels + confidence)
-            if len(data) < labels + confidence or zlib.crc32(data) != crc:
-                break
-            self._places[number] = (place + _RECORD.size, labels, confidence)
+            self._places[head["tile"]] = self._file.tell() - len(data), head["layers"]
         self._file.truncate(place)
         return True
 

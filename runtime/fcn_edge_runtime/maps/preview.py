@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,40 @@ from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.imaging.writing import encoded, with_legend
 from fcn_edge_runtime.maps.areas import Ground
 from fcn_edge_runtime.maps.raster import Raster
+from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 
-__all__ = ["preview_png"]
+__all__ = ["preview_png", "sample_of", "step_for"]
 
 _SIDE = 1600  # pixels
 _NICE = (1, 2, 5)
 
 
+def step_for(height: int, width: int) -> int:
+    """How many pixels of a raster one of its preview stands for, along both axes."""
+    return max(1, -(-max(height, width) // _SIDE))
+
+
+def sample_of(tile: Tile, pixels: np.ndarray, step: int) -> np.ndarray:
+    """The pixels (h, w, C) of a tile's window that a preview shows: every so many of the raster's."""
+    found = pixels[tile.inside]
+    down, right = (-part.start % step for part in tile.core)
+    return np.ascontiguousarray(found[down::step, right::step])
+
+
 def preview_png(
-    raster: Raster, labels: Path, card: Card, areas: Sequence[Area], ground: Ground | None
+    samples: Iterable[tuple[Tile, np.ndarray]],
+    raster: Raster,
+    labels: Path,
+    card: Card,
+    areas: Sequence[Area],
+    ground: Ground | None,
 ) -> bytes:
     """The preview as PNG, north up where the raster is not rotated.
 
     Args:
+        samples: of all tiles.
         raster: what was labeled.
         labels: the map.
         card: of the model.
@@ -35,10 +54,15 @@ def preview_png(
     """
     import rasterio
 
-    pixels, step = raster.preview(_SIDE)
+    step = step_for(raster.height, raster.width)
+    spec = card.input
+    pixels = np.empty((-(-raster.height // step), -(-raster.width // step), spec.channels), spec.dtype)
+    for tile, sample in samples:
+        top, left = (-(-part.start // step) for part in tile.core)
+        pixels[top : top + sample.shape[0], left : left + sample.shape[1]] = sample
     with rasterio.open(labels) as file:
         small = file.read(1, out_shape=pixels.shape[:2])
-    picture = Segmentation(small, card, "", 0.0).overlay(as_picture(pixels, card.input))
+    picture = Segmentation(small, card, "", 0.0).overlay(as_picture(pixels, spec))
     if raster.transform.e > 0:
         picture = np.ascontiguousarray(picture[::-1])
     if ground is not None:

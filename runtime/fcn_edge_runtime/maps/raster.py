@@ -133,18 +133,12 @@ class Raster:
             planes = self._source.read(bands, window=window)
             masks = None if self._whole else self._source.read_masks(bands, window=window)
         valid = None if masks is None else self._valid(planes, masks)
-        pixels = np.ascontiguousarray(np.moveaxis(planes, 0, -1), dtype=self.spec.dtype)
+        pixels = np.empty((*planes.shape[1:], len(planes)), self.spec.dtype)
+        for channel, plane in enumerate(planes):  # twice as fast as one copy
+            pixels[..., channel] = plane
         if valid is not None and not valid.all():
             pixels[~valid] = self._fill()
         return pixels, valid
-
-    def preview(self, most: int) -> tuple[np.ndarray, int]:
-        """The raster with at most so many pixels a side (h, w, C), and how many pixels one stands for."""
-        step = max(1, -(-max(self.height, self.width) // most))
-        shape = (len(self.bands), -(-self.height // step), -(-self.width // step))
-        with raster_errors(self.path):
-            planes = self._source.read(list(self.bands), out_shape=shape)
-        return np.ascontiguousarray(np.moveaxis(planes, 0, -1), dtype=self.spec.dtype), step
 
     def lost(self) -> tuple[str, ...]:
         """What the result cannot keep of this raster's georeference."""

@@ -50,10 +50,19 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Labeled:
-    """What a tile's core is: labels (h, w), and the winners' probabilities (h, w) float32, or None."""
+    """What a tile's core is.
+
+    Attributes:
+        labels: (h, w).
+        confidence: (h, w) float32, the winners' probabilities; None where they are not computed.
+        probabilities: (classes, h, w) uint8, of which `PROBABLE` is 1; None where they are not computed.
+        sample: (n, m, C), pixels for the preview; None where there is none.
+    """
 
     labels: np.ndarray
-    confidence: np.ndarray | None
+    confidence: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    sample: np.ndarray | None = None
 
 
 class TiledImage:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
+from fcn_edge_runtime.model.card import InputSpec
 from fcn_edge_runtime.model.golden_input import pattern
 
-__all__ = ["write_raster"]
+__all__ = ["ARTIFACTS", "RGB", "write_raster"]
+
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+RGB = InputSpec.default(3)
 
 
 def write_raster(path, spec, height=300, width=420, *, bands=None, crs="EPSG:32633", pixel=0.5, **profile):

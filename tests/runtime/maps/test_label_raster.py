@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +16,11 @@ from rasterio.control import GroundControlPoint
 
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.maps.journal import Journal
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
-from fcn_edge_runtime.model.card import Card, InputSpec
-from tests.runtime.maps.rasters import write_raster
+from fcn_edge_runtime.model.card import Card
+from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
 
-ARTIFACTS = Path(__file__).parents[2] / "artifacts"
-RGB = InputSpec.default(3)
 PLAIN = MapOptions(preview=False, device="cpu", threads=1)
 
 
@@ -219,6 +217,19 @@ def test_a_truncated_raster_gives_no_map(scene, tmp_path):
     assert not (tmp_path / "map.tif").exists()
 
 
+def test_a_raster_that_is_changed_while_read_gives_no_map(scene, tmp_path, monkeypatch):
+    add = Journal.add
+
+    def touched(self, *given):
+        add(self, *given)
+        os.utime(scene[0], (1, 1))
+
+    monkeypatch.setattr(Journal, "add", touched)
+    with pytest.raises(InputError, match="changed while it was read"):
+        label_raster(scene[0], path_of("float"), tmp_path / "map.tif", PLAIN)
+    assert not (tmp_path / "map.tif").exists()
+
+
 def test_the_raster_and_other_files_are_not_overwritten(scene, tmp_path):
     path, _ = scene
     with pytest.raises(UsageError, match="overwrite the raster"):
@@ -301,6 +312,7 @@ def test_a_changed_raster_starts_again(scene, tmp_path):
 
 _BOUNDED = """
 import resource, sys
+from fcn_edge_runtime.maps.journal import Journal
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 label_raster(*sys.argv[1:], MapOptions(preview=False, device="cpu", threads=1))
