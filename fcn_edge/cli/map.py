@@ -113,7 +113,8 @@ def command(
     """Label INPUT, a raster of any size, with the network of MODEL.
 
     The labels are exactly those of the whole image in one piece, in memory that does not grow with its
-    height. INPUT is anything that GDAL reads: GeoTIFF, COG, VRT mosaics, JPEG 2000, pyramids of pathology.
+    height. INPUT is a GeoTIFF (COG, BigTIFF, pyramids of pathology), a VRT mosaic,
+    JPEG 2000, PNG or JPEG; gdal_translate makes a GeoTIFF of other formats.
 
     \b
     Written for -o MAP.tif:

@@ -68,12 +68,19 @@ def test_wrong_options_are_one_line_and_write_nothing(tmp_path, args, code, word
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"no raster", b"II*\0\x08\0\0\0"])
-def test_what_is_not_a_raster_is_one_line(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is not a raster of a known format"),
+        (b"%PDF-1.7", "is a PDF file"),
+        (b"II*\0\x08\0\0\0", "is damaged or truncated"),
+    ],
+)
+def test_what_is_not_a_raster_is_one_line(tmp_path, content, words):
     (tmp_path / "a.tif").write_bytes(content)
     done = run("a.tif", "--model", FLOAT, "-o", "map.tif", "-q", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: a.tif cannot be read as a raster")
+    assert done.stderr.startswith(f"error: a.tif {words}")
     assert done.stderr.count("\n") == 1
 
 

@@ -80,3 +80,16 @@ def test_hostile_bags_do_little_harm():
 def test_hostile_checkpoints_do_little_harm():
     pytest.importorskip("torch")
     assert_all_held("checkpoints")
+
+
+@pytest.mark.security(
+    "rasters that name servers, programs or other files, in a VRT or beside",
+    "refused, no connection, nothing read but files of rasters",
+)
+@pytest.mark.security(
+    "rasters whose blocks, bands, overviews or metadata are too large", "refused, time and memory measured"
+)
+@pytest.mark.slow
+def test_hostile_rasters_do_little_harm():
+    pytest.importorskip("rasterio")
+    assert_all_held("rasters")

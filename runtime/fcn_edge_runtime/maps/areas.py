@@ -29,6 +29,7 @@ class Ground:
         """That of a raster; None where its CRS is not known."""
         if raster.crs is None:
             return None
+        from rasterio._err import CPLE_BaseError
         from rasterio.crs import CRS
         from rasterio.errors import CRSError
         from rasterio.warp import transform
@@ -39,9 +40,13 @@ class Ground:
             equal = CRS.from_string(
                 f"+proj=laea +lat_0={latitude:.6f} +lon_0={longitude:.6f} +datum=WGS84 +units=m"
             )
-        except (CRSError, ValueError):
+            ground = cls(raster.crs, equal, raster.transform)
+            edges = [
+                ground.of_rows(slice(row, row + 1), slice(0, raster.width)) for row in (0, raster.height - 1)
+            ]
+        except (CRSError, CPLE_BaseError, ValueError):
             return None
-        return cls(raster.crs, equal, raster.transform)
+        return ground if all(0 < edge[0] < np.inf for edge in edges) else None
 
     def meters(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points of the raster's CRS in the equal-area projection."""

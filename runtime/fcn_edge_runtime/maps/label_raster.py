@@ -111,7 +111,7 @@ def label_raster(
     goes on where it was; files appear only when they are whole.
 
     Args:
-        raster: anything that GDAL reads.
+        raster: GeoTIFF, VRT, JPEG 2000, PNG or JPEG; or a URL of a GeoTIFF.
         model: a file that `fcn-edge export` wrote.
         out: where the map goes, .tif.
         options: what to make; None takes the defaults.

@@ -1,6 +1,6 @@
 """A georeferenced raster as the network's pixels: bands, numbers, and where there is no data.
 
-rasterio reads it by windows, so that any format of GDAL will do and memory does not grow with the raster.
+rasterio reads it by windows, so that memory does not grow with the raster; `formats.py` says which formats.
 Pixels without data are given the card's mean, which the network sees as zero: no value spreads from them, and
 no tile's fill depends on another tile.
 """
@@ -19,6 +19,7 @@ import numpy as np
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.maps.formats import MOST_BLOCK, driver_of
 from fcn_edge_runtime.model.card import InputSpec
 
 __all__ = ["Raster", "raster_errors"]
@@ -30,6 +31,7 @@ _EXACT = {
     "float32": ("uint8", "int8", "uint16", "int16", "float32"),
 }
 _RGB = ("red", "green", "blue")
+_SMALLEST_EXTENT, _LARGEST_EXTENT = 1e-20, 1e20  # of a pixel, in squared units of the CRS
 
 
 @contextlib.contextmanager
@@ -83,7 +85,7 @@ class Raster:
         """Open a raster for a network.
 
         Args:
-            path: of a file, or any other name that GDAL knows.
+            path: of a file, or a URL or another name of GDAL's for a GeoTIFF.
             spec: of the network's input.
             bands: numbers from 1, or names; empty takes those of the card's names, then red, green and blue,
                 then all of them.
@@ -100,7 +102,8 @@ class Raster:
             with raster_errors(name), warnings.catch_warnings():
                 # `label_raster` says so in one line.
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-                file = stack.enter_context(rasterio.open(name))
+                file = stack.enter_context(rasterio.open(name, driver=driver_of(name)))
+                _check_blocks(file, name)
             if not file.count:
                 raise InputError(
                     f"{name} holds no bands but {len(file.subdatasets)} rasters, expected one raster"
@@ -219,6 +222,25 @@ def _numbered(band: int | str, names: dict[str, int], file: Any, name: str) -> i
     if not 1 <= number <= file.count:
         raise UsageError(f"{name} has no band {band!r}, it has the bands {_listed(file)}")
     return number
+
+
+def _check_blocks(file: Any, name: str) -> None:
+    """No block, which is decoded whole, takes much memory, and a pixel has an extent."""
+    sizes = (
+        height * width * np.dtype(dtype).itemsize
+        for (height, width), dtype in zip(file.block_shapes, file.dtypes, strict=True)
+        if not dtype.startswith("complex_int")
+    )
+    if max(sizes, default=0) > MOST_BLOCK:
+        raise InputError(
+            f"{name} has blocks of more than {MOST_BLOCK >> 20} MB, which are decoded whole: write it again "
+            "with gdal_translate -co TILED=YES"
+        )
+    extent = abs(file.transform.determinant)
+    if not _SMALLEST_EXTENT < extent < _LARGEST_EXTENT:
+        raise InputError(
+            f"{name} says that a pixel covers {extent:g} units of its CRS: georeference it again"
+        )
 
 
 def _listed(file: Any) -> str:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from fcn_edge_runtime.imaging.structure.jpeg import jpeg_structure
 from fcn_edge_runtime.imaging.structure.structure import Damage, Structure, TooMuchWork, size_of
 
-__all__ = ["is_georeferenced", "tiff_structure"]
+__all__ = ["is_georeferenced", "raster_layout", "tiff_structure"]
 
 # Of TIFF's many, those that are tested. Not CCITT's: libtiff fills a cut one with white, without an error.
 _COMPRESSIONS = {
@@ -49,6 +49,9 @@ _LISTS = (_OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS)
 _DIRECTORIES = (34665, 34853, 40965)  # of EXIF, GPS and interoperability, which Pillow reads, too
 _YCBCR = 6
 _GEO_KEYS = 34735
+_GDAL_METADATA = 42112
+_MOST_RASTER_PIECES = 4_000_000  # a million pixels a side, in tiles of 512
+_MOST_DIRECTORIES = 256  # overviews and masks of a raster
 
 
 def tiff_structure(stream: BinaryIO) -> Structure:
@@ -83,6 +86,57 @@ def is_georeferenced(stream: BinaryIO) -> bool:
 
 
 @dataclass(frozen=True)
+class RasterLayout:
+    """What a program that reads a raster by windows has to decode at once.
+
+    Attributes:
+        block: bytes of its largest strip or tile.
+        metadata: GDAL's own, XML.
+    """
+
+    block: int
+    metadata: bytes
+
+
+def raster_layout(stream: BinaryIO) -> RasterLayout:
+    """That of all directories of a TIFF. Of many bands, too; whether its pixels are there is not looked at.
+
+    Raises:
+        Damage: a directory is cut.
+        TooMuchWork: there are more directories, or longer ones, than in good files.
+    """
+    file = _File(stream, _MOST_RASTER_PIECES)
+    at, blocks, metadata = file.first, [0], b""
+    for _ in range(_MOST_DIRECTORIES):
+        if not at:
+            return RasterLayout(max(blocks), metadata)
+        directory = file.directory(at)
+        blocks.append(_block(file, directory))
+        if _GDAL_METADATA in directory.entries:
+            _, number, place = directory.entries[_GDAL_METADATA]
+            metadata += file.read(place, number) if number > file.inline else b""
+        at = directory.next
+    raise TooMuchWork(f"more than {_MOST_DIRECTORIES} images, overviews and masks")
+
+
+def _block(file: _File, directory: _Directory) -> int:
+    """Bytes that are decoded at once: a tile, a strip, or a row where all rows are one uncompressed strip."""
+    width, height = file.number(directory, _WIDTH), file.number(directory, _HEIGHT)
+    bits, samples = file.number(directory, _BITS, 1), file.number(directory, _SAMPLES, 1)
+    if _TILE_WIDTH in directory.entries:
+        width, rows = file.number(directory, _TILE_WIDTH), file.number(directory, _TILE_HEIGHT)
+    elif (
+        file.number(directory, _COMPRESSION, _NONE) == _NONE
+        and directory.entries.get(_OFFSETS, (0, 1))[1] == 1
+    ):
+        rows = 1
+    else:
+        rows = min(file.number(directory, _ROWS, height), height)
+    planes = samples if file.number(directory, _PLANAR, 1) == 2 else 1
+    return (width * bits * samples // planes + 7) // 8 * rows
+
+
+@dataclass(frozen=True)
 class _Directory:
     """Type, count and position of each entry's values, by tag; where the next directory is."""
 
@@ -93,13 +147,15 @@ class _Directory:
 class _File:
     """Reads directories, and adds up what they make others read."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, most_pieces: int = _MOST_PIECES) -> None:
         self.stream, self.size = stream, size_of(stream)
+        self._most_pieces = most_pieces
         stream.seek(0)
         head = stream.read(16).ljust(16, b"\0")
         self._order = "<" if head[:2] == b"II" else ">"
         self._big = self._unpacked("H", head[2:4]) == 43
         self.first = self._unpacked("Q", head[8:16]) if self._big else self._unpacked("I", head[4:8])
+        self.inline = 8 if self._big else 4  # bytes of values that stand in their entry
         self._entries = self._bytes = 0
 
     def _unpacked(self, kind: str, data: bytes) -> int:
@@ -119,7 +175,7 @@ class _File:
             Damage: it is not in the file.
             TooMuchWork: all directories so far have too many entries, or too long ones.
         """
-        wide, each, inline = (8, 20, 8) if self._big else (2, 12, 4)
+        wide, each, inline = (8, 20, self.inline) if self._big else (2, 12, self.inline)
         count = self._unpacked("Q" if self._big else "H", self.read(at, wide))
         self._entries += count
         if self._entries > _MOST_ENTRIES:
@@ -132,8 +188,8 @@ class _File:
             if length > inline:
                 place = self._unpacked("Q" if self._big else "I", table[start + each - inline : start + each])
                 self._bytes += length
-            if tag in _LISTS and number > _MOST_PIECES:
-                raise TooMuchWork(f"{number} strips or tiles, expected at most {_MOST_PIECES}")
+            if tag in _LISTS and number > self._most_pieces:
+                raise TooMuchWork(f"{number} strips or tiles, expected at most {self._most_pieces}")
             if tag not in _LISTS and kind not in _BYTES and length > _MOST_NUMBERS:
                 raise TooMuchWork(f"a list of {number} numbers (tag {tag})")
             entries[tag] = (kind, number, place)
