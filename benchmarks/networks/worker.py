@@ -207,7 +207,7 @@ def _pytorch(
     x = F.pad(x, (0, -seen[1] % sizing.multiple, 0, -seen[0] % sizing.multiple), mode="replicate")
     with torch.inference_mode(), _LastResize() as resize:
         try:
-            out = _logits(net(x.to(dtype)))
+            out = _logits(net(x.to(dtype)), x.shape[-2:])
         except Exception:  # noqa: BLE001 (a network may raise anything at a size that it does not take)
             return None
     if sizing.working is not None and sizing.working.coarse:
@@ -226,12 +226,24 @@ def _resized(x: torch.Tensor, size: Any, *, antialias: bool = False) -> torch.Te
         return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False, antialias=antialias)
 
 
-def _logits(out: Any) -> torch.Tensor:
+def _logits(out: Any, size: Any) -> torch.Tensor:
+    if hasattr(out, "class_queries_logits"):
+        return _of_queries(out, size)
     out = getattr(out, "logits", out)
     while isinstance(out, (tuple, list, dict)):
         out = next(iter(out.values())) if isinstance(out, dict) else out[0]
     tensor: torch.Tensor = out
     return tensor
+
+
+def _of_queries(out: Any, size: Any) -> torch.Tensor:
+    """As post_process_semantic_segmentation of the network's processor in transformers combines masks."""
+    masks = out.masks_queries_logits
+    kind = type(out).__name__
+    if kind.startswith(("Mask2Former", "Eomt")):
+        masks = _resized(masks, (384, 384) if kind.startswith("Mask2Former") else size)
+    classes = out.class_queries_logits.softmax(-1)[..., :-1]
+    return _resized(torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid()), size)
 
 
 if __name__ == "__main__":

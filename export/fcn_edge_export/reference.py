@@ -31,6 +31,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from fcn_edge_export.full_precision import FullPrecision
+from fcn_edge_export.mask_queries import SemanticMap
 from fcn_edge_export.outputs import pick_output
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.unchanging import Unchanging
@@ -157,7 +158,10 @@ def ends_in_upsampling(network: LogitsNetwork, channels: int, size: tuple[int, i
 
 
 def prepared(net: nn.Module) -> nn.Module:
-    """The network in float32, on the CPU, in evaluation mode, unchanged by calls; a copy if it was not."""
+    """The network in float32, on the CPU, in evaluation mode, unchanged by calls; a copy if it was not.
+
+    Queries that classify masks become a map of scores.
+    """
     tensors = [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
     missing = [name for name, tensor in net.named_parameters() if is_lazy(tensor)]
     ready = (
@@ -171,7 +175,7 @@ def prepared(net: nn.Module) -> nn.Module:
             owner, _, parameter = name.rpartition(".")
             delattr(net.get_submodule(owner), parameter)  # of a layer that was never run: it has no shape
         net = net.to(device="cpu", dtype=torch.float32)
-    return Unchanging(net).eval()
+    return SemanticMap(Unchanging(net)).eval()
 
 
 def weights_sha256(net: nn.Module) -> str:

@@ -21,13 +21,15 @@ from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Simplified", "contract", "operators", "simplify"]
 
+# Not done: these put operators of onnxruntime alone in place of attention that is written in ONNX's own.
+FUSIONS = ("fuse_attention", "fuse_gqa")
 # onnxsim imports torch if it is installed, which takes longer than simplifying a small network, and works
 # without it.
-WORKER = """
+WORKER = f"""
 import sys
 sys.modules["torch"] = None
 import onnx, onnxsim
-model, _ = onnxsim.simplify(onnx.load(sys.argv[1]))
+model, _ = onnxsim.simplify(onnx.load(sys.argv[1]), skipped_optimizers={list(FUSIONS)})
 onnx.save(model, sys.argv[2])
 """
 
@@ -72,7 +74,7 @@ def simplify(model: onnx.ModelProto, *, seconds: float = 600) -> Simplified:
 
 
 def contract(model: onnx.ModelProto) -> str:
-    """Inputs and outputs with their axes, operator sets, and whether there are local functions."""
+    """Inputs and outputs with their axes, operator sets and domains, and local functions."""
     values = [
         f"{v.name}{[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]}"
         for v in (*model.graph.input, *model.graph.output)
@@ -80,7 +82,8 @@ def contract(model: onnx.ModelProto) -> str:
     opsets = sorted(
         f"{o.domain or 'ai.onnx'} {o.version}" for o in model.opset_import if o.domain in ("", "ai.onnx")
     )
-    return " ".join([*values, *opsets, *(f"function {f.name}" for f in model.functions)])
+    domains = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"})
+    return " ".join([*values, *opsets, *domains, *(f"function {f.name}" for f in model.functions)])
 
 
 def operators(model: onnx.ModelProto) -> dict[str, int]:

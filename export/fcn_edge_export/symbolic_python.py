@@ -1,6 +1,6 @@
 """Python's own numbers, made to work on the sizes of a traced image.
 
-`int(h / 2)`, `float(h)`, `round(w * 0.5)` and `np.ceil(h / 16)` must return Python's numbers, so while a
+`int(h / 2)`, `round(w * 0.5)`, `np.ceil(h / 16)` and `len(x)` must return Python's numbers, so while a
 network is traced they freeze the size to that of the example. In the modules whose code the network runs,
 these names stand for functions of ours while it is traced: equal to Python's on numbers, symbolic on symbols.
 """
@@ -98,6 +98,10 @@ def _sqrt(number: Any) -> Any:
     return torch.sym_float(number) ** 0.5  # type: ignore[no-untyped-call]  # torch has no type for it
 
 
+def _len(value: Any) -> Any:
+    return value.shape[0] if isinstance(value, torch.Tensor) and value.dim() else len(value)
+
+
 _OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
     "ceil": math.ceil,
     "floor": math.floor,
@@ -109,7 +113,7 @@ _OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
 
 @contextlib.contextmanager
 def symbolic_numbers(net: nn.Module) -> Iterator[None]:
-    """int, float, math and numpy work on symbols in the modules whose code the network may run."""
+    """int, float, len, math and numpy work on symbols in the modules whose code the network may run."""
     changed: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for names in _namespaces(net):
@@ -129,7 +133,8 @@ _ABSENT = object()
 
 
 def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, stand_in in (("int", _Int), ("float", _Float), ("round", _of_both(round, _round))):
+    numbers: dict[str, Any] = {"int": _Int, "float": _Float, "round": _of_both(round, _round), "len": _len}
+    for name, stand_in in numbers.items():
         if name not in names:
             yield name, stand_in
     for name, value in tuple(names.items()):

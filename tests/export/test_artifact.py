@@ -371,10 +371,11 @@ def test_a_simplifier_that_raises_is_quoted_in_one_line(traced, tmp_path, monkey
         ("model.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 64", "changed the interface"),
         ("model.graph.input[0].name = 'x'", "changed the interface"),
         ("model.opset_import[0].version = 21", "changed the interface"),
+        ("model.graph.node[0].domain = 'com.microsoft'", "changed the interface"),
     ],
 )
 def test_a_simplifier_that_changes_the_contract_is_refused(change, message, traced, tmp_path, monkeypatch):
-    shim(tmp_path, monkeypatch, f"def simplify(model):\n    {change}\n    return model, True\n")
+    shim(tmp_path, monkeypatch, f"def simplify(model, **options):\n    {change}\n    return model, True\n")
     with pytest.raises(ArtifactError, match=f"simplify: onnxsim {message} from .* to "):
         simplify(traced)
 
@@ -399,7 +400,7 @@ def test_a_simplifier_that_changes_numbers_fails_the_verdict(tmp_path, monkeypat
 import numpy as np
 from onnx import numpy_helper
 
-def simplify(model):
+def simplify(model, **options):
     for tensor in model.graph.initializer:
         value = numpy_helper.to_array(tensor)
         if value.dtype == np.float32 and value.ndim == 4:

@@ -62,6 +62,13 @@ def test_switched_off_steps_are_left_out_of_the_formula(folder, changes, formula
     assert plan_export(Request(f"hf:{folder(**changes)}")).card.input.formula == formula
 
 
+def test_a_network_that_classifies_masks_is_taken(folder):
+    plan = plan_export(
+        Request(f"hf:{folder({**CONFIG, 'architectures': ['Mask2FormerForUniversalSegmentation']})}")
+    )
+    assert plan.card.description.startswith("Mask2FormerForUniversalSegmentation")
+
+
 def test_reduced_labels_are_stated_on_the_card(folder):
     assert "class i is i + 1" in plan_export(Request(f"hf:{folder(do_reduce_labels=True)}")).card.description
 

@@ -6,6 +6,7 @@ from benchmarks.networks.libraries import _torchvision  # noqa: F401 isort: skip
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import transformers as hf
 from torch import nn
 
@@ -83,6 +84,70 @@ def _mobilevit_v2() -> Any:
     return _lively(hf.MobileViTV2ForSemanticSegmentation(hf.MobileViTV2Config(num_labels=CLASSES, **sizes)))
 
 
+def _pyramid() -> Any:
+    small = {"image_size": 64, "embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 2]}
+    return hf.SwinConfig(**small, **PYRAMID)
+
+
+def _maskformer() -> Any:
+    decoder = hf.DetrConfig(
+        d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=32, decoder_ffn_dim=32, num_queries=10
+    )
+    sizes = {"fpn_feature_size": 32, "mask_feature_size": 32, "num_labels": CLASSES}
+    return hf.MaskFormerForInstanceSegmentation(
+        hf.MaskFormerConfig(backbone_config=_pyramid(), decoder_config=decoder, **sizes)
+    )
+
+
+FORMER = {
+    "hidden_dim": 32,
+    "num_queries": 10,
+    "encoder_layers": 1,
+    "num_attention_heads": 2,
+    "encoder_feedforward_dim": 32,
+    "dim_feedforward": 32,
+    "num_labels": CLASSES,
+}
+
+
+def _mask2former() -> Any:
+    config = hf.Mask2FormerConfig(
+        backbone_config=_pyramid(), feature_size=32, mask_feature_size=32, decoder_layers=2, **FORMER
+    )
+    return hf.Mask2FormerForUniversalSegmentation(config)
+
+
+class _Told(nn.Module):
+    """OneFormer, told its task by tokens."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """Its output for images."""
+        return self.net(x, task_inputs=torch.ones(1, 77, dtype=torch.long).expand(x.shape[0], -1))
+
+
+def _oneformer() -> Any:
+    text = {"text_encoder_width": 32, "text_encoder_num_layers": 1, "text_encoder_vocab_size": 99}
+    config = hf.OneFormerConfig(
+        backbone_config=_pyramid(),
+        conv_dim=32,
+        mask_dim=32,
+        decoder_layers=3,
+        is_training=False,
+        **text,
+        **FORMER,
+    )
+    return _Told(hf.OneFormerForUniversalSegmentation(config))
+
+
+def _eomt() -> Any:
+    small = {"image_size": 64, "patch_size": 16, "num_blocks": 2, "num_queries": 10, "num_upscale_blocks": 1}
+    return hf.EomtForUniversalSegmentation(hf.EomtConfig(num_labels=CLASSES, **SMALL, **small))
+
+
 NETWORKS: dict[str, Callable[[], Any]] = {
     "SegFormer": _segformer,
     "BEiT, no positions": lambda: _beit("beit"),
@@ -100,4 +165,8 @@ NETWORKS: dict[str, Callable[[], Any]] = {
     "MobileNetV2 with DeepLab": lambda: _lively(
         hf.MobileNetV2ForSemanticSegmentation(hf.MobileNetV2Config(num_labels=CLASSES, depth_multiplier=0.35))
     ),
+    "MaskFormer": _maskformer,
+    "Mask2Former": _mask2former,
+    "OneFormer": _oneformer,
+    "EoMT": _eomt,
 }

@@ -1,4 +1,4 @@
-"""`hf:FOLDER` or `hf:OWNER/NAME`: a semantic segmentation network saved by Hugging Face transformers.
+"""`hf:FOLDER` or `hf:OWNER/NAME`: a network for semantic segmentation saved by Hugging Face transformers.
 
 A folder that `save_pretrained` wrote holds config.json (architecture, class names), model.safetensors, and
 preprocessor_config.json (how images become the input). All of it goes onto the card. Only safetensors are
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["PREFIX", "read_huggingface"]
 
 PREFIX = "hf:"
-SUFFIX = "ForSemanticSegmentation"
+# What an architecture's name ends in -> the class of transformers that loads it. All but the first classify
+# masks; the export combines them into scores of each pixel, as their processors do.
+KINDS = {
+    "ForSemanticSegmentation": "AutoModelForSemanticSegmentation",
+    "ForUniversalSegmentation": "AutoModelForUniversalSegmentation",
+    "MaskFormerForInstanceSegmentation": "AutoModelForUniversalSegmentation",
+}
+TASK = "the task is semantic"  # what OneFormer is told
 BILINEAR = 2  # Pillow's number
 
 
@@ -56,7 +63,7 @@ def read_huggingface(spec: str, *, trust_remote_code: bool = False) -> SavedNet:
     flips = given is not None and bool(given.get("do_flip_channel_order"))
 
     def load() -> nn.Module:
-        return _load(folder, flips=flips, trust_remote_code=trust_remote_code)
+        return _load(folder, architecture, flips=flips, trust_remote_code=trust_remote_code)
 
     name = Path(place).name if Path(place).is_dir() else place
     card: dict[str, Any] = {"name": name.rpartition("/")[2] or folder.resolve().name}
@@ -95,10 +102,10 @@ def _architecture(config: Mapping[str, Any], place: str, *, trust_remote_code: b
         )
     named = config.get("architectures")
     architecture = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
-    if not architecture.endswith(SUFFIX) and not config.get("auto_map"):
+    if not architecture.endswith(tuple(KINDS)) and not config.get("auto_map"):
         raise UsageError(
             f"{place} is a {architecture or 'network without an architecture'}, expected one that ends in "
-            f"{SUFFIX}: scores for each class at each pixel"
+            f"{' or '.join(KINDS)}: scores for each class at each pixel"
         )
     return architecture
 
@@ -139,8 +146,10 @@ def _preprocessing(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any],
         notes += [note] if note else []
     if given.get("do_center_crop"):
         notes.append("its preprocessing crops the center; the file labels the whole image")
-    if given.get("do_pad"):
+    if given.get("do_pad") or given.get("size_divisor"):
         notes.append("its preprocessing pads; the file pads only to what the network needs")
+    if given.get("do_split_image"):
+        notes.append("its preprocessing splits the image into squares; the file labels it as a whole")
     return input_of, working, tuple(notes)
 
 
@@ -158,7 +167,7 @@ def _working_size(given: dict[str, Any]) -> tuple[str | None, str]:
     return f"{size['height']}x{size['width']}", note
 
 
-def _load(folder: Path, *, flips: bool, trust_remote_code: bool) -> nn.Module:
+def _load(folder: Path, architecture: str, *, flips: bool, trust_remote_code: bool) -> nn.Module:
     """The network with its weights.
 
     Raises:
@@ -167,8 +176,9 @@ def _load(folder: Path, *, flips: bool, trust_remote_code: bool) -> nn.Module:
     library = require("transformers", "loading a network of Hugging Face", CheckpointError)
     library.logging.set_verbosity_error()
     library.logging.disable_progress_bar()
+    kind = next((kind for suffix, kind in KINDS.items() if architecture.endswith(suffix)), None)
     try:
-        net, found = library.AutoModelForSemanticSegmentation.from_pretrained(
+        net, found = getattr(library, kind or "AutoModelForSemanticSegmentation").from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=True,
@@ -183,7 +193,38 @@ def _load(folder: Path, *, flips: bool, trust_remote_code: bool) -> nn.Module:
             f"the weights in {folder} lack {len(missing)} tensors of the network, such as {missing[0]}: it "
             "would run with random ones; save the trained network again"
         )
+    if architecture.startswith("OneFormer"):
+        net = _told(net, _task_tokens(library, folder, net.config.task_seq_len))
     return _flipped(net) if flips else net
+
+
+def _task_tokens(library: Any, folder: Path, length: int) -> Any:
+    """[1, length] int64: the task in words, as OneFormer's processor makes numbers of it."""
+    try:
+        tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        first = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{folder} holds no tokenizer ({first}), by which this network is told its task: save its "
+            "processor there, too"
+        ) from error
+    found = tokenizer(TASK, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    return found["input_ids"] * found["attention_mask"]
+
+
+def _told(net: nn.Module, tokens: Any) -> nn.Module:
+    """The network for images alone: its task is the same for each."""
+    from torch import nn
+
+    class Told(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Any) -> Any:
+            return self.net(x, task_inputs=tokens.expand(x.shape[0], -1))
+
+    return Told()
 
 
 def _flipped(net: nn.Module) -> nn.Module:
