@@ -104,6 +104,8 @@ $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt '.[cpu,images,robot]' pytest mcap-ros2-support
 	touch $@
 
+GEO_TESTS := $(filter-out %/test_sizing.py %/test_tiles.py,$(wildcard tests/runtime/maps/test_*.py))
+
 # Left out: what makes an environment of its own, of newer packages, and what needs the extra `geo`.
 test-oldest: $(VENV)/.ready $(OLDEST)/.ready
 	$(BIN)/python tests/oldest/make_models.py build/oldest
@@ -111,7 +113,7 @@ test-oldest: $(VENV)/.ready $(OLDEST)/.ready
 	$(BIN)/python -m tests.runtime.make_models build/oldest/kinds
 	cd build/oldest && ../../$(OLDEST)/bin/python -m pytest -p no:cacheprovider -c /dev/null --rootdir . ../../tests/oldest/check_oldest.py
 	FCN_EDGE_TEST_MODELS=build/oldest/kinds $(OLDEST)/bin/python -m pytest -p no:cacheprovider -q tests/runtime tests/artifacts \
-		--ignore tests/runtime/session/test_openvino.py --ignore tests/runtime/maps/test_label_raster.py --ignore tests/runtime/maps/test_viewers.py
+		--ignore tests/runtime/session/test_openvino.py $(addprefix --ignore ,$(GEO_TESTS))
 
 # An engine that cannot be installed here is a row that says so, not the end of the others.
 $(ENGINES)/%/.ready: $(ENGINE_PINS)/%.txt $(ENGINE_PINS)/%.constraints.txt

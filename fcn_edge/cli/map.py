@@ -41,6 +41,15 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
+def _overlap(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"overlap=([0-9]{1,5})", value.strip())
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"got {value[:40]!r}, expected such as overlap=256", ctx, param)
+    return int(match[1])
+
+
 def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
@@ -78,6 +87,12 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     help="Also write the probability of each pixel's class.",
 )
 @click.option(
+    "--probabilities",
+    type=OutputPath(path_type=Path),
+    metavar="FILE.tif",
+    help="Also write the probabilities of all classes, a band each, in steps of 1/254.",
+)
+@click.option(
     "--polygons",
     type=OutputPath(path_type=Path),
     metavar="FILE",
@@ -93,6 +108,13 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     help="Resample to this size of a pixel first: the one that the network was trained at.",
 )
 @click.option("--stored-values", is_flag=True, help="Ignore the file's scale and offset of numbers.")
+@click.option(
+    "--approximate",
+    callback=_overlap,
+    metavar="overlap=N",
+    help="Accept labels that are not those of the whole image: scores of windows that overlap by N pixels "
+    "are blended. For networks that see the whole image.",
+)
 @click.option("--no-preview", is_flag=True, help="No picture of the map beside it.")
 @click.option(
     "--memory",
@@ -112,8 +134,8 @@ def command(
 ) -> None:
     """Label INPUT, a raster of any size, with the network of MODEL.
 
-    The labels are exactly those of the whole image in one piece, in memory that does not grow with its
-    height. INPUT is a GeoTIFF (COG, BigTIFF, pyramids of pathology), a VRT mosaic,
+    The labels are exactly those of the whole image in one piece (unless --approximate), in memory that does
+    not grow with its height. INPUT is a GeoTIFF (COG, BigTIFF, pyramids of pathology), a VRT mosaic,
     JPEG 2000, PNG or JPEG; gdal_translate makes a GeoTIFF of other formats.
 
     \b
@@ -149,7 +171,8 @@ def _area_text(square_meters: float) -> str:
 
 def _show(result: MapResult) -> None:
     height, width = result.size
-    click.echo(f"{printable(str(result.written[0]))}: {width}x{height} pixels")
+    how = "" if result.exact else ", approximate"
+    click.echo(f"{printable(str(result.written[0]))}: {width}x{height} pixels{how}")
     for area in sorted((area for area in result.areas if area.pixels), key=lambda area: -area.pixels):
         ground = "" if area.square_meters is None else f"  {_area_text(area.square_meters):>14}"
         click.echo(f"  {printable(area.name, LONGEST_NAME):<20} {area.share:7.2%}{ground}")

@@ -13,13 +13,14 @@ import numpy as np
 from fcn_edge_runtime._files import part_of
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.areas import color_table
+from fcn_edge_runtime.maps.labeled import NO_PROBABILITY, PROBABLE
 from fcn_edge_runtime.maps.overviews import Overviews, create, plain_profile, window_of
 from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.sizing import BLOCK
 from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.model.card import Card
 
-__all__ = ["class_names", "qgis_style", "write_confidence", "write_labels"]
+__all__ = ["class_names", "qgis_style", "write_confidence", "write_labels", "write_probabilities"]
 
 # GDAL's numbers for types and usages of columns.
 _COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8))
@@ -65,6 +66,21 @@ def write_confidence(path: Path, raster: Raster, tags: dict[str, str], tiles: Ti
         file.set_band_description(1, "confidence")
         for tile, values in tiles:
             file.write(values, 1, window=window_of(*tile.core))
+        file.close()
+        _to_cog(file.name, path, overview_resampling="average")
+
+
+def write_probabilities(path: Path, raster: Raster, card: Card, tags: dict[str, str], tiles: Tiles) -> None:
+    """Write the probabilities of all classes, a band each: uint8 with a scale in the file, 255 is no data."""
+    from rasterio.enums import ColorInterp
+
+    bands = len(card.classes)
+    with _plain(path, raster, "uint8", NO_PROBABILITY, tags, bands) as (_, file):
+        file.colorinterp = (ColorInterp.gray,) * bands
+        file.descriptions = tuple(c.name for c in card.classes)
+        file.scales = (1 / PROBABLE,) * bands
+        for tile, values in tiles:
+            file.write(values, window=window_of(*tile.core))
         file.close()
         _to_cog(file.name, path, overview_resampling="average")
 
@@ -118,7 +134,8 @@ def _plain(
     import rasterio
     from rasterio.errors import RasterioError
 
-    profile = plain_profile(raster.width, raster.height, dtype) | {"nodata": nodata, "count": bands}
+    profile = plain_profile(raster.width, raster.height, dtype)
+    profile.update(nodata=nodata, count=bands, photometric="minisblack")
     points, points_crs = raster.gcps
     if points and not raster.lost():
         profile.update(gcps=points, crs=points_crs)

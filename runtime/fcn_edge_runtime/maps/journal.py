@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime.errors import ArtifactError, UsageError
-from fcn_edge_runtime.maps.tiles import Labeled, Tile
+from fcn_edge_runtime.maps.labeled import Labeled
+from fcn_edge_runtime.maps.tiles import Tile
 
 try:
     import fcntl

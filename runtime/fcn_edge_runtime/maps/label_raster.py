@@ -17,8 +17,10 @@ from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
+from fcn_edge_runtime.maps.blend import BlendedImage
 from fcn_edge_runtime.maps.exactness import require_exact
 from fcn_edge_runtime.maps.journal import Journal
+from fcn_edge_runtime.maps.labeled import Labeled
 from fcn_edge_runtime.maps.labeling import Labeling
 from fcn_edge_runtime.maps.network import TileNetwork
 from fcn_edge_runtime.maps.polygons import check_polygons
@@ -26,7 +28,7 @@ from fcn_edge_runtime.maps.preview import step_for
 from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.results import MapArea, Targets, write_results
 from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory
-from fcn_edge_runtime.maps.tiles import Labeled, Tile, TiledImage
+from fcn_edge_runtime.maps.tiles import Tile, TiledImage
 from fcn_edge_runtime.progress import Progress, Stages
 
 __all__ = ["MapArea", "MapOptions", "MapResult", "label_raster"]
@@ -42,6 +44,9 @@ class MapOptions:
     Attributes:
         bands: numbers from 1, or names, in the network's order; empty chooses by names and colors.
         confidence: where to write the winners' probabilities, a GeoTIFF; None does not.
+        probabilities: where to write those of all classes, a GeoTIFF with a band for each; None does not.
+        approximate: take labels that are not those of the whole image: windows that overlap by so many
+            pixels, whose scores are blended. None refuses networks whose labels need the whole image.
         polygons: where to write the classes as polygons: .gpkg, .geojson or .fgb; None does not.
         min_area: of a polygon, in square meters.
         resolution: resample to so many meters a pixel first.
@@ -56,6 +61,8 @@ class MapOptions:
 
     bands: Sequence[int | str] = ()
     confidence: Path | None = None
+    probabilities: Path | None = None
+    approximate: int | None = None
     polygons: Path | None = None
     min_area: float = 0.0
     resolution: float | None = None
@@ -81,6 +88,7 @@ class MapResult:
         resumed: tiles that an earlier run had done.
         polygons: how many; None where none were asked for.
         provider: that ran the network.
+        exact: whether these are the labels of the whole image in one piece.
     """
 
     written: tuple[Path, ...]
@@ -92,6 +100,7 @@ class MapResult:
     resumed: int
     polygons: int | None
     provider: str
+    exact: bool
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
@@ -127,7 +136,10 @@ def label_raster(
     rasterio = require("rasterio", "labeling rasters", InputError)
     name, target = os.fspath(raster), Path(out)
     _check_targets(name, target, options)
-    network = TileNetwork(model, options.device, options.threads, confidence=options.confidence is not None)
+    network = TileNetwork(
+        model, options.device, options.threads, confidence=options.confidence is not None,
+        probabilities=options.probabilities is not None, overlap=options.approximate,
+    )  # fmt: skip
     memory = default_memory() if options.memory is None else options.memory
     with (
         rasterio.Env(GDAL_CACHEMAX=cache_bytes(memory)),
@@ -152,29 +164,32 @@ class _Job:
         source, options = self.source, self.options
         self._check_disk()
         self._warn()
+        exact = options.approximate is None
         with self.stages.stage("check") as summary:
-            require_exact(self.network, source.height, source.width)
+            if exact:
+                require_exact(self.network, source.height, source.width)
             core = core_for(self.network, source.height, source.width, self.memory)
             journal = Journal(self._beside("map"), {"identity": self._identity(), "core": list(core)})
-            summary.text = "tiles are the whole image"
+            summary.text = "tiles are the whole image" if exact else f"approximate: {self._how()}"
         with contextlib.closing(journal):
             core = (journal.job["core"][0], journal.job["core"][1])
-            tiled = TiledImage(self.network, source.height, source.width, core)
+            kind = TiledImage if exact else BlendedImage
+            tiled = kind(self.network, source.height, source.width, core)
             resumed = len(journal.done)
             self._label(tiled, journal)
             if source.fingerprint() != journal.job["identity"]["raster"]:
                 raise InputError(f"{source.path} was changed while it was read: start again")
             targets = Targets(
-                self.target, options.confidence, options.polygons, options.min_area,
+                self.target, options.confidence, options.probabilities, options.polygons, options.min_area,
                 _preview_of(self.target) if options.preview else None,
             )  # fmt: skip
             tags = {
                 "FCN_EDGE_MODEL": self.network.card.name,
                 "FCN_EDGE_MODEL_SHA256": self.network.digest,
-                "FCN_EDGE_EXACT": "yes: the labels of the whole image",
+                "FCN_EDGE_EXACT": "yes: the labels of the whole image" if exact else f"no: {self._how()}",
             }
             written = write_results(
-                targets, journal, tiled.tiles, source, self.network.card, tags, self.stages
+                targets, journal, tiled.tiles, source, self.network.card, tags, self.stages, exact=exact
             )
             journal.remove()
         session, reach = self.network.session, self.network.reach
@@ -189,6 +204,13 @@ class _Job:
             resumed,
             written.polygons,
             session.provider,
+            exact,
+        )
+
+    def _how(self) -> str:
+        """How labels that are not exact are made."""
+        return (
+            f"scores of windows that overlap by {self.options.approximate} pixels, blended by linear weights"
         )
 
     def _identity(self) -> dict[str, Any]:
@@ -199,12 +221,16 @@ class _Job:
             "raster": self.source.fingerprint(),
             "margin": self.network.reach.margin,
             "confidence": self.network.confidence,
+            "probabilities": self.network.probabilities,
+            "approximate": self.network.overlap,
             "provider": self.network.session.provider,
             "preview": self.options.preview,
         }
 
     def _check_disk(self) -> None:
-        each = np.dtype(self.network.card.label_dtype).itemsize + 4 * self.network.confidence
+        card = self.network.card
+        each = np.dtype(card.label_dtype).itemsize + 4 * self.network.confidence
+        each += len(card.classes) * self.network.probabilities
         needed = self.source.height * self.source.width * each
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:
@@ -232,9 +258,11 @@ class _Job:
         with self.stages.stage("label", total, "tiles") as summary:
             self.stages.progress.advance(total - len(todo), total)
             Labeling(self.source, self.network, tiled, sampled).all(todo, add)
+            around = f"margin {self.network.reach.margin}"
+            if self.network.overlap is not None:
+                around = f"overlap {self.network.overlap}"
             summary.text = (
-                f"{total} tiles of {rows}x{columns}, margin {self.network.reach.margin}: "
-                f"{tiled.overhead:.2f} times the pixels"
+                f"{total} tiles of {rows}x{columns}, {around}: {tiled.overhead:.2f} times the pixels"
             )
 
     def _beside(self, what: str) -> Path:
@@ -247,13 +275,16 @@ def _preview_of(target: Path) -> Path:
 
 def _check_targets(raster: str, target: Path, options: MapOptions) -> None:
     """Refuse results that cannot be written, or would replace a file that is there."""
-    for path in (target, options.confidence):
+    for path in (target, options.confidence, options.probabilities):
         if path is not None and path.suffix.lower() not in _ENDINGS:
             raise UsageError(f"got the name {path} for a GeoTIFF, expected one that ends in .tif")
     if options.polygons is not None:
         check_polygons(options.polygons)
         require("pyogrio", "writing polygons", InputError)
-    targets = [target, options.confidence, options.polygons, _preview_of(target) if options.preview else None]
+    targets = [
+        target, options.confidence, options.probabilities, options.polygons,
+        _preview_of(target) if options.preview else None,
+    ]  # fmt: skip
     found = [path for path in targets if path is not None]
     if len({os.path.realpath(path) for path in found}) < len(found):
         raise UsageError("two results have the same name: give each its own")

@@ -5,19 +5,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fcn_edge_runtime.imaging.conversion import is_dark
+from fcn_edge_runtime.maps.blend import BlendedImage, Windows
+from fcn_edge_runtime.maps.labeled import NO_PROBABILITY, Labeled
 from fcn_edge_runtime.maps.network import TileNetwork, Values
 from fcn_edge_runtime.maps.preview import sample_of
 from fcn_edge_runtime.maps.raster import Raster
-from fcn_edge_runtime.maps.tiles import Labeled, Tile, TiledImage
+from fcn_edge_runtime.maps.tiles import Tile, TiledImage
 
 __all__ = ["Add", "Labeling"]
 
 Add = Callable[[Tile, Labeled], None]
+_Window = tuple[slice, slice]
 _Pixels = tuple[np.ndarray, np.ndarray | None]
 
 
@@ -62,9 +65,15 @@ class Labeling:
         def finish(tile: Tile, pixels: _Pixels, values: Values | None) -> None:
             add(tile, self._finished(tile, pixels, values))
 
+        if isinstance(self.tiled, BlendedImage):
+            for tile, scores in self.tiled.scores(tiles, self._run_windows):
+                add(tile, self._blended(tile, scores))
+            return
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as finisher:
             finishing: Future[None] | None = None
-            for tile, pixels in self._read_ahead(reader, tiles):
+            for tile, pixels in zip(
+                tiles, self._read_ahead(reader, [tile.window for tile in tiles]), strict=True
+            ):
                 if tile.number == 0:
                     self._warn_dark(pixels[0])
                 values = self._values(tile, pixels)
@@ -74,16 +83,31 @@ class Labeling:
             if finishing is not None:
                 finishing.result()
 
-    def _read_ahead(
-        self, reader: ThreadPoolExecutor, tiles: Sequence[Tile]
-    ) -> Iterator[tuple[Tile, _Pixels]]:
-        """Each tile with the pixels of its window, while the next one's are read."""
+    def _read_ahead(self, reader: ThreadPoolExecutor, windows: Sequence[_Window]) -> Iterator[_Pixels]:
+        """The pixels of each window, while the next one's are read."""
         reading = None
-        for tile, following in zip(tiles, [*tiles[1:], None], strict=True):
-            now = reader.submit(self.source.read, *tile.window) if reading is None else reading
+        for window, following in zip(windows, [*windows[1:], None], strict=True):
+            now = reader.submit(self.source.read, *window) if reading is None else reading
             pixels = now.result()
-            reading = None if following is None else reader.submit(self.source.read, *following.window)
-            yield tile, pixels
+            reading = None if following is None else reader.submit(self.source.read, *following)
+            yield pixels
+
+    def _run_windows(self, windows: Windows) -> Iterator[np.ndarray | None]:
+        """The scores of windows; None of those without data."""
+        wanted = [(slice(*down.pixels), slice(*right.pixels)) for down, right in windows]
+        with ThreadPoolExecutor(1) as reader:
+            for first, (pixels, valid) in enumerate(self._read_ahead(reader, wanted)):
+                if not first:
+                    self._warn_dark(pixels)
+                if valid is not None and not valid.any():
+                    yield None
+                    continue
+                yield self.network.run(_filled(pixels, self.network.fixed))["scores"]
+
+    def _blended(self, tile: Tile, scores: np.ndarray | None) -> Labeled:
+        pixels, valid = self.source.read(*tile.core)
+        found = None if scores is None else self.tiled.label_scores(tile, scores)
+        return self._masked(tile, found, valid, pixels)
 
     def _values(self, tile: Tile, pixels: _Pixels) -> Values | None:
         """What the network gives for a window; None where the core has no data."""
@@ -92,20 +116,31 @@ class Labeling:
 
     def _finished(self, tile: Tile, pixels: _Pixels, values: Values | None) -> Labeled:
         window, valid = pixels
-        card = self.network.card
-        sample = sample_of(tile, window, self.sampled) if self.sampled else None
-        if values is None:
-            shape = tuple(part.stop - part.start for part in tile.core)
-            labels = np.full(shape, card.unlabeled, card.label_dtype)
-            sure = np.full(shape, np.nan, np.float32) if self.network.confidence else None
-            return Labeled(labels, sure, sample=sample)
-        found = self.tiled.label(tile, values)
+        found = None if values is None else self.tiled.label(tile, values)
+        return self._masked(tile, found, None if valid is None else valid[tile.inside], window[tile.inside])
+
+    def _masked(
+        self, tile: Tile, found: Labeled | None, valid: np.ndarray | None, pixels: np.ndarray
+    ) -> Labeled:
+        """A tile's labels, but none where its core's pixels are not valid; with a sample of them."""
+        card, network = self.network.card, self.network
+        if found is None:
+            shape = pixels.shape[:2]
+            found = Labeled(
+                np.empty(shape, card.label_dtype),
+                np.empty(shape, np.float32) if network.confidence else None,
+                np.empty((len(card.classes), *shape), np.uint8) if network.probabilities else None,
+            )
+            valid = np.zeros(shape, bool)
         if valid is not None:
-            empty = ~valid[tile.inside]
+            empty = ~valid
             found.labels[empty] = card.unlabeled
             if found.confidence is not None:
                 found.confidence[empty] = np.nan
-        return Labeled(found.labels, found.confidence, sample=sample)
+            if found.probabilities is not None:
+                found.probabilities[:, empty] = NO_PROBABILITY
+        sample = sample_of(tile, pixels, self.sampled) if self.sampled else None
+        return replace(found, sample=sample)
 
     def _warn_dark(self, pixels: np.ndarray) -> None:
         if pixels.dtype == np.uint16 and is_dark(pixels, self.source.spec):
@@ -114,3 +149,11 @@ class Labeling:
                 "was trained for a larger range: check that its training data had the same scale",
                 stacklevel=2,
             )
+
+
+def _filled(pixels: np.ndarray, fixed: tuple[int, int] | None) -> np.ndarray:
+    """Pixels (h, w, C) that are as many as a network takes: at the image's end, the last ones again."""
+    if fixed is None or pixels.shape[:2] == fixed:
+        return pixels
+    down, right = (side - had for side, had in zip(fixed, pixels.shape, strict=False))
+    return np.pad(pixels, ((0, down), (0, right), (0, 0)), "edge")

@@ -58,6 +58,8 @@ class TileNetwork:
         device: as for `Segmenter`.
         threads: as for `Segmenter`.
         confidence: whether the winners' probabilities are computed, too.
+        probabilities: whether those of all classes are.
+        overlap: of windows whose scores are blended, in pixels; None wants labels that are exact.
 
     Attributes:
         card: the model's card.
@@ -65,11 +67,12 @@ class TileNetwork:
         reach: how far pixels matter, by the card; `exactness` widens it where that is not enough.
         step: pixels between neighboring scores.
         session: it computes scores of low resolution, or labels.
-        confidence: as given.
+        confidence: as given, as are `probabilities` and `overlap`.
+        fixed: (rows, columns) of a window, of a network that looks at images of one size; else None.
 
     Raises:
-        UsageError: the network's labels depend on the whole image, so that tiles cannot have them; or the
-            file does not compute confidence.
+        UsageError: the network's labels depend on the whole image, so that tiles cannot have them, and no
+            overlap was given; or the file does not compute confidence.
         FcnEdgeError: as `Segmenter` raises them.
     """
 
@@ -80,33 +83,56 @@ class TileNetwork:
         threads: int | None = None,
         *,
         confidence: bool = False,
+        probabilities: bool = False,
+        overlap: int | None = None,
     ) -> None:
-        self._path, self._threads, self.confidence = path, threads, confidence
+        self._path, self._threads, self.overlap = path, threads, overlap
+        self.confidence, self.probabilities = confidence, probabilities
         with ModelFile.open(path) as model:
             self.card, self.digest = model.card, model.digest
-            _require_local(model)
+            working = self.card.working_size
+            self.fixed = None if working is None else working.size
+            if overlap is None:
+                _require_local(model)
             self.reach, self.step = Reach.of(model.card.geometry), 1
             self._cut = scores_of(model.data())
-            if confidence and not self.low and "confidence" not in {t.name for t in model.summary.outputs}:
+            if (
+                confidence
+                and not self.by_scores
+                and "confidence" not in {t.name for t in model.summary.outputs}
+            ):
                 raise UsageError(
                     f"{model.path} does not compute confidence: export it with --outputs labels,confidence"
                 )
             self.session = open_session(
-                model, device, threads=threads, cut=self._cut.model if self.low else None
+                model, device, threads=threads, cut=self._cut.model if self.by_scores else None
             )
             if self.session.provider not in model.card.verification.providers:
                 from fcn_edge_runtime.selftest import require_trusted
 
-                whole = open_session(model, device, threads=threads) if self.low else self.session
+                whole = open_session(model, device, threads=threads) if self.by_scores else self.session
                 require_trusted(whole, model)
         if self.low:
             self.step = self._step()
             self.reach = self.reach.sampled(self.step)
+        if self.fixed is not None:
+            self.reach = Reach(self.step, 0, max(self.fixed))
 
     @property
     def low(self) -> bool:
         """Whether the network gives scores of low resolution."""
         return self._cut.align_corners is not None
+
+    @property
+    def by_scores(self) -> bool:
+        """Whether `run` gives scores, of which labels are made here."""
+        return self.low or self.probabilities or self.overlap is not None
+
+    @property
+    def around(self) -> int:
+        """Pixels that the network sees besides a tile's, along an axis."""
+        both = 2 * self.reach.margin + 4 * self.reach.unit
+        return both if self.overlap is None else self.overlap + 2 * self.reach.unit
 
     def run(self, window: np.ndarray) -> Values:
         """What the network gives for a window (H, W, C): `scores` (classes, h, w), or `labels` and so on.
@@ -114,7 +140,7 @@ class TileNetwork:
         Raises:
             ModelError: onnxruntime failed, or what it gave breaks the contract.
         """
-        if self.low:
+        if self.by_scores:
             return {"scores": self.scores(window, self.session)}
         names = ("labels", "confidence") if self.confidence else ("labels",)
         values = self.session.run(window[None], names)
@@ -135,7 +161,7 @@ class TileNetwork:
         Raises:
             ModelError: the file was replaced since it was opened.
         """
-        if self.low:
+        if self.by_scores:
             return self.session
         with ModelFile.open(self._path) as model:
             if model.digest != self.digest:
@@ -151,7 +177,7 @@ class TileNetwork:
         check_sides(height, width, self.card)
         if not self.low:
             return ScoreAxis(1, height, None), ScoreAxis(1, width, None)
-        multiple = self.card.geometry.size_multiple if self._cut.padded else 1
+        multiple = self.card.geometry.size_multiple if self._cut.padded and self.fixed is None else 1
         aligned = bool(self._cut.align_corners)
         found = []
         for pixels, scores in zip((height, width), self._counts(height, width), strict=True):
@@ -161,6 +187,8 @@ class TileNetwork:
 
     def _counts(self, height: int, width: int) -> list[int]:
         """Scores along both axes: those of a small image with the same remainders, and the rest evenly."""
+        if self.fixed is not None:
+            return [-(-pixels // self.step) for pixels in (height, width)]
         unit = self.reach.unit
         least = -(-max(unit, self.reach.smallest) // unit) * unit
         small = [pixels % unit + least for pixels in (height, width)]
@@ -172,18 +200,17 @@ class TileNetwork:
 
     def _step(self) -> int:
         """Pixels between neighboring scores, along the rows as along the columns."""
+        if self.fixed is not None:
+            steps = {
+                side / scores for side, scores in zip(self.fixed, self._scored(*self.fixed), strict=True)
+            }
+            return _whole(steps)
         unit = lcm(self.reach.unit, _LONG)
         side = -(-self.reach.smallest // unit) * unit
         steps = set()
         for few, more in zip(self._scored(side, side), self._scored(side + unit, side + unit), strict=True):
             steps.add(unit / (more - few) if more > few else 0.0)
-        step = steps.pop()
-        if steps or step < 1 or step != int(step):
-            raise UsageError(
-                f"the network's scores lie {step:g} pixels apart, expected a whole number along both axes: "
-                "tiles of it cannot be exact"
-            )
-        return int(step)
+        return _whole(steps)
 
     def _scored(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of scores of an image of this size."""
@@ -192,17 +219,28 @@ class TileNetwork:
         return rows, columns
 
 
+def _whole(steps: set[float]) -> int:
+    step = steps.pop()
+    if steps or step < 1 or step != int(step):
+        raise UsageError(
+            f"the network's scores lie {step:g} pixels apart, expected a whole number along both axes: "
+            "tiles of it do not fit together"
+        )
+    return int(step)
+
+
 def _require_local(model: ModelFile) -> None:
     """Raise UsageError for a network whose labels depend on the whole image."""
     card = model.card
     if card.geometry.sees_whole_image:
         raise UsageError(
             f"{model.path} has layers that see the whole image (global pooling or attention), so its labels "
-            "of a tile are not those of the whole, expected a network of local layers: choose one, or label "
-            "smaller images with `fcn-edge run`"
+            "of a tile are not those of the whole: choose a network of local layers, or take labels that are "
+            "not exact with --approximate overlap=256"
         )
     if card.working_size is not None:
         raise UsageError(
             f"{model.path} resizes each image to a working size, which tiles do not have: export it without "
-            "--working-size, and give --resolution for a coarser map"
+            "--working-size, give --resolution for a coarser map, or take labels that are not exact with "
+            "--approximate overlap=256"
         )

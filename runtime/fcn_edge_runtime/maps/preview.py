@@ -28,10 +28,9 @@ def step_for(height: int, width: int) -> int:
 
 
 def sample_of(tile: Tile, pixels: np.ndarray, step: int) -> np.ndarray:
-    """The pixels (h, w, C) of a tile's window that a preview shows: every so many of the raster's."""
-    found = pixels[tile.inside]
+    """Of the pixels (h, w, C) of a tile's core those that a preview shows: every so many of the raster's."""
     down, right = (-part.start % step for part in tile.core)
-    return np.ascontiguousarray(found[down::step, right::step])
+    return np.ascontiguousarray(pixels[down::step, right::step])
 
 
 def preview_png(
@@ -41,6 +40,8 @@ def preview_png(
     card: Card,
     areas: Sequence[Area],
     ground: Ground | None,
+    *,
+    exact: bool,
 ) -> bytes:
     """The preview as PNG, north up where the raster is not rotated.
 
@@ -51,6 +52,7 @@ def preview_png(
         card: of the model.
         areas: for the legend.
         ground: for the scale bar; None leaves it out.
+        exact: otherwise the picture names the map approximate.
     """
     import rasterio
 
@@ -69,7 +71,25 @@ def preview_png(
         middle = slice(raster.height // 2, raster.height // 2 + 1)
         meters = float(np.sqrt(ground.of_rows(middle, slice(0, raster.width))[0])) * step
         picture = _with_scale(picture, meters)
+    if not exact:
+        picture = _named(picture, "approximate")
     return encoded(with_legend(picture, areas), "png")
+
+
+def _named(picture: np.ndarray, text: str) -> np.ndarray:
+    """The picture with a text in its upper left corner."""
+    pillow = import_pillow()
+    from PIL import ImageDraw, ImageFont
+
+    image = pillow.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    unit = max(1, picture.shape[1] // 400)
+    font = ImageFont.load_default(10 * unit)
+    corner = (8 * unit, 6 * unit)
+    left, top, right, bottom = draw.textbbox(corner, text, font)
+    draw.rectangle((left - 3 * unit, top - 3 * unit, right + 3 * unit, bottom + 3 * unit), "white")
+    draw.text(corner, text, "black", font)
+    return np.asarray(image)
 
 
 def _with_scale(picture: np.ndarray, meters: float) -> np.ndarray:

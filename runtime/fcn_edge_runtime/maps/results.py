@@ -13,7 +13,13 @@ from fcn_edge_runtime._files import part_of, place
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.areas import Area, areas_from_counts
 from fcn_edge_runtime.maps.areas import Ground
-from fcn_edge_runtime.maps.cog import class_names, qgis_style, write_confidence, write_labels
+from fcn_edge_runtime.maps.cog import (
+    class_names,
+    qgis_style,
+    write_confidence,
+    write_labels,
+    write_probabilities,
+)
 from fcn_edge_runtime.maps.journal import Journal
 from fcn_edge_runtime.maps.polygons import write_polygons
 from fcn_edge_runtime.maps.preview import preview_png
@@ -43,6 +49,7 @@ class Targets:
     Attributes:
         labels: the map.
         confidence: the winners' probabilities.
+        probabilities: those of all classes.
         polygons: of the classes.
         min_area: of a polygon, in square meters.
         preview: the picture for a screen.
@@ -50,6 +57,7 @@ class Targets:
 
     labels: Path
     confidence: Path | None
+    probabilities: Path | None
     polygons: Path | None
     min_area: float
     preview: Path | None
@@ -78,6 +86,8 @@ def write_results(
     card: Card,
     tags: dict[str, str],
     stages: Stages,
+    *,
+    exact: bool,
 ) -> Written:
     """Write all files of a map.
 
@@ -89,6 +99,7 @@ def write_results(
         card: of the model.
         tags: texts to keep in the map.
         stages: are told of each file.
+        exact: whether the labels are those of the whole image.
 
     Raises:
         ArtifactError: one cannot be written; none is then.
@@ -116,6 +127,9 @@ def write_results(
             if targets.confidence is not None:
                 sure = journal.arrays(tiles, "confidence")
                 write_confidence(part(targets.confidence), source, tags, sure)
+            if targets.probabilities is not None:
+                each = journal.arrays(tiles, "probabilities")
+                write_probabilities(part(targets.probabilities), source, card, tags, each)
             summary.text = f"{labels.stat().st_size / 1e6:.1f} MB"
         if targets.polygons is not None:
             with stages.stage("polygons") as summary:
@@ -126,7 +140,8 @@ def write_results(
         if targets.preview is not None:
             with stages.stage("preview"):
                 samples = journal.arrays(tiles, "sample")
-                part(targets.preview).write_bytes(preview_png(samples, source, labels, card, areas, ground))
+                png = preview_png(samples, source, labels, card, areas, ground, exact=exact)
+                part(targets.preview).write_bytes(png)
         try:
             place(*moves)
         except OSError as error:

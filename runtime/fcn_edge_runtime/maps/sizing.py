@@ -56,22 +56,33 @@ def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tupl
         _bytes_a_pixel(network, memory, max(height, width))
         + 3 * network.card.input.channels * _itemsize(network)
         + 8
+        + len(network.card.classes) * network.probabilities
     )
     fixed = (used_bytes() or 0) + _BESIDES + cache_bytes(memory)
-    around = 2 * network.reach.margin + 4 * network.reach.unit
-    most = 0
-    for core in range(BLOCK, _LARGEST + 1, BLOCK):
-        rows, columns = min(core + around, height), min(core + around, width)
-        if fixed + rows * columns * each <= _SHARE * memory:
-            most = core
-    if not most:
-        rows, columns = min(BLOCK + around, height), min(BLOCK + around, width)
-        needed = (fixed + rows * columns * each) / _SHARE
-        raise UsageError(
-            f"the memory is {memory >> 20} MiB, expected at least {(int(needed) >> 20) + 1} MiB: a tile of "
-            f"{BLOCK} pixels with its margin of {network.reach.margin} takes as much"
+    around = network.around
+
+    def needed(core: int) -> int:
+        rows, columns = (
+            min(core + around, side) if network.fixed is None else size
+            for side, size in zip((height, width), network.fixed or (0, 0), strict=True)
         )
+        kept = 0 if network.overlap is None else 3 * _kept_bytes(network, core + rows, width)
+        return int((fixed + rows * columns * each + kept) / _SHARE)
+
+    most = max((core for core in range(BLOCK, _LARGEST + 1, BLOCK) if needed(core) <= memory), default=0)
+    if not most:
+        raise UsageError(
+            f"the memory is {memory >> 20} MiB, expected at least {(needed(BLOCK) >> 20) + 1} MiB: a tile of "
+            f"{BLOCK} pixels with {around // 2} around it takes as much"
+        )
+    if network.fixed is not None:
+        most = BLOCK
     return _even(height, most), _even(width, most)
+
+
+def _kept_bytes(network: TileNetwork, rows: int, width: int) -> int:
+    """What the scores of so many rows of pixels take."""
+    return 4 * len(network.card.classes) * (rows // network.step + 1) * (width // network.step + 1)
 
 
 def _even(length: int, most: int) -> int:
@@ -89,6 +100,9 @@ def _bytes_a_pixel(network: TileNetwork, memory: int, longest: int) -> float:
     found, before = _UNKNOWN, used_bytes()
     if before is None:
         return found
+    if network.fixed is not None:
+        network.run(np.zeros((*network.fixed, network.card.input.channels), network.card.input.dtype))
+        return max(1.0, ((used_bytes() or before) - before) / (network.fixed[0] * network.fixed[1]))
     for wanted in _SIDES:
         side = max(wanted, network.reach.smallest)
         too_much = before + side * side * found > memory * 0.8

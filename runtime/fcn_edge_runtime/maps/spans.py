@@ -16,7 +16,7 @@ from math import lcm
 
 from fcn_edge_runtime.model.card import Geometry
 
-__all__ = ["Reach", "Span", "spans"]
+__all__ = ["Pixels", "Reach", "Span", "spans"]
 
 Pixels = tuple[int, int]  # the first, and the one after the last
 

@@ -12,13 +12,11 @@ from functools import cached_property
 import numpy as np
 
 from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.maps.labeled import Labeled, labeled_of
 from fcn_edge_runtime.maps.network import ScoreAxis, TileNetwork, Values
 from fcn_edge_runtime.maps.spans import Span, spans
-from fcn_edge_runtime.session.numpy_head import Axis, labels_of_part
 
-__all__ = ["Labeled", "Tile", "TiledImage"]
-
-_ROWS = 64  # of pixels whose scores are interpolated at once
+__all__ = ["Tile", "TiledImage"]
 
 
 @dataclass(frozen=True)
@@ -46,23 +44,6 @@ class Tile:
             slice(span.core[0] - span.window[0], span.core[1] - span.window[0])
             for span in (self.down, self.right)
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Labeled:
-    """What a tile's core is.
-
-    Attributes:
-        labels: (h, w).
-        confidence: (h, w) float32, the winners' probabilities; None where they are not computed.
-        probabilities: (classes, h, w) uint8, of which `PROBABLE` is 1; None where they are not computed.
-        sample: (n, m, C), pixels for the preview; None where there is none.
-    """
-
-    labels: np.ndarray
-    confidence: np.ndarray | None = None
-    probabilities: np.ndarray | None = None
-    sample: np.ndarray | None = None
 
 
 class TiledImage:
@@ -93,7 +74,6 @@ class TiledImage:
             Tile(number, down, right)
             for number, (down, right) in enumerate((down, right) for down in rows for right in columns)
         )
-        self._shape = len(rows), len(columns)
 
     @cached_property
     def overhead(self) -> float:
@@ -110,7 +90,7 @@ class TiledImage:
         Raises:
             ModelError: it gave another number of scores than for the whole image.
         """
-        if not self.network.low:
+        if not self.network.by_scores:
             inside = tile.inside
             confidence = values.get("confidence")
             return Labeled(
@@ -118,11 +98,20 @@ class TiledImage:
                 None if confidence is None else np.ascontiguousarray(confidence[inside]),
             )
         scores = values["scores"]
-        down, rows = _part(self._axes[0], tile.down, scores.shape[1])
-        right, columns = _part(self._axes[1], tile.right, scores.shape[2])
-        near = np.ascontiguousarray(scores[:, rows, columns])
-        labels = labels_of_part(near, down, right, self.network.card.label_dtype)
-        return Labeled(labels, _confidence(near, down, right) if self.network.confidence else None)
+        rows, columns = (
+            _local(axis, span, there)
+            for axis, span, there in zip(self._axes, (tile.down, tile.right), scores.shape[1:], strict=True)
+        )
+        return self.label_scores(tile, np.ascontiguousarray(scores[:, rows, columns]))
+
+    def label_scores(self, tile: Tile, near: np.ndarray) -> Labeled:
+        """The labels of a tile's core, of the scores (classes, h, w) that `needed_scores` names."""
+        network = self.network
+        axes = [
+            None if axis.axis is None else axis.axis.part(*span.core)[0]
+            for axis, span in zip(self._axes, (tile.down, tile.right), strict=True)
+        ]
+        return labeled_of(near, axes[0], axes[1], network)
 
     def needed_scores(self, tile: Tile) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Where the scores are that a core's labels are made of: of the whole image, and of the window."""
@@ -139,33 +128,15 @@ def _area(rows: tuple[int, int], columns: tuple[int, int]) -> int:
     return (rows[1] - rows[0]) * (columns[1] - columns[0])
 
 
-def _part(scores: ScoreAxis, span: Span, there: int) -> tuple[Axis, slice]:
-    """The axis of a core, and where its scores are among those of the window."""
-    assert scores.axis is not None  # noqa: S101 - scores of low resolution have one
+def _local(scores: ScoreAxis, span: Span, there: int) -> slice:
+    """Where a core's scores are among those of the window."""
     first = span.window[0] // scores.step
-    part, needed = scores.axis.part(*span.core)
+    needed = slice(*span.core) if scores.axis is None else scores.axis.part(*span.core)[1]
     local = slice(needed.start - first, needed.stop - first)
-    if local.stop > there or (needed.stop == scores.scores and local.stop != there):
+    uneven = scores.axis is not None and needed.stop == scores.scores and local.stop != there
+    if local.stop > there or uneven:
         raise ModelError(
             f"the network gave {there} scores for the pixels {span.window[0]} to {span.window[1]}, expected "
             f"{scores.scores - first} at the image's end: its tiles cannot be exact"
         )
-    return part, local
-
-
-def _confidence(scores: np.ndarray, down: Axis, right: Axis) -> np.ndarray:
-    """The winner's probability at each pixel, of scores (classes, h, w) that are upsampled bilinearly."""
-    above, below, v = down.neighbors()
-    before, after, u = right.neighbors()
-    found = np.empty((len(above), len(before)), np.float32)
-    for first in range(0, len(above), _ROWS):
-        some = slice(first, first + _ROWS)
-        upper = scores[:, above[some]]
-        rows = upper + (scores[:, below[some]] - upper) * v[some, None]
-        left = rows[:, :, before]
-        z = left + (rows[:, :, after] - left) * u
-        if len(z) == 1:
-            found[some] = 1 / (1 + np.exp(-np.abs(z[0])))
-        else:
-            found[some] = 1 / np.exp(z - z.max(axis=0)).sum(axis=0)
-    return found
+    return local
