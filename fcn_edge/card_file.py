@@ -14,6 +14,7 @@ import tomllib
 from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes, voc_color
 from fcn_edge_export.normalization import check_normalization
 from fcn_edge_runtime._fields import Fields, Key
+from fcn_edge_runtime._files import read_regular
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import (
     DTYPE_SCALE,
@@ -181,12 +182,12 @@ def read_table(path: Path) -> Any:
         UsageError: it is missing, too large, or not of its format.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(f"{path} has more than {MAX_FILE_BYTES} bytes, expected a short description")
-        text = path.read_text("utf-8")
+        text = read_regular(path, MAX_FILE_BYTES).decode("utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be read ({reason}), expected a short description") from None
+    try:
         return tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not {path.suffix.lstrip('.').upper() or 'JSON'}: {error}") from None
 

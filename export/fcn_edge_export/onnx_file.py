@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +184,10 @@ def brief(error: object) -> str:
 
 def _loaded(file: Path) -> onnx.ModelProto:
     try:
-        size = file.stat().st_size
+        status = file.stat()
+        size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{file} is a folder, pipe or device, expected an ONNX file")
         if size > MAX_BYTES:
             raise InputError(f"{file} has {size} bytes, an ONNX file has at most {MAX_BYTES}")
         model = onnx.load(file)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
@@ -411,3 +412,27 @@ def test_thousands_of_images_of_one_name_are_numbered(tmp_path):
     found = find_images([str(tmp_path / str(number) / "a.png") for number in range(4000)])
     assert len({image.stem for image in found}) == 4000
     assert time.process_time() - start < 2
+
+
+@pytest.mark.security("patterns with any number of wildcards", "matched or not, within a second")
+@pytest.mark.parametrize(
+    "pattern", ["**/" * 300 + "*.png", "**/d/" * 60 + "*.jpg", "**/" + "*a" * 100 + ".png"]
+)
+def test_patterns_of_many_wildcards_end(tmp_path, pattern):
+    below = tmp_path / "/".join("d" * 60)
+    below.mkdir(parents=True)
+    (below / ("a" * 200 + ".png")).touch()
+    began = time.process_time()
+    with contextlib.suppress(InputError):
+        find_images([str(tmp_path / pattern)])
+    assert time.process_time() - began < 1
+
+
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "a.png").touch()
+    (tmp_path / "photos" / "b.png").touch()
+    (tmp_path / "photos" / "up").symlink_to("..")
+    (tmp_path / "photos" / "root").symlink_to("/")
+    found = find_images([str(tmp_path / "photos")], recursive=True)
+    assert [image.source.name for image in found] == ["b.png"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fcn_edge.nets.building import NetSpec
+from fcn_edge_runtime._files import read_regular
 from fcn_edge_runtime.errors import CheckpointError, UsageError
 
 __all__ = ["SavedNet", "library", "read_json", "saved_folder"]
@@ -69,12 +70,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
     Raises:
         UsageError: it is too large, or holds anything else.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} has more than {MOST_BYTES} bytes")
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(read_regular(path, MOST_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     if not isinstance(found, dict):

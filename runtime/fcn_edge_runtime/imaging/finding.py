@@ -10,7 +10,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ _OWN_RESULT = re.compile(
 )
 
 _MOST_LINKS = 10_000  # to folders, within one input
+_ANY = None  # in a pattern: any number of names, or of characters in a name
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,13 @@ class _Search:
     def _deep_matches(self, parts: Sequence[str]) -> Iterator[tuple[Path, Path]]:
         """Images that match a pattern with `**`, which stands for any number of folders."""
         deep = parts.index("**")
-        base, rest = _literal_part(self._text), re.compile(_regex(parts[deep:]), re.DOTALL)
+        base = _literal_part(self._text)
+        rest = [_ANY if part == "**" else _name_fits(part) for part in parts[deep:]]
+        if parts[-1] == "**":
+            rest.append(_name_fits("*"))
         for folder in self._matches(parts[:deep]):
             for source, relative in self._in_folder(folder, recursive=True):
-                if rest.fullmatch(relative.as_posix()):
+                if _fits(rest, relative.parts):
                     yield source, _relative(folder, base) / relative
 
     def _matches(self, parts: Sequence[str]) -> list[Path]:
@@ -127,26 +131,28 @@ class _Search:
         return sorted(found, key=str)
 
     def _matching(self, folder: Path, part: str) -> Iterator[Path]:
-        name = re.compile(_in_name(part), re.DOTALL)
+        fits = _name_fits(part)
         above = {os.path.realpath(path) for path in (folder, *folder.parents)}
         for entry in _entries(folder):
             hidden = entry.name.startswith(".") and not part.startswith(".")
-            if not hidden and name.fullmatch(entry.name) and self._real(entry, "") not in above:
+            if not hidden and fits(entry.name) and self._real(entry, "") not in above:
                 yield folder / entry.name
 
     def _in_folder(self, folder: Path, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
         """Images of a folder, its names in order, files before folders, without the links that lead back."""
-        waiting: list[tuple[Path, Path, tuple[str, ...]]] = [(folder, Path(), (os.path.realpath(folder),))]
+        real = os.path.realpath(folder)
+        above_all = (*map(str, Path(real).parents), real)
+        waiting: list[tuple[Path, Path, tuple[str, ...]]] = [(folder, Path(), above_all)]
         while waiting:
             here, below, above = waiting.pop()
             folders: list[tuple[Path, Path, tuple[str, ...]]] = []
             for entry in _entries(here):
-                real = self._real(entry, above[-1])
-                if real is None:
+                target = self._real(entry, above[-1])
+                if target is None:
                     if _is_image(Path(entry.name)):
                         yield here / entry.name, below / entry.name
-                elif recursive and real not in above and not entry.name.startswith("."):
-                    folders.append((here / entry.name, below / entry.name, (*above, real)))
+                elif recursive and target not in above and not entry.name.startswith("."):
+                    folders.append((here / entry.name, below / entry.name, (*above, target)))
             waiting += reversed(folders)
 
     def _real(self, entry: os.DirEntry[str], parent: str) -> str | None:
@@ -173,29 +179,50 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _regex(parts: Sequence[str]) -> str:
-    """A pattern's parts as a regular expression of paths with `/`; `**` at the end matches all files."""
-    *folders, last = parts
-    name = "(?:.+/)?[^/]+" if last == "**" else _in_name(last)
-    return "".join("(?:.+/)?" if part == "**" else f"{_in_name(part)}/" for part in folders) + name
+def _fits(pattern: Sequence[Callable[[str], bool] | None], given: Sequence[str]) -> bool:
+    """Whether the parts fit the pattern's, of which `_ANY` stands for any number.
+
+    It goes back to the last `_ANY` alone, so that many of them take at most len(pattern) x len(given)
+    steps.
+    """
+    at = here = 0
+    last: tuple[int, int] | None = None
+    while here < len(given):
+        fits = pattern[at] if at < len(pattern) else _nothing_fits
+        if fits is _ANY:
+            last = at, here
+            at += 1
+        elif fits(given[here]):
+            at, here = at + 1, here + 1
+        elif last is not None:
+            at, here = last[0] + 1, last[1] + 1
+            last = last[0], here
+        else:
+            return False
+    return all(part is _ANY for part in pattern[at:])
 
 
-def _in_name(pattern: str) -> str:
-    """One part of a pattern: its wildcards stay within a name."""
-    return "".join(
-        {"*": "[^/]*", "?": "[^/]"}.get(token) or (_set(token) if token[0] == "[" else re.escape(token))
-        for token in re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
-    )
+def _nothing_fits(_: str) -> bool:
+    return False
 
 
-def _set(token: str) -> str:
-    """`[abc]` or `[!abc]` as a regular expression; a lone `[` is itself."""
-    if len(token) == 1:
-        return re.escape(token)
-    negated = token[1] == "!"
-    inside = token[1 + negated : -1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
+def _name_fits(pattern: str) -> Callable[[str], bool]:
+    """Whether a name fits one part of a pattern, with `*`, `?` and `[abc]`, where a lone `[` is itself."""
+    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
+    characters = [_ANY if part == "*" else _character_fits(part) for part in parts]
+    return lambda name: _fits(characters, name)
+
+
+def _character_fits(part: str) -> Callable[[str], bool]:
+    if part == "?":
+        return lambda _: True
+    if len(part) == 1:
+        return part.__eq__
+    negated = part[1] == "!"
+    inside = part[1 + negated : -1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
     inside = inside.replace("]", r"\]")
-    return f"[{'^/' if negated else ''}{inside}]"
+    fits = re.compile(f"[{'^' if negated else ''}{inside}]", re.DOTALL)
+    return lambda character: fits.match(character) is not None
 
 
 def _name_of(source: Path) -> str:

@@ -31,6 +31,7 @@ _EXACT = {
     "float32": ("uint8", "int8", "uint16", "int16", "float32"),
 }
 _RGB = ("red", "green", "blue")
+_MOST_SIDE = 1 << 27  # pixels of a resampled raster
 _SMALLEST_EXTENT, _LARGEST_EXTENT = 1e-20, 1e20  # of a pixel, in squared units of the CRS
 
 
@@ -287,7 +288,13 @@ def _resampled(file: Any, resolution: float, name: str) -> Any:
     transform = file.transform
     wide, high = (np.hypot(transform.a, transform.d) * meters, np.hypot(transform.b, transform.e) * meters)
     shrink = max(resolution / wide, resolution / high)
-    width, height = (max(1, round(n * s / resolution)) for n, s in ((file.width, wide), (file.height, high)))
+    wanted = [n * size / resolution for n, size in ((file.width, wide), (file.height, high))]
+    if max(wanted) > _MOST_SIDE:
+        raise UsageError(
+            f"{name} at {resolution:g} meters a pixel has {wanted[1]:.3g}x{wanted[0]:.3g} pixels, expected "
+            f"at most {_MOST_SIDE} a side: give the resolution that the network was trained at"
+        )
+    width, height = (max(1, round(pixels)) for pixels in wanted)
     across, down = file.width / width, file.height / height
     scaled = Affine(
         transform.a * across, transform.b * down, transform.c,

@@ -194,6 +194,12 @@ def test_a_coarser_resolution_is_resampled(scene, tmp_path):
         assert file.res == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("resolution", [1e-300, 5e-324, 1e-9])
+def test_a_resolution_of_too_many_pixels_is_refused(scene, tmp_path, resolution):
+    with pytest.raises(UsageError, match="expected at most"):
+        label_raster(scene[0], path_of("float"), tmp_path / "map.tif", options(resolution=resolution))
+
+
 def test_a_resolution_needs_meters(tmp_path):
     transform = rasterio.transform.from_origin(9, 50, 1e-4, 1e-4)
     write_raster(tmp_path / "a.tif", RGB, 50, 60, crs="EPSG:4326", transform=transform)

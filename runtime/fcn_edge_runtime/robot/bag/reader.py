@@ -177,7 +177,7 @@ def open_bag(path: Path) -> Iterator[Bag]:
     if not path.exists():
         raise InputError(f"there is no bag {path}")
     suffix = path.suffix.lower()
-    if path.is_file() and suffix not in _OPENERS:
+    if not path.is_dir() and (suffix not in _OPENERS or not path.is_file()):
         raise InputError(
             f"{path} is not a bag: expected a rosbag2 folder, or a file ending in .mcap, .db3 or .bag"
         )
