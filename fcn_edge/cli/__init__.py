@@ -45,6 +45,7 @@ COMMANDS = (
     "inspect",
     "doctor",
     "robot",
+    "web",
     "demo",
 )
 _MAY_HANG = "fcn-edge-worker"  # as `robot.worker.WORKER`, which would load numpy; a test compares them

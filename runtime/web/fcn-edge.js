@@ -26,7 +26,7 @@ export { FcnEdgeError, InputError, ModelError, ProviderError, VerificationError 
  * @typedef {{
  *   ort: any,
  *   device?: "auto" | "webgpu" | "wasm" | "cpu",
- *   outputs?: string[],
+ *   outputs?: string[] | ((offered: readonly string[]) => string[]),
  *   maxPixels?: number,
  *   threads?: number,
  *   name?: string,
@@ -80,7 +80,8 @@ export class Segmenter {
    * @param {Options} options
    *   ort: onnxruntime-web or onnxruntime-node, imported;
    *   device: "auto" takes WebGPU where it starts and passes the self-test, else the CPU;
-   *   outputs: which outputs to compute, `labels` always; all of the file's if not given;
+   *   outputs: which outputs to compute, `labels` always; all of the file's if not given. A function is given the
+   *   names that the file offers and returns those to compute;
    *   maxPixels: refuse larger images, 16 million if not given;
    *   threads: on the CPU; a page needs the headers of cross-origin isolation for more than one;
    *   name: what messages call the model.
@@ -249,8 +250,9 @@ function checkResult(name, tensor, [batch, height, width], card) {
       throw new ModelError(`the model gave labels such as ${label}, it has ${count} classes: export again with \`fcn-edge export\``);
 }
 
-/** @param {string[] | undefined} outputs @param {readonly string[]} offered */
-function wanted(outputs, offered) {
+/** @param {Options["outputs"]} asked @param {readonly string[]} offered */
+function wanted(asked, offered) {
+  const outputs = typeof asked === "function" ? asked(offered) : asked;
   if (!outputs) return [...offered];
   const unknown = outputs.filter((name) => !offered.includes(name));
   if (unknown.length)

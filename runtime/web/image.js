@@ -47,8 +47,11 @@ export function toPixels(image, card, maxPixels, room) {
   return /** @type {Pixels} */ (data);
 }
 
-/** @param {number} width @param {number} height @param {import("./model.js").Card} card @param {number} maxPixels */
-function checkSize(width, height, card, maxPixels) {
+/**
+ * @param {number} width @param {number} height @param {import("./model.js").Card} card @param {number} maxPixels
+ * @throws {InputError} smaller or larger than the network or the limit allows
+ */
+export function checkSize(width, height, card, maxPixels) {
   if (width < 1 || height < 1) throw new InputError(`the image is ${height} high and ${width} wide, expected at least one pixel`);
   const { smallest_size: smallest, largest_size: largest } = card.geometry;
   const size = `the image is ${height} high and ${width} wide`;

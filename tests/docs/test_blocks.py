@@ -17,7 +17,7 @@ import pytest
 from tests.docs.blocks import ROOT, blocks_of, commands_of, pages, pattern_of
 from tests.docs.conftest import environment
 
-LANGUAGES = {"bash", "python", "toml", "json", "text", "cpp"}
+LANGUAGES = {"bash", "python", "toml", "json", "text", "cpp", "js"}
 STOPS = {"|", ">", "2>", "&&", ";", "&"}
 PAGES = [page for page in pages() if blocks_of(page)]
 SLOW = [page for page in PAGES if any(b.marker == "slow" for b in blocks_of(page))]
@@ -25,6 +25,7 @@ SLOW = [page for page in PAGES if any(b.marker == "slow" for b in blocks_of(page
 # What cannot run in a test, page by page. A block more is a reason to look for a way to run it.
 SKIPPED = {
     "README.md": 2,
+    "docs/howto/browser.md": 1,
     "docs/howto/maps.md": 1,
     "docs/howto/robots.md": 1,
     "docs/howto/your-network.md": 2,

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
+from fcn_edge._cache import cache_folder
 from fcn_edge.nets.weights.connection import Patience
-from fcn_edge.nets.weights.download import cache_folder, check_hash, fetch, parse_url
+from fcn_edge.nets.weights.download import check_hash, fetch, parse_url
 from fcn_edge_runtime.errors import CheckpointError, UsageError
 from tests.runtime.recorded import Recorded
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
 import urllib.error
 import urllib.parse
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fcn_edge._cache import cache_folder
 from fcn_edge.nets.weights.connection import Patience, Watch, opener
 from fcn_edge_runtime._files import part_of, place, remove_dead_parts
 from fcn_edge_runtime.errors import CheckpointError, UsageError
@@ -21,7 +21,7 @@ from fcn_edge_runtime.progress import SILENT, Progress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["WeightsUrl", "cache_folder", "check_hash", "fetch", "parse_url"]
+__all__ = ["WeightsUrl", "check_hash", "fetch", "parse_url"]
 
 _CHUNK = 1 << 20
 _SECONDS = 30.0
@@ -95,11 +95,6 @@ def parse_url(url: str, sha256: str | None = None) -> WeightsUrl:
         stem, dot, suffix = name.rpartition(".")
         name = f"{stem}-{wanted[:8]}.{suffix}" if dot else f"{name}-{wanted[:8]}"
     return WeightsUrl(urllib.parse.urlunsplit(parts._replace(fragment="")), wanted, name)
-
-
-def cache_folder() -> Path:
-    """`$FCN_EDGE_CACHE`, or else `~/.cache/fcn-edge`."""
-    return Path(os.environ.get("FCN_EDGE_CACHE") or "~/.cache/fcn-edge").expanduser()
 
 
 def fetch(
