@@ -25,6 +25,7 @@ from fcn_edge_runtime.model.card import (
     ClassInfo,
     InputSpec,
     NetInfo,
+    read_window,
 )
 
 __all__ = [
@@ -40,7 +41,7 @@ __all__ = [
 
 WELL_KNOWN = {"voc": VOC, "cityscapes": CITYSCAPES}
 CARD_FIELDS = {"name", "description", "license", "classes", "input"}
-INPUT_FIELDS = {"channels", "dtype", "scale", "mean", "std", "bands"}
+INPUT_FIELDS = {"channels", "dtype", "scale", "mean", "std", "bands", "window", "percentiles"}
 # What `--normalize` takes, each with its formula for images of bytes.
 NORMALIZATIONS = {
     "imagenet": InputSpec.imagenet().formula,
@@ -248,6 +249,7 @@ def _input_spec(given: Mapping[str, Any], channels: int | None) -> InputSpec:
         fields.sequence("bands", Fields.text, found, found, f"names, one for each of {found} channels")
         if "bands" in fields
         else (),
+        *read_window(fields),
     )
     for key, other in (("mean", "std"), ("std", "mean")):
         if fields.get(key) is None and fields.get(other) is not None:

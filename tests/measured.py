@@ -88,10 +88,26 @@ def _open_image(path: str) -> None:
     read_image(path, InputSpec.default())
 
 
+def _open_nifti(path: str) -> None:
+    from fcn_edge_runtime.imaging.arrays import MAX_PIXELS
+    from fcn_edge_runtime.medical.nifti import read_nifti
+
+    read_nifti(path, MAX_PIXELS)
+
+
+def _open_series(path: str) -> None:
+    from fcn_edge_runtime.imaging.arrays import MAX_PIXELS
+    from fcn_edge_runtime.medical.series import read_series
+
+    read_series(Path(path), MAX_PIXELS)
+
+
 OPENERS: dict[str, Callable[[str], None]] = {
     "model": _open_model,
     "weights": _open_weights,
     "image": _open_image,
+    "nifti": _open_nifti,
+    "series": _open_series,
 }
 
 

@@ -25,6 +25,7 @@ from fcn_edge.cli.options import (
     quiet_option,
     threads_option,
 )
+from fcn_edge.cli.volume_options import reading_from, volume_options
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.evaluation.evaluate import Evaluation
@@ -44,6 +45,7 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
         "fcn-edge evaluate people.onnx --images val --labels masks --foreground 255 --suffix _mask",
         "fcn-edge evaluate road.onnx --images val/images --labels val/colors --labels-by color",
         "fcn-edge evaluate people.onnx --images val --labels masks --foreground 255 --threshold 0.3,0.5,0.7",
+        "fcn-edge evaluate brain.onnx --images scans --labels truth",
     ),
 )
 @model_argument
@@ -60,7 +62,8 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder of the true labels: PNG masks named like the images; 255 is unlabeled and not counted.",
+    help="Folder of the true labels: PNG masks named like the images, NIfTI for NIfTI volumes; 255 is "
+    "unlabeled and not counted.",
 )
 @label_options
 @click.option(
@@ -78,6 +81,7 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
     metavar="DIR",
     help="Write confusion.png, worst.png and evaluation.json here.",
 )
+@volume_options
 @device_option
 @threads_option
 @profile_option
@@ -101,10 +105,11 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Compare MODEL with true labels: IoU of each class, mean IoU, pixel accuracy.
+    """Compare MODEL with true labels: IoU, Dice, sensitivity and specificity of each class, pixel accuracy.
 
     Pixels of all images are counted together, as in PASCAL VOC and Cityscapes; unlabeled pixels are left out.
-    A class that occurs neither in the true labels nor in the model's is n/a.
+    A class that occurs neither in the true labels nor in the model's is n/a. NIfTI volumes also have the
+    95 % Hausdorff distance of each class in millimeters (extra `medical`).
 
     Images that cannot be evaluated are listed, the scores are then those of the others and are marked
     INCOMPLETE, and the exit code is 1.
@@ -116,7 +121,7 @@ def command(
     from fcn_edge_runtime.segmentation import check_threshold, outputs_for_threshold
     from fcn_edge_runtime.segmenter import Segmenter
 
-    folder = label_folder(labels, given)
+    folder, reading = label_folder(labels, given), reading_from(given)
     pairs = find_pairs(images, labels if folder is None else folder)
     if out is not None:
         from fcn_edge.reports.plots import require_plots
@@ -128,7 +133,7 @@ def command(
     outputs = outputs_for_threshold if thresholds else ("labels",)
     with Segmenter(model, device, threads, outputs=outputs, profile=profile) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
-            found = score_pairs(segmenter, pairs, progress, thresholds, keep_going=True)
+            found = score_pairs(segmenter, pairs, progress, thresholds, keep_going=True, reading=reading)
         ran = segmenter.session.facts()
         if out is not None:
             from fcn_edge.reports.plots import write_confusion, write_worst
@@ -174,8 +179,14 @@ def _show(found: Evaluation) -> None:
             best = "best IoU" if entry.threshold == found.threshold else ""
             click.echo(f"{entry.threshold:<12g}{values[0]:<9}{values[1]:<11}{values[2]:<9}{best}".rstrip())
         click.echo(f"\nat {found.threshold:g}:")
-    for kind, iou in zip(found.card.classes, found.scores.iou, strict=True):
-        click.echo(f"{printable(kind.name, LONGEST_NAME):<20} {_number(iou)}")
+    scores = found.scores
+    columns = [("IoU", scores.iou), ("Dice", scores.dice)]
+    columns += [("sensitivity", scores.sensitivity), ("specificity", scores.specificity)]
+    columns += [("Hausdorff 95 % mm", found.hausdorff)] if found.hausdorff else []
+    click.echo(f"{'class':<20} " + "  ".join(f"{name:<11}" for name, _ in columns).rstrip())
+    for index, kind in enumerate(found.card.classes):
+        row = "  ".join(f"{_number(column[index]):<11}" for _, column in columns)
+        click.echo(f"{printable(kind.name, LONGEST_NAME):<20} {row}".rstrip())
     click.echo(f"{'mean IoU':<20} {_number(found.scores.mean_iou)}")
     click.echo(f"{'pixel accuracy':<20} {_number(found.scores.pixel_accuracy)}")
 

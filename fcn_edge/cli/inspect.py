@@ -71,6 +71,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             "normalize",
             f"scale {spec['scale']:.6g}, mean {_numbers(spec['mean'])}, std {_numbers(spec['std'])}",
         ),
+        *_range(spec),
         ("geometry", f"stride {geometry['stride']}, {sight}; {_sizes(geometry)}"),
         (
             "graph",
@@ -112,6 +113,12 @@ def _working_size(working: dict[str, Any] | None) -> str:
         return ""
     least = f", at least {working['least']}" if working["least"] > 1 else ""
     return f"{WorkingSize(**working)}{least}"
+
+
+def _range(spec: dict[str, Any]) -> list[tuple[str, str]]:
+    """What becomes the lowest and the highest pixel, of cards for medical scans."""
+    units = {"window": "values", "percentiles": "percentiles of the voxels"}
+    return [("", f"from {units[key]} {spec[key][0]:g} to {spec[key][1]:g}") for key in units if spec.get(key)]
 
 
 def _tensor(tensor: dict[str, Any]) -> str:

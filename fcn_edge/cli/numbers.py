@@ -20,6 +20,7 @@ __all__ = [
     "SECONDS",
     "SHARE",
     "THREADS",
+    "Range",
     "Real",
     "Whole",
 ]
@@ -67,6 +68,26 @@ class Whole(click.IntRange):
             click.BadParameter: it is not a whole number, or out of bounds.
         """
         return super().convert(_number(self, int, value, param, ctx), param, ctx)
+
+
+class Range(click.ParamType):  # type: ignore[type-arg]
+    """Two finite numbers, LOW,HIGH, the lower one first."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value as two floats.
+
+        Raises:
+            click.BadParameter: it is anything else.
+        """
+        parts = value.split(",") if isinstance(value, str) else value
+        if len(parts) != 2:
+            self.fail(f"got {str(value)[:_LONGEST]!r}, expected two numbers LOW,HIGH.", param, ctx)
+        low, high = (Real(-LARGEST).convert(part, param, ctx) for part in parts)
+        if not low < high:
+            self.fail(f"got {low:g},{high:g}, expected the lower number first.", param, ctx)
+        return low, high
 
 
 def _number(kind: Real | Whole, read: type[float], value: Any, *at: Any) -> Any:

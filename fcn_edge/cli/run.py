@@ -27,6 +27,7 @@ from fcn_edge.cli.options import (
     threads_option,
     threshold_option,
 )
+from fcn_edge.cli.volume_options import reading_from, volume_options
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.batch import FileResult
@@ -46,13 +47,15 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 
 @click.command(
     name="run",
-    short_help="Segment images and videos.",
+    short_help="Segment images, videos and medical volumes.",
     epilog=examples(
         "fcn-edge run road.onnx photo.jpg -o out",
         "fcn-edge run road.onnx photos/ -o out --recursive --save labels,json",
         "fcn-edge run road.onnx 'flight/**/*.tif' -o out --device cuda",
         "fcn-edge run people.onnx photo.jpg -o out --effect blur-background --class person",
         "fcn-edge run people.onnx clip.mp4 -o out --effect replace-background --class person",
+        "fcn-edge run brain.onnx t1.nii.gz -o out",
+        "fcn-edge run liver.onnx ct-series/ -o out --axis axial --window -160,240",
     ),
 )
 @model_argument
@@ -69,9 +72,10 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     "--save",
     callback=_names,
     metavar="LIST",
-    shell_complete=items("labels", "overlay", "confidence", "probabilities", "json"),
+    shell_complete=items("labels", "overlay", "confidence", "probabilities", "json", "nifti", "dice"),
     help="What to write, separated by commas: labels, overlay, confidence, probabilities, json. Videos have "
-    "overlay and json.  [default: labels,overlay,json; of videos overlay,json]",
+    "overlay and json; volumes labels, nifti, overlay, json and, with --truth, dice.  [default: "
+    "labels,overlay,json; of videos overlay,json]",
 )
 @click.option(
     "--format",
@@ -96,6 +100,14 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 )
 @threshold_option
 @effect_options
+@volume_options
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    shell_complete=files,
+    help="True labels of the only volume, NIfTI: Dice of each class is shown and written.",
+)
 @device_option
 @threads_option
 @profile_option
@@ -112,7 +124,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     default=100_000_000,
     show_default=True,
     metavar="N",
-    help="Refuse larger images, before they are decoded.",
+    help="Refuse larger images, before they are decoded, and volumes of more voxels.",
 )
 @allow_operators_option
 @json_option
@@ -129,9 +141,10 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Segment images and videos with MODEL.
+    """Segment images, videos and medical volumes with MODEL.
 
-    INPUT is an image, a folder of images, a pattern such as 'flight/*.tif', or a video.
+    INPUT is an image, a folder of images, a pattern such as 'flight/*.tif', a video, a NIfTI file, or the
+    folder of a DICOM series.
 
     \b
     Written for NAME.jpg:
@@ -141,18 +154,20 @@ def command(
       NAME.effect.png    the changed image, with --effect
     Written for NAME.mp4 (same size and frame rate, no sound):
       NAME.overlay.mp4, NAME.json, and with --effect NAME.effect.mp4
+    Written for NAME.nii.gz, slice by slice (extra `medical`):
+      NAME.labels.nii.gz with the same affine, NAME.overlay.png, a sheet of slices, NAME.json
+      of a DICOM series NAME.seg.dcm, a DICOM Segmentation, in place of the labels
 
     An input that cannot be read is reported, the others are still processed, and the exit code is 1. Of a
     video that is cut short, what was made until there is kept. Files that are not unchanged results of an
     earlier run are not replaced. For cameras and streams, see `fcn-edge robot camera`.
     """  # noqa: D301 - click wants the character itself
     from fcn_edge.cli.progress import progress_on_stderr
-    from fcn_edge_runtime.imaging.finding import find_images
     from fcn_edge_runtime.segmenter import Segmenter
 
     effect = effect_from(given)
     _refuse_streams(inputs)
-    jobs = find_images(inputs, recursive=given["recursive"])
+    jobs = _found(inputs, recursive=given["recursive"])
     saved = ("labels", *(n for n in ("confidence", "probabilities") if n in (given["save"] or ())))
     # Effects have soft edges by confidence; a threshold asks for hard ones.
     soft = effect is not None and given["threshold"] is None and "confidence" not in saved
@@ -180,6 +195,33 @@ def command(
         ctx.exit(1)
 
 
+def _found(inputs: tuple[str, ...], *, recursive: bool) -> list[ImageFile]:
+    """Images, videos, NIfTI files, and folders of DICOM series."""
+    from fcn_edge_runtime.imaging.finding import VOLUMES, ImageFile, find_images
+    from fcn_edge_runtime.imaging.reading import EXTENSIONS
+    from fcn_edge_runtime.medical.series import is_series
+
+    series = {text: Path(text) for text in inputs if is_series(Path(text))}
+    others = [text for text in inputs if text not in series]
+    jobs = find_images(others, recursive=recursive, endings=(*EXTENSIONS, *VOLUMES)) if others else []
+    taken = {str(job.stem) for job in jobs}
+    for path in series.values():
+        name = Path(path.resolve().name or "series")
+        free, number = name, 1
+        while str(free) in taken:
+            number += 1
+            free = Path(f"{name}-{number}")
+        taken.add(str(free))
+        jobs.append(ImageFile(path, free, name))
+    return jobs
+
+
+def _is_volume(path: Path) -> bool:
+    from fcn_edge_runtime.imaging.finding import VOLUMES
+
+    return path.name.lower().endswith(VOLUMES) or path.is_dir()
+
+
 def _refuse_streams(inputs: tuple[str, ...]) -> None:
     from fcn_edge_runtime.errors import UsageError
 
@@ -205,8 +247,11 @@ def _segment(
 
     options = SaveOptions(given["format"], given["overlay_alpha"], not given["no_legend"], given["overwrite"])
     also = () if effect is None else ("effect",)
+    reading, truth = reading_from(given), given["truth"]
+    volumes = [job for job in jobs if _is_volume(job.source)]
     videos = [job for job in jobs if is_video(job.source)]
-    images = [job for job in jobs if not is_video(job.source)]
+    images = [job for job in jobs if job not in volumes and job not in videos]
+    _check_volumes(volumes, effect, truth)
     _name_georeferenced(images)
     work: list[Iterator[FileResult]] = []
     if images:
@@ -217,7 +262,27 @@ def _segment(
 
         save = (*(("overlay", "json") if given["save"] is None else given["save"]), *also)
         work.append(segment_videos(segmenter, videos, out, save, effect, progress, options))
+    if volumes:
+        from fcn_edge_runtime.medical.labeling import segment_volumes
+
+        save = (
+            ("labels", "overlay", "json", *(("dice",) if truth else ()))
+            if given["save"] is None
+            else given["save"]
+        )
+        work.append(segment_volumes(segmenter, volumes, out, save, progress, options, reading, truth))
     return [result for results in work for result in results]
+
+
+def _check_volumes(volumes: list[ImageFile], effect: Effect | None, truth: Path | None) -> None:
+    from fcn_edge_runtime.errors import UsageError
+
+    if volumes and effect is not None:
+        raise UsageError(f"effects are for images and videos, and {volumes[0].source} is a volume")
+    if truth is not None and not volumes:
+        raise UsageError(
+            "--truth is for medical volumes, and there is none: `fcn-edge evaluate` takes images"
+        )
 
 
 def _name_georeferenced(images: list[ImageFile]) -> None:
@@ -240,7 +305,10 @@ def _name_georeferenced(images: list[ImageFile]) -> None:
 def _kind(done: list[FileResult]) -> str:
     from fcn_edge_runtime.imaging.finding import is_video
 
-    kinds = {"videos" if is_video(result.source) else "images" for result in done}
+    kinds = {
+        "volumes" if _is_volume(result.source) else "videos" if is_video(result.source) else "images"
+        for result in done
+    }
     return " and ".join(sorted(kinds))
 
 
@@ -249,24 +317,41 @@ def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: 
 
     if as_json:
         good = [result for result in done if result.error is None]
+        volumes = [result.to_dict() for result in good if _is_volume(result.source)]
         report = {
             "model": model,
             "sha256": segmenter.digest,
             **segmenter.session.facts(),
             **({} if segmenter.threshold is None else {"threshold": segmenter.threshold}),
-            "images": [result.to_dict() for result in good if not is_video(result.source)],
+            "images": [
+                result.to_dict()
+                for result in good
+                if not (is_video(result.source) or _is_volume(result.source))
+            ],
             "videos": [result.to_dict() for result in good if is_video(result.source)],
+            **({"volumes": volumes} if volumes else {}),
             "failed": [result.to_dict() for result in done if result.error is not None],
         }
         click.echo(json.dumps(report))
         return
     for result in done:
         if result.size is not None:  # also of a video that is cut short
-            height, width = result.size
-            top = sorted((a for a in result.areas if a.pixels), key=lambda area: -area.pixels)[:3]
-            shares = ", ".join(f"{printable(area.name, LONGEST_NAME)} {area.share:.1%}" for area in top)
-            each = f"{result.frames} frames, " if is_video(result.source) else ""
-            click.echo(
-                f"{printable(str(result.source))}: {width}x{height}, {each}{result.milliseconds:.1f} ms"
-                f"{' each' if each else ''}: {shares}"
-            )
+            _show_one(result)
+
+
+def _show_one(result: FileResult) -> None:
+    from fcn_edge_runtime.imaging.finding import is_video
+
+    height, width = result.size or (0, 0)
+    top = sorted((a for a in result.areas if a.pixels), key=lambda area: -area.pixels)[:3]
+    shares = ", ".join(f"{printable(area.name, LONGEST_NAME)} {area.share:.1%}" for area in top)
+    volume = _is_volume(result.source)
+    of = "slices" if volume else "frames" if is_video(result.source) else ""
+    each = f"{result.frames} {of}, " if of else ""
+    click.echo(
+        f"{printable(str(result.source))}: {width}x{height}, {each}{result.milliseconds:.1f} ms"
+        f"{' each' if each else ''}: {shares}"
+    )
+    dice = result.to_dict().get("dice") if volume else None
+    for name, value in (dice or {}).items():
+        click.echo(f"  Dice {printable(name, LONGEST_NAME):<20} {'n/a' if value is None else f'{value:.4f}'}")

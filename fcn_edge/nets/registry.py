@@ -33,6 +33,7 @@ class Entry:
 
 _FCN = "Long, Shelhamer, Darrell 2015, arXiv 1411.4038"
 _RESNET = "He et al. 2015, arXiv 1512.03385"
+_UNET = "Ronneberger, Fischer, Brox 2015, arXiv 1505.04597"
 _MOBILENET = "Howard et al. 2019, arXiv 1905.02244"
 
 _ENTRIES = tuple(
@@ -40,6 +41,7 @@ _ENTRIES = tuple(
     for name, module, stride, parameters, source, summary in (
         ("fcn_tiny", "fcn_tiny", 1, 3_157, _FCN, "two layers, to teach and to test"),
         ("fcn_lite", "fcn_lite", 8, 829_109, _FCN, "a small residual network that trains in minutes"),
+        ("fcn_unet", "fcn_unet", 1, 121_357, _UNET, "a small U-Net of convolutions, for fine details"),
         ("fcn_portrait", "portrait", 1, 107_701, _MOBILENET, "MediaPipe's selfie segmentation, for people"),
         ("fcn_resnet18", "fcn_resnet", 32, 11_769_301, _RESNET, "ResNet-18, as in jetson-inference"),
         ("fcn_resnet34", "fcn_resnet", 32, 21_877_461, _RESNET, "ResNet-34"),

@@ -101,10 +101,11 @@ def _name(kind: ClassInfo) -> str:
 
 
 def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int = 6) -> None:
-    """The images with the lowest mean IoU: image, truth, ours, and where they differ in red."""
+    """The images with the lowest mean IoU: image, truth, ours, and where they differ in red; no volumes."""
     rows, card = [], segmenter.card
     seen = np.zeros(len(card.classes), np.int64)  # pixels of each class
-    for entry in found.worst(count):
+    images = [entry for entry in found.worst(len(found.images)) if not entry.hausdorff]
+    for entry in images[:count]:
         image = read_picture(entry.pair.image, card.input, segmenter.max_pixels)
         truth, result = entry.pair.truth(card), segmenter(image.pixels)
         if found.threshold is not None and segmenter.threshold is None:
@@ -122,6 +123,8 @@ def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int 
                 Tile(marked.astype(np.uint8), f"wrong: {wrong.mean():.1%}"),
             )
         )
+    if not rows:
+        return
     key = [card.classes[i] for i in np.argsort(-seen, kind="stable") if seen[i]]
-    title = f"{found.card.name}: the worst of {len(found.images)} images"
+    title = f"{found.card.name}: the worst of {len(images)} images"
     write_sheet(path, rows, title=title, key=key)

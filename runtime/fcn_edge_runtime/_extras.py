@@ -25,6 +25,12 @@ EXTRAS = {
     },
     "hf": {"transformers": "transformers", "huggingface_hub": "huggingface_hub"},
     "geo": {"rasterio": "rasterio", "pyogrio": "pyogrio"},
+    "medical": {
+        "nibabel": "nibabel",
+        "pydicom": "pydicom",
+        "highdicom": "highdicom",
+        "surface_distance": "surface-distance",
+    },
     "objects": {"scipy": "scipy"},
     "plots": {"matplotlib": "matplotlib"},
     "train": {"mujoco": "mujoco"},

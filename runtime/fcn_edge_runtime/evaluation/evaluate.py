@@ -1,6 +1,7 @@
 """Evaluates a model on labeled images: metrics per image and over all images.
 
-Labels are PNG masks, see `masks.py`. 255 (or 65535) is unlabeled and not counted.
+Labels are PNG masks, see `masks.py`. 255 (or 65535) is unlabeled and not counted. Medical volumes have
+NIfTI labels in the same place.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ from fcn_edge_runtime.evaluation.metrics import (
     scores_of,
     threshold_score,
 )
-from fcn_edge_runtime.imaging.reading import Picture, read_picture
+from fcn_edge_runtime.evaluation.surfaces import hausdorff_95
+from fcn_edge_runtime.imaging.reading import read_picture
+from fcn_edge_runtime.medical.labeling import VolumeOptions, label_volume, read_truth, read_volume
+from fcn_edge_runtime.medical.nifti import is_nifti
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
@@ -44,11 +48,16 @@ _MOST_DENSE = 512  # classes of a matrix that is listed whole
 
 @dataclass(frozen=True)
 class ImageScore:
-    """The metrics of one image, and the time of the network."""
+    """The metrics of one image or volume, and the time of the network.
+
+    Attributes:
+        hausdorff: 95 % Hausdorff distance of each class in millimeters, of volumes; see `surfaces`.
+    """
 
     pair: Pair
     scores: Scores
     milliseconds: float
+    hausdorff: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,13 +92,21 @@ class Evaluation:
     sweep: tuple[ThresholdScore, ...] = ()
     failed: tuple[FailedPair, ...] = ()
 
+    @property
+    def hausdorff(self) -> tuple[float | None, ...]:
+        """Mean over the volumes of each class's 95 % Hausdorff distance in millimeters; empty without."""
+        each = [image.hausdorff for image in self.images if image.hausdorff]
+        known = [[value for value in values if value is not None] for values in zip(*each, strict=True)]
+        return tuple(sum(values) / len(values) if values else None for values in known)
+
     def worst(self, count: int) -> tuple[ImageScore, ...]:
         """The images with the lowest mean IoU, the worst first."""
         return tuple(sorted(self.images, key=lambda i: i.scores.mean_iou)[:count])
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
-        named = zip(self.card.classes, self.scores.iou, strict=True)
+        names = [entry.name for entry in self.card.classes]
+        scores = self.scores
         return {
             "model": self.card.name,
             "provider": self.provider,
@@ -99,7 +116,11 @@ class Evaluation:
             "pixels": self.scores.pixels,
             "mean_iou": _finite(self.scores.mean_iou),
             "pixel_accuracy": _finite(self.scores.pixel_accuracy),
-            "iou": {c.name: value for c, value in named},
+            "iou": dict(zip(names, scores.iou, strict=True)),
+            "dice": dict(zip(names, scores.dice, strict=True)),
+            "sensitivity": dict(zip(names, scores.sensitivity, strict=True)),
+            "specificity": dict(zip(names, scores.specificity, strict=True)),
+            **({"hausdorff_95_mm": dict(zip(names, self.hausdorff, strict=True))} if self.hausdorff else {}),
             "confusion": {
                 "rows": [c.name for c in self.card.classes],
                 "columns": [*(c.name for c in self.card.classes), "unlabeled"],
@@ -161,6 +182,7 @@ def score_pairs(
     thresholds: Sequence[float] = (),
     *,
     keep_going: bool = False,
+    reading: VolumeOptions | None = None,
 ) -> Evaluation:
     """Compute metrics per image and over all images. A few masks are checked before the first image is run.
 
@@ -170,6 +192,7 @@ def score_pairs(
         progress: receives how many images are done, as one stage.
         thresholds: as `evaluate`.
         keep_going: leave out images that cannot be evaluated, and list them as `failed`, unless all fail.
+        reading: how medical volumes are read; None takes axial slices and the card's window.
 
     Raises:
         InputError: an image or its labels cannot be read, they differ in size, or the masks are binary and
@@ -179,10 +202,12 @@ def score_pairs(
     card, count = segmenter.card, len(segmenter.card.classes)
     tried: tuple[float | None, ...] = tuple(dict.fromkeys(thresholds)) or (None,)
     _check_thresholds(segmenter, thresholds)
+    if thresholds and any(is_nifti(pair.image) for pair in pairs):
+        raise UsageError("thresholds are compared on images, and there are medical volumes: give none")
     for folder in dict.fromkeys(pair.folder for pair in pairs):
         folder.check(card)
     _check_classes(count)
-    check_masks(pairs, card, keep_going=keep_going)
+    check_masks([pair for pair in pairs if not is_nifti(pair.image)], card, keep_going=keep_going)
     progress = progress or SILENT
     progress.start("evaluate", len(pairs), "images")
     totals = [np.zeros((count, count + 1), np.int64) for _ in tried]
@@ -191,20 +216,20 @@ def score_pairs(
     unlabeled, dark = 0, False
     for pair in tracked(pairs, progress):
         try:
-            truth, picture, result = _run(segmenter, pair)
+            ran = (_run_volume if is_nifti(pair.image) else _run_image)(segmenter, pair, tried, reading)
         except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory, say
             if not keep_going or len(failed) + 1 == len(pairs):
                 raise
             failed.append(FailedPair(pair, str(error)))
             continue
-        if picture.dark and not dark:
+        if ran.dark and not dark:
             dark = True
-            warnings.warn(picture.dark, stacklevel=2)
-        unlabeled += count_labels(truth, count)[1]
-        for total, scored, threshold in zip(totals, done, tried, strict=True):
-            matrix = confusion_matrix(truth, _labels_at(result, threshold), count)
+            warnings.warn(ran.dark, stacklevel=2)
+        unlabeled += count_labels(ran.truth, count)[1]
+        for total, scored, labels in zip(totals, done, ran.labels, strict=True):
+            matrix = confusion_matrix(ran.truth, labels, count)
             np.add(total, matrix, out=total)
-            scored.append(ImageScore(pair, scores_of(matrix), result.milliseconds))
+            scored.append(ImageScore(pair, scores_of(matrix), ran.milliseconds, ran.hausdorff))
     if pairs:
         check_occurring(totals[0].sum(axis=1), unlabeled, card, pairs[0].folder)
     progress.finish(f"{len(done[0])} image{'s' if len(done[0]) != 1 else ''}")
@@ -222,8 +247,21 @@ def score_pairs(
     )
 
 
-def _run(segmenter: Segmenter, pair: Pair) -> tuple[np.ndarray, Picture, Segmentation]:
-    """True labels, the image, and what the model makes of it.
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """True labels, the model's at each threshold, the time, and what is special about the image."""
+
+    truth: np.ndarray
+    labels: list[np.ndarray]
+    milliseconds: float
+    dark: str = ""
+    hausdorff: tuple[float | None, ...] = ()
+
+
+def _run_image(
+    segmenter: Segmenter, pair: Pair, tried: Sequence[float | None], _: VolumeOptions | None
+) -> _Run:
+    """An image and its mask.
 
     Raises:
         InputError: one of them cannot be read, or they differ in size.
@@ -234,9 +272,29 @@ def _run(segmenter: Segmenter, pair: Pair) -> tuple[np.ndarray, Picture, Segment
         if picture.pixels.shape[:2] != truth.shape:
             got, expected = size_text(truth.shape), size_text(picture.pixels.shape[:2])
             raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
-        return truth, picture, segmenter(picture.pixels)
+        result = segmenter(picture.pixels)
+        labels = [_labels_at(result, threshold) for threshold in tried]
+        return _Run(truth, labels, result.milliseconds, picture.dark)
     except MemoryError:
         raise InputError(f"the memory is not enough for {pair.image}: make it smaller") from None
+
+
+def _run_volume(
+    segmenter: Segmenter, pair: Pair, _: Sequence[float | None], reading: VolumeOptions | None
+) -> _Run:
+    """A medical volume and its labels.
+
+    Raises:
+        InputError: one of them cannot be read, they are not in one place, or a package is missing.
+    """
+    try:
+        volume = read_volume(pair.image, segmenter.max_pixels)
+        truth = read_truth(pair.labels, volume, segmenter.card, segmenter.max_pixels, pair.folder.foreground)
+        done = label_volume(segmenter, volume, reading or VolumeOptions())
+        distances = hausdorff_95(done.labels, truth, volume.spacing, segmenter.card)
+        return _Run(truth, [done.labels], done.milliseconds, hausdorff=distances)
+    except MemoryError:
+        raise InputError(f"the memory is not enough for {pair.image}: crop or resample it") from None
 
 
 def _check_classes(count: int) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.imaging.areas import UNLABELED_COLOR, color_table
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS
-from fcn_edge_runtime.imaging.finding import find_images
-from fcn_edge_runtime.imaging.reading import decoded
+from fcn_edge_runtime.imaging.finding import VOLUMES, find_images
+from fcn_edge_runtime.imaging.reading import EXTENSIONS, decoded
 from fcn_edge_runtime.model.card import Card
 
 __all__ = [
@@ -111,11 +111,12 @@ def find_pairs(
     root = Path(folder.path)
     if not root.is_dir():
         raise InputError(f"there is no folder of labels {root}")
-    files = find_images(images, recursive=recursive)
+    files = find_images(images, recursive=recursive, endings=(*EXTENSIONS, *VOLUMES))
     sources = {_identity(file.source) for file in files}
     found: dict[Path, Path | None] = {}
     for file in files:
-        names = [f"{stem}{ending}" for stem in (file.relative, file.stem) for ending in _endings(folder)]
+        endings = _endings(folder, file.source)
+        names = [f"{stem}{ending}" for stem in (file.relative, file.stem) for ending in endings]
         paths = [root / name for name in dict.fromkeys(names)]
         found[file.source] = next(
             (p for p in paths if p.is_file() and _identity(p) != _identity(file.source)), None
@@ -127,7 +128,8 @@ def find_pairs(
             continue
         if path is None:
             stem = next(file.relative for file in files if file.source == image)
-            raise InputError(f"{image} has no labels: expected {root / f'{stem}{folder.suffix}.png'}")
+            ending = _endings(folder, image)[0]
+            raise InputError(f"{image} has no labels: expected {root / f'{stem}{ending}'}")
         other = pairs.setdefault(_identity(path), pair := Pair(image, path, folder))
         if other is not pair:
             raise InputError(f"{other.image} and {image} have the same labels, {path}: expected one for each")
@@ -136,8 +138,11 @@ def find_pairs(
     return tuple(pairs.values())
 
 
-def _endings(folder: LabelFolder) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((f"{folder.suffix}.png", ".labels.png", ".png")))
+def _endings(folder: LabelFolder, image: Path) -> tuple[str, ...]:
+    """Of the labels of an image: PNG; of a medical volume NIfTI."""
+    kinds = (".nii.gz", ".nii") if image.name.lower().endswith(VOLUMES) else (".png",)
+    stems = dict.fromkeys((folder.suffix, ".labels", ""))
+    return tuple(f"{stem}{kind}" for stem in stems for kind in kinds)
 
 
 def _identity(path: Path) -> str:

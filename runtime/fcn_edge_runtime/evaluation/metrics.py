@@ -1,4 +1,4 @@
-"""Metrics of segmentation: confusion matrix, IoU per class, mean IoU, pixel accuracy.
+"""Metrics of segmentation: confusion matrix, IoU, Dice, sensitivity and specificity of classes, accuracy.
 
 IoU of a class = true positives / (true positives + false positives + false negatives), counted over all
 pixels of all images together, as PASCAL VOC and Cityscapes do. Libraries that compute this without torch work
@@ -26,11 +26,17 @@ class Scores:
         iou: per class; None for a class that occurs neither in truth nor in prediction.
         pixel_accuracy: share of labeled pixels that are correct.
         pixels: the number of labeled pixels.
+        dice: per class, 2 TP / (2 TP + FP + FN); None as for IoU.
+        sensitivity: per class, TP / (TP + FN); None for a class that does not occur in the truth.
+        specificity: per class, TN / (TN + FP); None where every pixel is of the class.
     """
 
     iou: tuple[float | None, ...]
     pixel_accuracy: float
     pixels: int
+    dice: tuple[float | None, ...]
+    sensitivity: tuple[float | None, ...]
+    specificity: tuple[float | None, ...]
 
     @property
     def mean_iou(self) -> float:
@@ -91,7 +97,17 @@ def scores_of(matrix: np.ndarray) -> Scores:
     """Metrics from a confusion matrix, or from the sum of several."""
     square: Any = matrix[:, : len(matrix)]
     right = np.diag(square)
-    union = matrix.sum(axis=1) + square.sum(axis=0) - right
-    iou = tuple(float(r / u) if u else None for r, u in zip(right, union, strict=True))
-    total = int(matrix.sum())
-    return Scores(iou, float(right.sum() / total) if total else math.nan, total)
+    true, labeled, total = matrix.sum(axis=1), square.sum(axis=0), int(matrix.sum())
+    union, others = true + labeled - right, total - true
+    return Scores(
+        _ratios(right, union),
+        float(right.sum() / total) if total else math.nan,
+        total,
+        _ratios(2 * right, true + labeled),
+        _ratios(right, true),
+        _ratios(others - (labeled - right), others),
+    )
+
+
+def _ratios(part: np.ndarray, whole: np.ndarray) -> tuple[float | None, ...]:
+    return tuple(float(p / w) if w else None for p, w in zip(part, whole, strict=True))

@@ -17,13 +17,16 @@ from pathlib import Path
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.reading import EXTENSIONS
 
-__all__ = ["ImageFile", "find_images", "is_video"]
+__all__ = ["VOLUMES", "ImageFile", "find_images", "is_video"]
+
+VOLUMES = (".nii", ".nii.gz")  # of medical scans; see `medical`
 
 _VIDEOS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
 
 # What `fcn-edge run` wrote earlier into the same folder.
 _OWN_RESULT = re.compile(
-    r".*\.(labels\.png|confidence\.png|probability-\d+\.png|(overlay|effect)\.(png|jpg|webp))", re.DOTALL
+    r".*\.(labels\.png|confidence\.png|probability-\d+\.png|(overlay|effect)\.(png|jpg|webp)|labels\.nii\.gz)",
+    re.DOTALL,
 )
 
 _MOST_LINKS = 10_000  # to folders, within one input
@@ -50,7 +53,9 @@ def is_video(path: Path) -> bool:
     return path.name.lower().endswith(_VIDEOS)
 
 
-def find_images(inputs: Iterable[str], *, recursive: bool = False) -> list[ImageFile]:
+def find_images(
+    inputs: Iterable[str], *, recursive: bool = False, endings: tuple[str, ...] = EXTENSIONS
+) -> list[ImageFile]:
     """Find image files from files, folders and glob patterns, each name once, in a stable order.
 
     A file is taken whatever its name; in folders, only names with the suffix of an image are taken, and
@@ -59,6 +64,7 @@ def find_images(inputs: Iterable[str], *, recursive: bool = False) -> list[Image
     Args:
         inputs: paths or patterns; an existing path is used literally, even with `*` or `[` in its name.
         recursive: whether to search subfolders.
+        endings: of the names that are taken in folders.
 
     Raises:
         InputError: an input does not exist, or no image was found.
@@ -66,20 +72,20 @@ def find_images(inputs: Iterable[str], *, recursive: bool = False) -> list[Image
     inputs = list(inputs)
     found: dict[str, tuple[Path, Path]] = {}
     for text in inputs:
-        for source, relative in _Search(text, recursive=recursive).images():
+        for source, relative in _Search(text, recursive=recursive, endings=endings).images():
             found.setdefault(_name_of(source), (source, relative))
     if not found:
         hint = "" if recursive else ", or --recursive to search subfolders"
         names = ", ".join(inputs[:3]) or "nothing"
-        raise InputError(f"no images in {names}: expected names ending in {' '.join(EXTENSIONS)}{hint}")
+        raise InputError(f"no images in {names}: expected names ending in {' '.join(endings)}{hint}")
     return _with_stems(list(found.values()))
 
 
 class _Search:
     """What one input stands for. Links to folders are counted, since they may multiply the ways to a file."""
 
-    def __init__(self, text: str, *, recursive: bool) -> None:
-        self._text, self._recursive = text, recursive
+    def __init__(self, text: str, *, recursive: bool, endings: tuple[str, ...]) -> None:
+        self._text, self._recursive, self._endings = text, recursive, endings
         self._links = 0
 
     def images(self) -> Iterator[tuple[Path, Path]]:
@@ -149,7 +155,7 @@ class _Search:
             for entry in _entries(here):
                 target = self._real(entry, above[-1])
                 if target is None:
-                    if _is_image(Path(entry.name)):
+                    if _is_image(entry.name, self._endings):
                         yield here / entry.name, below / entry.name
                 elif recursive and target not in above and not entry.name.startswith("."):
                     folders.append((here / entry.name, below / entry.name, (*above, target)))
@@ -232,9 +238,9 @@ def _name_of(source: Path) -> str:
     return str(source.absolute())
 
 
-def _is_image(path: Path) -> bool:
-    name = path.name.lower()
-    return name.endswith(EXTENSIONS) and not name.startswith(".") and not _OWN_RESULT.fullmatch(name)
+def _is_image(name: str, endings: tuple[str, ...]) -> bool:
+    name = name.lower()
+    return name.endswith(endings) and not name.startswith(".") and not _OWN_RESULT.fullmatch(name)
 
 
 def _literal_part(pattern: str) -> Path:
@@ -273,5 +279,7 @@ def _with_stems(found: Sequence[tuple[Path, Path]]) -> list[ImageFile]:
 
 
 def _without_suffix(path: Path) -> Path:
-    """The path without the last suffix; `..png`, whose name would be a dot, stays whole."""
+    """The path without the last suffix, or `.nii.gz`; `..png`, whose name would be a dot, stays whole."""
+    if path.name.lower().endswith(".nii.gz") and len(path.name) > 8:
+        return path.with_name(path.name[:-7])
     return path.with_name(os.path.splitext(path.name)[0])  # noqa: PTH122 - Path.stem of "..png" is "."

@@ -11,6 +11,8 @@ somebody's work and not a result. Marks detect accidents, not attackers.
 | WebP | a chunk at the end, which readers skip |
 | npz | the comment of the zip archive |
 | JSON | the last field |
+| gzip (NIfTI) | the comment of an empty member at the end |
+| DICOM | the data set's trailing padding |
 | MP4 | a box at the end, which players skip |
 """
 
@@ -30,7 +32,7 @@ _LENGTH = len(_KEY) + 1 + 64
 _MP4_LENGTH = 8 + _LENGTH
 
 
-def marked(data: bytes) -> bytes:
+def marked(data: bytes) -> bytes:  # noqa: PLR0911 - one return for each format
     """A result of `fcn-edge run` with its mark. The format is recognized by the content.
 
     Raises:
@@ -47,6 +49,10 @@ def marked(data: bytes) -> bytes:
         return data[:4] + struct.pack("<I", len(data) - 8 + len(mark)) + data[8:] + mark
     if data.startswith(b"PK") and data.endswith(b"\0\0"):
         return data[:-2] + _zip_mark(data[:-2])
+    if data.startswith(b"\x1f\x8b"):
+        return data + _gzip_mark(data)
+    if data[128:132] == b"DICM":
+        return data + _dicom_mark(data)
     if data.endswith(b"\n}\n"):
         body = data.removesuffix(b"\n}\n")
         return body + _json_mark(body)
@@ -66,6 +72,8 @@ def is_unchanged_result(data: bytes) -> bool:
         (_webp_mark, b""),
         (_zip_mark, b""),
         (_json_mark, b""),
+        (_gzip_mark, b""),
+        (_dicom_mark, b""),
     ):
         rest = data.removesuffix(end)
         length = len(mark(b""))
@@ -122,6 +130,19 @@ def _webp_mark(body: bytes) -> bytes:
 
 def _zip_mark(body: bytes) -> bytes:
     return struct.pack("<H", _LENGTH) + _text(body)
+
+
+def _gzip_mark(body: bytes) -> bytes:
+    """An empty member, which readers append as nothing: header, comment, no bytes, checksum and size."""
+    comment = _text(body).replace(b"\0", b" ")
+    return b"\x1f\x8b\x08\x10\0\0\0\0\0\xff" + comment + b"\0" + b"\x03\0" + b"\0" * 8
+
+
+def _dicom_mark(body: bytes) -> bytes:
+    """The element (FFFC,FFFC), of bytes that readers ignore, explicit and little-endian."""
+    text = _text(body)
+    text += b"\0" * (len(text) % 2)
+    return b"\xfc\xff\xfc\xffOB\0\0" + struct.pack("<I", len(text)) + text
 
 
 def _json_mark(body: bytes) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fcn_edge_runtime._fields import Fields
+from fcn_edge_runtime._fields import Fields, Key
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card_facts import (
     CalibrationInfo,
@@ -39,6 +39,7 @@ __all__ = [
     "VerificationInfo",
     "WorkingSize",
     "read_card",
+    "read_window",
 ]
 
 CARD_KEY = "fcn_edge.card"
@@ -68,7 +69,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class InputSpec:
     """What the `image` input holds: x = (pixel * scale - mean) / std, per channel, channels last, RGB.
 
-    `bands` names the channels, such as red, green, blue, nir; empty where the card does not.
+    `bands` names the channels, such as red, green, blue, nir; empty where the card does not. `window` tells
+    which two values of a medical scan became the lowest and the highest pixel; `percentiles` tells it as
+    percentiles of the voxels. At most one of them is there.
     """
 
     channels: int
@@ -77,6 +80,8 @@ class InputSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bands: tuple[str, ...] = ()
+    window: tuple[float, float] | None = None
+    percentiles: tuple[float, float] | None = None
 
     @classmethod
     def default(cls, channels: int = 3, dtype: str = "uint8") -> InputSpec:
@@ -203,8 +208,9 @@ class Card:
     def to_dict(self) -> dict[str, Any]:
         """The card as plain JSON values."""
         values = {"schema": SCHEMA, **asdict(self), "unlabeled": self.unlabeled}
-        if not self.input.bands:  # files without them stay as they were before there were any
-            del values["input"]["bands"]
+        for key in ("bands", "window", "percentiles"):
+            if not values["input"][key]:  # files without them stay as they were before there were any
+                del values["input"][key]
         return values
 
     def to_json(self) -> str:
@@ -258,7 +264,30 @@ def _input_spec(fields: Fields) -> InputSpec:
         fields.sequence("mean", Fields.number, channels, channels, each),
         fields.sequence("std", Fields.positive, channels, channels, each),
         _bands(fields, channels),
+        *read_window(fields),
     )
+
+
+def read_window(fields: Fields) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """The window and the percentiles of a card's input, at most one of them. Raises the error of `fields`."""
+    window, percentiles = (
+        fields.optional(
+            key, lambda f, k: _range(f.sequence(k, Fields.number, 2, 2, "numbers: low, high"), f, k)
+        )
+        for key in ("window", "percentiles")
+    )
+    if window and percentiles:
+        fields.refuse("percentiles", fields.get("percentiles"), "nothing beside a window")
+    if percentiles and not (percentiles[0] >= 0 and percentiles[1] <= 100):
+        fields.refuse("percentiles", fields.get("percentiles"), "numbers from 0 to 100")
+    return window, percentiles
+
+
+def _range(pair: tuple[float, ...], fields: Fields, key: Key) -> tuple[float, float]:
+    low, high = pair
+    if not low < high:
+        fields.refuse(key, list(pair), "the lower number first")
+    return low, high
 
 
 def _bands(fields: Fields, channels: int) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Medical volumes: NIfTI files and DICOM series in, labels of every voxel out."""
