@@ -75,7 +75,7 @@ def segmentation_object(labels: np.ndarray, volume: Volume, card: Card, digest: 
 
 
 def _description(highdicom: Any, number: int, name: str, card: Card) -> Any:
-    from pydicom.sr.codedict import codes
+    codes = require("pydicom.sr.codedict", "writing DICOM").codes
 
     return highdicom.seg.SegmentDescription(
         segment_number=number,
