@@ -294,6 +294,44 @@ def _bag(data):
             attempt(lambda record=record: read_frame(decode_frame(record), _specs()[0], 1 << 22))
 
 
+# Rasters
+
+
+@functools.cache
+def _rasters():
+    """Of every format, and mosaics of one that lies beside them."""
+    import rasterio
+    from rasterio.shutil import copy
+    from rasterio.vrt import WarpedVRT
+
+    from tests.hostile.rasters import PIXELS, PLAIN, SCALE, STRIP, source, tiff, vrt
+
+    good = tiff(STRIP | SCALE, PIXELS)
+    plain = _file(PLAIN, good)
+    found = [good, vrt(source(PLAIN)).encode(), vrt(source(PLAIN, more="")).encode()]
+    kinds = [("GTiff", {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": "lzw"}), ("PNG", {})]
+    kinds += [("JPEG", {}), ("JP2OpenJPEG", {}), ("GTiff", {"BIGTIFF": "YES", "compress": "deflate"})]
+    for driver, options in kinds:
+        with rasterio.MemoryFile() as memory:
+            size = {"width": 24, "height": 20, "count": 3, "dtype": "uint8"}
+            with memory.open(driver=driver, **size, **options) as file:
+                file.write(np.arange(1440, dtype=np.uint8).reshape(3, 20, 24))
+            found.append(memory.read())
+    with (
+        rasterio.open(plain) as file,
+        WarpedVRT(file, crs="EPSG:4326", src_crs="EPSG:32632") as warped,
+    ):
+        copy(warped, plain.with_suffix(".vrt"), driver="VRT")
+    return [*found, plain.with_suffix(".vrt").read_bytes()]
+
+
+def _raster(data):
+    from fcn_edge_runtime.maps.raster import Raster
+
+    with Raster.open(_file("raster.tif", data), _specs()[0]) as raster:
+        raster.read(slice(0, min(raster.height, 64)), slice(0, min(raster.width, 64)))
+
+
 # Checkpoints
 
 
@@ -335,5 +373,6 @@ TARGETS = {
     "picture": Target(_picture, _pictures, _mutate_picture),
     "message": Target(_message, _messages),
     "bag": Target(_bag, _bags, mutators.mutate_bag, ("fcn_edge_runtime", "rosbags"), 1 << 18),
+    "raster": Target(_raster, _rasters),
     "checkpoint": Target(_checkpoint, _checkpoints, mutators.mutate_checkpoint, ("fcn_edge.nets",)),
 }

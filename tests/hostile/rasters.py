@@ -59,6 +59,8 @@ def tiff(tags, data=b"", *, count=1, following=0):
 
 
 STRIP = {273: (LONG, "data"), 278: (LONG, SIDE), 279: (LONG, SIDE * SIDE * 3)}
+# A pixel of one meter, somewhere in a UTM zone.
+SCALE = {33550: (DOUBLE, (1.0, 1.0, 0.0)), 33922: (DOUBLE, (0.0, 0.0, 0.0, 5e5, 5e6, 0.0))}
 PIXELS = bytes(SIDE * SIDE * 3)
 
 
@@ -355,7 +357,6 @@ def tiffs():
             written("p.tif", tiff(STRIP | {42113: (ASCII, value)}, PIXELS)),
             (*REFUSED, OPENED),
         )
-    place = {33550: (DOUBLE, (1.0, 1.0, 0.0)), 33922: (DOUBLE, (0.0, 0.0, 0.0, 5e5, 5e6, 0.0))}
     utm = {34735: (SHORT, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32632))}
     for name, scale in (
         ("zero", 0.0),
@@ -365,9 +366,9 @@ def tiffs():
         ("tiny", 1e-300),
     ):
         tags = {33550: (DOUBLE, (scale, scale, 0.0))}
-        yield Case(f"pixels of {name} meters", written("p.tif", tiff(STRIP | place | utm | tags, PIXELS)),
+        yield Case(f"pixels of {name} meters", written("p.tif", tiff(STRIP | SCALE | utm | tags, PIXELS)),
                    (*REFUSED, "UsageError", OPENED))  # fmt: skip
-    yield Case("a CRS that names a grid file", written("p.tif", tiff(STRIP | place | {
+    yield Case("a CRS that names a grid file", written("p.tif", tiff(STRIP | SCALE | {
         34735: (SHORT, (1, 1, 0, 1, 1026, 34737, 40, 0)), 34737: (ASCII, b"+proj=utm +nadgrids=/vsicurl/http://127.0.0.1:41999/x|\0"),
     }, PIXELS)), (*REFUSED, "UsageError", OPENED))  # fmt: skip
     points = {33922: (DOUBLE, tuple(float(i) for i in range(6 * 100_000)))}
