@@ -10,7 +10,9 @@ option is used, as a reader of the message would.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import importlib
 import json
 import re
@@ -44,7 +46,7 @@ SIZES = (
     (1, 1080, 1920),
 )
 LARGEST_ERROR = 1e-4  # of the amplitude of the logits
-PROPOSALS = re.compile(r"--(size-multiple|working-size|smallest)\s+(\d+(?:x\d+)?)")
+PROPOSALS = re.compile(r"--(size-multiple|working-size|smallest|border)\s+(\d+(?:x\d+)?|reflect)")
 TRIES = 3  # with an option that a message proposes
 
 
@@ -98,7 +100,8 @@ def _proposed(message: str) -> dict[str, Any]:
     found = PROPOSALS.search(message)
     if found is None:
         return {}
-    value: Any = found[2] if found[1] == "working-size" else int(found[2].partition("x")[0])
+    text = found[1] in ("working-size", "border")
+    value: Any = found[2] if text else int(found[2].partition("x")[0])
     return {found[1].replace("-", "_"): value}
 
 
@@ -108,10 +111,37 @@ class _Sizing:
 
     multiple: int
     working: Any
+    border: str
 
     @classmethod
     def of(cls, card: Any) -> _Sizing:
-        return cls(card.geometry.size_multiple if card.geometry else 1, card.working_size)
+        multiple = card.geometry.size_multiple if card.geometry else 1
+        return cls(multiple, card.working_size, card.net.border)
+
+    def padded(self, net: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """What the network is given, and how many rows fewer it returns."""
+        if self.border == "none":
+            down, right = (-side % self.multiple for side in x.shape[-2:])
+            return F.pad(x, (0, right, 0, down), mode="replicate"), 0
+        step, rest, crop = _lattice(net)
+        before = crop // 2
+        down, right = (crop - before + (rest - side - crop) % step for side in x.shape[-2:])
+        mode = "reflect" if self.border == "reflect" else "replicate"
+        return F.pad(x, (before, right, before, down), mode=mode), crop
+
+
+@functools.cache
+def _lattice(net: nn.Module) -> tuple[int, int, int]:
+    """Sides k * step + rest, at which logits lack the fewest rows, and how many they lack."""
+    lacking = {}
+    with torch.inference_mode():
+        for side in range(64, 128):
+            with contextlib.suppress(Exception):  # a network may raise anything at a size it does not take
+                lacking[side] = side - _logits(net(torch.zeros(1, 3, side, side)), (side, side)).shape[-1]
+    least = min(lacking.values())
+    sides = [side for side in lacking if lacking[side] == least]
+    step = sides[1] - sides[0]
+    return step, sides[0] % step, least
 
 
 def _compared(net: nn.Module, path: Path) -> dict[str, Any]:
@@ -204,7 +234,7 @@ def _pytorch(
     if sizing.working is not None:
         x = _resized(x, sizing.working.of(height, width), antialias=True)
     seen = x.shape[-2:]
-    x = F.pad(x, (0, -seen[1] % sizing.multiple, 0, -seen[0] % sizing.multiple), mode="replicate")
+    x, crop = sizing.padded(net, x)
     with torch.inference_mode(), _LastResize() as resize:
         try:
             out = _logits(net(x.to(dtype)), x.shape[-2:])
@@ -212,7 +242,7 @@ def _pytorch(
             return None
     if sizing.working is not None and sizing.working.coarse:
         out = resize.read if out is resize.returned else out
-    elif out.shape[-2:] != x.shape[-2:]:
+    elif not crop and out.shape[-2:] != x.shape[-2:]:
         out = _resized(out, x.shape[-2:])
     if sizing.working is None or not sizing.working.coarse:
         out = out[..., : seen[0], : seen[1]]

@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._sympy.functions import Mod, PythonMod
 
 from fcn_edge_export.decisions import Decisions
+from fcn_edge_export.known_values import KnownValues
 from fcn_edge_export.resampling import adaptive_avg_pool2d, adaptive_max_pool2d, resize
 
 __all__ = ["Rewrites"]
@@ -27,11 +28,16 @@ _SYMBOLS = (torch.SymInt, torch.SymFloat)
 
 
 class Rewrites(TorchFunctionMode):
-    """While it is active, functions are rewritten where their arguments need it."""
+    """While it is active, functions are rewritten where their arguments need it.
 
-    def __init__(self) -> None:
+    Args:
+        net: what is traced.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.decisions = Decisions()
+        self.known = KnownValues(net)
 
     def __enter__(self) -> Any:
         self.decisions.__enter__()
@@ -43,6 +49,8 @@ class Rewrites(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
+        if (answer := self.known.answer(func, args)) is not NotImplemented:
+            return answer
         if func is F.pad:
             args, kwargs = self._padded(args, kwargs or {})
         rewrite = _TABLE.get(func)
@@ -51,6 +59,7 @@ class Rewrites(TorchFunctionMode):
             result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
             self.decisions.clear()
+            self.known.follow(func, args, kwargs or {}, result)
         return result
 
     def _padded(self, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -312,6 +321,12 @@ def _data(func: Any, args: Any, kwargs: Any) -> Any:
     return args[0].detach()
 
 
+def _is_all_true(func: Any, args: Any, kwargs: Any) -> Any:
+    """What `torch._check_tensor_all` asks, by an operator that ONNX has."""
+    del func, kwargs
+    return args[0].all()
+
+
 _REMAINDERS = (
     *(getattr(torch, name) for name in ("remainder", "fmod", "div", "floor_divide")),
     *(
@@ -321,6 +336,7 @@ _REMAINDERS = (
 )
 _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     Tensor.data.__get__: _data,  # type: ignore[attr-defined]  # a property that is made in C
+    Tensor._is_all_true: _is_all_true,  # noqa: SLF001 (its only name)
     torch.linspace: _linspace,
     F.avg_pool2d: _avg_pool2d,
     F.max_pool2d: _max_pool2d,

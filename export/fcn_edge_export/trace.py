@@ -73,7 +73,7 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     dynamic = torch.export.Dim.DYNAMIC
     axes = {0: dynamic} if sizes.fixed else {0: dynamic, 2: dynamic, 3: dynamic}
     try:
-        with _quiet(), torch.no_grad(), symbolic_numbers(network), Rewrites():
+        with _quiet(), torch.no_grad(), symbolic_numbers(network), Rewrites(network):
             program = torch.export.export(network, (example,), dynamic_shapes={"x": axes}, strict=False)
         with _quiet(), torch.no_grad():
             conditions = conditions_of(program)

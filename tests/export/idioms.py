@@ -53,6 +53,24 @@ class CountsWithPython(Idiom):
         return f + F.interpolate(F.adaptive_avg_pool2d(f, (rows, columns)), (height, width), mode="bilinear")
 
 
+class DecidesByItsBuffers(Idiom):
+    """Branches and numbers by the values of its own tensors; a check of the image; the batch by len."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("probabilities", torch.tensor([0.0, 1.0]))
+        self.steps = nn.Parameter(torch.tensor(2.6))
+
+    def inside(self, f: Tensor) -> Tensor:
+        torch._check_tensor_all(f.isfinite())
+        for index in range(len(self.probabilities)):
+            if self.probabilities[index] > 0.5:
+                f = 2 * f
+        if self.steps + self.probabilities.sum() > 3:
+            f = f + int(self.steps.round())
+        return f + torch.arange(len(f)).view(-1, 1, 1, 1)
+
+
 class Coordinates(Idiom):
     """Channels of positions, and their square root for the size."""
 

@@ -38,6 +38,7 @@ IDIOMS = {
     "max pooling to a grid": idioms.MaxPoolsToAGrid,
     "pooling to a computed size": idioms.PoolsToAComputedSize,
     "Python's numbers": idioms.CountsWithPython,
+    "values of its own tensors": idioms.DecidesByItsBuffers,
     "coordinates": idioms.Coordinates,
     "positions, bicubic": lambda: idioms.Positions(antialias=False),
     "positions, antialiased": lambda: idioms.Positions(antialias=True),

@@ -27,6 +27,16 @@ def _named(architecture: str, encoder: str, **options: Any) -> tuple[str, Callab
     return f"{architecture}, {encoder}{chosen}", partial(_net, architecture, encoder, **options)
 
 
+def _group_normed() -> nn.Module:
+    """Group norm in place of each batch norm, as for training with one image at a time."""
+    net = _net("Unet", "resnet18")
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, nn.GroupNorm(8, child.num_features))
+    return net
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = dict(
     [
         *(
@@ -50,19 +60,35 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = dict(
                 "efficientnet-b0",
                 "timm-regnetx_002",
                 "mit_b0",
+                "mit_b1",
+                "densenet121",
+                "mobileone_s0",
                 "tu-pvt_v2_b0",
                 "tu-edgenext_xx_small",
                 "tu-mobilevitv2_050",
                 "tu-convnext_atto",
                 "tu-mobilenetv3_small_050",
+                "tu-ghostnet_100",
+                "tu-hrnet_w18_small",
+                "tu-efficientvit_b0",
+                "tu-fastvit_t8",
+                "tu-repvit_m0_9",
             )
         ),
+        ("Unet, resnet18, group norm", _group_normed),
+        _named("Unet", "tu-resnet18", decoder_attention_type="scse"),
+        _named("FPN", "mit_b0"),
+        _named("MAnet", "mit_b0"),
+        _named("FPN", "tu-convnextv2_atto"),
+        _named("DeepLabV3Plus", "tu-mobilenetv4_conv_small"),
         _named("Unet", "resnet18", decoder_use_norm="layernorm"),
         _named("Segformer", "mit_b0"),
         _named("UPerNet", "tu-swin_tiny_patch4_window7_224"),
         _named("UPerNet", "tu-swinv2_cr_tiny_224"),
         _named("UPerNet", "tu-convnext_atto"),
+        _named("UPerNet", "tu-maxvit_rmlp_nano_rw_256"),
         _named("DPT", "tu-vit_tiny_patch16_224", dynamic_img_size=True),
         _named("DPT", "tu-vit_tiny_patch16_224"),
+        _named("DPT", "tu-vit_small_patch14_dinov2"),
     ]
 )

@@ -1,0 +1,51 @@
+"""Networks written as public repositories write them, and single habits of such code, with random weights.
+
+They are those of the tests: how their code computes with the size of an image is what matters here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from tests.export import idioms, public_styles
+from tests.export.networks import seeded
+
+__all__ = ["NETWORKS", "VERSIONS"]
+
+VERSIONS = f"torch {torch.__version__}"
+
+_BUILDERS: dict[str, Callable[[], nn.Module]] = {
+    "DDRNet": public_styles.DualResolution,
+    "STDC": public_styles.ShortTerm,
+    "SFNet": public_styles.SemanticFlow,
+    "PSPNet of 8 k + 1": public_styles.PyramidOfEightPlusOne,
+    "PointRend": public_styles.PointRefined,
+    "Segmenter (ViT)": public_styles.PatchSegmenter,
+    "U-Net without padding": public_styles.ValidUNet,
+    "pooling over the whole map": idioms.PoolsTheWholeMap,
+    "max pooling to a grid": idioms.MaxPoolsToAGrid,
+    "pooling to a computed size": idioms.PoolsToAComputedSize,
+    "int, round, ceil of the size": idioms.CountsWithPython,
+    "branches on its own buffers": idioms.DecidesByItsBuffers,
+    "channels of coordinates": idioms.Coordinates,
+    "positions, bicubic": partial(idioms.Positions, antialias=False),
+    "positions, antialiased": partial(idioms.Positions, antialias=True),
+    "antialiased resize": idioms.AntialiasedDown,
+    "unfold and fold": idioms.Patches,
+    "standard deviation": idioms.Deviation,
+    "ConvTranspose2d to a size": idioms.TransposedToASize,
+    "padding by computed amounts": idioms.PadsByComputedAmounts,
+    "group norm": idioms.GroupNormed,
+    "relative positions": idioms.RelativePositions,
+    "shifted windows": idioms.Windows,
+    "windows in stages": idioms.WindowsInStages,
+    "a grid kept from the first image": idioms.KeepsItsFirstGrid,
+    "a kernel for even sizes alone": idioms.CentersIfEven,
+}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    name: partial(seeded, build) for name, build in _BUILDERS.items()
+}
