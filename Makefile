@@ -13,6 +13,7 @@
 #   make docs           build the documentation site: build/site/index.html
 #   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
+#   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
 #   make node-packages  what the long tests of the browser's side need from npm
 #   make gpu            tests and times on an NVIDIA GPU, in 9 minutes; GPU_PYTHON has torch and onnxruntime-gpu
 #   make clean          remove all that these targets made
@@ -37,9 +38,10 @@ NETWORK_PINS := benchmarks/networks/environment/networks
 ARGS ?=
 
 NODE := tests/web/node_modules
+ONNXRUNTIME_ROOT ?= build/onnxruntime
 
 .PHONY: help demo test test-all test-hostile test-hostile-oldest check test-oldest format security-page \
-	package-check release-check docs bench-engines networks node-packages gpu clean
+	package-check release-check docs bench-engines networks cpp-example node-packages gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,6 +60,7 @@ test: $(VENV)/.ready
 	$(PYTEST) -n $(WORKERS) -m 'not slow'
 
 test-all: $(VENV)/.ready node-packages
+	@$(MAKE) --no-print-directory cpp-example || echo 'the C++ example could not be built: tests of runtime/cpp are skipped' >&2
 	$(PYTEST) -n $(WORKERS)
 	$(MAKE) test-oldest
 
@@ -136,6 +139,17 @@ $(NETWORKS)/.ready: pyproject.toml constraints.txt $(wildcard $(NETWORK_PINS)*.t
 
 networks: $(VENV)/.ready $(NETWORKS)/.ready
 	$(BIN)/python -m benchmarks.networks --python $(NETWORKS)/bin/python $(ARGS)
+
+build/onnxruntime/.ready: $(VENV)/.ready runtime/cpp/get_onnxruntime.py
+	$(BIN)/python runtime/cpp/get_onnxruntime.py build/onnxruntime
+	touch $@
+
+# A release of onnxruntime in ONNXRUNTIME_ROOT is used as it is.
+cpp-example: $(if $(filter build/onnxruntime,$(ONNXRUNTIME_ROOT)),build/onnxruntime/.ready)
+	cmake -S runtime/cpp -B build/cpp -DCMAKE_BUILD_TYPE=Release -DCMAKE_RUNTIME_OUTPUT_DIRECTORY=$(abspath build) \
+		-DONNXRUNTIME_ROOT=$(abspath $(ONNXRUNTIME_ROOT)) --log-level=WARNING
+	cmake --build build/cpp -- --no-print-directory --silent
+	@echo 'build/segment'
 
 # Installation scripts stay off: they would download libraries for GPUs.
 $(NODE)/.ready: tests/web/package.json

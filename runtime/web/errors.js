@@ -5,9 +5,10 @@
  */
 
 export class FcnEdgeError extends Error {
-  /** @param {string} message */
+  /** @param {string} message which may hold texts of a file: no display obeys what is in it */
   constructor(message) {
-    super(message.split(/\s+/).join(" ").trim());
+    const line = message.split(/\s+/).join(" ").trim();
+    super(line.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`));
     this.name = new.target.name;
   }
 }

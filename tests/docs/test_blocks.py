@@ -26,6 +26,7 @@ SLOW = [page for page in PAGES if any(b.marker == "slow" for b in blocks_of(page
 SKIPPED = {
     "README.md": 2,
     "docs/howto/browser.md": 1,
+    "docs/howto/cpp.md": 1,
     "docs/howto/maps.md": 1,
     "docs/howto/robots.md": 1,
     "docs/howto/your-network.md": 2,

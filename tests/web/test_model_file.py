@@ -9,31 +9,8 @@ import pytest
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.model.protobuf.fields import Model, StringStringEntry
-from fcn_edge_runtime.model.protobuf.writing import field, message
-from fcn_edge_runtime.model.seal import sealed, unsealed
-
-from .conftest import ROOT
-
-ARTIFACTS = sorted((ROOT / "tests/artifacts").glob("*.onnx"))
-GOOD = ROOT / "tests/artifacts/0.1.0-float.onnx"
-
-
-def metadata(key, value):
-    return message(
-        Model.METADATA_PROPS, field(StringStringEntry.KEY, key), field(StringStringEntry.VALUE, value)
-    )
-
-
-def with_card(**changes):
-    """The good file with a changed card, sealed again."""
-    with ModelFile.open(GOOD) as model:
-        card = model.summary.metadata["fcn_edge.card"]
-    changed = json.dumps({**json.loads(card), **changes}, sort_keys=True, separators=(",", ":"))
-    data = unsealed(GOOD.read_bytes())
-    entry = metadata("fcn_edge.card", card)
-    assert data.count(entry) == 1
-    return sealed(data.replace(entry, metadata("fcn_edge.card", changed)))
+from fcn_edge_runtime.model.seal import sealed
+from tests.damaged_files import ARTIFACTS, BROKEN, GARBAGE, metadata
 
 
 def test_a_card_reads_as_in_python(node):
@@ -56,22 +33,6 @@ def test_a_self_test_sees_the_pixels_that_python_saw(node):
             assert got["images"] == [case.input_sha256 for case in model.golden.cases], path.name
 
 
-BROKEN = {
-    "empty": lambda: b"",
-    "short": lambda: b"onnx",
-    "cut": lambda: GOOD.read_bytes()[:-1000],
-    "cut within the seal": lambda: GOOD.read_bytes()[:-3],
-    "one bit": lambda: GOOD.read_bytes().replace(b"Conv", b"Conw", 1),
-    "appended to": lambda: GOOD.read_bytes() + b"\0",
-    "another kind of file": lambda: b"\x89PNG" * 100,
-    "a card of tomorrow": lambda: with_card(schema="fcn-edge-card/2"),
-    "two classes of one id": lambda: with_card(
-        classes=[{"id": 0, "name": "a", "color": [0, 0, 0]}, {"id": 0, "name": "b", "color": [0, 0, 0]}]
-    ),
-    "no card": lambda: sealed(unsealed(GOOD.read_bytes()).replace(b"fcn_edge.card", b"fcn_edge.cord")),
-}
-
-
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_damaged_file_is_refused_in_pythons_words(node, tmp_path, kind):
     path = tmp_path / "model.onnx"
@@ -80,18 +41,6 @@ def test_a_damaged_file_is_refused_in_pythons_words(node, tmp_path, kind):
         ModelFile.open(path)
     [got] = node("facts.mjs", path)
     assert got == {"error": "ModelError", "message": str(refusal.value)}
-
-
-GARBAGE = {
-    "random bytes": bytes(range(7, 250)),
-    "a length beyond the end": b"\x3a\xff\xff\xff\xff\x7fabc",
-    "a number without an end": b"\x08" + b"\xff" * 40,
-    "a fixed number cut off": b"\x09abc",
-    "metadata that is cut off": b"\x72\x05\x0a\x7fabc",
-    "a card that is not JSON": metadata("fcn_edge.card", "{"),
-    "a card that is a list": metadata("fcn_edge.card", "[]"),
-    "a card that is null": metadata("fcn_edge.card", "null"),
-}
 
 
 def test_sealed_garbage_is_refused(node, tmp_path):
