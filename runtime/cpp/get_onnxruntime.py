@@ -30,6 +30,8 @@ SHA256 = {
     "onnxruntime_float16.h": "88b242845d25981633a0bbd1c148e273cf8bfb016ea3f57c4af41a06530f72b0",
 }
 
+INSTEAD = "name a release of onnxruntime, ONNXRUNTIME_ROOT=DIR"
+
 
 def fetch_headers(folder: Path) -> None:
     """The headers, by npm; each must have its SHA-256."""
