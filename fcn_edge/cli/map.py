@@ -115,12 +115,24 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     help="Accept labels that are not those of the whole image: scores of windows that overlap by N pixels "
     "are blended. For networks that see the whole image.",
 )
+@click.option(
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Label tiles in N processes, of one thread each unless --threads says more.",
+)
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Label tiles on a Ray cluster: its address, auto, or local for this machine alone; --workers is the "
+    "number of actors. Needs the extra `ray`.",
+)
 @click.option("--no-preview", is_flag=True, help="No picture of the map beside it.")
 @click.option(
     "--memory",
     callback=_memory,
     metavar="SIZE",
-    help="What the process may take, such as 2GiB; tiles are as large as that allows.  [default: 1GiB, or "
+    help="What a process may take, such as 2GiB; tiles are as large as that allows.  [default: 1GiB, or "
     "half of what is free]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there; never the input.")

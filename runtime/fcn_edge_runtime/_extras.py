@@ -31,6 +31,7 @@ EXTRAS = {
         "highdicom": "highdicom",
         "surface_distance": "surface-distance",
     },
+    "ray": {"ray": "ray"},
     "objects": {"scipy": "scipy"},
     "plots": {"matplotlib": "matplotlib"},
     "train": {"mujoco": "mujoco"},

@@ -7,7 +7,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
-from fcn_edge_runtime.maps.blend import BlendedImage
+from fcn_edge_runtime.maps.cluster import label_on_cluster
 from fcn_edge_runtime.maps.exactness import require_exact
 from fcn_edge_runtime.maps.journal import Journal
 from fcn_edge_runtime.maps.labeled import Labeled
@@ -27,13 +27,16 @@ from fcn_edge_runtime.maps.polygons import check_polygons
 from fcn_edge_runtime.maps.preview import step_for
 from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.results import MapArea, Targets, write_results
+from fcn_edge_runtime.maps.sharing import Sources, TileJob
 from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory
-from fcn_edge_runtime.maps.tiles import Tile, TiledImage
+from fcn_edge_runtime.maps.tiles import Tile
+from fcn_edge_runtime.maps.workers import label_in_processes
 from fcn_edge_runtime.progress import Progress, Stages
 
 __all__ = ["MapArea", "MapOptions", "MapResult", "label_raster"]
 
 _ROWS = 256  # whose areas are summed at once
+MOST_WORKERS = 1024
 _ENDINGS = (".tif", ".tiff")
 
 
@@ -52,10 +55,13 @@ class MapOptions:
         resolution: resample to so many meters a pixel first.
         stored_values: take the file's numbers as they are stored, without its scale and offset.
         preview: whether to write a picture for a screen, PNG.
-        memory: bytes that the process may take; None is 1 GiB, or half of what is free, and more where the
-            program holds much already.
+        memory: bytes that a process may take; None is 1 GiB, or half of what is free for all of them, and
+            more where the program holds much already.
         device: as for `Segmenter`.
-        threads: as for `Segmenter`.
+        threads: as for `Segmenter`; of each worker, 1 by default.
+        workers: processes that label tiles; None labels them in this one.
+        ray: address of a Ray cluster that labels tiles, with so many workers, or one for each of its cores;
+            `local` starts one here.
         overwrite: replace files that are there; never the raster.
     """
 
@@ -71,6 +77,8 @@ class MapOptions:
     memory: int | None = None
     device: str = "auto"
     threads: int | None = None
+    workers: int | None = None
+    ray: str | None = None
     overwrite: bool = False
 
 
@@ -133,26 +141,23 @@ def label_raster(
         FcnEdgeError: the model cannot be opened, as `Segmenter` raises it.
     """
     options = options or MapOptions()
-    rasterio = require("rasterio", "labeling rasters", InputError)
+    require("rasterio", "labeling rasters", InputError)
     name, target = os.fspath(raster), Path(out)
     _check_targets(name, target, options)
-    network = TileNetwork(
-        model, options.device, options.threads, confidence=options.confidence is not None,
-        probabilities=options.probabilities is not None, overlap=options.approximate,
+    _check_sharing(options)
+    memory = default_memory(options.workers or 1) if options.memory is None else options.memory
+    sources = Sources(
+        name, os.fspath(model), tuple(options.bands), options.resolution, options.stored_values,
+        options.device, options.threads, options.confidence is not None, options.probabilities is not None,
+        options.approximate, cache_bytes(memory),
     )  # fmt: skip
-    memory = default_memory() if options.memory is None else options.memory
-    with (
-        rasterio.Env(GDAL_CACHEMAX=cache_bytes(memory)),
-        Raster.open(
-            name, network.card.input, bands=options.bands, resolution=options.resolution,
-            stored=options.stored_values,
-        ) as source,
-    ):  # fmt: skip
-        return _Job(source, network, target, options, memory, Stages(progress)).run()
+    with sources.open() as (network, source):
+        return _Job(sources, source, network, target, options, memory, Stages(progress)).run()
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
+    sources: Sources
     source: Raster
     network: TileNetwork
     target: Path
@@ -173,10 +178,14 @@ class _Job:
             summary.text = "tiles are the whole image" if exact else f"approximate: {self._how()}"
         with contextlib.closing(journal):
             core = (journal.job["core"][0], journal.job["core"][1])
-            kind = TiledImage if exact else BlendedImage
-            tiled = kind(self.network, source.height, source.width, core)
+            size = (source.height, source.width)
+            sampled = step_for(*size) if options.preview else 0
+            reach, digest = self.network.reach, self.network.digest
+            job = TileJob(self.sources, digest, size, reach, core, sampled)
+            labeling = job.labeling(self.network, source)
+            tiled = labeling.tiled
             resumed = len(journal.done)
-            self._label(tiled, journal)
+            self._label(job, labeling, journal)
             if source.fingerprint() != journal.job["identity"]["raster"]:
                 raise InputError(f"{source.path} was changed while it was read: start again")
             targets = Targets(
@@ -192,8 +201,7 @@ class _Job:
                 targets, journal, tiled.tiles, source, self.network.card, tags, self.stages, exact=exact
             )
             journal.remove()
-        session, reach = self.network.session, self.network.reach
-        size = (source.height, source.width)
+        session = self.network.session
         return MapResult(
             written.files,
             size,
@@ -245,11 +253,11 @@ class _Job:
         for text in self.source.lost():
             warnings.warn(f"{text} are not kept by a resampled map", stacklevel=2)
 
-    def _label(self, tiled: TiledImage, journal: Journal) -> None:
+    def _label(self, job: TileJob, labeling: Labeling, journal: Journal) -> None:
         """All tiles that are not done."""
-        total, (rows, columns) = len(tiled.tiles), journal.job["core"]
+        tiled, options, (rows, columns) = labeling.tiled, self.options, job.core
+        total = len(tiled.tiles)
         todo = [tile for tile in tiled.tiles if tile.number not in journal.done]
-        sampled = step_for(self.source.height, self.source.width) if self.options.preview else 0
 
         def add(tile: Tile, labeled: Labeled) -> None:
             journal.add(tile, labeled)
@@ -257,7 +265,12 @@ class _Job:
 
         with self.stages.stage("label", total, "tiles") as summary:
             self.stages.progress.advance(total - len(todo), total)
-            Labeling(self.source, self.network, tiled, sampled).all(todo, add)
+            if options.ray is not None and todo:
+                label_on_cluster(_elsewhere(job), todo, add, options.ray, options.workers)
+            elif options.workers is not None and todo:
+                label_in_processes(_elsewhere(job), todo, add, min(options.workers, len(todo)))
+            else:
+                labeling.all(todo, add)
             around = f"margin {self.network.reach.margin}"
             if self.network.overlap is not None:
                 around = f"overlap {self.network.overlap}"
@@ -267,6 +280,26 @@ class _Job:
 
     def _beside(self, what: str) -> Path:
         return self.target.with_name(f".{self.target.name}.fcn-edge-{what}")
+
+
+def _elsewhere(job: TileJob) -> TileJob:
+    """The same for other processes, which have one thread unless more are asked for."""
+    sources = job.sources
+    raster = os.path.realpath(sources.raster) if os.path.lexists(sources.raster) else sources.raster
+    threads = 1 if sources.threads is None else sources.threads
+    model = os.path.realpath(sources.model)
+    return replace(job, sources=replace(sources, raster=raster, model=model, threads=threads))
+
+
+def _check_sharing(options: MapOptions) -> None:
+    """Refuse numbers of workers that do not fit."""
+    if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
+        raise UsageError(f"got {options.workers} workers, expected 1 to {MOST_WORKERS}")
+    if options.approximate is not None and (options.workers is not None or options.ray is not None):
+        raise UsageError(
+            "an approximate map is made by one process, since its windows overlap: leave out --workers "
+            "and --ray"
+        )
 
 
 def _preview_of(target: Path) -> Path:

@@ -24,13 +24,13 @@ _CACHE_SHARE = 8  # of the memory, for GDAL's blocks: one part in so many
 GIB = 1 << 30
 
 
-def default_memory() -> int:
-    """Bytes that the process may take: 1 GiB, or half of what is free where that is less.
+def default_memory(processes: int = 1) -> int:
+    """Bytes that each process may take: 1 GiB, or half of what is free for all where that is less.
 
     A program that holds more than half of that already may take as much besides.
     """
     free = available_bytes()
-    room = GIB if free is None else min(GIB, free // 2)
+    room = GIB if free is None else min(GIB, free // 2 // processes)
     held = used_bytes() or 0
     return room if held <= room // 2 else held + room
 
