@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,80 @@ def test_run_on_a_georeferenced_image_names_map(tmp_path):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0
     assert "`fcn-edge map` keeps the georeference" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("bands", "dtype", "words"),
+    [(3, "uint16", "3 bands of 16"), (5, "uint8", "5 bands of 8"), (9, "uint8", "9 bands")],
+)
+def test_run_on_a_tiff_of_other_bands_names_map(tmp_path, bands, dtype, words):
+    profile = {"driver": "GTiff", "height": 40, "width": 50, "count": bands, "dtype": dtype}
+    with rasterio.open(tmp_path / "a.tif", "w", **profile, crs="EPSG:32633") as file:
+        file.write(np.zeros((bands, 40, 50), dtype))
+    command = [sys.executable, "-m", "fcn_edge", "run", FLOAT, "a.tif", "-o", "out", "-q"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "label it with `fcn-edge map`" in done.stderr
+
+
+def georeferenced(path, crs, **changed):
+    profile = {"driver": "GTiff", "height": 700, "width": 700, "count": 3, "dtype": "uint8", **changed}
+    where = {"crs": crs, "transform": rasterio.transform.from_origin(9, 50, 1e-4, 1e-4)} if crs else {}
+    with rasterio.open(path, "w", **where, **profile) as file:
+        file.write(np.random.default_rng(0).integers(0, 255, (3, 700, 700), np.uint8))
+
+
+def degrees(folder):
+    georeferenced(folder / "a.tif", "EPSG:4326")
+
+
+def without_georeference(folder):
+    georeferenced(folder / "a.tif", None)
+
+
+def cut(folder):
+    degrees(folder)
+    os.truncate(folder / "a.tif", (folder / "a.tif").stat().st_size // 2)
+
+
+BAD = {
+    "wrong bands": (degrees, ["--bands", "1,2,7"], 2, "no band '7'"),
+    "degrees": (degrees, ["--resolution", "0.5"], 2, "a.tif has degrees"),
+    "no CRS": (without_georeference, ["--resolution", "0.5"], 2, "a.tif has no CRS"),
+    "cut": (cut, [], 1, "a.tif cannot be read as a raster"),
+    "output on the input": (degrees, ["-o", "a.tif", "--overwrite"], 2, "would overwrite the raster"),
+    "global context": (degrees, ["--model", ARTIFACTS / "0.1.0-pooled.onnx"], 2, "--approximate overlap=256"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_input_is_one_line_and_writes_nothing(tmp_path, kind):
+    make, args, code, words = BAD[kind]
+    make(tmp_path)
+    done = run("a.tif", "--model", FLOAT, "-o", "map.tif", "-q", *args, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_raster_without_georeference_is_labeled_and_says_so(tmp_path):
+    without_georeference(tmp_path)
+    done = run("a.tif", "--model", FLOAT, "-o", "map.tif", "-q", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "a.tif has no georeference, and neither will the map" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    georeferenced(tmp_path / "a.tif", "EPSG:4326")
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
+    limited += "from fcn_edge.cli import main; sys.exit(main())"
+    args = ["map", "a.tif", "--model", FLOAT, "-o", "map.tif", "-q", "--device", "cpu"]
+    command = list(map(str, [sys.executable, "-c", limited, *args]))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "the same command goes on" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]  # no tile was done

@@ -27,7 +27,7 @@ from fcn_edge_runtime.imaging.structure.kinds import kind_of
 from fcn_edge_runtime.imaging.structure.parts import Parts
 from fcn_edge_runtime.imaging.structure.png import png_structure
 from fcn_edge_runtime.imaging.structure.structure import Damage, Structure, TooMuchWork
-from fcn_edge_runtime.imaging.structure.tiff import tiff_structure
+from fcn_edge_runtime.imaging.structure.tiff import bands_of, tiff_structure
 from fcn_edge_runtime.imaging.structure.webp import webp_structure
 
 __all__ = ["FORMATS", "SIXTEEN_BIT", "Decoded", "decode", "import_pillow"]
@@ -41,6 +41,7 @@ _STRUCTURES: dict[str, Callable[[BinaryIO], Structure]] = {
 }
 FORMATS = tuple(_STRUCTURES)
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of gray
+_MOST_BANDS = 4  # of an image that people look at: colors and alpha
 _LIBTIFF = re.compile(r"\w*: .*\.$")  # how its messages look: module, text, period
 _PILLOW_LIMIT = threading.Lock()
 _TURNS = {  # Pillow's names
@@ -114,6 +115,7 @@ def decode(
     except InputError:
         raise
     except TooMuchWork as error:
+        _refuse_bands(stream, kind, name, _MOST_BANDS)
         raise InputError(f"{name} has {error}: save it again as PNG, with a program that you trust") from None
     except MemoryError:
         raise InputError(
@@ -121,8 +123,21 @@ def decode(
             "make it smaller, or cut it into tiles"
         ) from None
     except Exception as error:  # noqa: BLE001 - decoders raise errors of any class on damaged files
+        if isinstance(error, import_pillow().UnidentifiedImageError):
+            _refuse_bands(stream, kind, name, 0)
         reason = str(error) or type(error).__name__
         raise InputError(f"{name} is damaged or truncated ({reason[:160]})") from None
+
+
+def _refuse_bands(stream: BinaryIO, kind: str, name: str, most: int) -> None:
+    """Raise InputError for a TIFF file of more bands, whose first directory is whole: GDAL reads it."""
+    with contextlib.suppress(Damage, TooMuchWork):
+        bands, bits = bands_of(stream) if kind == "TIFF" else (0, 0)
+        if bands > most:
+            raise InputError(
+                f"{name} has {bands} bands of {bits} bits, expected gray or colors of 8 bits or gray of 16: "
+                "label it with `fcn-edge map`, which takes any bands"
+            )
 
 
 def _check(structure: Structure, name: str, max_pixels: int) -> None:

@@ -104,11 +104,13 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the file: the map is there."""
-        self.path.unlink(missing_ok=True)
+        self._places.clear()
         self.close()
 
     def close(self) -> None:
-        """Close the file, which stays."""
+        """Close the file, which stays if a tile is done."""
+        if not self._places:
+            self.path.unlink(missing_ok=True)
         self._file.close()
 
     def _read(self, job: dict[str, Any]) -> bool:

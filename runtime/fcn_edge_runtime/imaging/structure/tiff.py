@@ -15,7 +15,7 @@ from typing import BinaryIO
 from fcn_edge_runtime.imaging.structure.jpeg import jpeg_structure
 from fcn_edge_runtime.imaging.structure.structure import Damage, Structure, TooMuchWork, size_of
 
-__all__ = ["is_georeferenced", "raster_layout", "tiff_structure"]
+__all__ = ["bands_of", "is_georeferenced", "raster_layout", "tiff_structure"]
 
 # Of TIFF's many, those that are tested. Not CCITT's: libtiff fills a cut one with white, without an error.
 _COMPRESSIONS = {
@@ -74,6 +74,18 @@ def tiff_structure(stream: BinaryIO) -> Structure:
         raise Damage("it has no size")
     compressed = _check_pieces(file, first, width, height)
     return Structure(width, height, several=_has_pages(file, first.next), prints=compressed)
+
+
+def bands_of(stream: BinaryIO) -> tuple[int, int]:
+    """How many numbers a pixel of a TIFF file has, and how many bits the first of them.
+
+    Raises:
+        Damage: its directory is cut.
+        TooMuchWork: its directory is longer than those of good files.
+    """
+    file = _File(stream)
+    first = file.directory(file.first)
+    return file.number(first, _SAMPLES, 1), file.number(first, _BITS, 1)
 
 
 def is_georeferenced(stream: BinaryIO) -> bool:
