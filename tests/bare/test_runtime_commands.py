@@ -144,6 +144,7 @@ def test_a_command_that_needs_more_names_the_extra(bare, work, words, extra):
     assert sorted(path.name for path in work.iterdir()) == ["frames", "labels"]
 
 
+@pytest.mark.slow
 def test_quantize_needs_its_own_extra_and_no_torch(work):
     environment = kept("cpu,images,quantize")
     code = "from importlib.util import find_spec; print([n for n in ('torch', 'onnxsim') if find_spec(n)])"
@@ -153,6 +154,7 @@ def test_quantize_needs_its_own_extra_and_no_torch(work):
     assert shown(environment, work, "selftest", "x.onnx")["passed"] is True
 
 
+@pytest.mark.slow
 def test_robot_bag_segments_a_bag_with_the_robot_extra(work):
     from tests.runtime.robot.make_corridor_bag import write_bag
 

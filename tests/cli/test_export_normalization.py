@@ -82,11 +82,13 @@ def test_the_file_computes_what_normalize_states(export, tmp_path, given, formul
         assert np.allclose(segmenter(image).logits, expected, atol=1e-3 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_json_holds_the_formula_and_where_it_came_from(export):
     found = json.loads(export("--normalize", "0-1", "--json").stdout)
     assert found["normalization"] == {"formula": "x = pixel / 255", "from": "--normalize 0-1"}
 
 
+@pytest.mark.slow
 def test_a_card_that_states_mean_and_std_is_enough(export, tmp_path):
     (tmp_path / "card.toml").write_text("[input]\nmean = 0.5\nstd = 0.5\n")
     done = export("--card", "card.toml")
@@ -96,10 +98,12 @@ def test_a_card_that_states_mean_and_std_is_enough(export, tmp_path):
     assert "given twice" in twice.stderr
 
 
+@pytest.mark.slow
 def test_a_registry_network_keeps_and_shows_its_default(export):
     assert export(net="fcn_tiny").stdout.startswith(f"input  {IMAGENET}   from: default\n")
 
 
+@pytest.mark.slow
 def test_a_recipe_states_it_and_a_card_without_keeps_it(fcn_edge, tmp_path):
     (tmp_path / "card.toml").write_text("description = 'mine'\n")
     for words in ((), ("--card", "card.toml")):

@@ -22,6 +22,12 @@ STOPS = {"|", ">", "2>", "&&", ";", "&"}
 PAGES = [page for page in pages() if blocks_of(page)]
 SLOW = [page for page in PAGES if any(b.marker == "slow" for b in blocks_of(page))]
 
+# Pages whose blocks take many seconds together.
+LONG = {
+    "docs/tutorial.md",
+    *(f"docs/howto/{name}.md" for name in ("adopt", "card", "frame-rate", "int8", "your-network")),
+}
+
 # What cannot run in a test, page by page. A block more is a reason to look for a way to run it.
 SKIPPED = {
     "README.md": 2,
@@ -116,7 +122,9 @@ def run_blocks(page, folder, *, slow):
             printed = "".join(runner(command, block) for command in commands_of(block))
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LONG else page for page in PAGES]
+)
 def test_the_blocks_of_a_page_run(page, folder, monkeypatch):
     run_page(page, folder, monkeypatch, slow=False)
 

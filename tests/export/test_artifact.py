@@ -85,6 +85,7 @@ def twice(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_exports_from_any_folder_and_hash_seed_are_identical(twice):
     first, second = ((folder / "net.onnx").read_bytes() for folder, _, _ in twice)
     assert first == second
@@ -277,6 +278,7 @@ def test_a_size_below_the_smallest_is_a_usage_error(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
     path = tmp_path / "net.onnx"
     path.write_bytes(b"the old model")
@@ -290,7 +292,12 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "moment", [pytest.param("finished simplify", marks=pytest.mark.slow), "step 3", "started write"]
+    "moment",
+    [
+        pytest.param("finished simplify", marks=pytest.mark.slow),
+        pytest.param("step 3", marks=pytest.mark.slow),
+        "started write",
+    ],
 )
 def test_a_killed_export_leaves_the_old_file_whole(moment, tmp_path):
     path = tmp_path / "net.onnx"

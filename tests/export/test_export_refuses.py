@@ -107,7 +107,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [fault if n % 2 else pytest.param(fault, marks=pytest.mark.slow) for n, fault in enumerate(FAULTS)],
+)
 def test_a_wrongly_traced_network_leaves_the_old_file(fault, tmp_path):
     spoil, message = FAULTS[fault]
     path, report = tmp_path / "net.onnx", tmp_path / "net.verification.json"

@@ -205,6 +205,7 @@ def test_a_network_that_does_not_pad_needs_a_border(tmp_path):
 
 
 @pytest.mark.parametrize("border", ["reflect", "edge"])
+@pytest.mark.slow
 def test_a_network_that_does_not_pad_labels_the_whole_image(tmp_path, border):
     net = seeded(ValidUNet)
     result = exported(net, tmp_path, border=border)

@@ -26,6 +26,7 @@ SIZES = ((1, 64, 96), (2, 97, 131), (1, 80, 64), (1, 45, 67), (1, 250, 331))
 
 
 @pytest.mark.parametrize("build", STYLES)
+@pytest.mark.slow
 def test_a_network_in_a_public_style_is_right_at_any_size(build):
     network, sizes, session = traced(seeded(build))
     for batch, *sides in SIZES:
@@ -37,6 +38,7 @@ def test_a_network_in_a_public_style_is_right_at_any_size(build):
         assert np.abs(got - expected).max() <= 5e-5 * np.abs(expected).max(), (height, width)
 
 
+@pytest.mark.slow
 def test_sides_of_k_n_plus_r_are_padded_to(tmp_path):
     net = seeded(styles.PyramidOfEightPlusOne)
     result = exported(net, tmp_path)
@@ -98,5 +100,6 @@ class NeverHits(nn.Module):
         return out
 
 
+@pytest.mark.slow
 def test_a_network_that_doubles_forever_needs_a_multiple():
     assert probe(NeverHits(), 3).multiple == 8

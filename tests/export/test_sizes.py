@@ -107,6 +107,7 @@ def test_a_condition_that_changes_nothing_costs_nothing(tmp_path):
         ("bilinear", 0.5, False),
     ],
 )
+@pytest.mark.slow
 def test_scale_factors_give_the_sizes_that_pytorch_computes(tmp_path, mode, factor, align_corners):
     net = seeded(lambda: sized.Scaled(mode, factor, align_corners=align_corners))
     result = exported(net, tmp_path, sizes=[(360, 680), (720, 560)])
@@ -136,6 +137,7 @@ def test_several_maps_are_a_question_that_lists_them(tmp_path, form):
 
 
 @pytest.mark.parametrize(("form", "name"), [("h,a", "0"), ("d,h", "1"), ("{head,aux}", "head")])
+@pytest.mark.slow
 def test_the_named_map_is_taken_and_verified_again(tmp_path, form, name):
     net = seeded(lambda: sized.Several(form))
     result = exported(net, tmp_path, output_name=name)
@@ -166,6 +168,7 @@ def test_a_sigmoid_inside_is_refused_or_thresholded_at_a_half(tmp_path):
     assert verify(result.path, net).verdicts[0].passed
 
 
+@pytest.mark.slow
 def test_a_softmax_inside_is_refused_with_confidence_requested(tmp_path):
     net = seeded(lambda: sized.Activated(4, nn.Softmax(dim=1)))
     assert exported(net, tmp_path).card.net.activation == "none"  # labels do not depend on it

@@ -24,7 +24,7 @@ from importlib import import_module
 from pathlib import Path
 
 OPENED = "opened"
-SUBJECTS = ("models", "pictures", "checkpoints", "bags", "messages", "rasters")
+SUBJECTS = ("models", "pictures", "checkpoints", "bags", "messages", "rasters", "volumes")
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def test_hostile_models_do_little_harm():
     "refused, time and memory measured",
 )
 @pytest.mark.security("profiles, texts and EXIF of any size", "never decoded, time and memory measured")
+@pytest.mark.slow
 def test_hostile_pictures_do_little_harm():
     assert_all_held("pictures")
 
@@ -77,6 +78,7 @@ def test_hostile_bags_do_little_harm():
 @pytest.mark.security(
     "weights whose pickle or archive costs time or memory", "refused, time and memory measured"
 )
+@pytest.mark.slow
 def test_hostile_checkpoints_do_little_harm():
     pytest.importorskip("torch")
     assert_all_held("checkpoints")
@@ -93,3 +95,14 @@ def test_hostile_checkpoints_do_little_harm():
 def test_hostile_rasters_do_little_harm():
     pytest.importorskip("rasterio")
     assert_all_held("rasters")
+
+
+@pytest.mark.security(
+    "medical volumes whose headers, streams or series declare more than they hold, or nothing possible",
+    "refused or read, nothing half written, time and memory measured",
+)
+@pytest.mark.slow
+def test_hostile_volumes_do_little_harm():
+    for name in ("nibabel", "pydicom", "highdicom"):
+        pytest.importorskip(name)
+    assert_all_held("volumes")

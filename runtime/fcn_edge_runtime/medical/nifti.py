@@ -66,7 +66,10 @@ def read_nifti(path: str | os.PathLike[str], most: int) -> Volume:
     if kind.kind == "f" and not np.isfinite(stored).all():
         bad = int(stored.size - np.count_nonzero(np.isfinite(stored)))
         raise InputError(f"{name} has {bad} voxels that are NaN or infinite, expected numbers: replace them")
-    slope, intercept = header.get_slope_inter()
+    try:
+        slope, intercept = header.get_slope_inter()
+    except nibabel.spatialimages.HeaderDataError as error:
+        raise InputError(f"{name} has a damaged header ({_reason(error)})") from None
     return Volume(name, stored, _affine(header, name), slope or 1.0, intercept or 0.0, header)
 
 

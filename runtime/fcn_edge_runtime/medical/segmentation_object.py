@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import warnings
 from typing import Any
@@ -18,6 +19,10 @@ __all__ = ["segmentation_object"]
 
 _LONGEST = 64  # characters of DICOM's long strings
 _BLACK = (0, 0, 0)
+_MAY_BE_EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
 
 
 def segmentation_object(labels: np.ndarray, volume: Volume, card: Card, digest: str) -> bytes:
@@ -46,7 +51,7 @@ def segmentation_object(labels: np.ndarray, volume: Volume, card: Card, digest: 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values in the series that break the standard
             made = highdicom.seg.Segmentation(
-                source_images=list(volume.header),
+                source_images=[_whole(head) for head in volume.header],
                 pixel_array=frames,
                 segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
                 segment_descriptions=[
@@ -72,6 +77,16 @@ def segmentation_object(labels: np.ndarray, volume: Volume, card: Card, digest: 
             "as NIfTI with --save nifti"
         ) from None
     return stream.getvalue()
+
+
+def _whole(head: Any) -> Any:
+    """The dataset with what may be empty but not missing, as where a patient's data was removed."""
+    missing = [key for key in _MAY_BE_EMPTY if key not in head]
+    if missing:
+        head = copy.copy(head)
+        for key in missing:
+            setattr(head, key, "")
+    return head
 
 
 def _description(highdicom: Any, number: int, name: str, card: Card) -> Any:

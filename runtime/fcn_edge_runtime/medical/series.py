@@ -69,7 +69,10 @@ def read_series(folder: Path, most: int) -> Volume:
     check_voxels((int(first.Columns), int(first.Rows), len(files)), item, most, str(folder))
     order, affine = _placed(heads, files, folder)
     heads, files = [heads[i] for i in order], [files[i] for i in order]
-    scales = [(_number(h, "RescaleSlope", 1.0), _number(h, "RescaleIntercept", 0.0)) for h in heads]
+    scales = [
+        (_number(head, "RescaleSlope", 1.0, file), _number(head, "RescaleIntercept", 0.0, file))
+        for head, file in zip(heads, files, strict=True)
+    ]
     planes = [_pixels(pydicom, file) for file in files]
     if len(set(scales)) == 1:
         return Volume(str(folder), np.stack(planes, axis=-1), affine, *scales[0], tuple(heads))
@@ -142,8 +145,9 @@ def _check_head(head: Any, file: Path) -> None:
             f"{file} has {head.NumberOfFrames} frames, expected one slice in each file: split it"
         )
     kind = head.get("PhotometricInterpretation")
-    if int(head.get("SamplesPerPixel") or 1) != 1 or kind != "MONOCHROME2":
-        raise InputError(f"{file} has pixels of the kind {kind}, expected MONOCHROME2")
+    samples = int(head.get("SamplesPerPixel") or 1)
+    if samples != 1 or kind != "MONOCHROME2":
+        raise InputError(f"{file} has {samples} samples a pixel, of the kind {kind}, expected 1, MONOCHROME2")
     if head.BitsAllocated not in (8, 16, 32):
         raise InputError(f"{file} has {head.BitsAllocated} bits a pixel, expected 8, 16 or 32")
 
@@ -190,7 +194,7 @@ def _placed(heads: Sequence[Any], files: Sequence[Path], folder: Path) -> tuple[
     depths = corners @ np.cross(*turn)
     order = np.argsort(depths, kind="stable").tolist()
     gaps = np.diff(depths[order])
-    step = np.cross(*turn) * _number(heads[0], "SliceThickness", 1.0)
+    step = np.cross(*turn) * _number(heads[0], "SliceThickness", 1.0, files[0])
     if gaps.size:
         usual = float(np.median(gaps))
         for index, gap in enumerate(gaps.tolist()):
@@ -225,12 +229,17 @@ def _numbers(head: Any, key: str, file: Path) -> np.ndarray:
     return found
 
 
-def _number(head: Any, key: str, default: float) -> float:
+def _number(head: Any, key: str, missing: float, file: Path) -> float:
+    given = head.get(key)
+    if given is None or given == "":
+        return missing
     try:
-        value = float(head.get(key, default))
+        value = float(given)
     except (TypeError, ValueError):
-        return default
-    return value if np.isfinite(value) else default
+        value = np.nan
+    if not np.isfinite(value):
+        raise InputError(f"{file} has a damaged {key}: expected a number")
+    return value
 
 
 def _rewound(stream: io.BytesIO) -> io.BytesIO:

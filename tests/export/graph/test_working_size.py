@@ -112,7 +112,11 @@ def test_the_card_holds_the_working_size_as_numbers(plain):
 
 
 @pytest.mark.parametrize(
-    "kind", [networks.Plain, pytest.param(networks.OnlyMultiplesOfEight, marks=pytest.mark.slow)]
+    "kind",
+    [
+        pytest.param(networks.Plain, marks=pytest.mark.slow),
+        pytest.param(networks.OnlyMultiplesOfEight, marks=pytest.mark.slow),
+    ],
 )
 def test_sparse_and_dense_heads_agree_at_a_working_size(tmp_path, kind):
     net = networks.seeded(kind)
@@ -201,6 +205,7 @@ def test_facts_of_the_exporter_are_not_taken_from_a_users_card(tmp_path):
     assert (result.card.working_size, result.card.head, result.card.precision) == (None, "dense", "fp32")
 
 
+@pytest.mark.slow
 def test_the_command_refuses_a_bad_working_size_before_any_work(tmp_path):
     command = [sys.executable, "-m", "fcn_edge", "export", "fcn_tiny", "--weights", "random:1"]
     out = tmp_path / "x.onnx"

@@ -323,6 +323,7 @@ def test_interrupting_leaves_no_file(parent, folder, stage):
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_export_to_int8_leaves_no_float_file(folder):
     out = folder / "made" / "net.onnx"
     out.parent.mkdir()

@@ -30,6 +30,7 @@ def stated(net):
     return float(row[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", list(LIMITS))
 def test_the_shipped_weights_reach_the_mean_iou_of_the_page(net, frames):
     assert evaluate(net, None, *frames).mean_iou == pytest.approx(stated(net), abs=0.001)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_smoke_run_trains_writes_everything_and_resumes(tmp_path):
     net = "corridor"
     command = [sys.executable, "-m", "models.corridor.train", "--smoke", "--net", net, "-o", str(tmp_path)]

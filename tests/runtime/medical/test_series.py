@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import shutil
 import zlib
 
@@ -167,3 +168,23 @@ def deflated(data):
     pydicom.dcmwrite(stream, dataset)
     packer = zlib.compressobj(1, wbits=-15)
     return stream.getvalue() + packer.compress(bytes(1 << 28)) + packer.flush()
+
+
+@pytest.mark.parametrize("slope", ["nan", "inf", "1e999", "x"])
+def test_a_slope_that_is_no_number_is_refused(series, scan, slope):
+    def change(_, data):
+        data.add_new("RescaleSlope", "LO", slope)
+
+    with pytest.raises(InputError, match="has a damaged RescaleSlope: expected a number"):
+        read_series(series(scan, change=change), 10**7)
+
+
+def test_a_series_without_the_patient_has_a_segmentation_too(series, scan):
+    def change(_, data):
+        for key in ("PatientID", "PatientName", "StudyDate", "AccessionNumber"):
+            del data[key]
+
+    volume = read_series(series(scan, change=change), 10**7)
+    labels = np.ones(scan.shape, np.uint8)
+    made = pydicom.dcmread(io.BytesIO(segmentation_object(labels, volume, make_card(channels=1), "0" * 64)))
+    assert (made.PatientID, made.Modality) == ("", "SEG")

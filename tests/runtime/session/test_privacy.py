@@ -73,6 +73,7 @@ def test_a_run_of_the_command_line_looks_nothing_up(at_home, tmp_path, command):
 
 
 @pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
+@pytest.mark.slow
 def test_an_export_leaves_nothing_of_telemetry_at_home(at_home):
     pytest.importorskip("torch")
     # torch.onnx and onnxsim import onnxruntime before we do, one of them in a process of its own.
