@@ -440,6 +440,8 @@ def mutate_bag(data, random):
         at += 9 + size
         if size > len(data):
             return data
+    if not records:
+        return _with_numbers(data, random)
     for _ in range(random.randint(1, 4)):
         place, what = random.randrange(len(records)), random.randrange(5)
         if what == 0 and len(records) > 2:

@@ -29,6 +29,10 @@ _LOOKED_AT = 50  # names of a folder
 _UNEVEN = 0.01  # of the spacing of slices
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 _NEEDED = ("Rows", "Columns", "BitsAllocated", "PixelRepresentation", "SeriesInstanceUID", "SOPInstanceUID")
+_OF_PIXELS = (
+    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "PixelData",
+)  # fmt: skip
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 
 
@@ -147,7 +151,7 @@ def _check_head(head: Any, file: Path) -> None:
     kind = head.get("PhotometricInterpretation")
     samples = int(head.get("SamplesPerPixel") or 1)
     if samples != 1 or kind != "MONOCHROME2":
-        raise InputError(f"{file} has {samples} samples a pixel, of the kind {kind}, expected 1, MONOCHROME2")
+        raise InputError(f"{file} has {samples} samples a pixel, of the kind {kind}, expected MONOCHROME2")
     if head.BitsAllocated not in (8, 16, 32):
         raise InputError(f"{file} has {head.BitsAllocated} bits a pixel, expected 8, 16 or 32")
 
@@ -156,7 +160,7 @@ def _pixels(pydicom: Any, file: Path) -> np.ndarray:
     """A slice (columns, rows) as it is stored."""
     try:
         with _tolerant(pydicom):
-            plane: np.ndarray = pydicom.dcmread(file).pixel_array.T
+            plane: np.ndarray = pydicom.dcmread(file, specific_tags=list(_OF_PIXELS)).pixel_array.T
     except Exception as error:  # noqa: BLE001 - damaged files raise errors of any class in pydicom
         raise InputError(f"the pixels of {file} cannot be read ({_reason(error)})") from None
     return plane
