@@ -41,7 +41,7 @@ __all__ = [
 
 WELL_KNOWN = {"voc": VOC, "cityscapes": CITYSCAPES}
 CARD_FIELDS = {"name", "description", "license", "classes", "input"}
-INPUT_FIELDS = {"channels", "dtype", "scale", "mean", "std", "bands", "window", "percentiles"}
+INPUT_FIELDS = {"channels", "dtype", "scale", "mean", "std", "bands", "window", "percentiles", "resolution"}
 # What `--normalize` takes, each with its formula for images of bytes.
 NORMALIZATIONS = {
     "imagenet": InputSpec.imagenet().formula,
@@ -250,6 +250,7 @@ def _input_spec(given: Mapping[str, Any], channels: int | None) -> InputSpec:
         if "bands" in fields
         else (),
         *read_window(fields),
+        fields.optional("resolution", Fields.positive),
     )
     for key, other in (("mean", "std"), ("std", "mean")):
         if fields.get(key) is None and fields.get(other) is not None:

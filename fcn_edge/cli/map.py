@@ -96,7 +96,7 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     "--polygons",
     type=OutputPath(path_type=Path),
     metavar="FILE",
-    help="Also write the classes as polygons with areas in square meters: .gpkg, .geojson or .fgb.",
+    help="Also write the classes as polygons with areas in square meters: .gpkg, .geojson, .fgb or .parquet.",
 )
 @click.option(
     "--min-area", type=Real(0), default=0.0, metavar="M2", help="Leave out smaller polygons, square meters."

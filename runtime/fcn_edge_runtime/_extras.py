@@ -24,7 +24,7 @@ EXTRAS = {
         "safetensors": "safetensors",
     },
     "hf": {"transformers": "transformers", "huggingface_hub": "huggingface_hub"},
-    "geo": {"rasterio": "rasterio", "pyogrio": "pyogrio"},
+    "geo": {"rasterio": "rasterio", "pyogrio": "pyogrio", "pyarrow": "pyarrow"},
     "medical": {
         "nibabel": "nibabel",
         "pydicom": "pydicom",

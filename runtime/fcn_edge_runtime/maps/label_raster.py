@@ -17,6 +17,7 @@ from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
+from fcn_edge_runtime.maps.areas import Ground
 from fcn_edge_runtime.maps.cluster import label_on_cluster
 from fcn_edge_runtime.maps.exactness import require_exact
 from fcn_edge_runtime.maps.journal import Journal
@@ -37,6 +38,7 @@ __all__ = ["MapArea", "MapOptions", "MapResult", "label_raster"]
 
 _ROWS = 256  # whose areas are summed at once
 MOST_WORKERS = 1024
+_FAR = 1.5  # times the resolution that a network was trained with
 _ENDINGS = (".tif", ".tiff")
 
 
@@ -50,7 +52,7 @@ class MapOptions:
         probabilities: where to write those of all classes, a GeoTIFF with a band for each; None does not.
         approximate: take labels that are not those of the whole image: windows that overlap by so many
             pixels, whose scores are blended. None refuses networks whose labels need the whole image.
-        polygons: where to write the classes as polygons: .gpkg, .geojson or .fgb; None does not.
+        polygons: where to write the classes as polygons: .gpkg, .geojson, .fgb or .parquet; None does not.
         min_area: of a polygon, in square meters.
         resolution: resample to so many meters a pixel first.
         stored_values: take the file's numbers as they are stored, without its scale and offset.
@@ -252,6 +254,20 @@ class _Job:
             warnings.warn(f"{self.source.path} has no georeference, and neither will the map", stacklevel=2)
         for text in self.source.lost():
             warnings.warn(f"{text} are not kept by a resampled map", stacklevel=2)
+        self._warn_resolution()
+
+    def _warn_resolution(self) -> None:
+        trained, ground = self.source.spec.resolution, Ground.of(self.source)
+        if trained is None or ground is None:
+            return
+        middle = self.source.height // 2
+        found = float(np.sqrt(ground.of_rows(slice(middle, middle + 1), slice(0, self.source.width))[0]))
+        if not 1 / _FAR <= found / trained <= _FAR:
+            warnings.warn(
+                f"{self.source.path} has pixels of {found:.3g} m, and the network was trained with "
+                f"{trained:g} m: give --resolution {trained:g}",
+                stacklevel=2,
+            )
 
     def _label(self, job: TileJob, labeling: Labeling, journal: Journal) -> None:
         """All tiles that are not done."""
@@ -313,7 +329,6 @@ def _check_targets(raster: str, target: Path, options: MapOptions) -> None:
             raise UsageError(f"got the name {path} for a GeoTIFF, expected one that ends in .tif")
     if options.polygons is not None:
         check_polygons(options.polygons)
-        require("pyogrio", "writing polygons", InputError)
     targets = [
         target, options.confidence, options.probabilities, options.polygons,
         _preview_of(target) if options.preview else None,

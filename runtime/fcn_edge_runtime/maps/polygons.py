@@ -1,13 +1,15 @@
 """The classes of a map as polygons, in the map's CRS, with their areas on the ground.
 
-GDAL follows the labels row by row; connected pixels of one class (by their sides) are one polygon, however
-large the map is. Polygons are collected in memory before they are written.
+Connected pixels of one class (by their sides) are one polygon, however large the map is. They are written as
+they are found, so that memory holds those alone that are not at their end.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,14 @@ import numpy as np
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
 from fcn_edge_runtime.maps.areas import Ground
+from fcn_edge_runtime.maps.outlines import outlines
 from fcn_edge_runtime.model.card import Card
 
 __all__ = ["FORMATS", "check_polygons", "write_polygons"]
 
-FORMATS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".fgb": "FlatGeobuf"}
+FORMATS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".fgb": "FlatGeobuf", ".parquet": "GeoParquet"}
 _AT_ONCE = 50_000
+_ROWS = 512  # of the map that are outlined at once
 _LONGEST_EDGE = 64  # pixels: a longer edge is bent by a change of projection
 _POLYGON = 3  # in well-known binary
 
@@ -46,61 +50,113 @@ def write_polygons(
     Raises:
         ArtifactError: they cannot be written.
     """
-    pyogrio = require("pyogrio", "writing polygons", InputError)
     import rasterio
-    from rasterio.features import shapes
 
-    # A GeoPackage holds the time of its last change: the same map gives the same bytes.
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
-    driver, written, made = FORMATS[path.suffix.lower()], 0, False
-    area_name = "area_m2" if ground is not None else "area"
+    written = 0
     with rasterio.open(labels) as file:
-        crs = None if file.crs is None else file.crs.to_wkt()
-        edge = _LONGEST_EDGE * float(np.hypot(file.transform.a, file.transform.d))
-        found = (
-            (shape, int(label))
-            for shape, label in shapes(rasterio.band(file, 1), connectivity=4, transform=file.transform)
-            if label != card.unlabeled
+        crs, move = file.crs, file.transform
+        edge = _LONGEST_EDGE * float(np.hypot(move.a, move.d))
+        found = outlines(
+            (
+                file.read(1, window=((first, min(first + _ROWS, file.height)), (0, file.width)))
+                for first in range(0, file.height, _ROWS)
+            ),
+            card.unlabeled,
         )
-        while True:
-            some = list(islice(found, _AT_ONCE))
-            if made and not some:
-                break
-            measured = _measured(some, ground, edge)
-            kept = [entry for entry in measured if entry[1] >= least]
-            ids = np.array([label for label, _, _ in kept], np.int32)
-            columns = [
-                ids,
-                np.array([card.classes[label].name for label in ids], object),
-                np.array([area for _, area, _ in kept], np.float64),
-            ]
-            try:
-                pyogrio.raw.write(
-                    str(part), geometry=np.array([wkb for _, _, wkb in kept], object), field_data=columns,
-                    fields=["class_id", "class", area_name], geometry_type="Polygon", crs=crs, driver=driver,
-                    layer=path.stem, append=made,
-                )  # fmt: skip
-            except pyogrio.errors.DataSourceError as error:
-                raise ArtifactError(
-                    f"{path} cannot be written ({' '.join(str(error).split())[:300]})"
-                ) from None
-            written, made = written + len(kept), True
+        names = ("class_id", "class", "area_m2" if ground is not None else "area")
+        with (_parquet if path.suffix.lower() == ".parquet" else _by_gdal)(path, part, crs, names) as write:
+            while some := list(islice(found, _AT_ONCE)):
+                moved = [(o.label, [_moved(ring, move) for ring in o.rings]) for o in some]
+                kept = [entry for entry in _measured(moved, ground, edge) if entry[1] >= least]
+                ids = np.array([label for label, _, _ in kept], np.int32)
+                texts = np.array([card.classes[label].name for label in ids], object)
+                areas = np.array([area for _, area, _ in kept], np.float64)
+                write([wkb for _, _, wkb in kept], [ids, texts, areas])
+                written += len(kept)
+            if not written:
+                write([], [np.empty(0, np.int32), np.empty(0, object), np.empty(0)])
     return written
 
 
+_Write = Callable[[list[bytes], list[np.ndarray]], None]  # geometries, and the columns
+
+
+@contextlib.contextmanager
+def _by_gdal(path: Path, part: Path, crs: Any, names: Sequence[str]) -> Iterator[_Write]:
+    """Write with GDAL's driver of the path's ending."""
+    pyogrio = require("pyogrio", "writing polygons", InputError)
+    # A GeoPackage holds the time of its last change: the same map gives the same bytes.
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
+    made = [False]
+
+    def write(geometries: list[bytes], columns: list[np.ndarray]) -> None:
+        if made[0] and not geometries:
+            return
+        pyogrio.raw.write(
+            str(part), geometry=np.array(geometries, object), field_data=columns, fields=list(names),
+            geometry_type="Polygon", crs=None if crs is None else crs.to_wkt(),
+            driver=FORMATS[path.suffix.lower()], layer=path.stem, append=made[0],
+        )  # fmt: skip
+        made[0] = True
+
+    try:
+        yield write
+    except pyogrio.errors.DataSourceError as error:
+        raise ArtifactError(f"{path} cannot be written ({' '.join(str(error).split())[:300]})") from None
+
+
+@contextlib.contextmanager
+def _parquet(path: Path, part: Path, crs: Any, names: Sequence[str]) -> Iterator[_Write]:
+    """Write GeoParquet 1.1: columns, and a geometry in well-known binary."""
+    pyarrow = require("pyarrow", "writing GeoParquet", InputError)
+    from pyarrow import parquet
+
+    projected = None if crs is None else crs.to_dict(projjson=True)
+    geometry = {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": projected}
+    about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+    types = (pyarrow.int32(), pyarrow.string(), pyarrow.float64(), pyarrow.binary())
+    schema = pyarrow.schema(
+        list(zip((*names, "geometry"), types, strict=True)), metadata={"geo": json.dumps(about)}
+    )
+    try:
+        with parquet.ParquetWriter(part, schema, compression="zstd") as file:
+
+            def write(geometries: list[bytes], columns: list[np.ndarray]) -> None:
+                values = [*columns, geometries]
+                arrays = [pyarrow.array(v, t) for v, t in zip(values, types, strict=True)]
+                file.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+            yield write
+    except (OSError, pyarrow.ArrowException) as error:
+        raise ArtifactError(f"{path} cannot be written ({' '.join(str(error).split())[:300]})") from None
+
+
+def _moved(ring: np.ndarray, transform: Any) -> np.ndarray:
+    """A ring of corners of pixels in the map's CRS, closed."""
+    closed = np.concatenate([ring, ring[:1]]).astype(np.float64)
+    x = transform.a * closed[:, 0] + transform.b * closed[:, 1] + transform.c
+    y = transform.d * closed[:, 0] + transform.e * closed[:, 1] + transform.f
+    return np.stack([x, y], axis=1)
+
+
 def check_polygons(path: Path) -> None:
-    """Raise UsageError unless polygons can be written with this ending."""
-    if path.suffix.lower() not in FORMATS:
+    """Raise UsageError for an ending that is not known, and InputError where its library is missing."""
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
         raise UsageError(f"got --polygons {path}, expected a name that ends in {', '.join(FORMATS)}")
+    if ending == ".parquet":
+        require("pyarrow", "writing GeoParquet", InputError)
+    else:
+        require("pyogrio", "writing polygons", InputError)
 
 
 def _measured(
-    found: Sequence[tuple[Any, int]], ground: Ground | None, edge: float
+    found: Sequence[tuple[int, list[np.ndarray]]], ground: Ground | None, edge: float
 ) -> list[tuple[int, float, bytes]]:
     """(label, area, well-known binary) of each polygon; all points are moved to the ground at once."""
     if not found:
         return []
-    polygons = [[np.array(ring, np.float64) for ring in shape["coordinates"]] for shape, _ in found]
+    polygons = [polygon for _, polygon in found]
     rings = [ring for polygon in polygons for ring in polygon]
     dense = rings if ground is None else [_dense(ring, edge) for ring in rings]
     points = np.concatenate(dense)
@@ -113,7 +169,7 @@ def _measured(
     crossed[begins[1:] - 1] = 0.0  # from one ring to the next
     areas = iter(np.abs(np.add.reduceat(crossed, begins)) / 2)
     measured = []
-    for (_, label), polygon in zip(found, polygons, strict=True):
+    for label, polygon in found:
         outer, *holes = islice(areas, len(polygon))
         measured.append((label, float(outer - sum(holes)), _binary(polygon)))
     return measured

@@ -20,7 +20,7 @@ _SIDES = (256, 512, 1024)
 _UNKNOWN = 256.0  # bytes a pixel, where memory cannot be looked at
 _SHARE = 0.9  # of the memory is planned: allocators round up
 _BESIDES = 96 << 20  # for labels and for what libraries allocate
-_CACHE_SHARE = 8  # of the memory, for GDAL's blocks: one part in so many
+_CACHE_SHARE = 16  # of the memory, for GDAL's blocks: one part in so many
 GIB = 1 << 30
 
 

@@ -71,7 +71,8 @@ class InputSpec:
 
     `bands` names the channels, such as red, green, blue, nir; empty where the card does not. `window` tells
     which two values of a medical scan became the lowest and the highest pixel; `percentiles` tells it as
-    percentiles of the voxels. At most one of them is there.
+    percentiles of the voxels. At most one of them is there. `resolution` is the size on the ground of the
+    pixels of a raster that the network was trained with, in meters.
     """
 
     channels: int
@@ -82,6 +83,7 @@ class InputSpec:
     bands: tuple[str, ...] = ()
     window: tuple[float, float] | None = None
     percentiles: tuple[float, float] | None = None
+    resolution: float | None = None
 
     @classmethod
     def default(cls, channels: int = 3, dtype: str = "uint8") -> InputSpec:
@@ -208,7 +210,7 @@ class Card:
     def to_dict(self) -> dict[str, Any]:
         """The card as plain JSON values."""
         values = {"schema": SCHEMA, **asdict(self), "unlabeled": self.unlabeled}
-        for key in ("bands", "window", "percentiles"):
+        for key in ("bands", "window", "percentiles", "resolution"):
             if not values["input"][key]:  # files without them stay as they were before there were any
                 del values["input"][key]
         return values
@@ -265,6 +267,7 @@ def _input_spec(fields: Fields) -> InputSpec:
         fields.sequence("std", Fields.positive, channels, channels, each),
         _bands(fields, channels),
         *read_window(fields),
+        fields.positive("resolution") if "resolution" in fields else None,
     )
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,12 @@ from rasterio.control import GroundControlPoint
 
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.maps import polygons
 from fcn_edge_runtime.maps.journal import Journal
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
+from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.file import ModelFile
 from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
 
 PLAIN = MapOptions(preview=False, device="cpu", threads=1)
@@ -168,6 +172,26 @@ def test_polygons_cover_the_map_without_seams(scene, tmp_path):
         assert set(names[here]) <= {area.name}
 
 
+@pytest.mark.parametrize("rows", [64, 512])
+def test_geoparquet_has_the_polygons_of_a_geopackage(scene, tmp_path, monkeypatch, rows):
+    import json
+
+    import pyogrio
+
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(polygons, "_ROWS", rows)
+    for name in ("a.gpkg", "a.parquet"):
+        out = options(polygons=tmp_path / name, overwrite=True)
+        label_raster(scene[0], path_of("float"), tmp_path / "map.tif", out)
+    _, _, geometry, (ids, names, areas) = pyogrio.raw.read(tmp_path / "a.gpkg")
+    table = parquet.read_table(tmp_path / "a.parquet")
+    assert table.column_names == ["class_id", "class", "area_m2", "geometry"]
+    rows = [(i, n, a, bytes(g)) for i, n, a, g in zip(ids, names, areas, geometry, strict=True)]
+    assert [tuple(row.values()) for row in table.to_pylist()] == rows
+    about = json.loads(table.schema.metadata[b"geo"])
+    assert about["columns"]["geometry"]["crs"]["id"] == {"authority": "EPSG", "code": 32633}
+
+
 def test_small_polygons_are_left_out(scene, tmp_path):
     import pyogrio
 
@@ -198,6 +222,21 @@ def test_a_coarser_resolution_is_resampled(scene, tmp_path):
 def test_a_resolution_of_too_many_pixels_is_refused(scene, tmp_path, resolution):
     with pytest.raises(UsageError, match="expected at most"):
         label_raster(scene[0], path_of("float"), tmp_path / "map.tif", options(resolution=resolution))
+
+
+@pytest.mark.parametrize(("trained", "warned"), [(0.5, False), (0.7, False), (0.8, True), (0.3, True)])
+def test_a_raster_of_another_resolution_is_reported(tmp_path, monkeypatch, trained, warned):
+    opened = Raster.open
+
+    def with_resolution(name, spec, **given):
+        return opened(name, replace(spec, resolution=trained), **given)
+
+    monkeypatch.setattr(Raster, "open", with_resolution)
+    write_raster(tmp_path / "a.tif", RGB, 50, 60)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        label_raster(tmp_path / "a.tif", path_of("float"), tmp_path / "map.tif", PLAIN)
+    assert any(f"give --resolution {trained:g}" in str(w.message) for w in caught) == warned
 
 
 def test_a_resolution_needs_meters(tmp_path):
@@ -318,8 +357,10 @@ def test_a_changed_raster_starts_again(scene, tmp_path):
 
 _BOUNDED = """
 import resource, sys
+from fcn_edge_runtime.maps import polygons
 from fcn_edge_runtime.maps.journal import Journal
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
+from fcn_edge_runtime.maps.raster import Raster
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 label_raster(*sys.argv[1:], MapOptions(preview=False, device="cpu", threads=1))
 """
@@ -346,7 +387,10 @@ def test_a_raster_that_shrinks_while_read_gives_no_map(scene, tmp_path):
 
 
 def test_a_card_without_bands_is_written_as_before_there_were_any():
-    card = Card("net")
+    with ModelFile.open(path_of("float")) as model:
+        card = model.card
     assert "bands" not in card.to_dict()["input"]
-    named = replace(card, input=replace(RGB, bands=("red", "green", "nir")))
+    assert "resolution" not in card.to_dict()["input"]
+    named = replace(card, input=replace(RGB, bands=("red", "green", "nir"), resolution=0.3))
     assert named.to_dict()["input"]["bands"] == ("red", "green", "nir")
+    assert Card.from_json(named.to_json()).input == named.input
