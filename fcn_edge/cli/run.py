@@ -72,8 +72,11 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     "--save",
     callback=_names,
     metavar="LIST",
-    shell_complete=items("labels", "overlay", "confidence", "probabilities", "json", "nifti", "dice"),
-    help="What to write, separated by commas: labels, overlay, confidence, probabilities, json. Videos have "
+    shell_complete=items(
+        "labels", "overlay", "confidence", "probabilities", "json", "labelstudio", "coco", "nifti", "dice"
+    ),
+    help="What to write, separated by commas: labels, overlay, confidence, probabilities, json, labelstudio "
+    "and coco (masks for annotation). Videos have "
     "overlay and json; volumes labels, nifti, overlay, json and, with --truth, dice.  [default: "
     "labels,overlay,json; of videos overlay,json]",
 )
@@ -152,6 +155,7 @@ def command(
       NAME.overlay.png   the image with the classes' colors over it
       NAME.json          pixels and share of each class
       NAME.effect.png    the changed image, with --effect
+      NAME.labelstudio.json, NAME.coco.json    masks to correct in tools, with --save
     Written for NAME.mp4 (same size and frame rate, no sound):
       NAME.overlay.mp4, NAME.json, and with --effect NAME.effect.mp4
     Written for NAME.nii.gz, slice by slice (extra `medical`):
@@ -169,13 +173,15 @@ def command(
     _refuse_streams(inputs)
     jobs = _found(inputs, recursive=given["recursive"])
     saved = ("labels", *(n for n in ("confidence", "probabilities") if n in (given["save"] or ())))
-    # Effects have soft edges by confidence; a threshold asks for hard ones.
-    soft = effect is not None and given["threshold"] is None and "confidence" not in saved
+    # Effects have soft edges by confidence, and a threshold asks for hard ones; masks for tools have scores.
+    soft = effect is not None and given["threshold"] is None
+    scored = not {"labelstudio", "coco"}.isdisjoint(given["save"] or ())
+    helps = (soft or scored) and "confidence" not in saved
     with Segmenter(
         model,
         given["device"],
         given["threads"],
-        outputs=lambda offered: (*saved, "confidence") if soft and "confidence" in offered else saved,
+        outputs=lambda offered: (*saved, "confidence") if helps and "confidence" in offered else saved,
         max_pixels=given["max_pixels"],
         profile=given["profile"],
         threshold=given["threshold"],

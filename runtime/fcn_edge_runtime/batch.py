@@ -1,7 +1,8 @@
 """Many image files through one Segmenter: what is written for each, and what happens to a bad one.
 
-Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png`, `STEM.effect.png`, `STEM.json`, and
-`STEM.probabilities.npz` with `STEM.probability-ID.png` for each class, below the output folder.
+Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png`, `STEM.effect.png`, `STEM.json`,
+`STEM.labelstudio.json`, `STEM.coco.json`, and `STEM.probabilities.npz` with `STEM.probability-ID.png` for
+each class, below the output folder.
 
 While the network runs on one image, the next is read and the results of the one before are written. Images
 are read in the thread of the caller: Pillow's warnings and what its libraries print belong to the process.
@@ -39,7 +40,7 @@ from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["SAVES", "FileResult", "SaveOptions", "check_place", "is_own", "refuse_foreign", "segment_files"]
 
-SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json")
+SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json", "labelstudio", "coco")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
 _TAIL = 1024  # bytes in which a mark is looked for, before a file of any size is read
 _LONGEST_NAME = 200  # characters
@@ -172,6 +173,8 @@ def _endings(name: str, options: SaveOptions, card: Card) -> tuple[str, ...]:
         return (f".{name}.{options.format}",)
     if name == "probabilities":
         return (".probabilities.npz", *(f".probability-{c.id}.png" for c in card.classes))
+    if name in ("labelstudio", "coco"):
+        return (f".{name}.json",)
     return (".json",) if name == "json" else (f".{name}.png",)
 
 
@@ -318,6 +321,16 @@ def _contents(
         yield confidence_png(np.asarray(result.confidence))
     elif name == "probabilities":
         yield from _probabilities(np.asarray(result.probabilities), result.card)
+    elif name == "labelstudio":
+        from fcn_edge_runtime.imaging.annotations import label_studio_task
+
+        version = f"{result.card.name} {job.segmenter.digest[:12]}"
+        path = file.source.as_posix()
+        yield _json(label_studio_task(result.labels, result.card, path, version, result.confidence))
+    elif name == "coco":
+        from fcn_edge_runtime.imaging.annotations import coco_annotations
+
+        yield _json(coco_annotations(result.labels, result.card, file.source.name, result.confidence))
     else:
         yield _facts(file, result, areas, job)
 
@@ -347,6 +360,12 @@ def _facts(file: ImageFile, result: Segmentation, areas: tuple[Area, ...], job: 
     }
     # A name that is not UTF-8 holds surrogates, which JSON writes as \udcXX.
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    """Each field of the object on a line of its own, and the long lists of a mask on one line."""
+    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in data.items())
+    return f"{{\n{lines}\n}}\n".encode()
 
 
 def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -160,6 +160,23 @@ class Segmentation:
 
         self._require_one()
         return cutout(self._picture(image), class_mask(self.labels, self.card, classes))
+
+    def to_supervision(self) -> Any:
+        """The classes as `supervision.Detections`: one mask each, with its name. Needs supervision.
+
+        `confidence` is the mean over each mask, where it was computed. Unlabeled pixels are in no mask.
+
+        Raises:
+            InputError: this is a batch, or supervision is not installed.
+        """
+        from fcn_edge_runtime.imaging.annotations import detections
+
+        self._require_one()
+        try:
+            from supervision import Detections
+        except ImportError as error:
+            raise InputError(f"supervision cannot be imported ({error}): `pip install supervision`") from None
+        return Detections(**detections(self.labels, self.card, self.confidence))
 
     def areas(self) -> tuple[Area, ...]:
         """Pixels and share of every class, in order of ids; unlabeled pixels last.

@@ -76,6 +76,18 @@ def test_confidence_is_written_if_the_model_has_it(fcn_edge, model_path, photos,
     assert "'confidence', it has labels" in done.stderr
 
 
+def test_masks_for_tools_are_written_and_replaced(fcn_edge, model_path, photos, tmp_path):
+    for _ in range(2):  # the second run recognizes the results of the first
+        done = fcn_edge("run", model_path("rgb"), photos / "a.png", "-o", "out", "--save", "labelstudio,coco")
+        assert done.returncode == 0, done.stderr
+    task = json.loads((tmp_path / "out/a.labelstudio.json").read_text())
+    data = json.loads((tmp_path / "out/a.coco.json").read_text())
+    [prediction] = task["predictions"]
+    assert len(prediction["result"]) == len(data["annotations"]) > 0
+    assert 0 < prediction["score"] <= 1
+    assert sum(entry["area"] for entry in data["annotations"]) == 48 * 64
+
+
 @pytest.mark.parametrize("kind", ["gray", "deep", "float", "wide", "bands4"])
 def test_one_photo_runs_through_models_of_every_input(fcn_edge, model_path, photos, photo, tmp_path, kind):
     if kind == "bands4":
