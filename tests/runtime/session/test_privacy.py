@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+SCENE = Path(__file__).parents[3] / "models" / "landcover" / "aerial.tif"
 MODEL = Path(__file__).parents[2] / "artifacts" / "0.1.0-float.onnx"
 LOOKUPS = ("AF_INET", "nscd", "resolv.conf", "/etc/hosts")  # of a name, or a connection
 EXPORT = """
@@ -23,6 +25,16 @@ import fcn_edge_runtime
 fcn_edge_runtime.Segmenter({str(MODEL)!r})(np.zeros((60, 80, 3), np.uint8))
 time.sleep(2)  # the uploader is a thread that starts a little later
 """
+
+
+def one_convolution(onnx):
+    """A network as other exporters write it: an image in, logits out."""
+    image = onnx.helper.make_tensor_value_info("image", 1, ["n", 3, "h", "w"])
+    logits = onnx.helper.make_tensor_value_info("logits", 1, ["n", 3, "h", "w"])
+    weight = onnx.numpy_helper.from_array(np.eye(3, dtype=np.float32)[:, :, None, None], "weight")
+    node = onnx.helper.make_node("Conv", ["image", "weight"], ["logits"])
+    graph = onnx.helper.make_graph([node], "net", [image], [logits], [weight])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
 
 
 @pytest.fixture
@@ -56,18 +68,50 @@ def test_running_a_model_leaves_nothing_at_home(at_home):
 
 
 @pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
-@pytest.mark.parametrize("command", ["selftest", "inspect", "run"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "selftest",
+        "inspect",
+        "run",
+        "map",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("adopt", "quantize")),
+    ],
+)
 def test_a_run_of_the_command_line_looks_nothing_up(at_home, tmp_path, command):
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     calls = tmp_path / "calls.txt"
     before = ("strace", "-f", "-qq", "-e", "trace=%network,openat", "-o", calls)
-    more = ()
+    arguments = (MODEL,)
+    if command in ("run", "quantize"):
+        (tmp_path / "images").mkdir()
+        for name in range(4):
+            noise = np.random.default_rng(name).integers(0, 256, (60, 80, 3), np.uint8)
+            pytest.importorskip("PIL.Image").fromarray(noise).save(tmp_path / "images" / f"{name}.png")
     if command == "run":
-        image = pytest.importorskip("PIL.Image").new("RGB", (80, 60))
-        image.save(tmp_path / "image.png")
-        more = (tmp_path / "image.png", "-o", tmp_path / "out")
-    assert at_home("-m", "fcn_edge", command, MODEL, *more, before=before) == []
+        arguments = (MODEL, tmp_path / "images", "-o", tmp_path / "out")
+    elif command == "quantize":
+        pytest.importorskip("onnx")
+        arguments = (
+            MODEL,
+            "--calibration",
+            tmp_path / "images",
+            "-o",
+            tmp_path / "a.onnx",
+            "--allow-slower",
+            "--agreement",
+            "0.5",
+        )
+    elif command == "map":
+        pytest.importorskip("rasterio")
+        arguments = (SCENE, "--model", MODEL, "-o", tmp_path / "map.tif")
+    elif command == "adopt":
+        onnx = pytest.importorskip("onnx")
+        their = tmp_path / "their.onnx"
+        onnx.save(one_convolution(onnx), their)
+        arguments = (their, "-o", tmp_path / "a.onnx", "--classes", "3", "--normalize", "0-1")
+    assert at_home("-m", "fcn_edge", command, *arguments, before=before) == []
     sent = [line for line in calls.read_text().splitlines() if any(word in line for word in LOOKUPS)]
     assert sent == []
 
