@@ -81,7 +81,8 @@ class Fields:
             document.fail(f"has {len(text)} bytes, expected at most {most}")
         try:
             value = json.loads(text)
-            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is JSON but not text
+            if _has_surrogates(text):
+                json.dumps(value, ensure_ascii=False).encode()  # half a pair is JSON but not text
         except (ValueError, RecursionError) as reason:
             document.fail(f"is not JSON ({reason})")
         return cls.of(value, error, subject, fix)
@@ -245,6 +246,12 @@ class Fields:
 def _printable(text: str) -> bool:
     """No control characters, line breaks or changes of direction; spaces and joiners of any script may be."""
     return text.isprintable() or text.translate(_HARMLESS).isprintable()
+
+
+def _has_surrogates(text: str | bytes) -> bool:
+    """Whether a JSON text may have halves of characters, as escapes or as they are."""
+    escape = "\\ud" in text.lower() if isinstance(text, str) else b"\\ud" in text.lower()
+    return escape or not text.isascii()
 
 
 def _shown(value: object) -> str:

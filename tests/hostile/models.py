@@ -197,6 +197,22 @@ HOSTILE = {
     "loop without end": loop(10**15, node("Add", ["v", "v"], ["w"])),
     # On data: growth by a factor, and time.
     "gather of logits": ([node("Gather", ["logits", "i"], ["g"])], [const("i", [0] * 60_000)]),
+    "gather of logits up to the limit": (
+        [node("Gather", ["logits", "i"], ["g"])],
+        [const("i", np.zeros(1_700))],
+    ),
+    "gather of labels up to the limit": (
+        [node("Gather", ["index", "i"], ["g"])],
+        [const("i", np.zeros(2_400))],
+    ),
+    "tiles of logits up to the limit": ([node("Tile", ["logits", "s"], ["g"])], [const("s", [1, 1, 41, 41])]),
+    "a sum of what is up to the limit": (
+        [
+            *[node("Gather", ["logits", "i"], [f"part{n}"]) for n in range(4)],
+            node("Max", [f"part{n}" for n in range(4)], ["g"]),
+        ],
+        [const("i", np.zeros(400))],
+    ),
     "gather of logits by rows": (
         [node("GatherND", ["logits", "i"], ["g"])],
         [const("i", np.zeros((60_000, 1)))],
@@ -542,6 +558,13 @@ def _with(**how):
     return mm.finish(proto, card, how["golden"](golden) if "golden" in how else golden)
 
 
+def _many_classes(count):
+    """A network that has so many scores for each pixel, by one convolution of small weights."""
+    card = mm.make_card(classes=count)
+    proto = mm.make_proto(card)
+    return mm.finish(proto, card, mm.make_golden(mm.make_card(), mm.make_proto(mm.make_card())))
+
+
 def _named(name):
     """The same name for each class, but numbered where it is not empty."""
     return lambda card: tuple(replace(c, name=name and f"{c.id}{name}") for c in card.classes)
@@ -609,6 +632,8 @@ FILES = {
             unlabeled=65535, classes=[{"id": i, "name": "c", "color": [0, 0, 0]} for i in range(65_535)]
         )
     ),
+    "65,000 classes of a small file": lambda: _many_classes(65_000),
+    "3,000 classes of a small file": lambda: _many_classes(3_000),
     "a card nested deep": lambda: _with(
         card_json=lambda c: c["net"].update(options=json.loads("[" * 900 + "]" * 900))
     ),

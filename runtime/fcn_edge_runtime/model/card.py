@@ -50,6 +50,7 @@ MAX_CLASSES = 65535
 MAX_CHANNELS = 4096
 MAX_LEVELS = 3
 MAX_OPTIONS = 1 << 16  # characters of the network's options as JSON
+_SHORTEST_OPTION = 8  # characters, `"a": 1, `, about
 MAX_LINE = 1024
 MAX_PROSE = 20_000
 MAX_CLASS_NAME = 128
@@ -319,6 +320,8 @@ def _operators(fields: Fields) -> dict[str, int]:
 
 def _net_info(fields: Fields) -> NetInfo:
     options = fields.object("options").values
+    if len(options) > MAX_OPTIONS // _SHORTEST_OPTION:
+        fields.refuse("options", options, f"at most {MAX_OPTIONS} characters of JSON")
     if _nests(options, MAX_LEVELS):
         fields.refuse("options", options, f"at most {MAX_LEVELS} levels of lists and objects")
     if len(json.dumps(options)) > MAX_OPTIONS:

@@ -22,9 +22,10 @@ __all__ = ["DryRun"]
 
 # Bytes of tensors for each pixel of the image, and for each class of each pixel. What one operator alone
 # reads is free after it, and is room for its output; the rest adds up, as if it were all there at once: the
-# order in which onnxruntime runs a graph is its own. U-Nets take a thirtieth of this, dense blocks a quarter.
-BYTES = 40 << 10
-BYTES_OF_CLASS = 48
+# order in which onnxruntime runs a graph is its own. U-Nets take 1 KB, dense blocks 10, and transformers of
+# 150 MB 31 KB: a file has what a small one may take, and more by its size, so that no small file takes much.
+BYTES, MOST_BYTES = 20 << 10, 40 << 10
+BYTES_OF_CLASS, BYTES_OF_CLASSES = 48, 16 << 10
 # Multiplications for each pixel: ten times what a U-Net needs.
 PRODUCTS = 8 << 20
 # An image counts as at least so many pixels: a smaller one takes no less of what does not depend on its size.
@@ -44,10 +45,13 @@ _MEASURES = ("Shape", "Size")  # their values do not need those of their inputs
 class _Count:
     """What a graph costs, compared with its limits as it adds up."""
 
-    def __init__(self, pixels: int, classes: int, stored: int) -> None:
+    def __init__(self, pixels: int, classes: int, size: int) -> None:
         pixels = max(pixels, FEWEST)
-        self.stored_left: float = stored
-        self.bytes_left: float = pixels * (BYTES + classes * BYTES_OF_CLASS)
+        more = size // FEWEST
+        self.stored_left: float = STORED * size + BESIDES
+        self.bytes_left: float = pixels * (
+            min(BYTES + more, MOST_BYTES) + min(classes * BYTES_OF_CLASS, BYTES_OF_CLASSES + more)
+        )
         self.products_left: float = pixels * PRODUCTS
         self.most = self.bytes_left
 
@@ -95,7 +99,7 @@ class DryRun:
     ) -> None:
         self._classes, self._kind = classes, kind
         self._name, self._trusted = name, frozenset(trusted)
-        self._stored_most = STORED * size + BESIDES
+        self._size = size
         self._stored = {key: _stored(tensor) for key, tensor in graph.tensors.items()}
         self._steps: list[Step] = []
         for node in graph.nodes:
@@ -118,7 +122,7 @@ class DryRun:
         Raises:
             ModelError: an operator would make more than the network of an export does.
         """
-        count = _Count(batch * height * width, self._classes, self._stored_most)
+        count = _Count(batch * height * width, self._classes, self._size)
         known = dict(self._stored)
         known["image"] = Known((batch, height, width, channels), self._kind)
         unknown: set[str] = set()
