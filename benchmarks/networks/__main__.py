@@ -22,7 +22,6 @@ LIBRARIES = tuple(sorted(path.stem for path in (ROOT / "benchmarks/networks/libr
 def main() -> None:
     """Try the networks that were asked for, keep what became of them, and write the page."""
     asked = _arguments()
-    results = read()
     for library in () if asked.page_only else asked.library or LIBRARIES:
         about = _worker(asked.python, asked.seconds, library)
         if "names" not in about:
@@ -32,9 +31,9 @@ def main() -> None:
         for name in chosen:
             found = _worker(asked.python, asked.seconds, library, name)
             print(f"{library:12} {name:36} {as_text(found)}", flush=True)  # noqa: T201 (its result)
-            results = merged(results, library, about["versions"], names, {name: found})
-            write(results)
-    PAGE.write_text(as_page(results), "utf-8")
+            # Read again: another part may be running beside this one.
+            write(merged(read(), library, about["versions"], names, {name: found}))
+    PAGE.write_text(as_page(read()), "utf-8")
 
 
 def _arguments() -> argparse.Namespace:

@@ -90,6 +90,7 @@ def adopt(
         loosened = replace(file, model=_loosened(file), size=None) if options.dynamic else file
         pixels = f"{file.size[0]}x{file.size[1]} pixels" if file.size else "any size"
         did.text = f"{len(file.model.graph.node)} nodes, opset {file.opset}, {file.layout}, {pixels}"
+        did.text += "" if file.precision == "float32" else f", {file.precision} taken as float32"
 
     with stages.stage("probe") as did:
         found = _probe(loosened, card, options)

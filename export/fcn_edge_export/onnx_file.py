@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import TensorProto
 from onnx.inliner import inline_local_functions
 
+from fcn_edge_export.widen import precision_of, widened
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.model.card import CARD_KEY
 
@@ -27,6 +28,7 @@ _DTYPES: dict[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.UINT8: "uint8",
 }
+
 _AFTER_ARGMAX = ("Cast", "Identity", "Squeeze", "Unsqueeze", "Transpose", "Reshape")
 _ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 _QUANTIZED = ("QuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger", "QLinearMatMul")
@@ -65,6 +67,7 @@ class OnnxFile:
         batch: images that it takes at once; None is any.
         layout: "NCHW" or "NHWC".
         size: (height, width) that it is bound to; None is any.
+        precision: in which the given file computes; `model` does so in float32.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class OnnxFile:
     batch: int | None
     layout: str
     size: tuple[int, int] | None
+    precision: str = "float32"
 
     @property
     def opset(self) -> int:
@@ -136,13 +140,16 @@ def read_onnx(path: str | os.PathLike[str], input_name: str | None, layout: str 
     if model.functions:
         model = inline_local_functions(model)
     data = model.SerializeToString(deterministic=True)
+    precision = precision_of(model)
+    if precision != "float32":
+        model = widened(model)
     image = _image_input(file, model, input_name)
     kind = image.type.tensor_type
     if kind.elem_type not in _DTYPES:
         got = TensorProto.DataType.Name(kind.elem_type).lower()
         raise InputError(
-            f"{file}: its input {image.name[:80]!r} is {got}, expected {listed(_DTYPES.values())}: "
-            "adopt the float32 file, other precisions can be made of that"
+            f"{file}: its input {image.name[:80]!r} is {got}, expected floats or bytes: export it with a "
+            "float32 input"
         )
     dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
     if len(dims) != 4:
@@ -167,6 +174,7 @@ def read_onnx(path: str | os.PathLike[str], input_name: str | None, layout: str 
         dims[0],
         layout,
         size,
+        precision,
     )
 
 

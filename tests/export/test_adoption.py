@@ -196,6 +196,29 @@ def channels_last(path, *, dtype=TensorProto.FLOAT, binary=False):
     return path
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_a_file_in_another_precision_is_taken_as_float32(dtype, tmp_path):
+    net = Net(last="softmax").to(dtype)
+    source = tmp_path / "t.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net.eval(),
+            (torch.rand(1, 3, 96, 128, dtype=dtype),),
+            str(source),
+            input_names=["pixels"],
+            output_names=["scores"],
+            dynamic_axes={"pixels": {0: "n", 2: "h", 3: "w"}},
+            dynamo=False,
+        )
+    adopt(source, CARD, tmp_path / "a.onnx")
+    image = frame()
+    assert (
+        Segmenter(tmp_path / "a.onnx", "cpu")(image).labels == labels_of(net.float(), image)
+    ).mean() > 0.999
+
+
 def run_theirs(path, image):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: image[None]})[0][0]
@@ -260,8 +283,8 @@ def ranks(model):
     del model.graph.input[0].type.tensor_type.shape.dim[3]
 
 
-def half(model):
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+def strings(model):
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT32
 
 
 def quantized(model):
@@ -273,7 +296,7 @@ def quantized(model):
     [
         (two_inputs, "has 2 inputs .pixels, depth., expected one image"),
         (custom_operator, "operators that are not ONNX's own .com.example::"),
-        (half, "is float16, expected float32, uint8: adopt the float32 file"),
+        (strings, "is int32, expected floats or bytes: export it with a float32 input"),
         (ranks, "has 3 axes, expected an image"),
         (quantized, "is quantized .QLinearConv.: adopt its float file"),
     ],
