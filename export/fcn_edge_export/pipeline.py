@@ -152,9 +152,7 @@ def export(
         tracing.conditions,
         {"trace": traced, "simplify": network},
         coarse=working is not None
-        and ends_in_upsampling(
-            logits_network, card.input.channels, found.fixed or (found.smallest_image,) * 2
-        ),
+        and ends_in_upsampling(logits_network, card.input.channels, found.fixed or (found.smallest,) * 2),
         activation=logits_network.activation,
         border=options.border or "none",
     )

@@ -136,7 +136,12 @@ class _Probe:
         shape = _reduced(tuple(first.shape), enlargement)
         if self.asked.border:
             return find_cropped_sizes(shape_at, start, shape, name)
-        found = find_sizes(shape_at, start, shape, name, self.asked.multiple)
+        try:
+            found = find_sizes(shape_at, start, shape, name, self.asked.multiple)
+        except OneSizeError as error:
+            # Of the square sizes that it takes it was made for one, which it may tell.
+            told = next((size for size in _told_sizes(self.net) if shape_at(*size) is not None), None)
+            raise OneSizeError(told, square=True) if error.square and told is not None else error from None
         wanted = -(-self.asked.smallest // found.multiple) * found.multiple
         return replace(found, smallest=max(found.smallest, wanted), enlargement=enlargement)
 
@@ -220,14 +225,19 @@ def _run(net: nn.Module, channels: int, height: int, width: int) -> _Run:
 
 def _further_sizes(net: nn.Module) -> Iterator[tuple[int, int]]:
     """Sizes to try where no common one is accepted: what the network says, sides k n + r, one size alone."""
+    yield from _told_sizes(net)
+    yield from ((side, side) for side in (97, 64, *SQUARES))
+    yield from LANDSCAPES
+    yield from ((side, side) for side in range(98, 161))
+
+
+def _told_sizes(net: nn.Module) -> Iterator[tuple[int, int]]:
+    """Sizes of images that the network says it was made for."""
     for module in net.modules():
         config = getattr(module, "config", None)
         for owner in (module, config):
             for name in ("img_size", "image_size", "input_size"):
                 yield from _size_in(getattr(owner, name, None))
-    yield from ((side, side) for side in (97, 64, *SQUARES))
-    yield from LANDSCAPES
-    yield from ((side, side) for side in range(98, 161))
 
 
 def _size_in(value: Any) -> Iterator[tuple[int, int]]:

@@ -80,6 +80,25 @@ def test_a_network_of_one_size_is_refused_with_the_command(tmp_path):
         exported(seeded(Landscape), tmp_path)
 
 
+class Square(nn.Module):
+    """Takes square images of whole patches, and says for which it was made."""
+
+    image_size = 128
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 4, 16, stride=16)
+
+    def forward(self, x):
+        side = int(self.patch(x).flatten(2).shape[2] ** 0.5)
+        return F.interpolate(self.patch(x).flatten(2).unflatten(2, (side, side)), scale_factor=16.0)
+
+
+def test_the_size_that_a_network_was_made_for_is_proposed():
+    with pytest.raises(ArtifactError, match=r"square images alone: add --working-size 128x128"):
+        probe(Square(), 3)
+
+
 def test_the_one_size_of_a_network_is_its_automatic_working_size(tmp_path):
     result = exported(seeded(Told), tmp_path, working_size="auto")
     assert str(result.card.working_size) == "48x80"

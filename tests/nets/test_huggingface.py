@@ -62,6 +62,19 @@ def test_switched_off_steps_are_left_out_of_the_formula(folder, changes, formula
     assert plan_export(Request(f"hf:{folder(**changes)}")).card.input.formula == formula
 
 
+@pytest.mark.parametrize(
+    "palette", [[[1, 2, 3], [4, 5, 6], [7, 8, 9]], {"0": [1, 2, 3], "1": [4, 5, 6], "2": [7, 8, 9]}]
+)
+def test_the_palette_of_a_processor_colors_the_classes(folder, palette):
+    classes = plan_export(Request(f"hf:{folder(palette=palette)}")).card.classes
+    assert [(c.name, c.color) for c in classes][1:] == [("grass", (4, 5, 6)), ("sky", (7, 8, 9))]
+
+
+def test_a_palette_of_other_length_is_left_out(folder):
+    classes = plan_export(Request(f"hf:{folder(palette=[[1, 2, 3]])}")).card.classes
+    assert classes[0].color != (1, 2, 3)
+
+
 def test_a_network_that_classifies_masks_is_taken(folder):
     plan = plan_export(
         Request(f"hf:{folder({**CONFIG, 'architectures': ['Mask2FormerForUniversalSegmentation']})}")

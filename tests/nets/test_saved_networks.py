@@ -49,13 +49,15 @@ def smp(tmp_path):
 
 @pytest.fixture
 def bundle(tmp_path):
-    def make(network=NETWORK, **changes):
+    def make(network=NETWORK, transforms=(), **changes):
         folder = tmp_path / "organs"
         (folder / "configs").mkdir(parents=True)
         (folder / "models").mkdir()
         metadata = {"network_data_format": FORMAT, "description": "Organs.", **changes}
         (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
         config = {"classes": 3, "network_def": network, "evil": "$__import__('os').abort()"}
+        config["network"] = "$@network_def.to(@device)"
+        config["preprocessing"] = {"_target_": "Compose", "transforms": list(transforms)}
         (folder / "configs" / "inference.json").write_text(json.dumps(config))
         torch.save(nn.Conv2d(1, 3, 1).state_dict(), folder / "models" / "model.pt")
         return f"monai:{folder}"
@@ -108,10 +110,54 @@ def test_a_bundle_gives_classes_channels_and_weights(bundle, monkeypatch):
     plan = plan_export(Request(bundle(), normalize="0-1"))
     assert [c.name for c in plan.card.classes] == ["background", "liver", "spleen"]
     assert (plan.card.input.channels, plan.card.description) == (1, "Organs.")
-    assert plan.notes == ("its images have values of [0, 1]",)
+    assert plan.notes == ("its network's images have values of [0, 1]",)
     net = build_with_weights(plan.spec, plan.weights)
     assert seen == {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "channels": [4, 8]}
     assert net.weight.shape == (3, 1, 1, 1)
+
+
+RANGE = {
+    "_target_": "ScaleIntensityRanged",
+    "a_min": 0,
+    "a_max": 255,
+    "b_min": 0.0,
+    "b_max": 1.0,
+    "clip": True,
+}
+NORMAL = {"_target_": "monai.transforms.NormalizeIntensityd", "subtrahend": 0.5, "divisor": 0.25}
+CT = {"_target_": "ScaleIntensityRanged", "a_min": -200, "a_max": 200, "b_min": 0.0, "b_max": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("transforms", "formula"),
+    [
+        ([RANGE], "x = pixel / 255"),
+        ([RANGE, NORMAL], "x = (pixel / 255 - 0.5) / 0.25"),
+        ([CT], "x = (pixel - -200) / 400"),
+    ],
+)
+def test_the_preprocessing_of_a_bundle_is_the_formula(bundle, transforms, formula):
+    assert plan_export(Request(bundle(transforms=transforms))).card.input.formula == formula
+
+
+def test_a_bundle_that_loads_images_sees_them_transposed(bundle, monkeypatch):
+    load = {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True}
+    resize = {"_target_": "Resized", "keys": "image", "spatial_size": [736, 480]}
+    scale = {"_target_": "ScaleIntensityd", "keys": "image"}
+    nets = types.ModuleType("monai.networks.nets")
+
+    class UNet(nn.Conv2d):
+        def __init__(self, in_channels, out_channels, **_):
+            super().__init__(in_channels, out_channels, (1, 3))
+
+    nets.UNet = UNet
+    monkeypatch.setitem(sys.modules, "monai", types.ModuleType("monai"))
+    monkeypatch.setitem(sys.modules, "monai.networks", types.ModuleType("monai.networks"))
+    monkeypatch.setitem(sys.modules, "monai.networks.nets", nets)
+    plan = plan_export(Request(bundle(transforms=[load, resize, scale]), normalize="0-1"))
+    assert plan.working_size == "480x736"
+    assert "ScaleIntensityd, which the file does not do" in plan.notes[1]
+    assert plan.spec.build()(torch.zeros(1, 1, 9, 5)).shape == (1, 3, 7, 5)  # its rows are columns
 
 
 @pytest.mark.security("a MONAI bundle whose network is a program", "refused, nothing of it is run")

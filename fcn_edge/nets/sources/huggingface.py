@@ -71,7 +71,11 @@ def read_huggingface(spec: str, *, trust_remote_code: bool = False) -> SavedNet:
     if given is not None and (given.get("do_reduce_labels") or given.get("reduce_labels")):
         card["description"] += "; class i is i + 1 in the masks that it was trained on, where 0 is unlabelled"
     if classes := _classes(config, folder):
-        card["classes"] = classes
+        colors = _palette(given or {}, config, len(classes))
+        card["classes"] = [
+            name if color is None else {"name": name, "color": color}
+            for name, color in zip(classes, colors, strict=True)
+        ]
     if input_of:
         card["input"] = input_of
     named = f"{PREFIX}{card['name']}"
@@ -124,6 +128,25 @@ def _classes(config: Mapping[str, Any], folder: Path) -> list[str]:
             f"{count - 1}"
         ) from None
     return names if count > 1 else []
+
+
+def _palette(given: Mapping[str, Any], config: Mapping[str, Any], classes: int) -> list[list[int] | None]:
+    """The colors of the classes, as the processor or the network lists them; None where they do not."""
+    for source in (given, config):
+        for key in ("palette", "id2color"):
+            found = source.get(key)
+            colors = [found.get(str(index)) for index in range(classes)] if isinstance(found, dict) else found
+            if isinstance(colors, list) and len(colors) == classes and all(map(_is_color, colors)):
+                return colors
+    return [None] * classes
+
+
+def _is_color(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(type(channel) is int and 0 <= channel <= 255 for channel in value)
+    )
 
 
 def _preprocessing(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:

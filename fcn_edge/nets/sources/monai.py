@@ -1,8 +1,9 @@
 """`monai:FOLDER`: a two-dimensional network of a MONAI bundle, with its classes and channels.
 
 configs/metadata.json names the classes (`channel_def` of the output), configs/inference.json or train.json
-the network, and models/model.pt holds its weights. Configurations are programs in general; here only
-a network of `monai.networks.nets` with plain numbers, texts and lists is built: nothing in a folder is run.
+the network and what is done to images before, and models/model.pt holds its weights. Configurations are
+programs in general; here only a network of `monai.networks.nets` with plain numbers, texts and lists is
+built: nothing in a folder is run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcn_edge.nets.building import NetSpec
 from fcn_edge.nets.loading import CallableName
+from fcn_edge.nets.sources.monai_preprocessing import read_preprocessing
 from fcn_edge.nets.sources.saved import SavedNet, library, read_json, saved_folder
 from fcn_edge_runtime.errors import CheckpointError, UsageError
 
@@ -40,13 +42,15 @@ def read_monai(spec: str) -> SavedNet:
     metadata = read_json(folder / "configs" / "metadata.json")
     if metadata is None:
         raise UsageError(f"{folder} holds no configs/metadata.json: expected a bundle of MONAI")
-    name, options = _network(folder)
+    name, options, config = _network(folder)
+    before = read_preprocessing(config)
     weights = folder / "models" / "model.pt"
     if not weights.is_file():
         raise CheckpointError(f"{folder} holds no models/model.pt: add the weights of the bundle")
 
     def build() -> nn.Module:
-        return _build(name, options)
+        network = _build(name, options)
+        return _transposed(network) if before.transposed else network
 
     card: dict[str, Any] = {"name": folder.resolve().name}
     card["description"] = str(metadata.get("description", f"{name} of MONAI"))
@@ -54,17 +58,21 @@ def read_monai(spec: str) -> SavedNet:
     if classes := _classes(shapes):
         card["classes"] = classes
     image = next(iter(_entries(shapes, "inputs")), {})
+    input_of = dict(before.input)
     if isinstance(image.get("num_channels"), int):
-        card["input"] = {"channels": image["num_channels"]}
-    notes = [f"its images have values of {image['value_range']}"] if image.get("value_range") else []
+        input_of["channels"] = image["num_channels"]
+    if input_of:
+        card["input"] = input_of
+    notes = before.notes
+    if image.get("value_range"):
+        notes = (f"its network's images have values of {image['value_range']}", *notes)
     named = f"{PREFIX}{card['name']}"
-    return SavedNet(
-        NetSpec(named, {}, CallableName(named, build)), card, notes=tuple(notes), weights=str(weights)
-    )
+    net = NetSpec(named, {}, CallableName(named, build))
+    return SavedNet(net, card, before.working_size, notes, str(weights))
 
 
-def _network(folder: Path) -> tuple[str, dict[str, Any]]:
-    """The name of a network and its options."""
+def _network(folder: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The name of a network, its options, and the configuration that holds it."""
     for file in ("inference.json", "train.json"):
         config = read_json(folder / "configs" / file) or {}
         for key in KEYS:
@@ -77,7 +85,7 @@ def _network(folder: Path) -> tuple[str, dict[str, Any]]:
                 raise UsageError(f"{folder / 'configs' / file}: {name} is no network of {NETWORKS}")
             if options.get("spatial_dims", 2) != 2:
                 raise UsageError(f"{folder} is a network of {options['spatial_dims']} dimensions, expected 2")
-            return name, options
+            return name, options, config
     raise UsageError(f"{folder}/configs: neither inference.json nor train.json has a {' or '.join(KEYS)}")
 
 
@@ -126,4 +134,21 @@ def _build(name: str, options: Mapping[str, Any]) -> nn.Module:
         raise UsageError(
             f"{NETWORKS}.{name} cannot be built: {' '.join(str(error).split())[:300]}"
         ) from error
+    return network
+
+
+def _transposed(network: nn.Module) -> nn.Module:
+    """The network for images as they are; it is given, and returns, maps with the width first."""
+
+    def enter(module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        del module
+        return (given[0].transpose(2, 3), *given[1:])
+
+    def leave(module: nn.Module, given: tuple[Any, ...], result: Any) -> Any:
+        del module, given
+        parts = isinstance(result, (list, tuple))
+        return [part.transpose(2, 3) for part in result] if parts else result.transpose(2, 3)
+
+    network.register_forward_pre_hook(enter)
+    network.register_forward_hook(leave)
     return network
