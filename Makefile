@@ -1,5 +1,6 @@
 # Everything a fresh machine needs is set up by these targets; run them as often as you like.
-#   make demo           export, verify and run an example on real photographs
+#   make demo           export, verify and use four models, on one page: demo-out/index.html
+#   make gallery        make demo, and the pictures of README.md and docs that come from it
 #   make test           the tests (under ten minutes on two cores)
 #   make test-all       adds the long tests, and test-oldest
 #   make test-hostile   hostile inputs of every kind: tried, held, fell, worst costs; ARGS="-v models"
@@ -40,7 +41,7 @@ ARGS ?=
 NODE := tests/web/node_modules
 ONNXRUNTIME_ROOT ?= build/onnxruntime
 
-.PHONY: help demo test test-all test-hostile test-hostile-oldest check test-oldest format security-page \
+.PHONY: help demo gallery test test-all test-hostile test-hostile-oldest check test-oldest format security-page \
 	package-check release-check docs bench-engines networks cpp-example node-packages gpu clean
 
 help:
@@ -55,6 +56,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: $(VENV)/.ready
 	$(BIN)/fcn-edge demo -o demo-out
+
+gallery: demo
+	cp demo-out/gallery.jpg demo-out/effects.jpg docs/images/
 
 test: $(VENV)/.ready
 	$(PYTEST) -n $(WORKERS) -m 'not slow'

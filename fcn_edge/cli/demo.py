@@ -1,4 +1,4 @@
-"""fcn-edge demo: the whole workflow on the corridor model, from the network to a page with results."""
+"""fcn-edge demo: five models exported, verified and put to use, on one page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fcn_edge.cli.options import OutputPath, examples, quiet_option
+from fcn_edge.cli.options import OutputPath, examples, printable, quiet_option
 
 __all__ = ["command"]
 
@@ -23,7 +23,11 @@ __all__ = ["command"]
 )
 @quiet_option
 def command(*, out: Path, quiet: bool) -> None:
-    """Export the corridor model, verify it, evaluate it on held-out frames, and segment photographs."""
+    """Export the recipes that have weights, verify them, and show five uses on one page, index.html.
+
+    People in a photograph, a land-cover map, a robot's corridor, a brain scan, and effects, each with the
+    classes' shares, the time, the agreement with PyTorch, and the score against held-out truth.
+    """
     from fcn_edge._extras import require_export
 
     require_export()
@@ -32,12 +36,8 @@ def command(*, out: Path, quiet: bool) -> None:
 
     with progress_on_stderr(quiet=quiet) as progress:
         made = run_demo(out, progress)
-    if made.evaluation is not None:
-        scores = made.evaluation.scores
-        for entry, iou in zip(made.evaluation.card.classes, scores.iou, strict=True):
-            click.echo(f"{entry.name:<12} IoU {'absent' if iou is None else f'{iou:.4f}'}")
-        click.echo(f"mean IoU {scores.mean_iou:.4f} on {len(made.evaluation.images)} held-out frames\n")
-    click.echo(f"model    {made.exported.path}")
-    for name, path in (("frames", made.sheet), ("photos", made.photographs), ("page", made.page)):
+    for use in made.uses:
+        click.echo(f"{use.title}: {printable(use.score if use.model is not None else use.text)}")
+    for name, path in (("page", made.page), ("gallery", made.gallery)):
         if path is not None:
-            click.echo(f"{name:<8} {path}")
+            click.echo(f"{name:<8} {printable(str(path))}")

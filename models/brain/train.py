@@ -89,7 +89,7 @@ def dice_of(net: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 def main(folder: Path, output: Path, steps: int, seed: int, threads: int) -> None:
-    """Train on the template in FOLDER, and tell the Dice of the held-out slab."""
+    """Train on the template in FOLDER, and print the Dice of the held-out slab."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(mode=True)

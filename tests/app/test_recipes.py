@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomllib
 
 import fcn_edge.recipes
 from fcn_edge.card_file import description_from
@@ -19,6 +20,8 @@ MODELS = Path(__file__).parents[2] / "models"
 def test_the_models_of_the_readme_have_recipes():
     names = {r.name for r in recipes()}
     assert {
+        "brain",
+        "landcover",
         "corridor",
         "corridor-r18",
         "portrait",
@@ -46,6 +49,25 @@ def test_the_corridor_recipes_match_the_training():
         classes = description_from(find_recipe(name).card, name).classes
         assert [c.name for c in classes] == list(NAMES)
         assert [c.color for c in classes] == list(COLORS)
+
+
+def test_a_wheel_carries_less_than_3_mb_of_weights():
+    project = tomllib.loads((MODELS.parent / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    files = [
+        file
+        for path in map(MODELS.parent.joinpath, included)
+        for file in (path.iterdir() if path.is_dir() else [path])
+        if file.suffix == ".safetensors"
+    ]
+    assert len(files) >= 5
+    assert sum(file.stat().st_size for file in files) < 3_000_000
+
+
+def test_a_wheel_carries_every_recipe():
+    project = tomllib.loads((MODELS.parent / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {f"models/{path.name}" for path in MODELS.glob("*.toml")} <= set(included)
 
 
 def test_an_unknown_recipe_is_none():

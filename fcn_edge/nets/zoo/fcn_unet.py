@@ -18,8 +18,6 @@ from fcn_edge.nets.zoo.initialize import kaiming_
 
 __all__ = ["FCNUNet", "fcn_unet"]
 
-LEVELS = 4
-
 
 def _conv_bn(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False)
@@ -33,9 +31,9 @@ def _block(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
 class FCNUNet(nn.Module):
     """Features at strides 1, 2, 4, 8, twice the channels at each; then back, joined with the finer ones."""
 
-    def __init__(self, num_classes: int, in_channels: int, width: int) -> None:
+    def __init__(self, num_classes: int, in_channels: int, width: int, levels: int) -> None:
         super().__init__()
-        widths = [width << level for level in range(LEVELS)]
+        widths = [width << level for level in range(levels)]
         self.down = nn.ModuleList([_block(in_channels, width)])
         self.down.extend(_block(n, 2 * n, stride=2) for n in widths[:-1])
         self.up = nn.ModuleList(nn.ConvTranspose2d(2 * n, n, 2, stride=2) for n in widths[:-1])
@@ -58,16 +56,17 @@ class FCNUNet(nn.Module):
         return logits
 
 
-def fcn_unet(num_classes: int = 21, in_channels: int = 3, *, width: int = 8) -> FCNUNet:
+def fcn_unet(num_classes: int = 21, in_channels: int = 3, *, width: int = 8, levels: int = 4) -> FCNUNet:
     """A small U-Net, output stride 1: 0.12 million parameters at the default width.
 
     Args:
         num_classes: channels of the logits.
         in_channels: channels of the image.
         width: channels at the image's own size; twice as many at each halving.
+        levels: sizes of the image, each half of the one before; fewer see less around a pixel.
 
     Raises:
         UsageError: an option is not an integer from 1 to 65535.
     """
-    at_least_one(num_classes=num_classes, in_channels=in_channels, width=width)
-    return FCNUNet(num_classes, in_channels, width)
+    at_least_one(num_classes=num_classes, in_channels=in_channels, width=width, levels=levels)
+    return FCNUNet(num_classes, in_channels, width, levels)

@@ -56,7 +56,7 @@ def window_of(
     """The window for a volume: what is given, else what the card says.
 
     Raises:
-        UsageError: both are given, or one that is not a range.
+        UsageError: both are given, or an invalid range.
         InputError: the model takes other images than gray ones, or the volume has one value alone.
     """
     if spec.channels not in (1, 3):

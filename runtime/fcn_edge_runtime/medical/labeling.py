@@ -143,7 +143,7 @@ def label_volume(
 
     Raises:
         InputError: the values are not those that the model takes, or the slices are too small or large.
-        UsageError: a window that is none.
+        UsageError: an invalid window.
         ModelError, ProviderError: as for a `Segmenter`.
     """
     progress = progress or SILENT

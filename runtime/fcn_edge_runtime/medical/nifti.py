@@ -82,7 +82,7 @@ def labels_nifti(labels: np.ndarray, volume: Volume, description: str) -> bytes:
     header.set_slope_inter(1, 0)
     header["descrip"] = description.encode("ascii", "replace")[:79]
     header["cal_min"] = header["cal_max"] = 0
-    header.extensions.clear()  # they tell of the scan, and may name the patient
+    header.extensions.clear()  # they describe the scan, and may name the patient
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     image = kind(labels, None if own else volume.affine, header)
     if not own:
@@ -161,7 +161,7 @@ def _affine(header: Any, name: str) -> np.ndarray:
         try:
             affine = np.asarray(header.get_best_affine(), np.float64)
             usable = bool(np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9)
-        except Exception:  # noqa: BLE001 - a quaternion that is none
+        except Exception:  # noqa: BLE001 - an invalid quaternion
             usable = False
     if not usable:
         raise InputError(

@@ -46,14 +46,14 @@ def test_models_of_three_channels_get_gray_three_times(volume):
     assert pixels.tolist() == [[[7, 7, 7], [8, 8, 8]]]
 
 
-def test_values_that_are_no_pixels_need_a_window(volume):
+def test_values_outside_the_pixel_range_need_a_window(volume):
     window = window_of(volume, GRAY)
     with pytest.raises(InputError, match="give --window LOW,HIGH or --percentiles"):
         window.pixels(volume.values(volume.stored[..., 0]), "ct.nii")
     assert window.pixels(np.float32([[0, 255]]), "a").ravel().tolist() == [0, 255]
 
 
-def test_windows_that_are_none_are_refused(volume, nifti, scan):
+def test_invalid_windows_are_refused(volume, nifti, scan):
     with pytest.raises(UsageError, match="give one"):
         window_of(volume, GRAY, (0.0, 1.0), (1.0, 99.0))
     with pytest.raises(UsageError, match="0 to 100"):

@@ -52,7 +52,7 @@ def test_a_segmentation_object_holds_the_labels(scan, series, tmp_path):
     assert np.array_equal(frames.transpose(2, 1, 0), labels)
 
 
-def test_a_folder_of_photos_is_no_series(tmp_path, scan, series):
+def test_a_folder_of_photos_is_not_a_series(tmp_path, scan, series):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     assert not is_series(tmp_path)
     assert not is_series(tmp_path / "a.png")
