@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from fcn_edge.cli.options import (
     threads_option,
 )
 
+if TYPE_CHECKING:
+    from fcn_edge_runtime.progress import Progress
+
 __all__ = ["command"]
 
 
@@ -30,6 +34,7 @@ __all__ = ["command"]
         "fcn-edge bench road.onnx",
         "fcn-edge bench road.onnx road.int8.onnx --size 480x640 --plot bench.png",
         "fcn-edge bench road.onnx --images drive/ --rate 15 --seconds 60",
+        "fcn-edge bench road.onnx --map ortho.tif",
         "fcn-edge bench road.onnx --sweep --plot sizes.png --json > bench.json",
     ),
 )
@@ -64,6 +69,13 @@ __all__ = ["command"]
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the results (matplotlib)."
 )
+@click.option(
+    "--map",
+    "raster",
+    metavar="RASTER",
+    shell_complete=files,
+    help="Measure maps of this raster instead: seconds, memory, and the share of the network in the time.",
+)
 @device_option
 @threads_option
 @click.option(
@@ -86,6 +98,7 @@ def command(
     seconds: float,
     sweep: bool,
     plot: Path | None,
+    raster: str | None,
     device: str,
     threads: int | None,
     profiles: tuple[str, ...],
@@ -100,6 +113,11 @@ def command(
     docs/performance.md explains each number.
     """
     from fcn_edge.cli.progress import progress_on_stderr
+
+    if raster is not None:
+        with progress_on_stderr(quiet=quiet) as progress:
+            _maps(raster, models, device, threads, progress, as_json=as_json)
+        return
     from fcn_edge.reports.bench_table import lines
     from fcn_edge_runtime.benchmark.report import BenchmarkOptions
     from fcn_edge_runtime.benchmark.run import benchmark
@@ -127,3 +145,33 @@ def command(
         return
     for line in lines(report):
         click.echo(printable(line))
+
+
+def _maps(
+    raster: str,
+    models: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    progress: Progress,
+    *,
+    as_json: bool,
+) -> None:
+    from fcn_edge_runtime.maps.label_raster import MapOptions
+    from fcn_edge_runtime.maps.measure import measure_map
+
+    options = MapOptions(device=device, threads=threads)
+    found = [measure_map(raster, model, options, progress) for model in models]
+    if as_json:
+        click.echo(json.dumps([speed.to_dict() for speed in found]))
+        return
+    for speed in found:
+        height, width = speed.size
+        click.echo(f"{printable(speed.model)} on {printable(raster)}, {width}x{height} pixels")
+        click.echo(f"  {speed.seconds:.1f} s, {speed.pixels_a_second / 1e6:.2f} million pixels a second")
+        click.echo(
+            f"  the network alone takes {speed.network_seconds:.1f} s for {speed.overhead:.2f} times the "
+            f"pixels, in tiles of {speed.tile[0]}x{speed.tile[1]}: {speed.efficiency.median:.0%} of the "
+            f"map's time ({speed.efficiency.spread[0]:.0%} to {speed.efficiency.spread[1]:.0%})"
+        )
+        if speed.peak is not None:
+            click.echo(f"  peak memory {speed.peak >> 20} MiB")

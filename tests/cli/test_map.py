@@ -175,3 +175,16 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert done.stderr.count("\n") == 1, done.stderr
     assert "the same command goes on" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]  # no tile was done
+
+
+@pytest.mark.slow
+def test_bench_measures_maps_of_a_raster(tmp_path):
+    georeferenced(tmp_path / "a.tif", "EPSG:4326")
+    args = ["bench", FLOAT, "--map", "a.tif", "--json", "-q", "--threads", "1"]
+    command = [sys.executable, "-m", "fcn_edge", *args]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    (found,) = json.loads(done.stdout)
+    assert found["size"] == [700, 700]
+    assert 0 < found["network_seconds"] < found["seconds"]
+    assert 0 < found["efficiency"]["median"] < 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]

@@ -34,7 +34,7 @@ from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.maps.workers import label_in_processes
 from fcn_edge_runtime.progress import Progress, Stages
 
-__all__ = ["MapArea", "MapOptions", "MapResult", "label_raster"]
+__all__ = ["MapArea", "MapOptions", "MapResult", "label_raster", "sources_of"]
 
 _ROWS = 256  # whose areas are summed at once
 MOST_WORKERS = 1024
@@ -147,14 +147,22 @@ def label_raster(
     name, target = os.fspath(raster), Path(out)
     _check_targets(name, target, options)
     _check_sharing(options)
-    memory = default_memory(options.workers or 1) if options.memory is None else options.memory
-    sources = Sources(
-        name, os.fspath(model), tuple(options.bands), options.resolution, options.stored_values,
-        options.device, options.threads, options.confidence is not None, options.probabilities is not None,
-        options.approximate, cache_bytes(memory),
-    )  # fmt: skip
+    sources = sources_of(name, os.fspath(model), options)
     with sources.open() as (network, source):
-        return _Job(sources, source, network, target, options, memory, Stages(progress)).run()
+        return _Job(sources, source, network, target, options, Stages(progress)).run()
+
+
+def sources_of(raster: str, model: str, options: MapOptions) -> Sources:
+    """What is opened for a map."""
+    return Sources(
+        raster, model, tuple(options.bands), options.resolution, options.stored_values, options.device,
+        options.threads, options.confidence is not None, options.probabilities is not None,
+        options.approximate, cache_bytes(_memory(options)),
+    )  # fmt: skip
+
+
+def _memory(options: MapOptions) -> int:
+    return default_memory(options.workers or 1) if options.memory is None else options.memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +172,6 @@ class _Job:
     network: TileNetwork
     target: Path
     options: MapOptions
-    memory: int
     stages: Stages
 
     def run(self) -> MapResult:
@@ -175,7 +182,7 @@ class _Job:
         with self.stages.stage("check") as summary:
             if exact:
                 require_exact(self.network, source.height, source.width)
-            core = core_for(self.network, source.height, source.width, self.memory)
+            core = core_for(self.network, source.height, source.width, _memory(options))
             journal = Journal(self._beside("map"), {"identity": self._identity(), "core": list(core)})
             summary.text = "tiles are the whole image" if exact else f"approximate: {self._how()}"
         with contextlib.closing(journal):
