@@ -22,6 +22,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <set>
@@ -155,8 +156,15 @@ class Segmenter {
   mutable Ort::Session session_{nullptr};
   bool confidence_ = false;
 
-  static Ort::Env& environment() {  // 4: the text of an error is in the exception
-    static Ort::Env env(ORT_LOGGING_LEVEL_FATAL, "fcn_edge");
+  static Ort::Env& environment() {
+    static Ort::Env env = [] {
+#ifndef _WIN32
+      // From 1.29 on, onnxruntime for Linux sends telemetry unless this is set; =0 in the environment keeps
+      // it.
+      ::setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+#endif
+      return Ort::Env(ORT_LOGGING_LEVEL_FATAL, "fcn_edge");  // the text of an error is in the exception
+    }();
     return env;
   }
 

@@ -193,6 +193,8 @@ export class Segmenter {
  * @param {string} why
  */
 async function started(model, options, device, why) {
+  // onnxruntime-node for Linux sends telemetry unless this is set; =0 in the environment keeps it.
+  if (inNode()) /** @type {any} */ (globalThis).process.env.ORT_DISABLE_TELEMETRY ??= "1";
   const { lowering, precision } = model.card;
   const threads = options.threads === undefined ? {} : { intraOpNumThreads: options.threads };
   let session;

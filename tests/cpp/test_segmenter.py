@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import subprocess
 
@@ -156,3 +157,14 @@ def test_the_example_refuses_bad_input_in_one_line(example, tmp_path):
         assert done.returncode == code
         assert words in done.stderr
         assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+
+
+@pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
+def test_running_a_model_leaves_nothing_at_home(example, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "frame.ppm")
+    kept = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    command = [example, GOOD, tmp_path / "frame.ppm"]
+    subprocess.run(command, env={**kept, "HOME": str(home)}, check=True, capture_output=True)
+    assert list(home.rglob("*")) == []

@@ -22,8 +22,9 @@ def node():
     if int(subprocess.check_output([found, "--version"], text=True)[1:].split(".")[0]) < 18:
         pytest.skip("Node.js is older than version 18")
 
-    def run(script, *args):
-        done = subprocess.run([found, HERE / script, *args], capture_output=True, text=True, timeout=300)
+    def run(script, *args, env=None):
+        command = [found, HERE / script, *args]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -46,7 +47,7 @@ def segment(node, packages, tmp_path):
     """
     del packages
 
-    def run(model, images, **options):
+    def run(model, images, env=None, **options):
         entries = []
         for number, image in enumerate(images):
             file = tmp_path / f"image{number}"
@@ -56,7 +57,7 @@ def segment(node, packages, tmp_path):
             entries.append({"file": str(file), "kind": kind, "width": width, "height": height})
         request = tmp_path / "request.json"
         request.write_text(json.dumps({"model": str(model), "options": options, "images": entries}))
-        [answer] = node("segment.mjs", request)
+        [answer] = node("segment.mjs", request, env=env)
         for image, result in zip(images, answer.get("results", ()), strict=False):
             if "labels" in result:
                 raw = Path(result["labels"]).read_bytes()

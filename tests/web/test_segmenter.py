@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,13 @@ def test_an_array_of_another_type_is_refused(segment):
     [result] = segment(GOOD, [np.zeros((4, 5, 3), np.uint16)])["results"]
     assert result["error"] == "InputError"
     assert "the image's data is Uint16Array, expected Uint8Array" in result["message"]
+
+
+@pytest.mark.security("onnxruntime's telemetry", "off: no look-up, nothing under the home folder")
+def test_running_a_model_leaves_nothing_at_home(segment, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    answer = segment(GOOD, [rgba(5, 7)], env={**kept, "HOME": str(home)})
+    assert answer["results"][0]["labels"].shape == (5, 7)
+    assert list(home.rglob("*")) == []
