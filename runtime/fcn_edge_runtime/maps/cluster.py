@@ -30,7 +30,8 @@ def label_on_cluster(job: TileJob, tiles: Sequence[Tile], add: Add, address: str
 
     Raises:
         UsageError: there is no cluster at the address.
-        FcnEdgeError: an actor failed as `Labeling.one` does, or was lost again and again.
+        FcnEdgeError: Ray does not start here; an actor failed as `Labeling.one` does, or was lost again and
+            again.
     """
     ray = require("ray", "labeling on a cluster", FcnEdgeError)
     ours = not ray.is_initialized()
@@ -60,6 +61,10 @@ def _connect(ray: Any, address: str, count: int | None) -> None:
             ray.init(address=address, **options)
     except Exception as error:  # noqa: BLE001 - Ray raises errors of many classes, all of which mean this
         reason = " ".join(str(error).split())[:200]
+        if address == LOCAL:
+            raise FcnEdgeError(
+                f"Ray does not start on this machine ({reason}): try again, or --workers"
+            ) from None
         raise UsageError(
             f"no Ray cluster answers at {address} ({reason}): start one with `ray start --head`, or give "
             "--ray local"
