@@ -139,7 +139,7 @@ def command(
             from fcn_edge.reports.plots import write_confusion, write_worst
 
             write_confusion(out / "confusion.png", found)
-            write_worst(out / "worst.png", segmenter, found)
+            worst = write_worst(out / "worst.png", segmenter, found)
             write_whole(out / "evaluation.json", (json.dumps(found.to_dict(), indent=2) + "\n").encode())
     if as_json:
         click.echo(json.dumps({**ran, **found.to_dict()}))
@@ -152,9 +152,8 @@ def command(
             err=True,
         )
         if out is not None:
-            click.echo(
-                f"wrote confusion.png, worst.png and evaluation.json to {printable(str(out))}", err=True
-            )
+            names = "confusion.png, worst.png and" if worst else "confusion.png and"
+            click.echo(f"wrote {names} evaluation.json to {printable(str(out))}", err=True)
     if found.failed:
         for entry in found.failed:
             click.echo(f"failed: {named_error(str(entry.pair.image), entry.error)}", err=True)

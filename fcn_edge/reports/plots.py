@@ -100,8 +100,11 @@ def _name(kind: ClassInfo) -> str:
     return name if name == printable(kind.name, LONGEST_NAME) else f"{kind.id}: {name}"
 
 
-def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int = 6) -> None:
-    """The images with the lowest mean IoU: image, truth, ours, and where they differ in red; no volumes."""
+def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int = 6) -> bool:
+    """The images with the lowest mean IoU: image, truth, ours, and where they differ in red.
+
+    Volumes are left out; without images nothing is written, and the answer is False.
+    """
     rows, card = [], segmenter.card
     seen = np.zeros(len(card.classes), np.int64)  # pixels of each class
     images = [entry for entry in found.worst(len(found.images)) if not entry.hausdorff]
@@ -124,7 +127,8 @@ def write_worst(path: Path, segmenter: Segmenter, found: Evaluation, count: int 
             )
         )
     if not rows:
-        return
+        return False
     key = [card.classes[i] for i in np.argsort(-seen, kind="stable") if seen[i]]
     title = f"{found.card.name}: the worst of {len(images)} images"
     write_sheet(path, rows, title=title, key=key)
+    return True

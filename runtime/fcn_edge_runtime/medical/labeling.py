@@ -241,6 +241,12 @@ def read_truth(
             + (f": for binary masks give --foreground {other:g}" if binary else "")
         )
     labels: np.ndarray = values.astype(card.label_dtype)
+    binary = len(card.classes) == 2 and foreground is None
+    if binary and (labels == card.unlabeled).any() and not (labels == 1).any():
+        raise InputError(
+            f"{path} holds 0 and {card.unlabeled}, which means unlabeled, and no 1: write the mask as 0 and "
+            f"1, or give `evaluate` --foreground {card.unlabeled}"
+        )
     return labels
 
 

@@ -19,6 +19,7 @@ __all__ = ["AXES", "Volume", "check_voxels", "slices_of"]
 AXES = ("axial", "coronal", "sagittal")
 # Of an array whose axes run to the patient's right, anterior and superior: what to flip, and the new order.
 _VIEWS = {"axial": ((0, 1), (2, 1, 0)), "coronal": ((0, 2), (1, 2, 0)), "sagittal": ((1, 2), (0, 2, 1))}
+_MOST_SIDE = 8192  # voxels: a slice of one voxel costs a run of the network, too
 _MOST_BYTES = 4  # a voxel, on average over all that the limit of voxels allows
 
 
@@ -97,13 +98,17 @@ def check_voxels(shape: tuple[int, ...], item: int, most: int, name: str) -> Non
         name: of the volume, for the message.
 
     Raises:
-        InputError: it is empty or too large.
+        InputError: it is empty, too large or too long.
     """
     voxels = 1
     for side in shape:
         voxels *= int(side)
     if voxels < 1 or min(shape) < 1:
         raise InputError(f"{name} has the shape {shape}, expected at least one voxel")
+    if max(shape) > _MOST_SIDE:
+        raise InputError(
+            f"{name} has {max(shape)} voxels along one axis, expected at most {_MOST_SIDE}: crop it"
+        )
     if voxels > most or voxels * item > _MOST_BYTES * most:
         raise InputError(
             f"{name} has {voxels} voxels of {item} bytes, expected at most {most} of {_MOST_BYTES} bytes: "

@@ -104,6 +104,7 @@ def test_declared_and_packed_sizes_cost_nothing(scan, nifti, tmp_path):
         "declared.nii": header((32000, 32000, 32000)),
         "declared_doubles.nii": header((500, 500, 400), kind=64, bits=64),
         "negative.nii": header((-5, 20, 20)),
+        "long.nii.gz": gzip.compress(header((1, 1, 30000)) + bytes(30000)),
         "far.nii.gz": gzip.compress(header((10, 10, 10), offset=2e9)) + bomb,
         "short.nii.gz": gzip.compress(header((460, 460, 460))),
         "bomb.nii.gz": bomb,
@@ -115,4 +116,6 @@ def test_declared_and_packed_sizes_cost_nothing(scan, nifti, tmp_path):
         (tmp_path / name).write_bytes(data)
     good = nifti(scan, "good.nii.gz")
     messages = assert_refused("nifti", [tmp_path / name for name in files], good, "InputError")
-    assert "expected at most" in messages["declared.nii"]
+    assert "along one axis, expected at most" in messages["declared.nii"]
+    assert "along one axis, expected at most" in messages["long.nii.gz"]
+    assert "voxels of 8 bytes, expected at most" in messages["declared_doubles.nii"]
