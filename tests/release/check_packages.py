@@ -65,6 +65,7 @@ def test_the_wheel_holds_the_page_of_a_model(names):
 def test_the_wheel_is_small(wheel, names):
     assert wheel.stat().st_size < LARGEST
     assert {n for n in names if n.endswith(".safetensors")} == {
+        "fcn_edge/_models/brain/weights/brain.safetensors",
         "fcn_edge/_models/corridor/weights/corridor.safetensors",
         "fcn_edge/_models/landcover/weights/landcover.safetensors",
         "fcn_edge/_models/portrait/weights/portrait.safetensors",
