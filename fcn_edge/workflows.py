@@ -324,7 +324,7 @@ def _plan_saved(request: Request) -> ExportPlan:
     )
     described, source = _normalized(request, described, None)
     if request.card is None and request.normalize is None and described.normalizes:
-        source = f"{request.net} preprocessor_config.json"
+        source = f"{request.net} {saved.preprocessing}"
     card = card_from(
         described,
         name=str(saved.card["name"]),

@@ -101,4 +101,4 @@ def _shrinkage(net: nn.Module, channels: int, sizes: Sizes) -> float:
         for small, large in zip(before, behind, strict=True)
         if small < large
     ]
-    return side / min(growing, default=side)
+    return side / max(1, min(growing, default=side))  # a map may have no rows at all

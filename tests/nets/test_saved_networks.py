@@ -137,7 +137,9 @@ CT = {"_target_": "ScaleIntensityRanged", "a_min": -200, "a_max": 200, "b_min": 
     ],
 )
 def test_the_preprocessing_of_a_bundle_is_the_formula(bundle, transforms, formula):
-    assert plan_export(Request(bundle(transforms=transforms))).card.input.formula == formula
+    plan = plan_export(Request(bundle(transforms=transforms)))
+    assert plan.card.input.formula == formula
+    assert plan.source.endswith("configs/inference.json")
 
 
 def test_a_bundle_that_loads_images_sees_them_transposed(bundle, monkeypatch):

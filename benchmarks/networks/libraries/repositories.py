@@ -46,8 +46,8 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "a grid kept from the first image": idioms.KeepsItsFirstGrid,
     "a kernel for even sizes alone": idioms.CentersIfEven,
 }
-# Weights that let every class win somewhere; not where the image that they are balanced on does not fit.
+# Their classes cannot be balanced on an image, as those of the others are.
+_PLAIN = (public_styles.PyramidOfEightPlusOne, public_styles.PatchSegmenter)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    name: build if build is public_styles.PyramidOfEightPlusOne else partial(seeded, build)
-    for name, build in _BUILDERS.items()
+    name: build if build in _PLAIN else partial(seeded, build) for name, build in _BUILDERS.items()
 }

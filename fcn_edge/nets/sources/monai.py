@@ -68,7 +68,7 @@ def read_monai(spec: str) -> SavedNet:
         notes = (f"its network's images have values of {image['value_range']}", *notes)
     named = f"{PREFIX}{card['name']}"
     net = NetSpec(named, {}, CallableName(named, build))
-    return SavedNet(net, card, before.working_size, notes, str(weights))
+    return SavedNet(net, card, before.working_size, notes, str(weights), "configs/inference.json")
 
 
 def _network(folder: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:

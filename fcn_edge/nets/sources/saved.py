@@ -28,6 +28,7 @@ class SavedNet:
         working_size: the size to which its preprocessing resizes images, as "512x512"; None is their own.
         notes: what its preprocessing does and the file does not, in words.
         weights: the file that `spec` does not load itself; None where it does.
+        preprocessing: the file that states mean and std, if they are on the card.
     """
 
     spec: NetSpec
@@ -35,6 +36,7 @@ class SavedNet:
     working_size: str | None = None
     notes: tuple[str, ...] = ()
     weights: str | None = None
+    preprocessing: str = "preprocessor_config.json"
 
 
 def library(module: str, package: str) -> Any:
