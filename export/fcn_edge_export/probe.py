@@ -30,7 +30,7 @@ __all__ = ["Question", "probe"]
 
 MOST_VALUES = 1 << 28  # in one tensor, of an image of at most 1024 x 1024
 TINY = 33  # sides below which a network may give NaN, as PyTorch does
-PATIENCE = 8.0  # seconds for finding a size that is accepted
+PATIENCE = 8.0  # seconds of processor time for finding a size that is accepted
 SQUARES = (
     128,
     160,
@@ -165,7 +165,7 @@ class _Probe:
 
     def _first_size(self) -> tuple[int, str, Tensor]:
         """The first side that the network accepts, the name of the logits in its output, and the logits."""
-        error, end = "", time.monotonic() + PATIENCE
+        error, end = "", time.process_time() + PATIENCE
         for height, width in (*((side, side) for side in STARTS), *_further_sizes(self.net)):
             run = _run(self.net, self.channels, height, width)
             if not run.error and height != width:
@@ -174,7 +174,7 @@ class _Probe:
                 name = self._chosen(run.output, (height, width))
                 return height, name, self._scores(run.output, name)
             error = error or run.error
-            if time.monotonic() > end:
+            if time.process_time() > end:
                 break
         raise ArtifactError(
             f"probe: the network accepted no {self.channels}-channel image of "
