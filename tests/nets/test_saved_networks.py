@@ -158,7 +158,8 @@ def test_a_bundle_that_loads_images_sees_them_transposed(bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "monai.networks.nets", nets)
     plan = plan_export(Request(bundle(transforms=[load, resize, scale]), normalize="0-1"))
     assert plan.working_size == "480x736"
-    assert "ScaleIntensityd, which the file does not do" in plan.notes[1]
+    assert "resizes by a filter of its own" in plan.notes[1]
+    assert "ScaleIntensityd, which the file does not do" in plan.notes[2]
     assert plan.spec.build()(torch.zeros(1, 1, 9, 5)).shape == (1, 3, 7, 5)  # its rows are columns
 
 

@@ -70,6 +70,9 @@ def read_preprocessing(config: Mapping[str, Any]) -> Preprocessing:
         elif name.startswith("Resize") and (size := _size(t.get("spatial_size"))):
             width, height = size if transposed else size[::-1]
             working = f"{height}x{width}"
+            notes.append(
+                "its preprocessing resizes by a filter of its own; the file does so bilinearly, antialiased"
+            )
         elif not name.startswith(_HARMLESS):
             notes.append(f"its preprocessing has {name}, which the file does not do")
     if not known or factor == 0:
