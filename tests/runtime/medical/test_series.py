@@ -116,8 +116,8 @@ def no_numbers(_, data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (leave_out, "slices are 2 missing: 6 mm between"),
-        (move, "slices are unevenly spaced"),
+        (leave_out, "missing slices (2): 6 mm between"),
+        (move, "uneven slices: "),
         (repeat, "two slices are at one place"),
         (respace, "mixed spacing"),
         (two_series, "holds 3 series"),
