@@ -46,6 +46,7 @@ COMMANDS = (
     "doctor",
     "robot",
     "web",
+    "serve",
     "demo",
 )
 _MAY_HANG = "fcn-edge-worker"  # as `robot.worker.WORKER`, which would load numpy; a test compares them

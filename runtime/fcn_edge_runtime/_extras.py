@@ -32,6 +32,7 @@ EXTRAS = {
         "surface_distance": "surface-distance",
     },
     "ray": {"ray": "ray"},
+    "serve": {"starlette": "starlette", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"},
     "objects": {"scipy": "scipy"},
     "plots": {"matplotlib": "matplotlib"},
     "train": {"mujoco": "mujoco"},

@@ -32,9 +32,12 @@ LONG = {
 SKIPPED = {
     "README.md": 2,
     "docs/howto/browser.md": 1,
+    "docs/howto/cluster.md": 2,
     "docs/howto/cpp.md": 1,
     "docs/howto/maps.md": 1,
+    "docs/howto/medicine.md": 1,
     "docs/howto/robots.md": 1,
+    "docs/howto/serve.md": 2,
     "docs/howto/your-network.md": 2,
     "docs/performance.md": 3,
     "docs/tutorial.md": 2,

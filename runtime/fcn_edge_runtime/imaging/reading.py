@@ -24,6 +24,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
@@ -40,6 +41,7 @@ __all__ = [
     "Picture",
     "decoded",
     "import_pillow",
+    "picture_of",
     "read_image",
     "read_picture",
 ]
@@ -96,6 +98,25 @@ def read_picture(path: str | os.PathLike[str], spec: InputSpec, max_pixels: int 
         planes = pixels = _read_array(name, spec, max_pixels)
     else:
         planes, pixels = _converted(decoded(name, max_pixels), spec, name)
+    return _picture(planes, pixels, spec, name)
+
+
+def picture_of(stream: BinaryIO, name: str, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Picture:
+    """The same of the bytes of an image file.
+
+    Args:
+        stream: its bytes, seekable.
+        name: what messages call it.
+        spec: the model's input.
+        max_pixels: refuse larger images, before they are decoded.
+
+    Raises:
+        InputError: as `read_image`.
+    """
+    return _picture(*_converted(decode(stream, name, max_pixels), spec, name), spec, name)
+
+
+def _picture(planes: np.ndarray, pixels: np.ndarray, spec: InputSpec, name: str) -> Picture:
     if planes.dtype != np.uint16 or not is_dark(planes, spec):
         return Picture(pixels, pixels)
     top = int(planes.max())
