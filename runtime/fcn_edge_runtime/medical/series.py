@@ -211,9 +211,11 @@ def _placed(heads: Sequence[Any], files: Sequence[Path], folder: Path) -> tuple[
                 whole = gap / usual
                 lost = round(whole) - 1
                 kind = (
-                    f"{lost} missing" if lost > 0 and abs(whole - round(whole)) < 0.05 else "unevenly spaced"
+                    f"missing slices ({lost})"
+                    if lost > 0 and abs(whole - round(whole)) < 0.05
+                    else "uneven slices"
                 )
-                raise InputError(f"slices are {kind}: {gap:.4g} mm {between}, {usual:.4g} mm elsewhere")
+                raise InputError(f"{kind}: {gap:.4g} mm {between}, {usual:.4g} mm elsewhere")
         step = (corners[order[-1]] - corners[order[0]]) / (len(order) - 1)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = turn[0] * column_step, turn[1] * row_step, step
