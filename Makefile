@@ -14,6 +14,7 @@
 #   make docs           build the documentation site: build/site/index.html
 #   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
 #   make bench-maps     maps beside the usual ways to label large rasters: seconds, memory, pixels that differ
+#   make bench-serve    HTTP beside a plain loop: rates, times, memory; MODEL=road.onnx ARGS="--clients 8"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
 #   make node-packages  what the long tests of the browser's side need from npm
@@ -43,7 +44,7 @@ NODE := tests/web/node_modules
 ONNXRUNTIME_ROOT ?= build/onnxruntime
 
 .PHONY: help demo gallery test test-all test-hostile test-hostile-oldest check test-oldest format security-page \
-	package-check release-check docs bench-engines bench-maps networks cpp-example node-packages gpu clean
+	package-check release-check docs bench-engines bench-maps bench-serve networks cpp-example node-packages gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -148,6 +149,9 @@ bench-maps: $(VENV)/.ready
 	test -f build/maps/raster.tif || $(BIN)/python -m tests.maps.make_big 3061 4021 build/maps/raster.tif
 	$(BIN)/python -m benchmarks.maps build/maps/corridor.onnx build/maps/raster.tif
 	$(BIN)/fcn-edge bench build/maps/corridor.onnx --map build/maps/raster.tif
+
+bench-serve: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.serving $(MODEL) $(ARGS)
 
 networks: $(VENV)/.ready $(NETWORKS)/.ready
 	$(BIN)/python -m benchmarks.networks --python $(NETWORKS)/bin/python $(ARGS)
