@@ -117,12 +117,15 @@ def find_sizes(
 
     # start + m is accepted exactly if m is a multiple of the network's own step, which mostly divides start.
     divisors = [d for d in range(1, start + 1) if start % d == 0]
+    asked = multiple is not None
     if multiple is None:
         others = [d for d in range(2, LARGEST_STEP + 1) if start % d]
         multiple = next((d for d in (*divisors, *others) if steady(d)), None)
     if multiple is None:
         raise OneSizeError((start, start), square=accepts(2 * start, 2 * start))
-    if start % multiple:
+    if start % multiple and asked:
+        start += -start % multiple
+    elif start % multiple:
         return _on_a_grid(accepts, first[1], multiple, start, reduction, output)
     return Sizes(first[1], _smallest(accepts, multiple, start), multiple, reduction, output)
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fcn_edge_export.probe import probe
+from fcn_edge_export.probe import Question, probe
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import ArtifactError
 from tests.export import public_styles as styles
@@ -102,6 +102,11 @@ def test_the_size_that_a_network_was_made_for_is_proposed():
 def test_the_one_size_of_a_network_is_its_automatic_working_size(tmp_path):
     result = exported(seeded(Told), tmp_path, working_size="auto")
     assert str(result.card.working_size) == "48x80"
+
+
+def test_a_requested_multiple_is_no_grid_around_another_size():
+    found = probe(nn.Conv2d(3, 4, 3, padding=1), 3, Question(multiple=64))
+    assert (found.multiple, found.grid, found.smallest) == (64, None, 64)
 
 
 def test_a_network_of_any_size_has_no_automatic_working_size():
