@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.completion import files
-from fcn_edge.cli.numbers import Real
+from fcn_edge.cli.numbers import Real, Whole
 from fcn_edge.cli.options import (
     LONGEST_NAME,
     OutputPath,
@@ -117,7 +117,7 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )
 @click.option(
     "--workers",
-    type=int,
+    type=Whole(1, 1024),
     metavar="N",
     help="Label tiles in N processes, of one thread each unless --threads says more.",
 )
