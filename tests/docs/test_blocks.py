@@ -17,7 +17,7 @@ import pytest
 from tests.docs.blocks import ROOT, blocks_of, commands_of, pages, pattern_of
 from tests.docs.conftest import environment
 
-LANGUAGES = {"bash", "python", "toml", "json", "text", "cpp", "js"}
+LANGUAGES = {"bash", "python", "toml", "json", "text", "cpp", "js", "yaml"}
 STOPS = {"|", ">", "2>", "&&", ";", "&"}
 PAGES = [page for page in pages() if blocks_of(page)]
 SLOW = [page for page in PAGES if any(b.marker == "slow" for b in blocks_of(page))]
@@ -141,6 +141,12 @@ def test_the_slow_blocks_of_a_page_run_too(page, folder, monkeypatch):
 def test_every_block_has_a_language_that_says_what_it_is():
     odd = [block.place for block in all_blocks() if block.language not in LANGUAGES]
     assert odd == []
+
+
+def test_blocks_of_yaml_can_be_read():
+    yaml = pytest.importorskip("yaml")
+    blocks = [block for block in all_blocks() if block.language == "yaml"]
+    assert all(isinstance(yaml.safe_load(block.text), dict) for block in blocks)
 
 
 def test_no_code_hides_in_indented_blocks():
