@@ -23,3 +23,16 @@ def _own_ctrl_c():
     yield
     if signal.getsignal(signal.SIGINT) is not before:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The cases of a test that is marked `sampled(count)` are slow, but for the first ones."""
+    seen = {}
+    for item in items:
+        marker = item.get_closest_marker("sampled")
+        if marker is not None:
+            test = item.nodeid.partition("[")[0]
+            seen[test] = seen.get(test, 0) + 1
+            if seen[test] > marker.args[0]:
+                item.add_marker(pytest.mark.slow)

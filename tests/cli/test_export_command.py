@@ -140,6 +140,7 @@ def test_verify_with_other_weights_exits_with_3(made):
     ],
     ids=lambda value: " ".join(value[:4]) if isinstance(value, tuple) else None,
 )
+@pytest.mark.sampled(5)
 def test_a_mistake_is_one_line_with_its_exit_code_and_no_file(tmp_path, args, code, message):
     done = fcn_edge("export", *args, "-q", cwd=tmp_path)
     assert done.returncode == code, done.stderr

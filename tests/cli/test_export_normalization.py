@@ -63,6 +63,7 @@ def test_a_card_with_classes_alone_states_no_normalization(export, tmp_path):
         ("0.1,0.2,0.3/1", "x = (pixel / 255 - [0.1 0.2 0.3])", 1 / 255, (0.1, 0.2, 0.3), 1),
     ],
 )
+@pytest.mark.sampled(1)
 def test_the_file_computes_what_normalize_states(export, tmp_path, given, formula, scale, mean, std):
     import torch
 
@@ -126,6 +127,7 @@ def test_a_recipe_states_it_and_a_card_without_keeps_it(fcn_edge, tmp_path):
         ("std = 0.5", "mean"),
     ],
 )
+@pytest.mark.sampled(4)
 def test_mean_and_std_of_another_scale_are_refused(export, tmp_path, text, says):
     (tmp_path / "card.toml").write_text(f"[input]\n{text}\n")
     done = export("--card", "card.toml")
@@ -153,6 +155,7 @@ def test_mean_and_std_of_another_scale_are_refused(export, tmp_path, text, says)
         ),
     ],
 )
+@pytest.mark.slow
 def test_mean_and_std_of_scaled_pixels_are_taken(export, tmp_path, text, formula):
     (tmp_path / "card.toml").write_text(f"[input]\n{text}\n")
     done = export("--card", "card.toml")

@@ -100,6 +100,7 @@ def pytorch(kind, net, frames):
 SIZES = [(1, 1), (1, 40), (37, 1), (2, 2), (7, 9), (16, 24), (61, 83), (128, 64), (101, 211), (301, 17)]
 
 
+@pytest.mark.sampled(3)
 def test_any_size_of_image_is_segmented_correctly(exported):
     kind, made = exported
     geometry = made.result.card.geometry

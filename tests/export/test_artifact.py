@@ -91,6 +91,7 @@ def test_exports_from_any_folder_and_hash_seed_are_identical(twice):
     assert first == second
 
 
+@pytest.mark.slow
 def test_an_export_prints_nothing_of_its_own(twice):
     for _, stdout, stderr in twice:
         assert stderr == ""

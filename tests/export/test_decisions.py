@@ -87,6 +87,7 @@ class Detached(nn.Module):
     [PadsToTheSkip, PadsWhereLess, PadsByRemainder, PadsAlways, Detached],
     ids=lambda build: build.__name__,
 )
+@pytest.mark.sampled(2)
 def test_a_network_that_pads_odd_maps_is_right_at_every_parity(build):
     network, sizes, session = traced(seeded(build))
     assert sizes.multiple == 1

@@ -67,6 +67,7 @@ FEW = (
 @pytest.mark.parametrize(
     "idiom", [pytest.param(name, marks=() if name in FEW else pytest.mark.slow) for name in IDIOMS]
 )
+@pytest.mark.sampled(1)
 def test_a_computation_with_the_size_is_right_at_others(idiom):
     network, sizes, session = traced(seeded(IDIOMS[idiom]))
     for batch, *sides in SIZES:

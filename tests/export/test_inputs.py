@@ -35,6 +35,7 @@ class OfADict(RgbAndDepth):
 
 
 @pytest.mark.parametrize("build", [RgbAndDepth, Positional, OfADict], ids=lambda build: build.__name__)
+@pytest.mark.sampled(1)
 def test_the_channels_of_several_inputs_are_one_image(tmp_path, build):
     torch.manual_seed(0)
     net = build().eval()

@@ -95,6 +95,7 @@ def test_one_score_a_pixel_needs_no_axis_of_classes(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.sampled(1)
 def test_scores_of_another_type_are_cast(tmp_path, dtype):
     net = seeded(lambda: Wrapped(body(), lambda y: y.to(dtype)))
     assert agrees(net, exported(net, tmp_path))

@@ -51,6 +51,7 @@ def picture(height, width):
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
+@pytest.mark.sampled(3)
 def test_a_branch_beyond_a_size_becomes_the_range_of_the_file(tmp_path, build, largest, line):
     net = seeded(build)
     result = exported(net, tmp_path)
@@ -78,6 +79,7 @@ def test_a_branch_beyond_the_verified_sizes_limits_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("build", [sized.Parity, sized.Aspect, sized.Loop], ids=lambda b: b.__name__)
+@pytest.mark.sampled(1)
 def test_a_condition_without_a_range_is_refused_with_its_line(tmp_path, build):
     with pytest.raises(VerificationError, match=r"depends on the size .*sized\.py:\d+: (return|for) .*at 1x"):
         exported(seeded(build), tmp_path)
@@ -117,6 +119,7 @@ def test_scale_factors_give_the_sizes_that_pytorch_computes(tmp_path, mode, fact
         assert (segmenter(image).labels == labels_of(net, image)).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_real_sizes_and_drawn_ones_are_always_verified(tmp_path):
     nets = (sized.CoarseGrid(), sized.PadsWhereNeeded())
     sizes = [exported(net, tmp_path).card.verification.sizes for net in nets]
@@ -153,6 +156,7 @@ def test_the_classes_of_the_card_tell_which_map_is_meant(tmp_path):
         exported(seeded(lambda: sized.Several("f,h")), tmp_path, output_name="7")
 
 
+@pytest.mark.slow
 def test_a_sigmoid_inside_is_refused_or_thresholded_at_a_half(tmp_path):
     net = seeded(lambda: sized.Activated(1, nn.Sigmoid()))
     with pytest.raises(UsageError, match=r"never below 0 .*Sigmoid.*--activation sigmoid"):

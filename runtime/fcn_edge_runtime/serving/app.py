@@ -37,6 +37,7 @@ from fcn_edge_runtime.serving.page import openapi, page
 
 __all__ = ["application"]
 
+_DISCARDED = 64 << 20  # bytes beyond the limit that are read before the answer
 _FORMS = ("labels", "overlay", "json")
 
 
@@ -217,14 +218,8 @@ class _Server:
 
     async def _body(self, request: Any) -> bytes:
         """The whole body, within the limits."""
-        most = self._options.max_bytes
-        declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared[:20]) > most:
-            raise _Refused(
-                413, f"the body has {declared[:20]} bytes, expected at most {most}", connection="close"
-            )
         try:
-            return await asyncio.wait_for(_read(request, most), self._options.seconds)
+            return await asyncio.wait_for(_read(request, self._options.max_bytes), self._options.seconds)
         except asyncio.TimeoutError:
             raise _Refused(
                 408, f"the body was not there within {self._options.seconds:g} s", connection="close"
@@ -246,16 +241,25 @@ class _Server:
 
 
 async def _read(request: Any, most: int) -> bytes:
-    parts, size = [], 0
+    declared = request.headers.get("content-length", "")
+    size = int(declared[:20]) if declared.isdecimal() else 0
+    parts: list[bytes] = []
     disconnected = require("starlette.requests", "serving", InputError).ClientDisconnect
     try:
+        got = 0
         async for part in request.stream():
-            size += len(part)
-            if size > most:
-                raise _Refused(413, f"the body has more than {most} bytes", connection="close")
-            parts.append(part)
+            got += len(part)
+            if max(got, size) <= most:
+                parts.append(part)
+            elif got > most + _DISCARDED:
+                break
+            else:  # who still sends does not read the answer: the rest is taken, but not kept
+                parts.clear()
     except disconnected:
         raise _Refused(400, "the request stopped half-way") from None
+    size = max(got, size)
+    if size > most:
+        raise _Refused(413, f"the body has {size} bytes or more, expected at most {most}", connection="close")
     if not size:
         raise _Refused(400, "the body is empty, expected a picture or an inference request")
     return b"".join(parts)

@@ -68,6 +68,7 @@ def test_classes_above_255_keep_their_numbers():
     ],
     ids=["color", "binary", "300 classes", "16 bits, corners aligned"],
 )
+@pytest.mark.sampled(1)
 def test_an_exported_file_labels_the_same_without_its_head(tmp_path, classes, channels, dtype, align_corners):
     net = networks.seeded(lambda: networks.Plain(channels, classes))
     net.align_corners = align_corners

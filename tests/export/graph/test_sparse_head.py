@@ -166,6 +166,7 @@ def test_a_file_with_a_sparse_head_can_be_quantized(tmp_path):
     assert made.float_convolutions == ()
 
 
+@pytest.mark.slow
 def test_a_sparse_file_names_its_head_and_gives_the_same_labels(tmp_path):
     net = networks.seeded(networks.Plain)
     frame = blocks(75, 133)

@@ -100,6 +100,7 @@ def test_labels_are_pytorchs_or_undecided_within_twice_tau(plain, golden):
     assert 0 < undecided < 500
 
 
+@pytest.mark.slow
 def test_a_self_test_with_21_classes_is_under_6_kilobytes(tmp_path):
     net = seeded(lambda: Plain(classes=21))
     result = export(net, Card("voc", VOC, InputSpec.default()), tmp_path / "voc.onnx")

@@ -134,6 +134,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.sampled(4)
 def test_a_faulty_file_with_a_valid_seal_is_refused(fault, plain, copied):
     change, rule = FAULTS[fault]
     edit(copied, change)

@@ -21,6 +21,7 @@ def report(model_path):
     return benchmark(models, BenchmarkOptions(**SHORT, size=(33, 45), threads=2))
 
 
+@pytest.mark.slow
 def test_every_model_gets_every_measurement(report):
     assert [one.name for one in report.models] == ["plain.onnx", "wide.onnx"]
     for one in report.models:

@@ -173,6 +173,7 @@ def test_polygons_cover_the_map_without_seams(scene, tmp_path):
 
 
 @pytest.mark.parametrize("rows", [64, 512])
+@pytest.mark.slow
 def test_geoparquet_has_the_polygons_of_a_geopackage(scene, tmp_path, monkeypatch, rows):
     import json
 

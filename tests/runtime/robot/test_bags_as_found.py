@@ -264,6 +264,7 @@ NAMES = ["a#b", "a%23b", "a?mode=ro", "a\nb", "a b&c", "é" * 119, os.fsdecode(b
 
 @pytest.mark.parametrize("storage", ["mcap", "db3"])
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sampled(5)
 def test_bags_are_read_and_written_at_any_path(robot, frames, model, tmp_path, name, storage):
     folder = tmp_path / name[:60]
     folder.mkdir()
