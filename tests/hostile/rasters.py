@@ -444,7 +444,8 @@ def _open(path: Path) -> str | None:
         thread.start()
         out = path.parent / "result"
         out.mkdir()
-        options = MapOptions(device="cpu", threads=1, polygons=out / "map.gpkg", memory=10**9)
+        # Of which this process has much already when other subjects were opened before.
+        options = MapOptions(device="cpu", threads=1, polygons=out / "map.gpkg", memory=3 * 10**9)
         try:
             label_raster(path, MODEL, out / "map.tif", options)
         except Exception:
