@@ -17,7 +17,7 @@ __all__ = ["write_effects", "write_gallery"]
 
 HEIGHT, GAP, TEXT, LINE = 300, 6, 19, 34
 WIDTH = 1480
-PAPER, INK, QUIET = (255, 255, 255), (29, 35, 41), (91, 102, 112)
+PAPER, INK = (255, 255, 255), (29, 35, 41)
 PEOPLE, EFFECTS = "Find people and things", "Effects"
 # Of each use, which of its pictures are shown.
 SHOWN = {PEOPLE: (0, 1), "Maps": (0, 1), "Robots": (0, 2), "Medicine": (0, 2), EFFECTS: (0, 1, 2, 3)}

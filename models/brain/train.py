@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fcn_edge.nets import build
+from models.batch_norms import settle_norms
 from models.brain.data import HELD_OUT, read, slices, training_slices
 
 CROP = 128
@@ -57,18 +58,6 @@ def augmented(images: Tensor, labels: Tensor, random: np.random.Generator) -> tu
     noise = torch.from_numpy(random.normal(0, 0.02, crops.shape).astype(np.float32))
     changed = (crops.clamp(0, 1) ** gamma * gain + shift + noise).clamp(0, 1)
     return torch.where(inside, changed, crops), truth
-
-
-def settle_norms(net: nn.Module, images: Tensor) -> None:
-    """Means and variances of the batch norms over whole slices as they are, not over changed crops."""
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
-    net.train()
-    with torch.no_grad():
-        for batch in images.split(BATCH):
-            net(batch)
 
 
 def dice_of(net: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
@@ -113,7 +102,7 @@ def main(folder: Path, output: Path, steps: int, seed: int, threads: int) -> Non
         schedule.step()
         if step % 100 == 0:
             click.echo(f"step {step} of {steps}: loss {loss.item():.4f}")
-    settle_norms(net, x[chosen][::2])
+    settle_norms(net, x[chosen][::2].split(BATCH))
     dice = ", ".join(f"{value:.4f}" for value in dice_of(net, x[held_out], y[held_out]))
     click.echo(f"Dice of the held-out slab: {dice}")
     state = {key: value for key, value in net.state_dict().items() if "num_batches" not in key}

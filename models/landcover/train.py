@@ -13,10 +13,11 @@ import click
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from fcn_edge.nets import build
+from models.batch_norms import settle_norms
 from models.landcover.data import EAST, NAMES, UNLABELED, image, parts, polygons
 
 CROP = 64
@@ -59,16 +60,6 @@ def crops(
     return torch.stack(images), torch.stack(truth)
 
 
-def settle_norms(net: nn.Module, x: Tensor) -> None:
-    """Means and variances of the batch norms over the whole west as it is."""
-    for norm in (module for module in net.modules() if isinstance(module, nn.BatchNorm2d)):
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
-    net.train()
-    with torch.no_grad():
-        net(x[None, :, :, :EAST])
-
-
 @click.command()
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
 @click.option("--steps", default=450, show_default=True)
@@ -97,7 +88,7 @@ def main(output: Path, steps: int, seed: int) -> None:
         schedule.step()
         if step % 100 == 0:
             click.echo(f"step {step} of {steps}: loss {loss.item():.4f}")
-    settle_norms(net, x)
+    settle_norms(net, [x[None, :, :, :EAST]])
     net.eval()
     with torch.inference_mode():
         found = net(x[None]).argmax(1)[0].numpy()

@@ -6,6 +6,7 @@ apart from those that lead back to a folder in which they lie.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
@@ -30,7 +31,7 @@ _OWN_RESULT = re.compile(
 )
 
 _MOST_LINKS = 10_000  # to folders, within one input
-_ANY = None  # in a pattern: any number of names, or of characters in a name
+_ANY = None  # in a pattern: any number of names
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _fits(pattern: Sequence[Callable[[str], bool] | None], given: Sequence[str]) -> bool:
+def _fits(pattern: Sequence[Callable[[str], object] | None], given: Sequence[str]) -> bool:
     """Whether the parts fit the pattern's, of which `_ANY` stands for any number.
 
     It goes back to the last `_ANY` alone, so that many of them take at most len(pattern) x len(given)
@@ -212,23 +213,9 @@ def _nothing_fits(_: str) -> bool:
     return False
 
 
-def _name_fits(pattern: str) -> Callable[[str], bool]:
+def _name_fits(pattern: str) -> Callable[[str], object]:
     """Whether a name fits one part of a pattern, with `*`, `?` and `[abc]`, where a lone `[` is itself."""
-    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
-    characters = [_ANY if part == "*" else _character_fits(part) for part in parts]
-    return lambda name: _fits(characters, name)
-
-
-def _character_fits(part: str) -> Callable[[str], bool]:
-    if part == "?":
-        return lambda _: True
-    if len(part) == 1:
-        return part.__eq__
-    negated = part[1] == "!"
-    inside = part[1 + negated : -1].replace("\\", r"\\").replace("[", r"\[").replace("^", r"\^")
-    inside = inside.replace("]", r"\]")
-    fits = re.compile(f"[{'^' if negated else ''}{inside}]", re.DOTALL)
-    return lambda character: fits.match(character) is not None
+    return re.compile(fnmatch.translate(pattern)).match
 
 
 def _name_of(source: Path) -> str:

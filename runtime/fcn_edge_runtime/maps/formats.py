@@ -11,6 +11,7 @@ import os
 import stat
 from pathlib import Path
 
+from fcn_edge_runtime._files import read_regular
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.structure.jpeg import jpeg_structure
 from fcn_edge_runtime.imaging.structure.kinds import kind_of
@@ -19,16 +20,15 @@ from fcn_edge_runtime.imaging.structure.structure import Damage, TooMuchWork
 from fcn_edge_runtime.imaging.structure.tiff import raster_layout
 from fcn_edge_runtime.maps.mosaic import Reference, is_mosaic, mosaic_references
 
-__all__ = ["MOST_BLOCK", "driver_of"]
+__all__ = ["check_block", "driver_of"]
 
-MOST_BLOCK = 128 << 20  # bytes: a block is decoded whole
+_MOST_BLOCK = 128 << 20  # bytes: a block is decoded whole
 _DRIVERS = {"TIFF": "GTiff", "JPEG 2000": "JP2OpenJPEG", "PNG": "PNG", "JPEG": "JPEG"}
 _MOST_PIXELS = 100_000_000  # of PNG and JPEG, which are decoded from their beginning for each row of tiles
 _MOST_DEPTH = 4  # mosaics of mosaics
 _MOST_SOURCES = 60_000  # three bands of 20,000 files
 _MOST_COVER = 16.0  # times that all sources together cover a mosaic
 _MOST_SIDECAR = 16 << 20  # bytes of XML beside a file: statistics, tables
-_BIGTIFF = (b"II+\0", b"MM\0+")
 
 
 def driver_of(name: str) -> str:
@@ -107,7 +107,7 @@ def _driver(name: str) -> str:
         raise InputError(f"{name} cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if is_mosaic(start):
         return "VRT"
-    kind = "TIFF" if start.startswith(_BIGTIFF) else kind_of(start)
+    kind = kind_of(start)
     if kind not in _DRIVERS:
         what = f"is a {kind} file" if kind else "is not a raster of a known format"
         raise InputError(
@@ -121,7 +121,7 @@ def _check_layout(name: str, driver: str) -> None:
         with Path(name).open("rb") as file:
             if driver == "GTiff":
                 layout = raster_layout(file)
-                _check_block(name, layout.block)
+                check_block(name, layout.block)
                 _check_metadata(name, layout.metadata)
             elif driver != "JP2OpenJPEG":
                 structure = (png_structure if driver == "PNG" else jpeg_structure)(file)
@@ -137,11 +137,16 @@ def _check_layout(name: str, driver: str) -> None:
         raise InputError(f"{name} is damaged or truncated ({error})") from None
 
 
-def _check_block(name: str, size: int) -> None:
-    if size > MOST_BLOCK:
+def check_block(name: str, size: int) -> None:
+    """Refuse a raster whose largest block, which is decoded whole, has so many bytes.
+
+    Raises:
+        InputError: they are too many.
+    """
+    if size > _MOST_BLOCK:
         raise InputError(
             f"{name} has blocks of {size >> 20} MB, which are decoded whole, expected at most "
-            f"{MOST_BLOCK >> 20}: write it again with gdal_translate -co TILED=YES"
+            f"{_MOST_BLOCK >> 20}: write it again with gdal_translate -co TILED=YES"
         )
 
 
@@ -162,7 +167,9 @@ def _check_beside(name: str) -> None:
             _check_layout(other, "GTiff")
     other = name + ".aux.xml"
     if os.path.lexists(other):
-        status = Path(other).stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_SIDECAR:
-            raise InputError(f"{other} is not a file of at most {_MOST_SIDECAR >> 20} MB: remove it")
-        _check_metadata(other, Path(other).read_bytes())
+        try:
+            _check_metadata(other, read_regular(other, _MOST_SIDECAR))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{other} cannot be read ({getattr(error, 'strerror', None) or error}): remove it"
+            ) from None

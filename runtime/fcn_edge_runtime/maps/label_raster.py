@@ -36,7 +36,6 @@ from fcn_edge_runtime.progress import Progress, Stages
 
 __all__ = ["MapArea", "MapOptions", "MapResult", "label_raster", "sources_of"]
 
-_ROWS = 256  # whose areas are summed at once
 MOST_WORKERS = 1024
 _FAR = 1.5  # times the resolution that a network was trained with
 _ENDINGS = (".tif", ".tiff")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from fcn_edge_runtime._files import read_regular
 from fcn_edge_runtime.errors import InputError
 
 __all__ = ["Reference", "is_mosaic", "mosaic_references"]
@@ -80,11 +81,9 @@ def mosaic_references(name: str) -> Iterator[Reference]:
         InputError: it is not a mosaic of files, or longer than one.
     """
     try:
-        with Path(name).open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
         reading = _Reading(Path(name).parent)
-        reading.parse(data)
-    except (expat.ExpatError, UnicodeDecodeError, ValueError) as error:
+        reading.parse(read_regular(name, _MOST_BYTES))
+    except (expat.ExpatError, ValueError) as error:
         raise InputError(f"{name} is not a VRT ({error})") from None
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror})") from None
@@ -117,8 +116,6 @@ class _Reading:
     names: list[tuple[str, float]] = field(default_factory=list)
 
     def parse(self, data: bytes) -> None:
-        if len(data) > _MOST_BYTES:
-            raise _Refusal(f"has more than {_MOST_BYTES >> 20} MB")
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -159,9 +156,7 @@ class _Reading:
             _, _, wide, high = (_number(attributes, key) for key in _PLACES)
             inside = min(abs(wide), self.width) * min(abs(high), self.height)
             self.share = inside / max(self.width * self.height, 1.0)
-        elif tag == "MDI" and (
-            attributes.get("key") == "OVERVIEW_FILE" or attributes.get("key", "").endswith("_DATASET")
-        ):
+        elif tag == "MDI" and attributes.get("key", "").endswith(_NAMING_KEYS):
             raise _Refusal("names another file in its metadata")
         elif tag in _NAMES:
             self.text, self.relative = [], attributes.get("relativeToVRT", "0").strip() != "0"

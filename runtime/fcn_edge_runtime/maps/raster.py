@@ -19,7 +19,7 @@ import numpy as np
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError, UsageError
-from fcn_edge_runtime.maps.formats import MOST_BLOCK, driver_of
+from fcn_edge_runtime.maps.formats import check_block, driver_of
 from fcn_edge_runtime.model.card import InputSpec
 
 __all__ = ["Raster", "raster_errors"]
@@ -232,11 +232,7 @@ def _check_blocks(file: Any, name: str) -> None:
         for (height, width), dtype in zip(file.block_shapes, file.dtypes, strict=True)
         if not dtype.startswith("complex_int")
     )
-    if max(sizes, default=0) > MOST_BLOCK:
-        raise InputError(
-            f"{name} has blocks of more than {MOST_BLOCK >> 20} MB, which are decoded whole: write it again "
-            "with gdal_translate -co TILED=YES"
-        )
+    check_block(name, max(sizes, default=0))
     extent = abs(file.transform.determinant)
     if not _SMALLEST_EXTENT < extent < _LARGEST_EXTENT:
         raise InputError(

@@ -12,7 +12,7 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class _Server:
             route("/", self._page),
             route("/openapi.json", self._openapi),
             route("/metrics", self._prometheus),
-            route("/segment", self._measured(self._segment), methods=["POST"]),
+            route("/segment", self._measured(self._segment, "/segment"), methods=["POST"]),
             route("/v2", self._about),
             route("/v2/health/live", self._ready),
             route("/v2/health/ready", self._ready),
@@ -90,12 +90,12 @@ class _Server:
             routes += [
                 route(base, self._model),
                 route(f"{base}/ready", self._ready),
-                route(f"{base}/infer", self._measured(self._infer), methods=["POST"]),
+                route(f"{base}/infer", self._measured(self._infer, f"{model}/infer"), methods=["POST"]),
             ]
         return starlette.Starlette(
             routes=routes,
             lifespan=self._lifespan,
-            exception_handlers={404: self._not_here, 405: self._not_here, _Refused: self._refusal},
+            exception_handlers={404: self._not_here, 405: self._not_here},
         )
 
     @contextlib.asynccontextmanager
@@ -184,10 +184,11 @@ class _Server:
 
     # Admission, limits and errors
 
-    def _measured(self, handler: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+    def _measured(
+        self, handler: Callable[[Any], Awaitable[Any]], path: str
+    ) -> Callable[[Any], Awaitable[Any]]:
         async def measured(request: Any) -> Any:
             start = time.perf_counter()
-            path = "/segment" if request.url.path == "/segment" else "/v2/models/infer"
             try:
                 with self._admitted():
                     response = await handler(request)
@@ -224,9 +225,6 @@ class _Server:
             raise _Refused(
                 408, f"the body was not there within {self._options.seconds:g} s", connection="close"
             ) from None
-
-    async def _refusal(self, _: Any, refused: Any) -> Any:
-        return self._error(refused.status, str(refused), refused.headers)
 
     async def _not_here(self, _: Any, error: Any) -> Any:
         words = {404: "there is nothing here", 405: "this path takes another method"}[error.status_code]
@@ -266,6 +264,6 @@ async def _read(request: Any, most: int) -> bytes:
 
 
 def _first(result: Segmentation) -> Segmentation:
-    from dataclasses import replace
-
-    return replace(result, labels=result.labels[0])
+    """The first image of a batch."""
+    arrays = {name: getattr(result, name) for name in ("labels", "confidence", "probabilities", "logits")}
+    return replace(result, **{name: array[0] for name, array in arrays.items() if array is not None})

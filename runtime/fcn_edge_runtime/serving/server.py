@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
@@ -47,11 +48,15 @@ def serve(
     """
     options = options or ServeOptions()
     uvicorn = require("uvicorn", "serving", InputError)
-    selftest(model, options.device)
-    with Segmenter(
-        model, options.device, options.threads, outputs=options.outputs, max_pixels=options.max_pixels,
-        isolated_first=True,
-    ) as segmenter, _listening(options) as listener:  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        segmenter = stack.enter_context(
+            Segmenter(
+                model, options.device, options.threads, outputs=options.outputs,
+                max_pixels=options.max_pixels, isolated_first=True,
+            )
+        )  # fmt: skip
+        selftest(model, options.device)
+        listener = stack.enter_context(_listening(options))
         name = re.sub(r"[^\w.-]+", "-", Path(model).stem)[:80] or "model"
         app = application(segmenter, name, options, version)
         host, port = listener.getsockname()[:2]
@@ -83,9 +88,11 @@ def _listening(options: ServeOptions) -> socket.socket:
     try:
         found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        with contextlib.ExitStack() as failed:
+            listener = failed.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            failed.pop_all()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot listen on {options.host[:80]}:{options.port} ({reason})") from None

@@ -224,6 +224,26 @@ def test_a_port_in_use_and_a_foreign_address_are_one_line(server, fcn_edge):
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.security("the model file of a server", "opened in a process of its own before any other")
+def test_a_file_is_opened_in_a_child_before_its_self_test(monkeypatch):
+    from fcn_edge_runtime import UsageError, isolation
+    from fcn_edge_runtime.serving import server
+    from fcn_edge_runtime.serving.options import ServeOptions
+
+    calls = []
+    for module, name in ((isolation, "open_in_child"), (server, "selftest"), (server, "_listening")):
+        real = getattr(module, name)
+
+        def called(*given, name=name, real=real, **more):
+            calls.append(name)
+            return real(*given, **more)
+
+        monkeypatch.setattr(module, name, called)
+    with pytest.raises(UsageError, match="cannot listen"):
+        server.serve(FLOAT, ServeOptions(host="203.0.113.5", device="cpu"))
+    assert calls == ["open_in_child", "selftest", "_listening"]
+
+
 def test_an_output_that_the_file_does_not_offer_is_refused(fcn_edge):
     done = fcn_edge("serve", FLOAT, "--port", "0", "--outputs", "depth")
     assert done.returncode == 2
