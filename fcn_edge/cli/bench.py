@@ -171,7 +171,7 @@ def _maps(
         click.echo(
             f"  the network alone takes {speed.network_seconds:.1f} s for {speed.overhead:.2f} times the "
             f"pixels, in tiles of {speed.tile[0]}x{speed.tile[1]}: {speed.efficiency.median:.0%} of the "
-            f"map's time ({speed.efficiency.spread[0]:.0%} to {speed.efficiency.spread[1]:.0%})"
+            f"map's time, {speed.processor_efficiency.median:.0%} of that of all cores"
         )
         if speed.peak is not None:
             click.echo(f"  peak memory {speed.peak >> 20} MiB")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,6 @@ except ImportError:  # Windows: nothing keeps out a second process
 __all__ = ["Journal"]
 
 _MOST_HEAD = 1 << 20
-_LEVEL = 1  # labels are large areas of one value: a higher level gains little
-
 
 _Layer = list[Any]  # name, type, shape, compressed bytes
 
@@ -78,7 +76,7 @@ class Journal:
             ArtifactError: the disk is full or fails.
         """
         arrays = {name: array for name, array in vars(labeled).items() if array is not None}
-        packed = {name: zlib.compress(array.tobytes(), _LEVEL) for name, array in arrays.items()}
+        packed = {name: _packed(array) for name, array in arrays.items()}
         layers = [
             [name, str(array.dtype), list(array.shape), len(packed[name])] for name, array in arrays.items()
         ]
@@ -92,7 +90,7 @@ class Journal:
             raise _unwritable(self.path, error) from error
         self._places[tile.number] = place + len(head), layers
 
-    def arrays(self, tiles: tuple[Tile, ...], name: str) -> Iterator[tuple[Tile, np.ndarray]]:
+    def arrays(self, tiles: Iterable[Tile], name: str) -> Iterator[tuple[Tile, np.ndarray]]:
         """One of the arrays of `Labeled`, of all tiles in their order."""
         for tile in tiles:
             place, layers = self._places[tile.number]
@@ -144,6 +142,12 @@ class Journal:
             self._file.flush()
         except OSError as error:
             raise _unwritable(self.path, error) from error
+
+
+def _packed(array: np.ndarray) -> bytes:
+    """Compressed by runs: of labels, which are large areas of one value, this makes half of level 1."""
+    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    return packer.compress(np.ascontiguousarray(array).data) + packer.flush()
 
 
 def _unwritable(path: Path, error: OSError) -> ArtifactError:

@@ -27,7 +27,7 @@ from fcn_edge_runtime.maps.network import TileNetwork
 from fcn_edge_runtime.maps.polygons import check_polygons
 from fcn_edge_runtime.maps.preview import step_for
 from fcn_edge_runtime.maps.raster import Raster
-from fcn_edge_runtime.maps.results import MapArea, Targets, write_results
+from fcn_edge_runtime.maps.results import MapArea, MapFiles, Targets
 from fcn_edge_runtime.maps.sharing import Sources, TileJob
 from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory
 from fcn_edge_runtime.maps.tiles import Tile
@@ -193,9 +193,6 @@ class _Job:
             labeling = job.labeling(self.network, source)
             tiled = labeling.tiled
             resumed = len(journal.done)
-            self._label(job, labeling, journal)
-            if source.fingerprint() != journal.job["identity"]["raster"]:
-                raise InputError(f"{source.path} was changed while it was read: start again")
             targets = Targets(
                 self.target, options.confidence, options.probabilities, options.polygons, options.min_area,
                 _preview_of(self.target) if options.preview else None,
@@ -205,9 +202,12 @@ class _Job:
                 "FCN_EDGE_MODEL_SHA256": self.network.digest,
                 "FCN_EDGE_EXACT": "yes: the labels of the whole image" if exact else f"no: {self._how()}",
             }
-            written = write_results(
-                targets, journal, tiled.tiles, source, self.network.card, tags, self.stages, exact=exact
-            )
+            with MapFiles.at(targets, source, self.network.card, tags, core) as files:
+                self._label(job, labeling, journal, files)
+                if source.fingerprint() != journal.job["identity"]["raster"]:
+                    raise InputError(f"{source.path} was changed while it was read: start again")
+                samples = journal.arrays(tiled.tiles, "sample")
+                written = files.finish(samples, self.stages, exact=exact)
             journal.remove()
         session = self.network.session
         return MapResult(
@@ -275,18 +275,20 @@ class _Job:
                 stacklevel=2,
             )
 
-    def _label(self, job: TileJob, labeling: Labeling, journal: Journal) -> None:
-        """All tiles that are not done."""
+    def _label(self, job: TileJob, labeling: Labeling, journal: Journal, files: MapFiles) -> None:
+        """All tiles; those that are done are read."""
         tiled, options, (rows, columns) = labeling.tiled, self.options, job.core
         total = len(tiled.tiles)
         todo = [tile for tile in tiled.tiles if tile.number not in journal.done]
 
         def add(tile: Tile, labeled: Labeled) -> None:
             journal.add(tile, labeled)
+            files.add(tile, labeled)
             self.stages.progress.advance(len(journal.done), total)
 
         with self.stages.stage("label", total, "tiles") as summary:
             self.stages.progress.advance(total - len(todo), total)
+            files.resume(journal, [tile for tile in tiled.tiles if tile.number in journal.done])
             if options.ray is not None and todo:
                 label_on_cluster(_elsewhere(job), todo, add, options.ray, options.workers)
             elif options.workers is not None and todo:

@@ -1,7 +1,8 @@
 """How fast maps are made here, beside the network alone on the windows of the same tiles.
 
-A map and the network alone take turns, each in a process of its own: so memory is that of one map, and what
-else runs on the machine slows both.
+The network alone is everything between the pixels of a tile's window and the labels of its core, both in
+memory. A map and the network alone take turns, each in a process of its own: so memory is that of one map,
+and what else runs on the machine slows both.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from fcn_edge_runtime.timing import Ratio, ratio_of
 
 __all__ = ["MapSpeed", "measure_map"]
 
-_ROUNDS = 3
+_ROUNDS, _ENOUGH = 3, 60.0  # seconds, after which there is no other round
 Found = TypeVar("Found")
 
 
@@ -43,6 +44,8 @@ class MapSpeed:
         seconds: of the fastest map, with reading, writing and the start of the process.
         network_seconds: of the network alone on the same windows, the fastest.
         efficiency: the network's time relative to the map's; 1 is a map that costs nothing besides.
+        processor_efficiency: the same of the time of all cores: reading and writing beside the network
+            hides from the other one.
         peak: memory of the process in bytes, the largest; None where the system does not report it.
     """
 
@@ -54,6 +57,7 @@ class MapSpeed:
     seconds: float
     network_seconds: float
     efficiency: Ratio
+    processor_efficiency: Ratio
     peak: int | None
 
     @property
@@ -85,22 +89,44 @@ def measure_map(
     """
     name, path = os.fspath(raster), os.fspath(model)
     given = replace(options or MapOptions(), overwrite=True)
-    maps: list[tuple[MapResult, float, int | None]] = []
-    alone: list[float] = []
-    stages = Stages(progress)
+    maps: list[tuple[MapResult, _Time, int | None]] = []
+    alone: list[_Time] = []
+    stages, begun = Stages(progress), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, stages.stage("measure", _ROUNDS, "rounds") as summary:
-        for number in range(_ROUNDS):
+        while len(maps) < _ROUNDS and (not maps or time.perf_counter() - begun < _ENOUGH):
             maps.append(_in_a_process(_map, name, path, Path(folder) / "map.tif", given))
             result = maps[-1][0]
             alone.append(_in_a_process(_network_alone, name, path, given, result.tile))
-            stages.progress.advance(number + 1, _ROUNDS)
-        summary.text = f"{_ROUNDS} maps, and the network alone"
-    seconds = [entry[1] for entry in maps]
+            stages.progress.advance(len(maps), _ROUNDS)
+        summary.text = f"{len(maps)} maps, and the network alone"
+    taken = [entry[1] for entry in maps]
+    wall, processor = (
+        [np.array([getattr(time, name) for time in times]) for times in (alone, taken)]
+        for name in ("wall", "processor")
+    )
     peaks = [entry[2] for entry in maps if entry[2] is not None]
     return MapSpeed(
-        name, path, result.size, result.tile, result.overhead, min(seconds), min(alone),
-        ratio_of(np.array(alone), np.array(seconds)), max(peaks, default=None),
+        name, path, result.size, result.tile, result.overhead, float(wall[1].min()), float(wall[0].min()),
+        ratio_of(*wall), ratio_of(*processor), max(peaks, default=None),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Time:
+    """Seconds that something took, and those of all cores in it."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def now(cls) -> _Time:
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, begun: _Time) -> _Time:
+        return _Time(self.wall - begun.wall, self.processor - begun.processor)
+
+    def plus(self, other: _Time) -> _Time:
+        return _Time(self.wall + other.wall, self.processor + other.processor)
 
 
 def _in_a_process(run: Callable[..., Found], *args: Any) -> Found:
@@ -108,19 +134,20 @@ def _in_a_process(run: Callable[..., Found], *args: Any) -> Found:
         return pool.submit(run, *args).result()
 
 
-def _map(raster: str, model: str, out: Path, options: MapOptions) -> tuple[MapResult, float, int | None]:
-    begun = time.perf_counter()
+def _map(raster: str, model: str, out: Path, options: MapOptions) -> tuple[MapResult, _Time, int | None]:
+    begun = _Time.now()
     result = label_raster(raster, model, out, options)
-    return result, time.perf_counter() - begun, peak_bytes()
+    return result, _Time.now().since(begun), peak_bytes()
 
 
-def _network_alone(raster: str, model: str, options: MapOptions, core: tuple[int, int]) -> float:
-    """Seconds that the network takes for all windows, which are read in between."""
-    total = 0.0
+def _network_alone(raster: str, model: str, options: MapOptions, core: tuple[int, int]) -> _Time:
+    """What the network takes for all windows, which are read in between."""
+    total = _Time(0.0, 0.0)
     with sources_of(raster, model, options).open() as (network, source):
-        for tile in TiledImage(network, source.height, source.width, core).tiles:
+        tiled = TiledImage(network, source.height, source.width, core)
+        for tile in tiled.tiles:
             pixels, _ = source.read(*tile.window)
-            begun = time.perf_counter()
-            network.run(pixels)
-            total += time.perf_counter() - begun
+            begun = _Time.now()
+            tiled.label(tile, network.run(pixels))
+            total = total.plus(_Time.now().since(begun))
     return total

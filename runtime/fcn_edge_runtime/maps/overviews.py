@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime._stdio import captured_output
 from fcn_edge_runtime.maps.sizing import BLOCK
 from fcn_edge_runtime.maps.tiles import Tile
 
@@ -25,18 +26,30 @@ def plain_profile(width: int, height: int, dtype: str) -> dict[str, Any]:
     """Rasterio's profile of a file that is written quickly, and read once."""
     return {
         "driver": "GTiff", "width": width, "height": height, "count": 1, "dtype": dtype, "tiled": True,
-        "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer",
+        "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "packbits", "bigtiff": "if_safer",
     }  # fmt: skip
 
 
-def create(path: Path, **profile: Any) -> Any:
-    """A new file, open for writing and reading; rasterio does not warn where it has no georeference."""
+@contextlib.contextmanager
+def create(path: Path, **profile: Any) -> Iterator[Any]:
+    """A new file, open for writing and reading; rasterio does not warn where it has no georeference.
+
+    Close it yourself to know that it is whole: at the end of the block, errors of a full disk are ignored,
+    and what libraries print of them.
+    """
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, "w+", **profile)
+        file = rasterio.open(path, "w+", **profile)
+    try:
+        yield file
+    finally:
+        if not file.closed:
+            ignored = (RasterioError, rasterio._err.CPLE_BaseError)  # noqa: SLF001 - no other name
+            with captured_output(), contextlib.suppress(*ignored):
+                file.close()
 
 
 def window_of(rows: slice, columns: slice) -> Any:
@@ -61,8 +74,8 @@ def halved(labels: np.ndarray, nothing: int) -> np.ndarray:
     pairs = np.ascontiguousarray(labels).view(f"<u{2 * labels.itemsize}")
     upper, lower = pairs[::2], pairs[1::2]
     found = upper.astype(labels.dtype)
-    mixed = np.nonzero((upper != lower) | (upper >> bits != found))
-    found[mixed] = _most_frequent(upper[mixed], lower[mixed], bits, nothing)
+    mixed = np.flatnonzero((upper != lower) | (upper >> bits != found))
+    found.reshape(-1)[mixed] = _most_frequent(upper.ravel()[mixed], lower.ravel()[mixed], bits, nothing)
     return found
 
 
@@ -93,7 +106,7 @@ class Overviews:
     def at(
         cls, folder: Path, size: tuple[int, int], dtype: str, nothing: int, core: tuple[int, int]
     ) -> Iterator[Overviews]:
-        """Files in a folder, which are whole at the end.
+        """Files in a folder, which are open until the end.
 
         Args:
             folder: that is empty.
@@ -111,9 +124,7 @@ class Overviews:
                 path = folder / f"{len(files) + 1}.tif"
                 profile = plain_profile(width, height, dtype)
                 files.append(stack.enter_context(create(path, nodata=nothing, **profile)))
-            made = cls(folder, nothing, files, (both & -both).bit_length() - 1)
-            yield made
-            made._finish()
+            yield cls(folder, nothing, files, (both & -both).bit_length() - 1)
 
     def add(self, tile: Tile, labels: np.ndarray) -> None:
         """Add a tile's labels."""
@@ -124,15 +135,14 @@ class Overviews:
             where = slice(top, top + labels.shape[0]), slice(left, left + labels.shape[1])
             file.write(labels, 1, window=window_of(*where))
 
-    def _finish(self) -> None:
-        """Make the copies that are smaller than what tiles have."""
-        for number in range(max(1, self._of_tiles), len(self._files)):
-            self._files[number].write(halved(self._files[number - 1].read(1), self._nothing), 1)
-
     def joined(self, work: Path) -> Path:
-        """A virtual raster of the map with these as its overviews."""
+        """A virtual raster of the map with these as its overviews; all tiles have been added."""
         import rasterio.shutil
 
+        for number in range(max(1, self._of_tiles), len(self._files)):
+            self._files[number].write(halved(self._files[number - 1].read(1), self._nothing), 1)
+        for file in self._files:
+            file.close()
         path = self._folder / "map.vrt"
         rasterio.shutil.copy(work, path, driver="VRT")
         shown = "".join(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ _EXACT = {
     "float32": ("uint8", "int8", "uint16", "int16", "float32"),
 }
 _RGB = ("red", "green", "blue")
+_STRIP = 256  # rows of the raster that are read at once
 _MOST_SIDE = 1 << 27  # pixels of a resampled raster
 _SMALLEST_EXTENT, _LARGEST_EXTENT = 1e-20, 1e20  # of a pixel, in squared units of the CRS
 
@@ -71,6 +73,7 @@ class Raster:
     _file: Any
     _source: Any
     _whole: bool
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # GDAL's datasets take one thread at a time
 
     @classmethod
     @contextlib.contextmanager
@@ -126,23 +129,38 @@ class Raster:
     def read(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray | None]:
         """The pixels (h, w, C) of a window, and where they are valid (h, w); None stands for everywhere.
 
+        Several threads may read.
+
         Raises:
             InputError: the file is damaged, or was cut short.
         """
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        pixels = np.empty((*shape, len(self.bands)), self.spec.dtype)
+        valid = None if self._whole else np.empty(shape, bool)
+        # Strip by strip, so that what GDAL gives, band by band, is still in the processor's cache when it is
+        # copied.
+        first = rows.start
+        while first < rows.stop:
+            last = min(rows.stop, (first // _STRIP + 1) * _STRIP)
+            part = slice(first - rows.start, last - rows.start)
+            self._read(slice(first, last), columns, pixels[part], None if valid is None else valid[part])
+            first = last
+        return pixels, valid
+
+    def _read(self, rows: slice, columns: slice, pixels: np.ndarray, valid: np.ndarray | None) -> None:
+        """Read a window into arrays for its pixels, and for where they are valid."""
         from rasterio.windows import Window
 
-        window = Window.from_slices(rows, columns)
-        bands = list(self.bands)
-        with raster_errors(self.path):
+        window, bands = Window.from_slices(rows, columns), list(self.bands)
+        with self._lock, raster_errors(self.path):
             planes = self._source.read(bands, window=window)
-            masks = None if self._whole else self._source.read_masks(bands, window=window)
-        valid = None if masks is None else self._valid(planes, masks)
-        pixels = np.empty((*planes.shape[1:], len(planes)), self.spec.dtype)
+            masks = None if valid is None else self._source.read_masks(bands, window=window)
         for channel, plane in enumerate(planes):  # twice as fast as one copy
             pixels[..., channel] = plane
-        if valid is not None and not valid.all():
-            pixels[~valid] = self._fill()
-        return pixels, valid
+        if masks is not None and valid is not None:
+            valid[:] = self._valid(planes, masks)
+            if not valid.all():
+                pixels[~valid] = self._fill()
 
     def lost(self) -> tuple[str, ...]:
         """What the result cannot keep of this raster's georeference."""

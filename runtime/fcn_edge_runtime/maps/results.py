@@ -1,9 +1,10 @@
-"""The files of a map, made of its finished tiles: parts first, which are put in place together."""
+"""The files of a map: parts, to which tiles are added while others are labeled, put in place together."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.areas import Area, areas_from_counts
 from fcn_edge_runtime.maps.areas import Ground
 from fcn_edge_runtime.maps.cog import (
+    MapFile,
     class_names,
+    confidence_file,
+    labels_file,
+    probabilities_file,
     qgis_style,
-    write_confidence,
-    write_labels,
-    write_probabilities,
 )
 from fcn_edge_runtime.maps.journal import Journal
+from fcn_edge_runtime.maps.labeled import Labeled
 from fcn_edge_runtime.maps.polygons import write_polygons
 from fcn_edge_runtime.maps.preview import preview_png
 from fcn_edge_runtime.maps.raster import Raster
@@ -28,7 +31,9 @@ from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import Stages
 
-__all__ = ["MapArea", "Targets", "Written", "write_results"]
+__all__ = ["MapArea", "MapFiles", "Targets", "Written"]
+
+_ROWS = 128  # of labels that are counted at once
 
 
 @dataclass(frozen=True)
@@ -78,102 +83,154 @@ class Written:
     polygons: int | None
 
 
-def write_results(
-    targets: Targets,
-    journal: Journal,
-    tiles: tuple[Tile, ...],
-    source: Raster,
-    card: Card,
-    tags: dict[str, str],
-    stages: Stages,
-    *,
-    exact: bool,
-) -> Written:
-    """Write all files of a map.
+@dataclass(frozen=True, eq=False)
+class MapFiles:
+    """The files of a map while tiles are added to them."""
 
-    Args:
-        targets: where to.
-        journal: the tiles that are done, which are all.
-        tiles: of the map.
-        source: what was labeled.
-        card: of the model.
-        tags: texts to keep in the map.
-        stages: are told of each file.
-        exact: whether the labels are those of the whole image.
+    _targets: Targets
+    _source: Raster
+    _card: Card
+    _counted: _Counted
+    _files: dict[str, MapFile]  # by the names of `Labeled`'s arrays
+    _moves: list[tuple[Path, Path]]
+    _parts: contextlib.ExitStack
 
-    Raises:
-        ArtifactError: one cannot be written; none is then.
-    """
-    ground, polygons = Ground.of(source), None
-    counted = _Counted(ground, card)
-    moves: list[tuple[Path, Path]] = []
-    with contextlib.ExitStack() as stack:
+    @classmethod
+    @contextlib.contextmanager
+    def at(
+        cls, targets: Targets, source: Raster, card: Card, tags: dict[str, str], core: tuple[int, int]
+    ) -> Iterator[MapFiles]:
+        """Begin the parts of all files, which are removed at the end of the block unless they are finished.
 
-        def part(path: Path) -> Path:
-            found = stack.enter_context(
-                part_of(path, ending=path.suffix, refusal=lambda reason: _unwritable(path, reason))
-            )
-            moves.append((found, path))
-            return found
+        Args:
+            targets: where to.
+            source: what is labeled.
+            card: of the model.
+            tags: texts to keep in the map.
+            core: rows and columns of a tile.
 
-        with stages.stage("write") as summary:
-            labels = part(targets.labels)
-            core = (journal.job["core"][0], journal.job["core"][1])
-            write_labels(labels, source, card, tags, counted.of(journal.arrays(tiles, "labels")), core)
-            areas = counted.areas()
-            names = targets.labels.with_name(targets.labels.name + ".aux.xml")
-            part(names).write_text(class_names(card), "utf-8")
-            part(targets.labels.with_suffix(".qml")).write_text(qgis_style(card), "utf-8")
+        Raises:
+            ArtifactError: one cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
+            files: dict[str, MapFile] = {}
+            made = cls(targets, source, card, _Counted(Ground.of(source), card), files, [], stack)
+            begin = stack.enter_context
+            files["labels"] = begin(labels_file(made._part(targets.labels), source, card, tags, core))
             if targets.confidence is not None:
-                sure = journal.arrays(tiles, "confidence")
-                write_confidence(part(targets.confidence), source, tags, sure)
+                files["confidence"] = begin(confidence_file(made._part(targets.confidence), source, tags))
             if targets.probabilities is not None:
-                each = journal.arrays(tiles, "probabilities")
-                write_probabilities(part(targets.probabilities), source, card, tags, each)
+                part = made._part(targets.probabilities)
+                files["probabilities"] = begin(probabilities_file(part, source, card, tags))
+            yield made
+
+    def resume(self, journal: Journal, tiles: Sequence[Tile]) -> None:
+        """Add tiles that an earlier run had done.
+
+        Raises:
+            ArtifactError: the disk is full or fails.
+        """
+        for name in self._files:
+            for tile, values in journal.arrays(tiles, name):
+                self._add(tile, name, values)
+
+    def add(self, tile: Tile, labeled: Labeled) -> None:
+        """Add a tile; any thread may, one at a time.
+
+        Raises:
+            ArtifactError: the disk is full or fails.
+        """
+        for name in self._files:
+            self._add(tile, name, getattr(labeled, name))
+
+    def finish(self, samples: Iterable[tuple[Tile, np.ndarray]], stages: Stages, *, exact: bool) -> Written:
+        """Write what is made of the whole map, and put all files in place. All tiles have been added.
+
+        Args:
+            samples: of all tiles, for the preview.
+            stages: are told of each file.
+            exact: whether the labels are those of the whole image.
+
+        Raises:
+            ArtifactError: one cannot be written; none is then.
+        """
+        targets, card, ground = self._targets, self._card, self._counted.ground
+        labels, areas, polygons = self._moves[0][0], self._counted.areas(), None
+        with stages.stage("write") as summary:
+            for file in self._files.values():
+                file.finish()
+            names = targets.labels.with_name(targets.labels.name + ".aux.xml")
+            self._part(names).write_text(class_names(card), "utf-8")
+            self._part(targets.labels.with_suffix(".qml")).write_text(qgis_style(card), "utf-8")
             summary.text = f"{labels.stat().st_size / 1e6:.1f} MB"
         if targets.polygons is not None:
             with stages.stage("polygons") as summary:
-                path = part(targets.polygons)
+                path = self._part(targets.polygons)
                 path.unlink()  # GDAL makes its files anew
                 polygons = write_polygons(labels, targets.polygons, path, card, ground, targets.min_area)
                 summary.text = f"{polygons} polygons"
         if targets.preview is not None:
             with stages.stage("preview"):
-                samples = journal.arrays(tiles, "sample")
-                png = preview_png(samples, source, labels, card, areas, ground, exact=exact)
-                part(targets.preview).write_bytes(png)
+                png = preview_png(samples, self._source, labels, card, areas, ground, exact=exact)
+                self._part(targets.preview).write_bytes(png)
         try:
-            place(*moves)
+            place(*self._moves)
         except OSError as error:
             raise _unwritable(targets.labels, error.strerror or str(error)) from None
-    return Written(tuple(path for _, path in moves), areas, polygons)
+        return Written(tuple(path for _, path in self._moves), areas, polygons)
+
+    def _add(self, tile: Tile, name: str, values: np.ndarray) -> None:
+        if name == "labels":
+            self._counted.add(tile, values)
+        self._files[name].add(tile, values)
+
+    def _part(self, path: Path) -> Path:
+        found = self._parts.enter_context(
+            part_of(path, ending=path.suffix, refusal=lambda reason: _unwritable(path, reason))
+        )
+        self._moves.append((found, path))
+        return found
 
 
 class _Counted:
-    """Counts pixels and square meters of every class while tiles pass."""
+    """Pixels and square meters of every class, of tiles in any order."""
 
     def __init__(self, ground: Ground | None, card: Card) -> None:
-        self._ground, self._card = ground, card
-        self._pixels = np.zeros(card.unlabeled + 1, np.int64)
-        self._meters = np.zeros(card.unlabeled + 1)
+        self.ground, self._card = ground, card
+        self._ids = np.array([*(entry.id for entry in card.classes), card.unlabeled])
+        self._pixels = np.zeros(len(self._ids), np.int64)
+        self._meters: list[np.ndarray] = []
 
-    def of(self, tiles: Iterator[tuple[Tile, np.ndarray]]) -> Iterator[tuple[Tile, np.ndarray]]:
-        """The same tiles."""
-        for tile, labels in tiles:
-            each = None if self._ground is None else self._ground.of_rows(*tile.core)
-            counts = np.array([np.bincount(row, minlength=len(self._pixels)) for row in labels])
-            self._pixels += counts.sum(axis=0)
-            if each is not None:
-                self._meters += each @ counts
-            yield tile, labels
+    def add(self, tile: Tile, labels: np.ndarray) -> None:
+        """Count a tile's labels (h, w)."""
+        rows = [self._counts(labels[top : top + _ROWS]) for top in range(0, len(labels), _ROWS)]
+        counts = np.concatenate(rows)
+        self._pixels += counts.sum(axis=0).astype(np.int64)
+        if self.ground is not None:
+            self._meters.append(self.ground.of_rows(*tile.core) @ counts)
+
+    def _counts(self, labels: np.ndarray) -> np.ndarray:
+        """Pixels of every class in each row, by runs of equal labels: most are long."""
+        height, width = labels.shape
+        begins = np.ones((height, width), bool)
+        np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
+        first = np.flatnonzero(begins)
+        entry = np.searchsorted(self._ids, labels.ravel()[first])
+        cell = first // width * len(self._ids) + entry
+        lengths = np.diff(first, append=height * width)
+        return np.bincount(cell, lengths, height * len(self._ids)).reshape(height, -1)
 
     def areas(self) -> tuple[MapArea, ...]:
         """What the classes cover."""
+        counts = np.zeros(self._card.unlabeled + 1, np.int64)
+        counts[self._ids] = self._pixels
+        # Exact sums: the order of tiles does not matter.
+        meters = (
+            None if self.ground is None else [math.fsum(each) for each in zip(*self._meters, strict=True)]
+        )
         return tuple(
-            MapArea(
-                **asdict(area), square_meters=None if self._ground is None else float(self._meters[area.id])
-            )
-            for area in areas_from_counts(self._pixels, self._card)
+            MapArea(**asdict(area), square_meters=None if meters is None else meters[number])
+            for number, area in enumerate(areas_from_counts(counts, self._card))
         )
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -274,6 +275,17 @@ def test_a_raster_that_is_changed_while_read_gives_no_map(scene, tmp_path, monke
     with pytest.raises(InputError, match="changed while it was read"):
         label_raster(scene[0], path_of("float"), tmp_path / "map.tif", PLAIN)
     assert not (tmp_path / "map.tif").exists()
+
+
+def test_several_threads_read_one_raster(scene):
+    path, pixels = scene
+    windows = [
+        (slice(top, top + 90), slice(left, left + 70)) for top in (0, 110, 200) for left in (0, 130, 300)
+    ]
+    with Raster.open(path, RGB) as source, ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda window: source.read(*window)[0], windows * 20))
+    for window, read in zip(windows * 20, found, strict=True):
+        assert np.array_equal(read, pixels[window])
 
 
 def test_the_raster_and_other_files_are_not_overwritten(scene, tmp_path):
