@@ -17,6 +17,7 @@
 #   make bench-serve    HTTP beside a plain loop: rates, times, memory; MODEL=road.onnx ARGS="--clients 8"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
+#   make consumers      what the long tests of variants need: OpenVINO's Model API, Luxonis' archives
 #   make node-packages  what the long tests of the browser's side need from npm
 #   make gpu            tests and times on an NVIDIA GPU, in 9 minutes; GPU_PYTHON has torch and onnxruntime-gpu
 #   make clean          remove all that these targets made
@@ -40,11 +41,13 @@ NETWORKS := .venv-networks
 NETWORK_PINS := benchmarks/networks/environment/networks
 ARGS ?=
 
+CONSUMERS := .venv-consumers
+CONSUMER_PINS := tests/export/variants/environment/consumers
 NODE := tests/web/node_modules
 ONNXRUNTIME_ROOT ?= build/onnxruntime
 
 .PHONY: help demo gallery test test-all test-hostile test-hostile-oldest check test-oldest format security-page \
-	package-check release-check docs bench-engines bench-maps bench-serve networks cpp-example node-packages gpu clean
+	package-check release-check docs bench-engines bench-maps bench-serve networks cpp-example consumers node-packages gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -65,7 +68,7 @@ gallery: demo
 test: $(VENV)/.ready
 	$(PYTEST) -n $(WORKERS) -m 'not slow'
 
-test-all: $(VENV)/.ready node-packages
+test-all: $(VENV)/.ready node-packages consumers
 	@$(MAKE) --no-print-directory cpp-example || echo 'the C++ example could not be built: tests of runtime/cpp are skipped' >&2
 	$(PYTEST) -n $(WORKERS)
 	$(MAKE) test-oldest
@@ -177,9 +180,18 @@ node-packages:
 	@if ! command -v npm >/dev/null; then echo 'npm is not installed: tests that need its packages are skipped' >&2; \
 		else $(MAKE) --no-print-directory $(NODE)/.ready || echo 'the npm packages could not be installed: tests that need them are skipped' >&2; fi
 
+$(CONSUMERS)/.ready: $(wildcard $(CONSUMER_PINS)*.txt)
+	rm -rf $(CONSUMERS)
+	$(PYTHON) -m venv $(CONSUMERS)
+	$(CONSUMERS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSUMER_PINS).constraints.txt -r $(CONSUMER_PINS).txt
+	touch $@
+
+consumers:
+	@$(MAKE) --no-print-directory $(CONSUMERS)/.ready || { rm -rf $(CONSUMERS); echo 'the consumers could not be installed: tests that need them are skipped' >&2; }
+
 # On the machine as it is: a CUDA build of torch takes longer to install than to measure.
 gpu:
 	PYTHONPATH=.:export:runtime $(GPU_PYTHON) -m benchmarks.gpu $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(ENGINES) $(NETWORKS) $(NODE) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) $(ENGINES) $(NETWORKS) $(CONSUMERS) $(NODE) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

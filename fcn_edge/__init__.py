@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         VerifyOptions,
     )
     from fcn_edge_export.pipeline import export
+    from fcn_edge_export.variants.variant import VariantResult, variant
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
     from fcn_edge_runtime.benchmark.report import BenchmarkOptions, BenchmarkReport
     from fcn_edge_runtime.benchmark.run import benchmark
@@ -96,6 +97,7 @@ __all__ = [
     "TuneOptions",
     "Tuned",
     "UsageError",
+    "VariantResult",
     "VerificationError",
     "VerifyOptions",
     "VerifyResult",
@@ -113,6 +115,7 @@ __all__ = [
     "quantize",
     "selftest",
     "tune",
+    "variant",
     "verify",
     "video_frames",
 ]
@@ -134,6 +137,7 @@ _HOMES = {
     ),
     "fcn_edge_export.finish": ("ExportResult",),
     "fcn_edge_export.pipeline": ("export",),
+    "fcn_edge_export.variants.variant": ("VariantResult", "variant"),
     "fcn_edge_export.verification.verify_file": ("VerifyResult", "verify"),
     "fcn_edge_runtime.benchmark.report": ("BenchmarkOptions", "BenchmarkReport"),
     "fcn_edge_runtime.benchmark.run": ("benchmark",),

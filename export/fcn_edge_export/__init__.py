@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         VerifyOptions,
     )
     from fcn_edge_export.pipeline import export
+    from fcn_edge_export.variants.variant import VariantResult, variant
     from fcn_edge_export.verification.verify_file import VerifyResult, verify
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Fp16Options",
     "LoweringResult",
     "QuantizeOptions",
+    "VariantResult",
     "VerifyOptions",
     "VerifyResult",
     "adopt",
@@ -41,6 +43,7 @@ __all__ = [
     "export",
     "numbered_classes",
     "quantize",
+    "variant",
     "verify",
 ]
 
@@ -53,6 +56,7 @@ _HOMES = {
     "Fp16Options": "options",
     "LoweringResult": "lowering.lower",
     "QuantizeOptions": "options",
+    "VariantResult": "variants.variant",
     "VerifyOptions": "options",
     "VerifyResult": "verification.verify_file",
     "adopt": "adoption",
@@ -61,6 +65,7 @@ _HOMES = {
     "export": "pipeline",
     "numbered_classes": "classes",
     "quantize": "lowering.quantize",
+    "variant": "variants.variant",
     "verify": "verification.verify_file",
 }
 

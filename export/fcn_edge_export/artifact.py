@@ -68,21 +68,25 @@ class OutputFile:
     report: Path
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> OutputFile:
+    def at(cls, path: str | os.PathLike[str], ending: str = ".onnx") -> OutputFile:
         """Check a path before the work starts, which may take hours.
 
+        Args:
+            path: of the file.
+            ending: that its name must have.
+
         Raises:
-            ArtifactError: the name does not end in .onnx, or its folder is missing or cannot be written.
+            ArtifactError: the name ends otherwise, or its folder is missing or cannot be written.
         """
         target = Path(path)
-        if target.suffix != ".onnx":
-            raise ArtifactError(f"write: got the name {target.name!r}, expected one that ends in .onnx")
+        if not target.name.endswith(ending) or target.name == ending:
+            raise ArtifactError(f"write: got the name {target.name!r}, expected one that ends in {ending}")
         if target.is_dir():
             raise ArtifactError(f"write: {target} is a folder, expected a file name")
         folder = target.parent
         if not folder.is_dir():
             raise ArtifactError(f"write: the folder {folder} does not exist: create it first")
-        report = target.with_suffix(".verification.json")
+        report = target.with_name(target.name.removesuffix(ending) + ".verification.json")
         with _temporary(report):
             pass  # the only sure test: permission bits are not enough for root, mounts and quotas
         with _os_errors(report), contextlib.suppress(FileNotFoundError):

@@ -34,6 +34,7 @@ COMMANDS = (
     "export",
     "adopt",
     "quantize",
+    "variant",
     "verify",
     "selftest",
     "run",

@@ -36,6 +36,7 @@ SKIPPED = {
     "docs/howto/cpp.md": 1,
     "docs/howto/maps.md": 1,
     "docs/howto/medicine.md": 1,
+    "docs/howto/other-programs.md": 1,
     "docs/howto/robots.md": 1,
     "docs/howto/serve.md": 2,
     "docs/howto/your-network.md": 2,

@@ -18,7 +18,7 @@ from onnx import TensorProto
 from fcn_edge_export.graph.names import LOGITS, LOGITS_LOW, TRACED_INPUT
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["OURS", "Body", "body_of", "constants_of", "drop_unused", "head_of", "typed"]
+__all__ = ["OURS", "Body", "body_of", "constants_of", "drop_unused", "head_of", "read_by", "typed"]
 
 # What onnxruntime computes in integers. It does not do so for transposed convolutions.
 INTEGER_OPS = (
@@ -109,19 +109,19 @@ def constants_of(model: onnx.ModelProto) -> Mapping[str, onnx.TensorProto]:
 
 def drop_unused(model: onnx.ModelProto) -> None:
     """Remove constants that no node reads, such as float weights that have integer copies."""
-    used = set(_read(model.graph))
+    used = {name for node in model.graph.node for name in read_by(node)}
     for constant in [c for c in model.graph.initializer if c.name not in used]:
         model.graph.initializer.remove(constant)
 
 
-def _read(graph: onnx.GraphProto) -> Iterator[str]:
-    """Every name that a node of the graph or of a branch reads."""
-    for node in graph.node:
-        yield from node.input
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _read(inner)
-                yield from (output.name for output in inner.output)
+def read_by(node: onnx.NodeProto) -> Iterator[str]:
+    """Every name that a node reads, in its branches, too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            for each in inner.node:
+                yield from read_by(each)
+            yield from (output.name for output in inner.output)
 
 
 def head_of(model: onnx.ModelProto) -> tuple[set[str], tuple[str, ...]]:

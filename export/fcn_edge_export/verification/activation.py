@@ -17,7 +17,7 @@ from fcn_edge_export.verification.cases import Case
 from fcn_edge_export.verification.verdict import Logits
 from fcn_edge_runtime.errors import UsageError
 
-__all__ = ["require_logits"]
+__all__ = ["last_activation", "require_logits"]
 
 LOOKED_AT = 6  # of the cases, which begin with small ones
 _ACTIVATIONS = {"Sigmoid": "sigmoid", "HardSigmoid": "sigmoid", "Softmax": "softmax"}
@@ -42,7 +42,7 @@ def require_logits(
     for case in islice(cases, LOOKED_AT):
         logits = reference(case.image())
         lowest, highest, classes = min(lowest, logits.min()), max(highest, logits.max()), logits.shape[1]
-    last = _last_operator(network)
+    last = last_activation(network)
     ends = f"it ends in {last}, and " if last else ""
     values = f"{ends}its values lie between {lowest:.3g} and {highest:.3g}"
     if classes == 1 and (lowest >= 0 or last == "Sigmoid"):
@@ -60,7 +60,7 @@ def require_logits(
         )
 
 
-def _last_operator(network: onnx.ModelProto) -> str:
+def last_activation(network: onnx.ModelProto) -> str:
     """The activation that the logits come from, through operators that only move values; else empty."""
     producer = {name: node for node in network.graph.node for name in node.output}
     node = producer.get(LOGITS)

@@ -27,7 +27,9 @@ from fcn_edge_runtime.model.limits import check_limits
 from fcn_edge_runtime.model.protobuf.summary import ModelSummary, read_model
 from fcn_edge_runtime.model.seal import SEAL_LENGTH, check_seal
 
-__all__ = ["ModelFile"]
+__all__ = ["VARIANT_KEY", "ModelFile"]
+
+VARIANT_KEY = "fcn_edge.variant"  # in files of other layouts, which others run
 
 # Protobuf, and with it every ONNX reader, ends at 2 GiB.
 _MAX_BYTES = (1 << 31) - 1
@@ -186,6 +188,11 @@ def _checked(
     file: BinaryIO, size: int, name: str, allowed: Collection[str]
 ) -> tuple[ModelSummary, Card, Golden, DryRun]:
     summary, graph = read_model(_read(file, size, name))
+    if VARIANT_KEY in summary.metadata and CARD_KEY not in summary.metadata:
+        raise ModelError(
+            f"{name} is a variant that `fcn-edge variant` made for another program: expected the model that "
+            "it was made of"
+        )
     for key in (CARD_KEY, GOLDEN_KEY):
         if key not in summary.metadata:
             raise ModelError(
