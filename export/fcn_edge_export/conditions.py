@@ -36,6 +36,7 @@ __all__ = [
     "breaks_beyond",
     "conditions_of",
     "largest_size",
+    "smallest_size",
     "steady_multiple",
 ]
 
@@ -91,14 +92,19 @@ class Condition:
         return replace(self, test=test)
 
 
-def conditions_of(program: torch.export.ExportedProgram) -> tuple[Condition, ...]:
-    """The conditions on the size of the input that tracing recorded, each once."""
+def conditions_of(program: torch.export.ExportedProgram, multiple: int = 1) -> tuple[Condition, ...]:
+    """The conditions on the size of the input that tracing recorded, each once.
+
+    Args:
+        program: of an image [batch, channels, height, width], or one in blocks, see `blocks`.
+        multiple: height and width of the blocks; 1 is none.
+    """
     import torch
 
     value = next(
         node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and _is_image(node)
     )
-    axes = [value.shape[axis] for axis in (0, 2, 3)]
+    axes = [value.shape[axis] for axis in ((0, 2, 3) if multiple == 1 else (0, 2, 4))]
     symbols = [axis.node.expr if isinstance(axis, torch.SymInt) else None for axis in axes]
     env = next((axis.node.shape_env for axis in axes if isinstance(axis, torch.SymInt)), None)
     if env is None:
@@ -109,7 +115,7 @@ def conditions_of(program: torch.export.ExportedProgram) -> tuple[Condition, ...
         free = guard.expr.free_symbols
         if not free or not free <= set(named):
             continue
-        code = _python(guard.expr, named)
+        code = _python(guard.expr, named, multiple)
         text = code.replace("torch.sym_float", "float")
         condition = Condition(text, _where(guard), frozenset(named[symbol] for symbol in free), _test(code))
         if text not in found or (condition.where and not found[text].where):
@@ -172,6 +178,25 @@ def largest_size(conditions: Sequence[Condition], smallest: int) -> tuple[int, i
     return height, min(int(first[sides <= height].min()) - 1, MAX_SIDE)
 
 
+def smallest_size(conditions: Sequence[Condition], smallest: int) -> int | None:
+    """The smallest side from which on every size up to `MAX_SIDE` fulfills the conditions; None if none is.
+
+    Args:
+        conditions: on the height and width.
+        smallest: side from which on they are looked at.
+    """
+    if any("batch" in condition.axes for condition in conditions):
+        return None
+    sides = np.arange(smallest, MAX_SIDE + 1)
+    broken: Holds = np.zeros((len(sides), len(sides)), np.bool_)
+    for condition in conditions:
+        broken |= ~condition.test(1, sides[:, None], sides[None, :])
+    # Sides that are the smaller one of a size that is broken.
+    smaller = np.flatnonzero(np.triu(broken).any(axis=1) | np.tril(broken).any(axis=0))
+    begin = smallest + int(smaller[-1]) + 1 if smaller.size else smallest
+    return begin if begin <= MAX_SIDE else None
+
+
 def steady_multiple(conditions: Sequence[Condition], multiple: int) -> int | None:
     """The smallest multiple, a power of two times the given one, on which no line of code changes its mind.
 
@@ -215,12 +240,17 @@ def _is_image(node: torch.fx.Node) -> bool:
     return isinstance(value, torch.Tensor) and any(isinstance(side, torch.SymInt) for side in value.shape)
 
 
-def _python(expression: Any, named: dict[Any, str]) -> str:
-    """The condition as Python code over batch, height and width."""
+def _python(expression: Any, named: dict[Any, str], multiple: int) -> str:
+    """The condition as Python code over batch, height and width, of which there are so many in a block."""
     import sympy
+    from torch.utils._sympy.functions import FloorDiv
     from torch.utils._sympy.printers import PythonPrinter
 
-    return str(PythonPrinter().doprint(expression.xreplace({s: sympy.Symbol(n) for s, n in named.items()})))
+    values = {
+        symbol: sympy.Symbol(name) if name == "batch" else FloorDiv(sympy.Symbol(name), multiple)
+        for symbol, name in named.items()
+    }
+    return str(PythonPrinter().doprint(expression.xreplace(values)))
 
 
 class _OverArrays(ast.NodeTransformer):
@@ -286,12 +316,12 @@ def _test(code: str) -> Test:
 
 
 def _where(guard: Any) -> str:
-    """The line of code outside of torch that the guard comes from."""
+    """The line of code that the guard comes from, if it is neither torch's nor ours."""
     import torch
 
-    of_torch = str(Path(torch.__file__).parent)
+    not_theirs = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
     location = getattr(guard.sloc, "framework_loc", None)
     path, number = getattr(location, "filename", None), getattr(location, "lineno", None)
-    if not isinstance(path, str) or not isinstance(number, int) or path.startswith(of_torch):
+    if not isinstance(path, str) or not isinstance(number, int) or path.startswith(not_theirs):
         return ""
     return f"{Path(path).name}:{number}: {linecache.getline(path, number).strip()[:80]}"

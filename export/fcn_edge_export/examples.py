@@ -30,18 +30,19 @@ LEAST = 48  # pixels of the image
 ODD = 64  # a side one below a multiple of it is odd after five halvings
 
 
-def example_size(net: nn.Module, channels: int, sizes: Sizes) -> Example:
+def example_size(net: nn.Module, channels: int, sizes: Sizes, times: int = 1) -> Example:
     """(batch, height, width) to trace at.
 
     Args:
         net: the network.
         channels: of the image.
         sizes: that the network accepts.
+        times: how many times as large as it need be.
     """
     if sizes.fixed is not None:
         return (BATCH, *sizes.fixed)
     # A third more columns than rows: their maps differ, too.
-    least = max(SMALLEST * _shrinkage(net, channels, sizes), LEAST, sizes.smallest)
+    least = times * max(SMALLEST * _shrinkage(net, channels, sizes), LEAST, sizes.smallest)
     step, rest = (ODD, _oddest(net, channels, sizes)) if sizes.multiple == 1 else (1, 0)
     height = _prime(least / sizes.multiple, step, rest)
     width = _prime(max(least * 1.35 / sizes.multiple, height + 1), step, rest)

@@ -26,7 +26,7 @@ from fcn_edge_export.options import ExportOptions, inputs_text
 from fcn_edge_export.simplify import Simplified, operators, simplify
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.verification.activation import require_logits
-from fcn_edge_export.verification.borders import SizeRange, find_range, of_images
+from fcn_edge_export.verification.borders import USEFUL, SizeRange, find_range, of_images
 from fcn_edge_export.verification.certify import Reference, all_cases, certify, check_draft
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
@@ -98,6 +98,8 @@ def finish(
     working: WorkingSize | None,
     options: ExportOptions,
     stages: Stages,
+    *,
+    useful: int = USEFUL,
 ) -> ExportResult:
     """Make the file of a network, verify it, and write it, or raise an error.
 
@@ -109,9 +111,11 @@ def finish(
         working: the size at which the network works; None is the image's.
         options: outputs, sizes, devices, head, activation.
         stages: that were run so far; those of this function are added.
+        useful: a range of sizes that ends below is not worth a file.
 
     Raises:
         UsageError: a size or head that does not fit the network.
+        SizeDependentError: the file is the network at some sizes alone. Nothing is written.
         VerificationError: the file differs from the reference. Nothing is written.
         ArtifactError: a stage failed, or the file cannot be written. Nothing is written.
         ProviderError: one of the devices does not start.
@@ -147,7 +151,7 @@ def finish(
         )
     reference = network.reference(working)
 
-    sizes = _size_range(stages, reference, grafted, network, draft, working)
+    sizes = _size_range(stages, reference, grafted, network, draft, working, useful)
     whole = replace(whole, smallest_size=sizes.smallest, largest_size=sizes.largest)
     cases = all_cases(
         draft,
@@ -217,6 +221,7 @@ def _size_range(
     network: Network,
     draft: Card,
     working: WorkingSize | None,
+    useful: int,
 ) -> SizeRange:
     """The stage "sizes": which sizes the file may take, see `verification.borders`."""
     found, conditions = network.found, network.conditions
@@ -231,6 +236,8 @@ def _size_range(
             draft.input,
             smallest,
             stages.progress,
+            multiple=found.multiple,
+            useful=useful,
             labels_alone=network.activation == "argmax",
         )
         did.text = str(sizes)

@@ -12,6 +12,7 @@ from fcn_edge_export.finish import ExportResult, Network, finish, simplified
 from fcn_edge_export.graph.graft import check_classes
 from fcn_edge_export.graph.working_size import fitted
 from fcn_edge_export.options import AUTO, ExportOptions, wanted_working_size
+from fcn_edge_export.verification.borders import LARGEST_SMALLEST, USEFUL, SizeDependentError
 from fcn_edge_export.verification.certify import all_cases
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import UsageError
@@ -23,7 +24,6 @@ from fcn_edge_runtime.progress import Progress, Stages
 if TYPE_CHECKING:
     from torch import nn
 
-    from fcn_edge_export.reference import Reference
 
 __all__ = ["export"]
 
@@ -60,7 +60,7 @@ def export(
     """
     import torch
 
-    from fcn_edge_export.examples import example_size
+    from fcn_edge_export.examples import Example, example_size
     from fcn_edge_export.inputs import SplitInputs
     from fcn_edge_export.probe import Question, probe
     from fcn_edge_export.reference import (
@@ -130,30 +130,40 @@ def export(
         )
     logits_network = LogitsNetwork.of(net, found, options.activation or "none", options.border or "none")
 
-    with stages.stage("trace") as did:
-        example = example_size(logits_network, card.input.channels, found)
-        tracing = trace(logits_network, card.input.channels, found, example)
-        traced = tracing.model
-        did.text = (
-            f"{len(traced.graph.node)} nodes from an image of {size_text(example[1:])}, opset {OPSET}, "
-            f"torch {torch.__version__}"
+    def traced(example: Example) -> Network:
+        with stages.stage("trace") as did:
+            tracing = trace(logits_network, card.input.channels, found, example)
+            did.text = (
+                f"{len(tracing.model.graph.node)} nodes from an image of {size_text(example[1:])}, "
+                f"opset {OPSET}, torch {torch.__version__}"
+            )
+        model = simplified(stages, tracing.model, allow_unsimplified=options.allow_unsimplified)
+        return Network(
+            model,
+            found,
+            lambda working: Reference(logits_network, draft.input, found.multiple, working),
+            weights,
+            tracing.conditions,
+            {"trace": tracing.model, "simplify": model},
+            coarse=working is not None
+            and ends_in_upsampling(logits_network, card.input.channels, found.fixed or (found.smallest,) * 2),
+            activation=logits_network.activation,
+            border=options.border or "none",
         )
 
-    network = simplified(stages, traced, allow_unsimplified=options.allow_unsimplified)
+    def finished(network: Network, useful: int) -> ExportResult:
+        return finish(network, draft, target, frames, working, options, stages, useful=useful)
 
-    def reference(working: WorkingSize | None) -> Reference:
-        return Reference(logits_network, draft.input, found.multiple, working)
-
-    finished = Network(
-        network,
-        found,
-        reference,
-        weights,
-        tracing.conditions,
-        {"trace": traced, "simplify": network},
-        coarse=working is not None
-        and ends_in_upsampling(logits_network, card.input.channels, found.fixed or (found.smallest,) * 2),
-        activation=logits_network.activation,
-        border=options.border or "none",
-    )
-    return finish(finished, draft, target, frames, working, options, stages)
+    example = example_size(logits_network, card.input.channels, found)
+    network = traced(example)
+    try:
+        return finished(network, useful=LARGEST_SMALLEST)
+    except SizeDependentError as error:
+        # An example four times as large may take the branches that other images take.
+        larger = example_size(logits_network, card.input.channels, found, times=4)
+        if all(condition.holds(larger) for condition in error.limits):
+            return finished(network, useful=USEFUL)
+    try:
+        return finished(traced(larger), useful=LARGEST_SMALLEST)
+    except SizeDependentError:
+        return finished(network, useful=USEFUL)

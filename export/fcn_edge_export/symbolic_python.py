@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
 __all__ = ["symbolic_numbers"]
 
@@ -51,7 +52,7 @@ class _Int(metaclass=_Kind):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], _SYMBOLS):
-            return torch.sym_int(args[0])  # type: ignore[no-untyped-call]  # torch has no type for it
+            return _truncated(args[0])
         return int(*args, **kwargs)
 
 
@@ -87,6 +88,41 @@ def _of_both(real: Callable[..., Any], symbolic: Callable[[Any], Any]) -> Callab
     return function
 
 
+def _floor(number: Any) -> Any:
+    whole = _quotient(number, 0)
+    return math.floor(number) if whole is None else whole
+
+
+def _ceil(number: Any) -> Any:
+    whole = _quotient(number, 1)
+    return math.ceil(number) if whole is None else whole
+
+
+def _truncated(number: Any) -> Any:
+    whole = _quotient(number, 0) if number.node.expr.is_nonnegative else None
+    return torch.sym_int(number) if whole is None else whole  # type: ignore[no-untyped-call]  # torch has no type for it
+
+
+def _quotient(number: Any, up: int) -> torch.SymInt | None:
+    """N / k rounded down or up, as n // k: torch knows more of it, such as that 7 * n // 7 is n.
+
+    Args:
+        number: symbolic.
+        up: 1 rounds up, 0 down.
+
+    Returns:
+        None where the number is no quotient of whole numbers.
+    """
+    node = number.node
+    if not isinstance(node.expr, IntTrueDiv) or not node.expr.args[1].is_Integer or node.expr.args[1] < 1:
+        return None
+    over, under = node.expr.args
+    whole = FloorDiv(over + up * (under - 1), under)
+    hint = int(whole.xreplace(node.shape_env.backed_var_to_val))
+    made: torch.SymInt = node.shape_env.create_symintnode(whole, hint=hint)
+    return made
+
+
 def _round(number: Any) -> Any:
     """The nearest whole number, of two the even one, by floors and ceilings: they have ONNX operators."""
     nearest = math.floor(number + 0.5)
@@ -103,9 +139,9 @@ def _len(value: Any) -> Any:
 
 
 _OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
-    "ceil": math.ceil,
-    "floor": math.floor,
-    "trunc": math.trunc,
+    "ceil": _ceil,
+    "floor": _floor,
+    "trunc": _truncated,
     "round": _round,
     "sqrt": _sqrt,
 }

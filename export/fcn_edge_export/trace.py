@@ -18,8 +18,10 @@ from pathlib import Path
 
 import onnx
 import torch
+from torch import nn
 from torch.export import _trace
 
+from fcn_edge_export.blocks import InBlocks, blocks_of, without_blocks
 from fcn_edge_export.conditions import Condition, conditions_of
 from fcn_edge_export.exact_sizes import factors_of, multiply_sizes_in_float64, resize_decompositions
 from fcn_edge_export.examples import Example
@@ -35,7 +37,7 @@ __all__ = ["Traced", "trace"]
 
 AXES = ("batch", "height", "width")
 _FROZEN_AXIS = re.compile(
-    r"size\(\)\[([023])\] as dynamic but your code specialized it to be a constant \((\d+)\)"
+    r"size\(\)\[([0234])\] as dynamic but your code specialized it to be a constant \((\d+)\)"
 )
 
 
@@ -70,13 +72,18 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     """
     batch, height, width = size
     example = torch.zeros(batch, channels, height, width)
-    dynamic = torch.export.Dim.DYNAMIC
-    axes = {0: dynamic} if sizes.fixed else {0: dynamic, 2: dynamic, 3: dynamic}
+    traced_network: nn.Module = network
+    if sizes.multiple > 1:
+        traced_network, example = InBlocks(network, sizes.multiple), blocks_of(example, sizes.multiple)
+    places = (0, 2, 3 if sizes.multiple == 1 else 4)
+    axes = dict.fromkeys(places[: 1 if sizes.fixed else 3], torch.export.Dim.DYNAMIC)
     try:
         with _quiet(), torch.no_grad(), symbolic_numbers(network), Rewrites(network):
-            program = torch.export.export(network, (example,), dynamic_shapes={"x": axes}, strict=False)
+            program = torch.export.export(
+                traced_network, (example,), dynamic_shapes={"x": axes}, strict=False
+            )
         with _quiet(), torch.no_grad():
-            conditions = conditions_of(program)
+            conditions = conditions_of(program, sizes.multiple)
             decompositions = resize_decompositions(program)
             factors = factors_of(program)
             if decompositions:
@@ -96,10 +103,12 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
             )
     except Exception as error:
         if frozen := _FROZEN_AXIS.search(str(error)):
-            axis = AXES[(0, 2, 3).index(int(frozen[1]))]
+            axis = places.index(int(frozen[1]))
+            side = int(frozen[2]) * (sizes.multiple if axis else 1)
             raise ArtifactError(
-                f"trace: the network's code fixes the {axis} of its input to {frozen[2]}: it has a condition "
-                f"on the {axis}, or a shape made of it as a Python number: compute with tensors instead"
+                f"trace: the network's code fixes the {AXES[axis]} of its input to {side}: it has a "
+                f"condition on the {AXES[axis]}, or a shape made of it as a Python number: compute with "
+                "tensors instead"
             ) from error
         where = _line_of_theirs(error)
         if type(_cause(error)).__name__ in _BY_VALUES:
@@ -113,6 +122,8 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     if traced is None:
         raise ArtifactError("trace: torch.onnx returned no model")
     model = multiply_sizes_in_float64(traced.model_proto, factors)
+    if sizes.multiple > 1:
+        model = without_blocks(model, sizes.multiple)
     return Traced(_by_contract(model, channels, sizes), conditions)
 
 

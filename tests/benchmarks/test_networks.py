@@ -60,6 +60,20 @@ def test_the_option_that_a_message_proposes_is_used():
     assert "--working-size 96x96" in found["messages"][0]
 
 
+def test_sides_of_k_n_plus_r_count_at_every_size():
+    class EightPlusOne(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = small(0)
+
+        def forward(self, x):
+            assert all(side % 8 == 1 for side in x.shape[-2:])
+            return self.net(x)
+
+    found = worker.tried(EightPlusOne())
+    assert (found["outcome"], found["right"]) == ("right", ["33x47", "64x96"])
+
+
 def test_a_library_that_is_not_there_is_a_failure_with_why():
     found = _worker(Path(sys.executable), 60, "no_such_library")  # as the command does it
     assert found["outcome"] == "failed"

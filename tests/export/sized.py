@@ -95,6 +95,13 @@ class OneSum(Sized):
         return self.other(x) if x.shape[2] + x.shape[3] == 1000 else self.one(x)
 
 
+class Small(Sized):
+    """Another branch for small images, of the size that a network is traced at first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if min(x.shape[-2:]) < 200 else self.one(x)
+
+
 class Far(Sized):
     """Another branch only beyond what can be verified."""
 

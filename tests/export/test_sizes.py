@@ -78,6 +78,18 @@ def test_a_branch_beyond_the_verified_sizes_limits_the_file(tmp_path):
         segmenter(picture(33, 5001))
 
 
+def test_a_branch_for_small_images_ends_where_others_begin(tmp_path):
+    net = seeded(sized.Small)
+    result = exported(net, tmp_path)
+    geometry = result.card.geometry
+    assert (geometry.smallest_size, geometry.largest_size) == (200, None)
+    with Segmenter(result.path) as segmenter:
+        image = picture(200, 333)
+        assert (segmenter(image).labels == labels_of(net, image)).mean() > 0.999
+        with pytest.raises(InputError, match="199"):
+            segmenter(picture(199, 333))
+
+
 @pytest.mark.parametrize("build", [sized.Parity, sized.Aspect, sized.Loop], ids=lambda b: b.__name__)
 @pytest.mark.sampled(1)
 def test_a_condition_without_a_range_is_refused_with_its_line(tmp_path, build):
