@@ -48,6 +48,7 @@ COMMANDS = (
     "robot",
     "web",
     "serve",
+    "package",
     "demo",
 )
 _MAY_HANG = "fcn-edge-worker"  # as `robot.worker.WORKER`, which would load numpy; a test compares them

@@ -1,0 +1,1 @@
+"""Folders that other programs take a model from: Triton's repository, Hugging Face's layout."""
