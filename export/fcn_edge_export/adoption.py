@@ -60,6 +60,7 @@ def adopt(
     height, width, channels], and among its outputs one score per class and pixel, at the image's size or a
     whole factor smaller. Final ArgMax, Softmax and Sigmoid are left out and done by the new file. A file that
     is bound to one image size works at it: images are resized inside, and labels have the image's own size.
+    A quantized file (QuantizeLinear and DequantizeLinear) keeps its integers.
 
     Args:
         source: the given file; weights beside it are read too.
@@ -91,6 +92,7 @@ def adopt(
         pixels = f"{file.size[0]}x{file.size[1]} pixels" if file.size else "any size"
         did.text = f"{len(file.model.graph.node)} nodes, opset {file.opset}, {file.layout}, {pixels}"
         did.text += "" if file.precision == "float32" else f", {file.precision} taken as float32"
+        did.text += ", with integers, which are kept" if file.integers else ""
 
     with stages.stage("probe") as did:
         found = _probe(loosened, card, options)
@@ -109,7 +111,12 @@ def adopt(
         )
 
     converted = network_of(loosened, found.taken, found.given, sizes, card.input.channels)
-    network = simplified(stages, converted, allow_unsimplified=options.allow_unsimplified)
+    # The simplifier would compute the weights of their integers.
+    network = (
+        converted
+        if file.integers
+        else simplified(stages, converted, allow_unsimplified=options.allow_unsimplified)
+    )
 
     def reference(working: WorkingSize | None) -> OnnxReference:
         return OnnxReference(found.given, draft.input, sizes.multiple, sizes.reduction, working)
@@ -122,6 +129,7 @@ def adopt(
         earlier={"convert": converted, "simplify": network},
         activation=found.given.activation if found.taken.activation == "none" else found.taken.activation,
         compared_with="onnx",
+        integers=file.integers,
     )
     return finish(finished, draft, target, frames, working, options, stages)
 

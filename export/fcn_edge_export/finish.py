@@ -21,17 +21,19 @@ from fcn_edge_export.graph.geometry import geometry
 from fcn_edge_export.graph.graft import can_be_sparse, graft
 from fcn_edge_export.graph.head_choice import choose_sparse
 from fcn_edge_export.graph.probe_outputs import with_logits_output
+from fcn_edge_export.graph.work import integer_share, of_integers, work_of
 from fcn_edge_export.graph.working_size import whole_geometry
 from fcn_edge_export.options import ExportOptions, inputs_text
 from fcn_edge_export.simplify import Simplified, operators, simplify
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.verification.activation import require_logits
 from fcn_edge_export.verification.borders import USEFUL, SizeRange, find_range, of_images
+from fcn_edge_export.verification.cases import Case
 from fcn_edge_export.verification.certify import Reference, all_cases, certify, check_draft
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
-from fcn_edge_export.verification.verdict import Verdict
+from fcn_edge_export.verification.verdict import Kind, Verdict
 from fcn_edge_runtime.errors import ArtifactError
-from fcn_edge_runtime.model.card import UNTRAINED, Card, WorkingSize
+from fcn_edge_runtime.model.card import UNTRAINED, Card, LoweringInfo, WorkingSize
 from fcn_edge_runtime.progress import Stage, Stages
 from fcn_edge_runtime.session.session import open_session
 
@@ -76,6 +78,7 @@ class Network:
         activation: that was undone.
         border: what images are padded with, if its convolutions do not pad.
         compared_with: what the reference is: "pytorch" or "onnx".
+        integers: whether it computes in integers, as others quantized it.
     """
 
     model: onnx.ModelProto
@@ -88,6 +91,14 @@ class Network:
     activation: str = "none"
     border: str = "none"
     compared_with: str = "pytorch"
+    integers: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """By which rules it is compared."""
+        if self.integers:
+            return "integers"
+        return "labels" if self.activation == "argmax" else "scores"
 
 
 def finish(
@@ -175,7 +186,7 @@ def finish(
 
     with stages.stage("verify", unit="inputs") as did:
         # At another working size no stage before the graft gives what the file gives.
-        earlier = {} if working else network.earlier or {}
+        earlier = {} if working or network.integers else network.earlier or {}
         certified = certify(
             reference,
             grafted,
@@ -186,13 +197,22 @@ def finish(
             stages.progress,
             smallest=sizes.smallest,
             compared_with=network.compared_with,
-            labels_alone=network.activation == "argmax",
+            kind=network.kind,
         )
         if options.activation is None:
             require_logits(model, reference, cases, options.outputs)
         did.text = verdict_text(certified.verdicts)
 
-    card = finished_card(draft, grafted, certified.verification, produced_by(), graph=facts)
+    lowering = _of_others(network, grafted, cases[0]) if network.integers else None
+    card = finished_card(
+        draft,
+        grafted,
+        certified.verification,
+        produced_by(),
+        graph=facts,
+        precision="int8" if lowering else None,
+        lowering=lowering,
+    )
     with stages.stage("write") as did, target.draft(assemble(grafted, card, certified.golden)) as written:
         digest, size = check_draft(written.path, certified, cases)
         target.publish(written, verification_report(digest, card, certified.verdicts, stages.done))
@@ -200,6 +220,17 @@ def finish(
     return ExportResult(
         target.path, target.report, digest, size, card, tuple(stages.done), certified.verdicts
     )
+
+
+def _of_others(network: Network, model: onnx.ModelProto, case: Case) -> LoweringInfo:
+    """What the card says of the integers of a file that others quantized."""
+    named = onnx.ModelProto()
+    named.CopyFrom(model)
+    for index, node in enumerate(named.graph.node):
+        node.name = f"n{index}"
+    share = integer_share(work_of(named, case.image()), of_integers(named))
+    # Their weights may use all 8 bits, as those for processors with VNNI do.
+    return LoweringInfo(network.weights_sha256, "x86-vnni", integer_share=share)
 
 
 def simplified(stages: Stages, model: onnx.ModelProto, *, allow_unsimplified: bool) -> onnx.ModelProto:
@@ -238,7 +269,7 @@ def _size_range(
             stages.progress,
             multiple=found.multiple,
             useful=useful,
-            labels_alone=network.activation == "argmax",
+            kind=network.kind,
         )
         did.text = str(sizes)
         if conditions:

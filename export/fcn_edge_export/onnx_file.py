@@ -31,7 +31,8 @@ _DTYPES: dict[int, str] = {
 
 _AFTER_ARGMAX = ("Cast", "Identity", "Squeeze", "Unsqueeze", "Transpose", "Reshape")
 _ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
-_QUANTIZED = ("QuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger", "QLinearMatMul")
+_INTEGERS = ("QuantizeLinear", "DequantizeLinear")
+_QUANTIZED = ("QLinearConv", "ConvInteger", "MatMulInteger", "QLinearMatMul", "DynamicQuantizeLinear")
 _LISTED = 8
 
 
@@ -79,6 +80,11 @@ class OnnxFile:
     layout: str
     size: tuple[int, int] | None
     precision: str = "float32"
+
+    @property
+    def integers(self) -> bool:
+        """Whether others quantized it: its integers are kept."""
+        return any(node.op_type in _INTEGERS for node in self.model.graph.node)
 
     @property
     def opset(self) -> int:
@@ -227,7 +233,9 @@ def _check_operators(file: Path, model: onnx.ModelProto) -> None:
     quantized = sorted({node.op_type for node in nodes} & set(_QUANTIZED))
     if quantized:
         raise InputError(
-            f"{file} is quantized ({listed(quantized)}): adopt its float file, then `fcn-edge quantize` that"
+            f"{file} computes with integers by operators of their own ({listed(quantized)}), expected "
+            "QuantizeLinear and DequantizeLinear (QDQ): export it so, or adopt its float file, then "
+            "`fcn-edge quantize` that"
         )
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 from torch import nn
 
 from fcn_edge_export import AdoptOptions, QuantizeOptions, adopt, quantize
@@ -298,7 +299,7 @@ def quantized(model):
         (custom_operator, "operators that are not ONNX's own .com.example::"),
         (strings, "is int32, expected floats or bytes: export it with a float32 input"),
         (ranks, "has 3 axes, expected an image"),
-        (quantized, "is quantized .QLinearConv.: adopt its float file"),
+        (quantized, r"operators of their own \(QLinearConv\), .*adopt its float file"),
     ],
 )
 def test_what_is_not_a_network_of_one_image_is_refused(change, message, tmp_path):
@@ -342,3 +343,34 @@ def test_resizing_in_numpy_is_that_of_pytorch(antialias):
     for size in ((30, 41), (5, 7), (4, 40), (11, 23)):
         expected = F.interpolate(torch.from_numpy(x), size, mode="bilinear", antialias=antialias).numpy()
         assert np.abs(resized(x, size, antialias=antialias) - expected).max() < 1e-12
+
+
+class _Frames(CalibrationDataReader):
+    def __init__(self):
+        self.left = [np.random.default_rng(i).random((1, 3, 96, 128), np.float32) for i in range(3)]
+
+    def get_next(self):
+        return {"pixels": self.left.pop()} if self.left else None
+
+
+def test_a_quantized_file_of_others_keeps_its_integers(tmp_path):
+    source = theirs(tmp_path / "float.onnx", Net(last="coarse"))
+    quantized = tmp_path / "quantized.onnx"
+    quantize_static(source, quantized, _Frames(), quant_format=QuantFormat.QDQ, per_channel=True)
+    result = adopt(quantized, CARD, tmp_path / "a.onnx")
+    assert (result.card.precision, result.card.verification.reference) == ("int8", "onnx")
+    assert result.card.lowering.integer_share == 1
+    before, after = (
+        {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer if t.data_type == 3}
+        for path in (quantized, result.path)
+    )
+    assert before
+    assert all(any(np.array_equal(ours, each) for ours in after.values()) for each in before.values())
+    scores = run_theirs(quantized, frame().transpose(2, 0, 1).astype(np.float32) / 255)
+    with Segmenter(result.path, "cpu") as segmenter:
+        assert (segmenter(frame()).labels == upsampled(scores, (70, 90)).argmax(0)).mean() > 0.99
+
+
+def upsampled(scores, size):
+    x = torch.from_numpy(scores)[None]
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)[0].numpy()

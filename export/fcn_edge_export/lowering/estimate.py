@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcn_edge_export.graph.work import integer_share, work_of
 from fcn_edge_export.lowering.body import Body
 from fcn_edge_export.lowering.calibration import FrameSet
 from fcn_edge_export.lowering.float_search import RANKED_ON, RANKED_PIXELS
@@ -24,7 +25,6 @@ from fcn_edge_export.lowering.lower import Parent
 from fcn_edge_export.lowering.optimized_graph import float_convolutions
 from fcn_edge_export.lowering.qdq import IntegerTarget, this_target, with_qdq
 from fcn_edge_export.lowering.ranges import Range, activation_ranges
-from fcn_edge_export.lowering.work import integer_share, work_of
 from fcn_edge_runtime.progress import time_text
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 from fcn_edge_runtime.timing import interleaved

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from fcn_edge_export.graph.work import integer_share, work_of
 from fcn_edge_export.lowering.body import Body, body_of, typed
 from fcn_edge_export.lowering.calibration import FrameSet, inspect_frames
 from fcn_edge_export.lowering.estimate import estimated
@@ -36,7 +37,6 @@ from fcn_edge_export.lowering.optimized_graph import float_convolutions
 from fcn_edge_export.lowering.qdq import target_named, this_target, with_qdq
 from fcn_edge_export.lowering.ranges import Range, activation_ranges
 from fcn_edge_export.lowering.sensitivity import LayerDamage
-from fcn_edge_export.lowering.work import integer_share, work_of
 from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_export.speed import Speed, compare_speed
 from fcn_edge_runtime.errors import UsageError, VerificationError

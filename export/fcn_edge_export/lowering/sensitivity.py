@@ -16,8 +16,8 @@ import numpy.typing as npt
 import onnx
 
 from fcn_edge_export.graph.names import LOGITS
+from fcn_edge_export.graph.work import shapes_of, work_of
 from fcn_edge_export.lowering.body import Body
-from fcn_edge_export.lowering.work import shapes_of, work_of
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
 __all__ = ["LayerDamage", "logits_of_frames", "rank_layers", "shares_of"]

@@ -23,7 +23,7 @@ from fcn_edge_export.conditions import (
     steady_multiple,
 )
 from fcn_edge_export.verification.cases import pattern_cases
-from fcn_edge_export.verification.verdict import Logits, compare
+from fcn_edge_export.verification.verdict import Kind, Logits, compare
 from fcn_edge_runtime.errors import InputError, VerificationError
 from fcn_edge_runtime.model.card import InputSpec, WorkingSize
 from fcn_edge_runtime.progress import Progress, tracked
@@ -93,7 +93,7 @@ def find_range(
     *,
     multiple: int = 1,
     useful: int = USEFUL,
-    labels_alone: bool = False,
+    kind: Kind = "scores",
 ) -> SizeRange:
     """Compare the file with PyTorch just outside of every condition, and declare what is left.
 
@@ -106,7 +106,7 @@ def find_range(
         progress: receives how many sizes are done.
         multiple: to which images are padded.
         useful: a range that ends below is not worth a file.
-        labels_alone: see `verdict.compare`.
+        kind: see `verdict.compare`.
 
     Raises:
         SizeDependentError: the file differs from the network outside of a condition that no useful range of
@@ -115,7 +115,7 @@ def find_range(
     tried, far = _sizes_outside(conditions, smallest)
     failed: dict[Size, str] = {}
     for size in tracked(tried, progress):
-        if detail := _difference(reference, probe, spec, size, labels_alone=labels_alone):
+        if detail := _difference(reference, probe, spec, size, kind):
             failed[size] = detail
     least, limits = _limits(conditions, tried, failed, smallest)
     limits = [*far, *(condition for condition in limits if condition not in far)]
@@ -187,11 +187,11 @@ def _within(size: Size, least: int, largest: tuple[int, int]) -> bool:
     return least <= min(size[1:]) and size[1] <= largest[0] and size[2] <= largest[1]
 
 
-def _difference(reference: Logits, probe: Session, spec: InputSpec, size: Size, *, labels_alone: bool) -> str:
+def _difference(reference: Logits, probe: Session, spec: InputSpec, size: Size, kind: Kind) -> str:
     """How the file differs from PyTorch at a size, in words; empty if it agrees."""
     try:
         cases = pattern_cases((size,), spec)
-        result = compare(reference, probe, cases, labels_alone=labels_alone).results[0]
+        result = compare(reference, probe, cases, kind=kind).results[0]
     except InputError as error:
         return str(error)
     return result.detail

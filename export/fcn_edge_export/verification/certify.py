@@ -17,7 +17,8 @@ from fcn_edge_export.verification.cases import Case, default_sizes, frame_cases,
 from fcn_edge_export.verification.golden_vectors import TAU, golden_vectors
 from fcn_edge_export.verification.measure import labeled, measure
 from fcn_edge_export.verification.verdict import (
-    TOLERANCE,
+    TOLERANCES,
+    Kind,
     Verdict,
     check_shipped,
     compare,
@@ -29,7 +30,7 @@ from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE, Golden
 from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.selftest import require_passed, run_selftest
-from fcn_edge_runtime.session.session import open_session
+from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
 REFERENCES = {"pytorch": "PyTorch", "onnx": "the given file"}  # as on the card -> in messages
 
@@ -108,7 +109,7 @@ def certify(
     *,
     smallest: int,
     compared_with: str = "pytorch",
-    labels_alone: bool = False,
+    kind: Kind = "scores",
 ) -> Certified:
     """Verify a grafted model on every device.
 
@@ -122,7 +123,7 @@ def certify(
         progress: receives how many inputs are done, on all devices together.
         smallest: height and width of an image that the file takes.
         compared_with: what the reference is, for the card.
-        labels_alone: see `verdict.compare`.
+        kind: see `verdict.compare`.
 
     Raises:
         VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
@@ -132,7 +133,8 @@ def certify(
         raise UsageError("got no device to verify on, expected at least one, such as cpu")
     outputs = [o.name for o in model.graph.output]
     probe_bytes = with_logits_output(model)
-    sessions = [open_session(probe_bytes, device) for device in devices]
+    as_the_file = SessionOptions(config=exact_integers() if kind == "integers" else {})
+    sessions = [open_session(probe_bytes, device, options=as_the_file) for device in devices]
     del probe_bytes  # as large as the model
     total = len(cases) * len(devices)
     verdicts = []
@@ -144,17 +146,21 @@ def certify(
             inputs,
             outputs=outputs,
             reference_name=REFERENCES[compared_with],
-            labels_alone=labels_alone,
+            kind=kind,
         )
         if not verdict.passed:
             _refuse(verdict, session.device, reference, cases, earlier)
         verdicts.append(verdict)
-    golden = golden_vectors(reference, sessions[0], card, TAU[card.precision], smallest=smallest)
+    tau = TAU[card.precision]
+    if kind == "integers":
+        relative = max(r.error / max(r.amplitude, 1e-30) for v in verdicts for r in v.results)
+        tau = min(1.0, max(tau, relative))
+    golden = golden_vectors(reference, sessions[0], card, tau, smallest=smallest)
     info = VerificationInfo(
         verdict="passed",
         sizes=tuple(r.size for r in verdicts[0].results),
         providers=tuple(v.provider for v in verdicts),
-        tolerance=TOLERANCE,
+        tolerance=TOLERANCES[kind],
         blind=all(v.blind for v in verdicts),
         reference=compared_with,
     )

@@ -12,7 +12,8 @@ PyTorch itself computes in float32, and where it adds up a whole map (norms, glo
 from the truth than the file. An input that breaks the rules is compared with PyTorch in float64, too.
 
 A network that returns labels alone has no errors that could explain a flip: there the head rule holds, and at
-most 0.05 % of an input's pixels flip, and as many as two.
+most 0.05 % of an input's pixels flip, and as many as two. A file whose integers are those of its reference
+rounds them in another order: there the head rule holds, and at most 1 % of an input's pixels flip.
 
 An offset that all classes share costs nothing but its rounding, which M accounts for. Files with the sparse
 head have a head rule of their own: see `head_rule`.
@@ -24,7 +25,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,15 +51,21 @@ from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import FcnEdgeError, InputError, VerificationError
 from fcn_edge_runtime.session.session import Session
 
-__all__ = ["Verdict", "check_shipped", "compare", "error_bound"]
+__all__ = ["TOLERANCES", "Kind", "Verdict", "check_shipped", "compare", "error_bound"]
 
 Array = npt.NDArray[Any]
 Logits = Callable[[Array], npt.NDArray[np.float32]]
 
 RELATIVE = 1e-4
 MOST_FLIPS = 0.005
-MOST_FLIPS_ALONE = 0.0005
-TOLERANCE = "E <= 1e-4 A + 8 * 2^-23 M; flips <= 0.5 % and within the errors at their pixel; labels = argmax"
+MOST_FLIPS_ALONE = {"labels": 0.0005, "integers": 0.01}
+Kind = Literal["scores", "labels", "integers"]
+TOLERANCES: dict[Kind, str] = {
+    "scores": "E <= 1e-4 A + 8 * 2^-23 M; flips <= 0.5 % and within the errors at their pixel; "
+    "labels = argmax",
+    "labels": "flips <= 0.05 %; labels = argmax",
+    "integers": "flips <= 1 %; labels = argmax",
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ def compare(
     *,
     outputs: Sequence[str] = (LABELS,),
     reference_name: str = "PyTorch",
-    labels_alone: bool = False,
+    kind: Kind = "scores",
 ) -> Verdict:
     """Compare a probe with the reference on every case.
 
@@ -126,13 +133,14 @@ def compare(
         cases: the inputs.
         outputs: what the file gives besides `labels`; `confidence` and `probabilities` are verified too.
         reference_name: for messages.
-        labels_alone: the network returns labels, and its scores are 1 for them and 0 elsewhere.
+        kind: what both compute: "labels" of a network that returns them, whose scores are 1 for them and 0
+            elsewhere; "integers" of a file that others quantized.
 
     Raises:
         InputError: the reference cannot run one of the cases.
     """
     further = [name for name in outputs if name in ("confidence", "probabilities")]
-    rules = _broken_rules_of_labels if labels_alone else _broken_rules
+    rules = _broken_rules if kind == "scores" else partial(_broken_rules_of_labels, MOST_FLIPS_ALONE[kind])
     results = []
     for case in cases:
         expected = partial(_expected, reference, reference_name, case.name)
@@ -211,14 +219,14 @@ def _broken_rules(expected: Outputs, got: Outputs, measured: Measurement) -> Ite
             yield BrokenRule("confidence", words, worst_pixel(off))
 
 
-def _broken_rules_of_labels(expected: Outputs, got: Outputs, measured: Measurement) -> Iterator[BrokenRule]:
+def _broken_rules_of_labels(
+    most: float, expected: Outputs, got: Outputs, measured: Measurement
+) -> Iterator[BrokenRule]:
     yield from broken_head(got)
     flipped = got[LABELS] != expected[LABELS]
-    if measured.flips > max(2, MOST_FLIPS_ALONE * flipped.size):
+    if measured.flips > max(2, most * flipped.size):
         share = 100 * measured.flips / flipped.size
-        words = (
-            f"{share:.2f} % of the labels flip, allowed {100 * MOST_FLIPS_ALONE} % where there are no scores"
-        )
+        words = f"{share:.2f} % of the labels flip, allowed {100 * most} %"
         yield BrokenRule("decisions", words, worst_pixel(flipped))
 
 

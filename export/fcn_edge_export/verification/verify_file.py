@@ -134,7 +134,7 @@ def verify(
             {},
             stages.progress,
             smallest=smallest,
-            labels_alone=labels_alone,
+            kind="labels" if labels_alone else "scores",
         )
         did.text = verdict_text(certified.verdicts)
 

@@ -115,7 +115,7 @@ class LoweringInfo:
     """How a file of lower precision was made of its float parent.
 
     Attributes:
-        parent_sha256: of the float file.
+        parent_sha256: of the float file, or of the quantized one that was adopted.
         target: the kind of machine it is for: x86-vnni, x86 (weights of 7 bits), arm64 or gpu.
         speed_measured: whether its speed was compared with its parent's, on a machine of that kind.
         integer_share: of an int8 file: share of the multiply-accumulates that are in integers, 0..1.

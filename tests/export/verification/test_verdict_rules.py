@@ -303,5 +303,5 @@ def test_labels_alone_may_flip_at_few_pixels(pixels, failure):
     other = np.zeros((1, CLASSES, 20, 30), np.float32)
     other[0, 0, 0, :pixels], other[0, 1, 0, :pixels] = -1, 1
     probe = session(argmax(), CAST, error=other)
-    found = compare(as_logits, probe, [Case("made", lambda: image)], labels_alone=True).results[0]
+    found = compare(as_logits, probe, [Case("made", lambda: image)], kind="labels").results[0]
     assert (found.failure, found.flips) == (failure, pixels)

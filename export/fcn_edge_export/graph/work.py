@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 
 from fcn_edge_runtime.session.session import open_session
 
-__all__ = ["integer_share", "shapes_of", "work_of"]
+__all__ = ["integer_share", "of_integers", "shapes_of", "work_of"]
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -45,6 +45,16 @@ def work_of(model: onnx.ModelProto, image: Array) -> dict[str, int]:
 def integer_share(work: Mapping[str, int], integers: AbstractSet[str]) -> float:
     """The share of the work in the nodes named, 0..1."""
     return sum(work[name] for name in integers) / sum(work.values())
+
+
+def of_integers(model: onnx.ModelProto) -> set[str]:
+    """The names of the products of two values that QuantizeLinear had made integers."""
+    made = {name: node.op_type for node in model.graph.node for name in node.output}
+    return {
+        node.name
+        for node in model.graph.node
+        if node.op_type in PRODUCTS and all(made.get(n) == "DequantizeLinear" for n in node.input[:2])
+    }
 
 
 def shapes_of(model: onnx.ModelProto, values: Sequence[str], image: Array) -> dict[str, Shape]:

@@ -6,8 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.graph.graft import graft
+from fcn_edge_export.graph.work import integer_share, work_of
 from fcn_edge_export.lowering.body import typed
-from fcn_edge_export.lowering.work import integer_share, work_of
 from fcn_edge_runtime.model.card import Card, WorkingSize
 from tests.export.parents import network
 
