@@ -64,7 +64,7 @@ def test_commands_options_and_choices_are_completed(tab):
     assert commands == ["run"]
     assert options == ["--effect"]
     assert effects == ["blur-background"]
-    assert groups == ["bag", "bridge", "camera", "doctor"]
+    assert groups == ["bag", "bridge", "camera", "doctor", "service"]
 
 
 FILES = (

@@ -62,6 +62,10 @@ def test_the_wheel_holds_the_page_of_a_model(names):
     assert {name.removeprefix("fcn_edge/_web/") for name in names if "/_web/" in name} == page
 
 
+def test_the_wheel_holds_the_unit_of_the_bridge(names):
+    assert "fcn_edge/_systemd/fcn-edge-bridge.service" in names
+
+
 def test_the_wheel_is_small(wheel, names):
     assert wheel.stat().st_size < LARGEST
     assert {n for n in names if n.endswith(".safetensors")} == {

@@ -9,7 +9,7 @@ from fcn_edge.cli.options import examples
 
 __all__ = ["command"]
 
-SUBCOMMANDS = ("bag", "bridge", "camera", "doctor")
+SUBCOMMANDS = ("bag", "bridge", "camera", "doctor", "service")
 
 
 @click.group(
