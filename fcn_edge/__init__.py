@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from fcn_edge_runtime.evaluation.masks import LabelFolder
     from fcn_edge_runtime.imaging.effects import Effect
     from fcn_edge_runtime.maps.label_raster import MapOptions, MapResult, label_raster
-    from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec
+    from fcn_edge_runtime.model.card import Card, ClassCode, ClassInfo, InputSpec
     from fcn_edge_runtime.segmentation import Segmentation
     from fcn_edge_runtime.segmenter import Segmenter
     from fcn_edge_runtime.selftest import SelfTestReport, selftest
@@ -70,6 +70,7 @@ __all__ = [
     "BenchmarkReport",
     "Card",
     "CheckpointError",
+    "ClassCode",
     "ClassInfo",
     "Effect",
     "Evaluation",
@@ -157,7 +158,7 @@ _HOMES = {
     "fcn_edge_runtime.evaluation.masks": ("LabelFolder",),
     "fcn_edge_runtime.imaging.effects": ("Effect",),
     "fcn_edge_runtime.maps.label_raster": ("MapOptions", "MapResult", "label_raster"),
-    "fcn_edge_runtime.model.card": ("Card", "ClassInfo", "InputSpec"),
+    "fcn_edge_runtime.model.card": ("Card", "ClassCode", "ClassInfo", "InputSpec"),
     "fcn_edge_runtime.segmentation": ("Segmentation",),
     "fcn_edge_runtime.segmenter": ("Segmenter",),
     "fcn_edge_runtime.selftest": ("SelfTestReport", "selftest"),

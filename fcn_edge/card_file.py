@@ -25,6 +25,7 @@ from fcn_edge_runtime.model.card import (
     ClassInfo,
     InputSpec,
     NetInfo,
+    read_code,
     read_window,
 )
 
@@ -194,7 +195,7 @@ def read_table(path: Path) -> Any:
 
 
 def _classes(fields: Fields, key: Key) -> tuple[ClassInfo, ...]:
-    """Names, or {name, color} tables, in the order of their ids."""
+    """Names, or {name, color, code} tables, in the order of their ids."""
     value = fields.get(key)
     if not isinstance(value, list) or len(value) < 2:
         fields.refuse(key, value, "a list of at least two names, or of {name, color} tables")
@@ -208,7 +209,8 @@ def _class(items: Fields, index: int) -> ClassInfo:
     if entry.get("id") not in (None, index):
         entry.refuse("id", entry.get("id"), f"{index}, the position in the list")
     key = "colour" if "color" not in entry and "colour" in entry else "color"
-    return ClassInfo(index, entry.text("name"), entry.optional(key, _color) or voc_color(index))
+    color = entry.optional(key, _color) or voc_color(index)
+    return ClassInfo(index, entry.text("name"), color, entry.optional("code", read_code))
 
 
 def _color(fields: Fields, key: Key) -> tuple[int, int, int]:

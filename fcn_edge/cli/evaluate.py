@@ -62,7 +62,7 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder of the true labels: PNG masks named like the images, NIfTI for NIfTI volumes; 255 is "
+    help="Folder of the true labels: PNG masks named like the images, NIfTI or DICOM for volumes; 255 is "
     "unlabeled and not counted.",
 )
 @label_options
@@ -108,7 +108,7 @@ def command(
     """Compare MODEL with true labels: IoU, Dice, sensitivity and specificity of each class, pixel accuracy.
 
     Pixels of all images are counted together, as in PASCAL VOC and Cityscapes; unlabeled pixels are left out.
-    A class that occurs neither in the true labels nor in the model's is n/a. NIfTI volumes also have the
+    A class that occurs neither in the true labels nor in the model's is n/a. Medical volumes also have the
     95 % Hausdorff distance of each class in millimeters (extra `medical`).
 
     Images that cannot be evaluated are listed, the scores are then those of the others and are marked

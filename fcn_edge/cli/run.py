@@ -109,7 +109,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     type=click.Path(path_type=Path),
     metavar="FILE",
     shell_complete=files,
-    help="True labels of the only volume, NIfTI: Dice of each class is shown and written.",
+    help="True labels of the only volume, NIfTI or DICOM: Dice of each class is shown and written.",
 )
 @device_option
 @threads_option
@@ -146,8 +146,8 @@ def command(
 ) -> None:
     """Segment images, videos and medical volumes with MODEL.
 
-    INPUT is an image, a folder of images, a pattern such as 'flight/*.tif', a video, a NIfTI file, or the
-    folder of a DICOM series.
+    INPUT is an image, a folder of images, a pattern such as 'flight/*.tif', a video, a NIfTI file, a DICOM
+    file, or the folder of a DICOM series.
 
     \b
     Written for NAME.jpg:
@@ -202,30 +202,18 @@ def command(
 
 
 def _found(inputs: tuple[str, ...], *, recursive: bool) -> list[ImageFile]:
-    """Images, videos, NIfTI files, and folders of DICOM series."""
-    from fcn_edge_runtime.imaging.finding import VOLUMES, ImageFile, find_images
+    """Images, videos, NIfTI files, DICOM files, and folders of DICOM series."""
+    from fcn_edge_runtime.imaging.finding import VOLUMES, find_images
     from fcn_edge_runtime.imaging.reading import EXTENSIONS
     from fcn_edge_runtime.medical.series import is_series
 
-    series = {text: Path(text) for text in inputs if is_series(Path(text))}
-    others = [text for text in inputs if text not in series]
-    jobs = find_images(others, recursive=recursive, endings=(*EXTENSIONS, *VOLUMES)) if others else []
-    taken = {str(job.stem) for job in jobs}
-    for path in series.values():
-        name = Path(path.resolve().name or "series")
-        free, number = name, 1
-        while str(free) in taken:
-            number += 1
-            free = Path(f"{name}-{number}")
-        taken.add(str(free))
-        jobs.append(ImageFile(path, free, name))
-    return jobs
+    return find_images(inputs, recursive=recursive, endings=(*EXTENSIONS, *VOLUMES), whole=is_series)
 
 
 def _is_volume(path: Path) -> bool:
-    from fcn_edge_runtime.imaging.finding import VOLUMES
+    from fcn_edge_runtime.medical.series import is_volume
 
-    return path.name.lower().endswith(VOLUMES) or path.is_dir()
+    return is_volume(path)
 
 
 def _refuse_streams(inputs: tuple[str, ...]) -> None:

@@ -29,6 +29,7 @@ EXTRAS = {
         "nibabel": "nibabel",
         "pydicom": "pydicom",
         "highdicom": "highdicom",
+        "gdcm": "python-gdcm",
         "surface_distance": "surface-distance",
     },
     "ray": {"ray": "ray"},

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from fcn_edge.card_file import Description, card_from, read_classes, read_description
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.model.card import NetInfo
+from fcn_edge_runtime.model.card import Card, ClassCode, NetInfo
 
 
 def card(described=None, **given):
@@ -65,6 +66,24 @@ def test_a_toml_card_sets_everything(tmp_path):
     assert made.classes[1].color == (220, 20, 60)
     assert (made.input.dtype, made.input.channels) == ("uint16", 1)
     assert (made.input.mean, made.input.std, made.input.scale) == ((0.5,), (0.25,), 1 / 65535)
+
+
+def test_a_class_may_have_a_code_of_medicine(tmp_path):
+    path = tmp_path / "card.json"
+    code = {"value": "10200004", "scheme": "SCT", "meaning": "Liver"}
+    path.write_text(json.dumps({"classes": [{"name": "none"}, {"name": "liver", "code": code}]}))
+    made = card(read_description(path))
+    assert made.classes[1].code == ClassCode(**code)
+    verified = replace(made, verification=replace(made.verification, verdict="passed"))
+    assert Card.from_json(verified.to_json()).classes == made.classes
+    assert "code" not in made.to_dict()["classes"][0]
+    path.write_text(
+        json.dumps({"classes": [{"name": "none"}, {"name": "liver", "code": {**code, "scheme": ""}}]})
+    )
+    with pytest.raises(
+        UsageError, match=r"classes\[1\]\.code\.scheme' is '', expected printable text of 1 to 16"
+    ):
+        read_description(path)
 
 
 def test_only_three_channels_get_imagenets_normalization():

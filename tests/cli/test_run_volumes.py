@@ -8,9 +8,9 @@ import pytest
 nibabel = pytest.importorskip("nibabel")
 
 from fcn_edge_runtime import Segmenter  # noqa: E402 - after the skip
-from tests.runtime.medical.conftest import nifti, scan, series  # noqa: E402
+from tests.runtime.medical.conftest import enhanced, nifti, scan, series  # noqa: E402
 
-__all__ = ["nifti", "scan", "series"]
+__all__ = ["enhanced", "nifti", "scan", "series"]
 
 
 @pytest.fixture
@@ -108,3 +108,41 @@ def test_volumes_are_evaluated_with_distances(fcn_edge, brain, scan, nifti, tmp_
     ]
     scores = [row.split()[-5:] for row in rows if row.startswith("class")]
     assert set(map(tuple, scores)) <= {("1.0000",) * 4 + ("0.0000",), ("n/a", "n/a", "n/a", "1.0000", "n/a")}
+
+
+def test_an_enhanced_file_is_a_volume(fcn_edge, brain, scan, enhanced, series, tmp_path):
+    options = ["--window", "0,255", "--save", "labels,nifti"]
+    done = fcn_edge("run", brain, enhanced(scan), series(scan), "-o", "out", *options)
+    assert done.returncode == 0, done.stderr
+    images = [nibabel.load(tmp_path / "out" / f"{name}.labels.nii.gz") for name in ("all", "series")]
+    assert np.array_equal(*(np.asarray(image.dataobj) for image in images))
+    assert np.array_equal(images[0].affine, images[1].affine)
+    assert (tmp_path / "out" / "all.seg.dcm").is_file()
+
+
+@pytest.mark.parametrize("kind", ["nifti", "turned", "dicom"])
+def test_series_are_evaluated_by_labels_of_any_kind(fcn_edge, brain, scan, series, tmp_path, kind):
+    window = ["--window", "0,255"]
+    for name in ("a", "b"):
+        series(scan, f"scans-{name}")
+    (tmp_path / "scans").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / f"scans-{name}").rename(tmp_path / "scans" / name)
+    done = fcn_edge("run", brain, "scans", "-o", "truth", "--recursive", "--save", "nifti", *window)
+    assert done.returncode == 0, done.stderr
+    for path in list((tmp_path / "truth").iterdir()):
+        image = nibabel.load(path)
+        if kind == "turned":  # as converters write it, rows upward
+            nibabel.save(image.as_reoriented([[1, -1], [0, 1], [2, -1]]), path)
+        if kind == "dicom":
+            _labels_as_series(series, np.asarray(image.dataobj), tmp_path / "truth" / path.name[0])
+            path.unlink()
+    done = fcn_edge("evaluate", brain, "--images", "scans", "--labels", "truth", *window)
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stderr
+    scores = [row.split()[-5:] for row in done.stdout.splitlines() if row.startswith("class ")][1:]
+    assert set(map(tuple, scores)) <= {("1.0000",) * 4 + ("0.0000",), ("n/a", "n/a", "n/a", "1.0000", "n/a")}
+
+
+def _labels_as_series(series, labels, folder):
+    series(labels, f"labels-{folder.name}").rename(folder)

@@ -103,6 +103,6 @@ def test_hostile_rasters_do_little_harm():
 )
 @pytest.mark.slow
 def test_hostile_volumes_do_little_harm():
-    for name in ("nibabel", "pydicom", "highdicom"):
+    for name in ("nibabel", "pydicom", "highdicom", "gdcm"):
         pytest.importorskip(name)
     assert_all_held("volumes")

@@ -1,7 +1,7 @@
 """Evaluates a model on labeled images: metrics per image and over all images.
 
 Labels are PNG masks, see `masks.py`. 255 (or 65535) is unlabeled and not counted. Medical volumes have
-NIfTI labels in the same place.
+labels of the same voxels, as NIfTI or DICOM.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from fcn_edge_runtime.evaluation.metrics import (
 from fcn_edge_runtime.evaluation.surfaces import hausdorff_95
 from fcn_edge_runtime.imaging.reading import read_picture
 from fcn_edge_runtime.medical.labeling import VolumeOptions, label_volume, read_truth, read_volume
-from fcn_edge_runtime.medical.nifti import is_nifti
+from fcn_edge_runtime.medical.series import is_volume
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
@@ -202,12 +202,12 @@ def score_pairs(
     card, count = segmenter.card, len(segmenter.card.classes)
     tried: tuple[float | None, ...] = tuple(dict.fromkeys(thresholds)) or (None,)
     _check_thresholds(segmenter, thresholds)
-    if thresholds and any(is_nifti(pair.image) for pair in pairs):
+    if thresholds and any(is_volume(pair.image) for pair in pairs):
         raise UsageError("thresholds are compared on images, and there are medical volumes: give none")
     for folder in dict.fromkeys(pair.folder for pair in pairs):
         folder.check(card)
     _check_classes(count)
-    check_masks([pair for pair in pairs if not is_nifti(pair.image)], card, keep_going=keep_going)
+    check_masks([pair for pair in pairs if not is_volume(pair.image)], card, keep_going=keep_going)
     progress = progress or SILENT
     progress.start("evaluate", len(pairs), "images")
     totals = [np.zeros((count, count + 1), np.int64) for _ in tried]
@@ -216,7 +216,7 @@ def score_pairs(
     unlabeled, dark = 0, False
     for pair in tracked(pairs, progress):
         try:
-            ran = (_run_volume if is_nifti(pair.image) else _run_image)(segmenter, pair, tried, reading)
+            ran = (_run_volume if is_volume(pair.image) else _run_image)(segmenter, pair, tried, reading)
         except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory, say
             if not keep_going or len(failed) + 1 == len(pairs):
                 raise

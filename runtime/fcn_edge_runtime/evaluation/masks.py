@@ -18,6 +18,7 @@ from fcn_edge_runtime.imaging.areas import UNLABELED_COLOR, color_table
 from fcn_edge_runtime.imaging.arrays import MAX_PIXELS
 from fcn_edge_runtime.imaging.finding import VOLUMES, find_images
 from fcn_edge_runtime.imaging.reading import EXTENSIONS, decoded
+from fcn_edge_runtime.medical.series import is_series, is_volume
 from fcn_edge_runtime.model.card import Card
 
 __all__ = [
@@ -111,7 +112,7 @@ def find_pairs(
     root = Path(folder.path)
     if not root.is_dir():
         raise InputError(f"there is no folder of labels {root}")
-    files = find_images(images, recursive=recursive, endings=(*EXTENSIONS, *VOLUMES))
+    files = find_images(images, recursive=recursive, endings=(*EXTENSIONS, *VOLUMES), whole=is_series)
     sources = {_identity(file.source) for file in files}
     found: dict[Path, Path | None] = {}
     for file in files:
@@ -119,7 +120,7 @@ def find_pairs(
         names = [f"{stem}{ending}" for stem in (file.relative, file.stem) for ending in endings]
         paths = [root / name for name in dict.fromkeys(names)]
         found[file.source] = next(
-            (p for p in paths if p.is_file() and _identity(p) != _identity(file.source)), None
+            (p for p in paths if _is_there(p) and _identity(p) != _identity(file.source)), None
         )
     masks = {_identity(path) for path in found.values() if path is not None} & sources
     pairs: dict[str, Pair] = {}
@@ -138,9 +139,13 @@ def find_pairs(
     return tuple(pairs.values())
 
 
+def _is_there(path: Path) -> bool:
+    return path.is_file() or is_series(path)
+
+
 def _endings(folder: LabelFolder, image: Path) -> tuple[str, ...]:
-    """Of the labels of an image: PNG; of a medical volume NIfTI."""
-    kinds = (".nii.gz", ".nii") if image.name.lower().endswith(VOLUMES) else (".png",)
+    """Of the labels of an image: PNG; of a medical volume NIfTI, or a DICOM file or series."""
+    kinds = (".nii.gz", ".nii", ".dcm", "") if is_volume(image) else (".png",)
     stems = dict.fromkeys((folder.suffix, ".labels", ""))
     return tuple(f"{stem}{kind}" for stem in stems for kind in kinds)
 

@@ -55,7 +55,11 @@ def is_video(path: Path) -> bool:
 
 
 def find_images(
-    inputs: Iterable[str], *, recursive: bool = False, endings: tuple[str, ...] = EXTENSIONS
+    inputs: Iterable[str],
+    *,
+    recursive: bool = False,
+    endings: tuple[str, ...] = EXTENSIONS,
+    whole: Callable[[Path], bool] | None = None,
 ) -> list[ImageFile]:
     """Find image files from files, folders and glob patterns, each name once, in a stable order.
 
@@ -66,6 +70,7 @@ def find_images(
         inputs: paths or patterns; an existing path is used literally, even with `*` or `[` in its name.
         recursive: whether to search subfolders.
         endings: of the names that are taken in folders.
+        whole: whether a folder counts as one image, such as that of a DICOM series; None takes none for one.
 
     Raises:
         InputError: an input does not exist, or no image was found.
@@ -73,20 +78,33 @@ def find_images(
     inputs = list(inputs)
     found: dict[str, tuple[Path, Path]] = {}
     for text in inputs:
-        for source, relative in _Search(text, recursive=recursive, endings=endings).images():
+        for source, relative in _Search(
+            text, recursive=recursive, endings=endings, whole=whole or _never
+        ).images():
             found.setdefault(_name_of(source), (source, relative))
     if not found:
         hint = "" if recursive else ", or --recursive to search subfolders"
         names = ", ".join(inputs[:3]) or "nothing"
         raise InputError(f"no images in {names}: expected names ending in {' '.join(endings)}{hint}")
-    return _with_stems(list(found.values()))
+    return _with_stems(
+        [
+            (source, relative, relative if whole and source.is_dir() else _without_suffix(relative))
+            for source, relative in found.values()
+        ]
+    )
+
+
+def _never(_: Path) -> bool:
+    return False
 
 
 class _Search:
     """What one input stands for. Links to folders are counted, since they may multiply the ways to a file."""
 
-    def __init__(self, text: str, *, recursive: bool, endings: tuple[str, ...]) -> None:
-        self._text, self._recursive, self._endings = text, recursive, endings
+    def __init__(
+        self, text: str, *, recursive: bool, endings: tuple[str, ...], whole: Callable[[Path], bool]
+    ) -> None:
+        self._text, self._recursive, self._endings, self._whole = text, recursive, endings, whole
         self._links = 0
 
     def images(self) -> Iterator[tuple[Path, Path]]:
@@ -98,7 +116,9 @@ class _Search:
             raise InputError(
                 f"{text[:200]!r} cannot be opened ({getattr(error, 'strerror', None) or error})"
             ) from None
-        if is_folder:
+        if is_folder and self._whole(path):
+            yield path, Path(path.resolve().name or "folder")
+        elif is_folder:
             yield from self._in_folder(path, recursive=self._recursive)
         elif os.path.lexists(path):
             yield path, Path(path.name)
@@ -107,7 +127,7 @@ class _Search:
         elif glob.has_magic(text):
             base = _literal_part(text)
             for hit in self._matches(path.parts):
-                if hit.is_dir():
+                if hit.is_dir() and not self._whole(hit):
                     within = self._in_folder(hit, recursive=self._recursive)
                     yield from ((source, _relative(hit, base) / below) for source, below in within)
                 else:
@@ -158,7 +178,11 @@ class _Search:
                 if target is None:
                     if _is_image(entry.name, self._endings):
                         yield here / entry.name, below / entry.name
-                elif recursive and target not in above and not entry.name.startswith("."):
+                elif not recursive or target in above or entry.name.startswith("."):
+                    continue
+                elif self._whole(here / entry.name):
+                    yield here / entry.name, below / entry.name
+                else:
                     folders.append((here / entry.name, below / entry.name, (*above, target)))
             waiting += reversed(folders)
 
@@ -246,14 +270,13 @@ def _relative(path: Path, base: Path) -> Path:
     return Path(path.name) if ".." in relative.parts else relative
 
 
-def _with_stems(found: Sequence[tuple[Path, Path]]) -> list[ImageFile]:
-    """Give each image a unique stem; case is ignored, as in some file systems."""
-    short = Counter(str(_without_suffix(relative)).lower() for _, relative in found)
+def _with_stems(found: Sequence[tuple[Path, Path, Path]]) -> list[ImageFile]:
+    """Give each (source, relative, without suffix) a unique stem, whatever its case, as file systems may."""
+    short = Counter(str(plain).lower() for _, _, plain in found)
     images = []
     taken: set[str] = set()
     tried: dict[str, int] = {}  # by stem, the last number that was given: thousands may have one name
-    for source, relative in found:
-        plain = _without_suffix(relative)
+    for source, relative, plain in found:
         stem = relative if short[str(plain).lower()] > 1 else plain
         free, number = stem, tried.get(str(stem).lower(), 1)
         while str(free).lower() in taken:

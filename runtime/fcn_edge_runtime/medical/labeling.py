@@ -26,7 +26,7 @@ from fcn_edge_runtime.medical.intensity import Window, window_of
 from fcn_edge_runtime.medical.nifti import labels_nifti, read_nifti
 from fcn_edge_runtime.medical.segmentation_object import segmentation_object
 from fcn_edge_runtime.medical.series import is_series, read_series
-from fcn_edge_runtime.medical.volume import AXES, Volume, slices_of
+from fcn_edge_runtime.medical.volume import AXES, Volume, slices_of, turned
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.segmenter import Segmenter
@@ -116,12 +116,12 @@ class LabeledVolume:
 
 
 def read_volume(path: Path, most: int) -> Volume:
-    """A NIfTI file, or the DICOM series of a folder.
+    """A NIfTI file, or a DICOM series.
 
     Raises:
         InputError: as `read_nifti` and `read_series`.
     """
-    return read_series(path, most) if path.is_dir() else read_nifti(path, most)
+    return read_series(path, most) if is_series(path) else read_nifti(path, most)
 
 
 def label_volume(
@@ -201,10 +201,10 @@ def _sheet(tiles: Sequence[np.ndarray], spacing: tuple[float, float]) -> np.ndar
 def read_truth(
     path: Path, volume: Volume, card: Card, most: int, foreground: int | None = None
 ) -> np.ndarray:
-    """The true labels (I, J, K) of a volume, from a NIfTI file in the same place.
+    """The true labels (I, J, K) of a volume, from a volume of the same voxels.
 
     Args:
-        path: the file.
+        path: a NIfTI file or a DICOM series, whose axes may run otherwise.
         volume: what the labels are of.
         card: of the model.
         most: voxels at most.
@@ -213,7 +213,7 @@ def read_truth(
     Raises:
         InputError: it cannot be read, lies elsewhere, or holds other numbers than class ids.
     """
-    truth = read_nifti(path, most)
+    truth = turned(read_volume(path, most), volume.affine)
     if truth.stored.shape != volume.stored.shape:
         got, expected = size_text(truth.stored.shape), size_text(volume.stored.shape)
         raise InputError(f"{path} has {got} voxels, {volume.name} {expected}: expected equal shapes")

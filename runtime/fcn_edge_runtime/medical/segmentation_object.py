@@ -13,7 +13,7 @@ from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.medical.volume import Volume
-from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.model.card import Card, ClassInfo
 
 __all__ = ["segmentation_object"]
 
@@ -29,7 +29,8 @@ def segmentation_object(labels: np.ndarray, volume: Volume, card: Card, digest: 
     """A DICOM SEG of the labels (columns, rows, slices), one binary segment for each class.
 
     Classes whose color is black are background, and no segment. Segments are numbered from 1 in the order of
-    the classes, and carry their names; patient and study are those of the series.
+    the classes, and carry their names and their codes, or that of any anatomical structure; patient and study
+    are those of the series.
 
     Args:
         labels: class ids.
@@ -46,17 +47,17 @@ def segmentation_object(labels: np.ndarray, volume: Volume, card: Card, digest: 
     numbers = np.zeros(card.unlabeled + 1, np.uint8 if len(classes) < 256 else np.uint16)
     for number, entry in enumerate(classes, 1):
         numbers[entry.id] = number
-    frames = np.ascontiguousarray(numbers[labels].transpose(2, 1, 0))
+    order = list(volume.header.slices)
+    frames = np.ascontiguousarray(numbers[labels].transpose(2, 1, 0)[order])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values in the series that break the standard
             made = highdicom.seg.Segmentation(
-                source_images=[_whole(head) for head in volume.header],
+                source_images=[_whole(head) for head in volume.header.datasets],
                 pixel_array=frames,
                 segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
                 segment_descriptions=[
-                    _description(highdicom, number, entry.name, card)
-                    for number, entry in enumerate(classes, 1)
+                    _description(highdicom, number, entry, card) for number, entry in enumerate(classes, 1)
                 ],
                 series_instance_uid=highdicom.UID(),
                 series_number=1000,
@@ -89,14 +90,17 @@ def _whole(head: Any) -> Any:
     return head
 
 
-def _description(highdicom: Any, number: int, name: str, card: Card) -> Any:
+def _description(highdicom: Any, number: int, entry: ClassInfo, card: Card) -> Any:
     codes = require("pydicom.sr.codedict", "writing DICOM").codes
-
+    code = entry.code
+    kind = codes.SCT.AnatomicalStructure
+    if code is not None:
+        kind = highdicom.sr.CodedConcept(code.value, code.scheme, code.meaning)
     return highdicom.seg.SegmentDescription(
         segment_number=number,
-        segment_label=_short(name),
+        segment_label=_short(entry.name),
         segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=codes.SCT.AnatomicalStructure,
+        segmented_property_type=kind,
         algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=highdicom.AlgorithmIdentificationSequence(
             name=_short(card.name),

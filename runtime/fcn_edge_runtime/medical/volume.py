@@ -6,7 +6,7 @@ the left of axial and coronal slices, anterior at the top or the left, superior 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
 
-__all__ = ["AXES", "Volume", "check_voxels", "slices_of"]
+__all__ = ["AXES", "Volume", "check_voxels", "slices_of", "turned"]
 
 AXES = ("axial", "coronal", "sagittal")
 # Of an array whose axes run to the patient's right, anterior and superior: what to flip, and the new order.
@@ -34,7 +34,7 @@ class Volume:
             superior.
         slope: of a voxel's value, stored * slope + intercept.
         intercept: the same.
-        header: what its writer needs: a NIfTI header, or the datasets of a DICOM series.
+        header: what its writer needs: a NIfTI header, or a `SeriesHeader`.
     """
 
     name: str
@@ -86,6 +86,16 @@ def slices_of(array: np.ndarray, affine: np.ndarray, axis: str) -> np.ndarray:
     canonical = orientations.apply_orientation(array, orientations.io_orientation(affine))
     view: np.ndarray = np.flip(canonical, flips).transpose(order)
     return view
+
+
+def turned(volume: Volume, affine: np.ndarray) -> Volume:
+    """The same voxels, with axes in the order and the directions of an affine's, as near as they are."""
+    orientations = require("nibabel.orientations", "reading medical volumes")
+    own, wanted = orientations.io_orientation(volume.affine), orientations.io_orientation(affine)
+    change = orientations.ornt_transform(own, wanted)
+    stored = orientations.apply_orientation(volume.stored, change)
+    moved = volume.affine @ orientations.inv_ornt_aff(change, volume.stored.shape)
+    return replace(volume, stored=stored, affine=moved)
 
 
 def check_voxels(shape: tuple[int, ...], item: int, most: int, name: str) -> None:

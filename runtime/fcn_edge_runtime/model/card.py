@@ -31,6 +31,7 @@ __all__ = [
     "UNTRAINED",
     "CalibrationInfo",
     "Card",
+    "ClassCode",
     "ClassInfo",
     "Geometry",
     "InputSpec",
@@ -39,6 +40,7 @@ __all__ = [
     "VerificationInfo",
     "WorkingSize",
     "read_card",
+    "read_code",
     "read_window",
 ]
 
@@ -54,6 +56,7 @@ _SHORTEST_OPTION = 8  # characters, `"a": 1, `, about
 MAX_LINE = 1024
 MAX_PROSE = 20_000
 MAX_CLASS_NAME = 128
+MAX_CODE, MAX_MEANING = 16, 64  # characters of DICOM's short and long strings
 MAX_ENTRIES = 256
 MAX_COUNT = 1 << 20
 DTYPE_SCALE = {"uint8": 1 / 255, "uint16": 1 / 65535, "float32": 1.0}
@@ -134,12 +137,25 @@ def _per_channel(values: tuple[float, ...]) -> str:
 
 
 @dataclass(frozen=True)
+class ClassCode:
+    """What a class is in a coding scheme of medicine, as DICOM writes it: ("10200004", "SCT", "Liver")."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class ClassInfo:
-    """One class: its id (the value in `labels`), name, and display color (red, green, blue, 0 to 255)."""
+    """One class: its id (the value in `labels`), name, and display color (red, green, blue, 0 to 255).
+
+    `code` says what it is to medical software; None where the card does not.
+    """
 
     id: int
     name: str
     color: tuple[int, int, int]
+    code: ClassCode | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +230,9 @@ class Card:
         for key in ("bands", "window", "percentiles", "resolution"):
             if not values["input"][key]:  # files without them stay as they were before there were any
                 del values["input"][key]
+        for entry in values["classes"]:
+            if entry["code"] is None:  # the same
+                del entry["code"]
         return values
 
     def to_json(self) -> str:
@@ -308,7 +327,20 @@ def _class_info(fields: Fields) -> ClassInfo:
         "color", lambda color, i: color.integer(i, 0, 255), 3, 3, "numbers: red, green, blue"
     )
     return ClassInfo(
-        fields.integer("id", 0, MAX_CLASSES), fields.line("name", MAX_CLASS_NAME, 1), (red, green, blue)
+        fields.integer("id", 0, MAX_CLASSES),
+        fields.line("name", MAX_CLASS_NAME, 1),
+        (red, green, blue),
+        fields.optional("code", read_code),
+    )
+
+
+def read_code(fields: Fields, key: Key) -> ClassCode:
+    """The code of a class, within DICOM's lengths. Raises the error of `fields`."""
+    code = fields.object(key)
+    return ClassCode(
+        code.line("value", MAX_CODE, 1),
+        code.line("scheme", MAX_CODE, 1),
+        code.line("meaning", MAX_MEANING, 1),
     )
 
 

@@ -68,3 +68,76 @@ def series(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture
+def enhanced(series):
+    """Write an enhanced DICOM file of many frames: a function to its path, the frames not in their order."""
+    from pydicom.uid import EnhancedCTImageStorage
+
+    def write(values, name="enhanced", change=None):
+        folder = series(values, name)
+        slices = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
+        for path in folder.iterdir():
+            path.unlink()
+        data = slices[0]
+        shared, own = pydicom.Dataset(), []
+        shared.PlaneOrientationSequence = [_part(data, "ImageOrientationPatient")]
+        shared.PixelMeasuresSequence = [_part(data, "PixelSpacing", "SliceThickness")]
+        shared.PixelValueTransformationSequence = [_part(data, "RescaleSlope", "RescaleIntercept")]
+        slices = slices[::2] + slices[1::2]
+        for entry in slices:
+            frame = pydicom.Dataset()
+            frame.PlanePositionSequence = [_part(entry, "ImagePositionPatient")]
+            own.append(frame)
+        data.PixelData = b"".join(entry.PixelData for entry in slices)
+        for key in (*_OF_SLICES, "ImagePositionPatient"):
+            del data[key]
+        data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], own
+        data.NumberOfFrames = len(own)
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+        if change is not None:
+            change(data)
+        data.save_as(folder / "all.dcm", enforce_file_format=True)
+        return folder / "all.dcm"
+
+    return write
+
+
+_OF_SLICES = ("ImageOrientationPatient", "PixelSpacing", "SliceThickness", "RescaleSlope", "RescaleIntercept")
+
+
+def _part(data, *keys):
+    part = pydicom.Dataset()
+    for key in keys:
+        part[key] = data[key]
+    return part
+
+
+@pytest.fixture
+def compressed(tmp_path):
+    """Compress a folder of DICOM by GDCM: a function to the new folder."""
+    gdcm = pytest.importorskip("gdcm")
+
+    def write(folder, syntax):
+        out = tmp_path / f"{folder.name}-{syntax}"
+        out.mkdir()
+        for path in folder.iterdir():
+            reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+            reader.SetFileName(str(path))
+            assert reader.Read()
+            change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+            change.SetInput(reader.GetImage())
+            assert change.Change()
+            writer.SetFileName(str(out / path.name))
+            writer.SetFile(reader.GetFile())
+            writer.SetImage(change.GetOutput())
+            assert writer.Write()
+            # GDCM also writes positions of its own: all but the pixels is as it was.
+            data, made = pydicom.dcmread(path), pydicom.dcmread(out / path.name)
+            data.file_meta.TransferSyntaxUID = made.file_meta.TransferSyntaxUID
+            data["PixelData"] = made["PixelData"]
+            data.save_as(out / path.name)
+        return out
+
+    return write
