@@ -23,7 +23,7 @@ EXTRAS = {
         "onnxsim": "onnxsim",
         "safetensors": "safetensors",
     },
-    "hf": {"transformers": "transformers", "huggingface_hub": "huggingface_hub"},
+    "hf": {"transformers": "transformers", "huggingface_hub": "huggingface_hub", "scipy": "scipy"},
     "geo": {"rasterio": "rasterio", "pyogrio": "pyogrio", "pyarrow": "pyarrow"},
     "medical": {
         "nibabel": "nibabel",
