@@ -13,7 +13,7 @@
 #   make release-check  package-check, and version, changelog and kept artifacts of a release
 #   make docs           build the documentation site: build/site/index.html
 #   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
-#   make bench-maps     maps beside the usual ways to label large rasters: seconds, memory, pixels that differ
+#   make bench-maps     maps beside the usual ways to label large rasters, geodeep and torchgeo: seconds, memory, pixels
 #   make bench-serve    HTTP beside a plain loop: rates, times, memory; MODEL=road.onnx ARGS="--clients 8"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
@@ -39,6 +39,8 @@ NET ?= corridor
 
 NETWORKS := .venv-networks
 NETWORK_PINS := benchmarks/networks/environment/networks
+MAPS := .venv-maps
+MAPS_PINS := benchmarks/maps/environment/maps
 ARGS ?=
 
 CONSUMERS := .venv-consumers
@@ -146,11 +148,18 @@ $(NETWORKS)/.ready: pyproject.toml constraints.txt $(wildcard $(NETWORK_PINS)*.t
 		&& $$pip --no-deps -r $(NETWORK_PINS).no-deps.txt
 	touch $@
 
-bench-maps: $(VENV)/.ready
+# Without these tools, their rows say so.
+$(MAPS)/.ready: $(wildcard $(MAPS_PINS)*.txt)
+	rm -rf $(MAPS)
+	pip="$(MAPS)/bin/python -m pip install --quiet --disable-pip-version-check" && $(PYTHON) -m venv $(MAPS) \
+		&& $$pip -c $(MAPS_PINS).constraints.txt -r $(MAPS_PINS).txt && $$pip --no-deps -r $(MAPS_PINS).no-deps.txt \
+		&& touch $@ || { rm -rf $(MAPS); echo "the environment of geodeep and torchgeo could not be made" >&2; }
+
+bench-maps: $(VENV)/.ready $(MAPS)/.ready
 	mkdir -p build/maps
 	test -f build/maps/corridor.onnx || $(BIN)/fcn-edge export corridor -o build/maps/corridor.onnx
 	test -f build/maps/raster.tif || $(BIN)/python -m tests.maps.make_big 3061 4021 build/maps/raster.tif
-	$(BIN)/python -m benchmarks.maps build/maps/corridor.onnx build/maps/raster.tif
+	$(BIN)/python -m benchmarks.maps build/maps/corridor.onnx build/maps/raster.tif --python $(MAPS)/bin/python
 	$(BIN)/fcn-edge bench build/maps/corridor.onnx --map build/maps/raster.tif
 
 bench-serve: $(VENV)/.ready
@@ -194,4 +203,4 @@ gpu:
 	PYTHONPATH=.:export:runtime $(GPU_PYTHON) -m benchmarks.gpu $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(ENGINES) $(NETWORKS) $(CONSUMERS) $(NODE) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) $(ENGINES) $(NETWORKS) $(MAPS) $(CONSUMERS) $(NODE) build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
