@@ -11,6 +11,7 @@ import click
 
 from fcn_edge.cli.completion import files, items
 from fcn_edge.cli.effect_options import effect_from, effect_options
+from fcn_edge.cli.many_options import check_many, many_options, segment_shard
 from fcn_edge.cli.numbers import COUNT, SHARE
 from fcn_edge.cli.options import (
     LONGEST_NAME,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fcn_edge_runtime.imaging.finding import ImageFile
     from fcn_edge_runtime.progress import Progress
     from fcn_edge_runtime.segmenter import Segmenter
+    from fcn_edge_runtime.shards import ImageJob
 
 __all__ = ["command"]
 
@@ -52,6 +54,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
         "fcn-edge run road.onnx photo.jpg -o out",
         "fcn-edge run road.onnx photos/ -o out --recursive --save labels,json",
         "fcn-edge run road.onnx 'flight/**/*.tif' -o out --device cuda",
+        "fcn-edge run road.onnx photos/ -o out --shard 3/16 --resume",
         "fcn-edge run people.onnx photo.jpg -o out --effect blur-background --class person",
         "fcn-edge run people.onnx clip.mp4 -o out --effect replace-background --class person",
         "fcn-edge run brain.onnx t1.nii.gz -o out",
@@ -121,6 +124,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     "you do not know. Takes about half a second.",
 )
 @click.option("--recursive", is_flag=True, help="Search folders recursively.")
+@many_options
 @click.option(
     "--max-pixels",
     type=COUNT,
@@ -171,7 +175,8 @@ def command(
 
     effect = effect_from(given)
     _refuse_streams(inputs)
-    jobs = _found(inputs, recursive=given["recursive"])
+    many = check_many(inputs, given)
+    jobs = [] if many else _found(inputs, recursive=given["recursive"])
     saved = ("labels", *(n for n in ("confidence", "probabilities") if n in (given["save"] or ())))
     # Effects have soft edges by confidence, and a threshold asks for hard ones; masks for tools have scores.
     soft = effect is not None and given["threshold"] is None
@@ -188,6 +193,11 @@ def command(
         isolated_first=given["isolate_first"],
     ) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
+            if many:
+                job = _image_job(segmenter, Path(out), effect, given)
+                ctx.exit(
+                    1 if segment_shard(job, inputs[0], progress, given, as_json=as_json, quiet=quiet) else 0
+                )
             done = _segment(segmenter, jobs, Path(out), effect, progress, given)
         if as_json or not quiet:
             _show(model, segmenter, done, as_json=as_json)
@@ -236,21 +246,28 @@ def _segment(
     given: dict[str, Any],
 ) -> list[FileResult]:
     """Images first, then videos; options that do not fit either are found before the first of them."""
-    from fcn_edge_runtime.batch import SaveOptions, segment_files
+    from fcn_edge_runtime.batch import segment_files
+    from fcn_edge_runtime.errors import UsageError
     from fcn_edge_runtime.imaging.finding import is_video
 
-    options = SaveOptions(given["format"], given["overlay_alpha"], not given["no_legend"], given["overwrite"])
-    also = () if effect is None else ("effect",)
+    job = _image_job(segmenter, out, effect, given)
+    options, also = job.options, () if effect is None else ("effect",)
     reading, truth = reading_from(given), given["truth"]
     volumes = [job for job in jobs if _is_volume(job.source)]
     videos = [job for job in jobs if is_video(job.source)]
     images = [job for job in jobs if job not in volumes and job not in videos]
     _check_volumes(volumes, effect, truth)
+    if given["ray"] is not None and (videos or volumes):
+        raise UsageError(f"--ray is for images, got {(videos or volumes)[0].source}: run it without --ray")
     _name_georeferenced(images)
     work: list[Iterator[FileResult]] = []
     if images:
-        save = (*(("labels", "overlay", "json") if given["save"] is None else given["save"]), *also)
-        work.append(segment_files(segmenter, images, out, save, effect, progress, options))
+        if given["ray"] is None:
+            work.append(segment_files(segmenter, images, out, job.save, effect, progress, options))
+        else:
+            from fcn_edge_runtime.ray import segment_on_cluster
+
+            work.append(iter(segment_on_cluster(job, images, given["ray"], given["workers"], progress)))
     if videos:
         from fcn_edge_runtime.video import segment_videos
 
@@ -266,6 +283,15 @@ def _segment(
         )
         work.append(segment_volumes(segmenter, volumes, out, save, progress, options, reading, truth))
     return [result for results in work for result in results]
+
+
+def _image_job(segmenter: Segmenter, out: Path, effect: Effect | None, given: dict[str, Any]) -> ImageJob:
+    from fcn_edge_runtime.batch import SaveOptions
+    from fcn_edge_runtime.shards import ImageJob
+
+    options = SaveOptions(given["format"], given["overlay_alpha"], not given["no_legend"], given["overwrite"])
+    save = ("labels", "overlay", "json") if given["save"] is None else given["save"]
+    return ImageJob(segmenter, out, (*save, *(() if effect is None else ("effect",))), effect, options)
 
 
 def _check_volumes(volumes: list[ImageFile], effect: Effect | None, truth: Path | None) -> None:

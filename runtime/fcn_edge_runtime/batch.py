@@ -38,7 +38,16 @@ from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["SAVES", "FileResult", "SaveOptions", "check_place", "is_own", "refuse_foreign", "segment_files"]
+__all__ = [
+    "SAVES",
+    "FileResult",
+    "SaveOptions",
+    "check_files",
+    "check_place",
+    "is_own",
+    "refuse_foreign",
+    "segment_files",
+]
 
 SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json", "labelstudio", "coco")
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
@@ -143,13 +152,26 @@ def segment_files(
         ProviderError: the device failed.
         InputError: Pillow is not installed.
     """
+    options = options or SaveOptions()
+    check_files(segmenter, images, out, save, effect, options)
+    return _segmented(_Job(segmenter, out, tuple(save), effect, options), images, progress or SILENT)
+
+
+def check_files(
+    segmenter: Segmenter,
+    images: Sequence[ImageFile],
+    out: Path,
+    save: Sequence[str],
+    effect: Effect | None,
+    options: SaveOptions,
+) -> None:
+    """What `segment_files` checks before the first image is read; it raises the same errors."""
     _check_save(segmenter, save, effect)
     import_pillow()
-    job = _Job(segmenter, out, tuple(save), effect, options or SaveOptions())
+    job = _Job(segmenter, out, tuple(save), effect, options)
     targets = (target for file in images for target in job.targets(file))
-    refuse_foreign(targets, [f.source for f in images], overwrite=job.options.overwrite, own=is_own)
+    refuse_foreign(targets, [f.source for f in images], overwrite=options.overwrite, own=is_own)
     require_writable(out)
-    return _segmented(job, images, progress or SILENT)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Images on a Ray cluster: a class for `map_batches` of Ray Data.
+"""Images on a Ray cluster: a class for `map_batches` of Ray Data, and the folders of `fcn-edge run --ray`.
 
     import ray
     from fcn_edge_runtime.ray import Labeler
@@ -6,22 +6,31 @@
     images = ray.data.read_images("s3://bucket/photos", include_paths=True)
     images.map_batches(Labeler, fn_constructor_kwargs={"model": "/shared/road.onnx"}, concurrency=8)
 
-This module itself needs no Ray. Maps of a raster are made by a cluster with `fcn-edge map --ray`.
+Importing this module needs no Ray. Maps of a raster are made by a cluster with `fcn-edge map --ray`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime._cluster import done_by_actors
+from fcn_edge_runtime.batch import FileResult, check_files
 from fcn_edge_runtime.errors import FcnEdgeError, ModelError
+from fcn_edge_runtime.imaging.finding import ImageFile
 from fcn_edge_runtime.imaging.reading import read_image
+from fcn_edge_runtime.progress import Progress, Stages
 from fcn_edge_runtime.segmenter import Segmenter
+from fcn_edge_runtime.shards import Chunk, ImageJob, Runner
 
-__all__ = ["Labeler"]
+__all__ = ["Labeler", "runner_on_cluster", "segment_on_cluster"]
+
+_FEW = 8  # images that an actor is given at once, where all are known
 
 
 class Labeler:
@@ -89,3 +98,50 @@ def _column(arrays: Iterable[np.ndarray]) -> np.ndarray:
     column = np.empty(len(found), object)
     column[:] = found
     return column
+
+
+def segment_on_cluster(
+    job: ImageJob, images: Sequence[ImageFile], address: str, count: int | None, progress: Progress | None
+) -> list[FileResult]:
+    """`segment_files` by actors of a cluster, which write the results: those of a lost one are made again.
+
+    Args:
+        job: what is made of each image.
+        images: from `find_images`.
+        address: as for `done_by_actors`, as is the count of actors.
+        count: see above.
+        progress: receives how many are done.
+
+    Raises:
+        FcnEdgeError: as `segment_files` and `done_by_actors` raise it.
+    """
+    check_files(job.segmenter, images, job.out, job.save, job.effect, job.options)
+    chunks = [images[first : first + _FEW] for first in range(0, len(images), _FEW)]
+    stages, found = Stages(progress), dict[Path, FileResult]()
+    with stages.stage("segment", len(images), "images") as summary:
+        for chunk, results in runner_on_cluster(address, count, len(chunks))(job, chunks):
+            found.update(zip((file.stem for file in chunk), results, strict=True))
+            stages.progress.advance(len(found), len(images))
+        summary.text = f"{len(images)} images"
+    return [found[file.stem] for file in images]
+
+
+def runner_on_cluster(address: str, count: int | None, most: int | None = None) -> Runner:
+    """What does chunks of images on a cluster, for `segment_shard`."""
+
+    def run(job: ImageJob, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, list[FileResult]]]:
+        return done_by_actors(_Images, (job, Path.cwd()), chunks, address, count, most)
+
+    return run
+
+
+class _Images:
+    """An actor: names mean what they mean to the process that made it."""
+
+    def __init__(self, given: tuple[ImageJob, Path]) -> None:
+        self._job, folder = given
+        with contextlib.suppress(OSError):  # where all names are absolute, it need not be there
+            os.chdir(folder)
+
+    def do(self, images: Chunk) -> list[FileResult]:
+        return self._job.run(images)

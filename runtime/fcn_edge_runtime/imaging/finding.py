@@ -6,6 +6,7 @@ apart from those that lead back to a folder in which they lie.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import glob
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.reading import EXTENSIONS
 
-__all__ = ["VOLUMES", "ImageFile", "find_images", "is_video"]
+__all__ = ["VOLUMES", "ImageFile", "find_images", "is_video", "stream_images"]
 
 VOLUMES = (".nii", ".nii.gz")  # of medical scans; see `medical`
 
@@ -98,6 +99,28 @@ def _never(_: Path) -> bool:
     return False
 
 
+def stream_images(
+    folder: str, *, recursive: bool = False, endings: tuple[str, ...] = EXTENSIONS
+) -> Iterator[ImageFile]:
+    """Images of a folder as the system lists them, in no order: memory does not grow with their number.
+
+    Names are kept whole, with their suffixes, since the names of others are not known.
+
+    Args:
+        folder: that holds them.
+        recursive: whether to search subfolders.
+        endings: of the names that are taken.
+
+    Raises:
+        InputError: it is not a folder.
+    """
+    if not os.path.isdir(folder):  # noqa: PTH112 - never raises
+        raise InputError(f"there is no folder {folder}")
+    search = _Search(folder, recursive=recursive, endings=endings, whole=_never)
+    found = search.in_folder(Path(folder), recursive=recursive, entries=_unsorted_entries)
+    return (ImageFile(source, relative, _without_suffix(relative)) for source, relative in found)
+
+
 class _Search:
     """What one input stands for. Links to folders are counted, since they may multiply the ways to a file."""
 
@@ -119,7 +142,7 @@ class _Search:
         if is_folder and self._whole(path):
             yield path, Path(path.resolve().name or "folder")
         elif is_folder:
-            yield from self._in_folder(path, recursive=self._recursive)
+            yield from self.in_folder(path, recursive=self._recursive)
         elif os.path.lexists(path):
             yield path, Path(path.name)
         elif "**" in path.parts:
@@ -128,7 +151,7 @@ class _Search:
             base = _literal_part(text)
             for hit in self._matches(path.parts):
                 if hit.is_dir() and not self._whole(hit):
-                    within = self._in_folder(hit, recursive=self._recursive)
+                    within = self.in_folder(hit, recursive=self._recursive)
                     yield from ((source, _relative(hit, base) / below) for source, below in within)
                 else:
                     yield hit, _relative(hit, base)
@@ -143,7 +166,7 @@ class _Search:
         if parts[-1] == "**":
             rest.append(_name_fits("*"))
         for folder in self._matches(parts[:deep]):
-            for source, relative in self._in_folder(folder, recursive=True):
+            for source, relative in self.in_folder(folder, recursive=True):
                 if _fits(rest, relative.parts):
                     yield source, _relative(folder, base) / relative
 
@@ -165,15 +188,21 @@ class _Search:
             if not hidden and fits(entry.name) and self._real(entry, "") not in above:
                 yield folder / entry.name
 
-    def _in_folder(self, folder: Path, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
-        """Images of a folder, its names in order, files before folders, without the links that lead back."""
+    def in_folder(
+        self,
+        folder: Path,
+        *,
+        recursive: bool,
+        entries: Callable[[Path], Iterable[os.DirEntry[str]]] | None = None,
+    ) -> Iterator[tuple[Path, Path]]:
+        """Images of a folder, files before folders, without the links that lead back; in order by default."""
         real = os.path.realpath(folder)
         above_all = (*map(str, Path(real).parents), real)
         waiting: list[tuple[Path, Path, tuple[str, ...]]] = [(folder, Path(), above_all)]
         while waiting:
             here, below, above = waiting.pop()
             folders: list[tuple[Path, Path, tuple[str, ...]]] = []
-            for entry in _entries(here):
+            for entry in (entries or _entries)(here):
                 target = self._real(entry, above[-1])
                 if target is None:
                     if _is_image(entry.name, self._endings):
@@ -208,6 +237,12 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return []
+
+
+def _unsorted_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What a folder holds, one by one."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        yield from entries
 
 
 def _fits(pattern: Sequence[Callable[[str], object] | None], given: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn_edge_runtime._cluster import MOST_WORKERS
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import require_writable
 from fcn_edge_runtime._sizes import size_text
@@ -36,7 +37,6 @@ from fcn_edge_runtime.progress import Progress, Stages
 
 __all__ = ["MapArea", "MapOptions", "MapResult", "label_raster", "sources_of"]
 
-MOST_WORKERS = 1024
 _FAR = 1.5  # times the resolution that a network was trained with
 _ENDINGS = (".tif", ".tiff")
 

@@ -112,6 +112,6 @@ class Opened:
         self._open = contextlib.ExitStack()  # what it holds is closed when it is collected
         self._labeling = job.labeling(*self._open.enter_context(job.sources.open()))
 
-    def label(self, number: int) -> Labeled:
+    def do(self, number: int) -> Labeled:
         """Label the tile of this number."""
         return self._labeling.one(self._labeling.tiled.tiles[number])

@@ -69,4 +69,4 @@ def _label(number: int) -> Labeled:
     opened = _opened[0]
     if isinstance(opened, FcnEdgeError):
         raise opened
-    return opened.label(number)
+    return opened.do(number)

@@ -43,11 +43,11 @@ def scene(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("machines")
 def test_actors_make_the_same_bytes_though_one_is_killed(scene, tmp_path, monkeypatch):
     class Mortal(cluster.Opened):
-        def label(self, number):
+        def do(self, number):
             if number == 3 and not (tmp_path / "killed").exists():
                 (tmp_path / "killed").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().label(number)
+            return super().do(number)
 
     monkeypatch.setattr(cluster, "Opened", Mortal)
     out = tmp_path / "map.tif"
@@ -59,7 +59,7 @@ def test_actors_make_the_same_bytes_though_one_is_killed(scene, tmp_path, monkey
 @pytest.mark.usefixtures("machines")
 def test_an_error_of_an_actor_is_ours(scene, tmp_path, monkeypatch):
     class Failing(cluster.Opened):
-        def label(self, _):
+        def do(self, _):
             raise InputError("the raster is gone")
 
     monkeypatch.setattr(cluster, "Opened", Failing)
