@@ -26,6 +26,8 @@ def card_for(
     channels: int | None = None,
     normalize: str | None = None,
     card: Path | None = None,
+    license_: str | None = None,
+    author: str | None = None,
 ) -> tuple[Card, str]:
     """The draft of the card of an ONNX file, and where its mean and std come from.
 
@@ -35,6 +37,8 @@ def card_for(
         channels: of the image; None is 3, or as the card file says.
         normalize: imagenet, 0-1, none or MEAN/STD.
         card: a card file.
+        license_: of the model; None takes the card file's.
+        author: of the model; None takes the card file's.
 
     Raises:
         UsageError: one of them does not exist or fit, or nothing states how the input was normalized.
@@ -53,7 +57,7 @@ def card_for(
     if normalize is not None:
         described = replace(described, input={**(described.input or {}), **read_normalization(normalize)})
     draft = card_from(
-        described,
+        replace(described, license=license_ or described.license, author=author or described.author),
         name=source.stem,
         net=NetInfo(source.name),
         classes=read_classes(classes) if classes is not None else None,

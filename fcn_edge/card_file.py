@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 WELL_KNOWN = {"voc": VOC, "cityscapes": CITYSCAPES}
-CARD_FIELDS = {"name", "description", "license", "classes", "input"}
+CARD_FIELDS = {"name", "description", "license", "author", "classes", "input"}
 INPUT_FIELDS = {"channels", "dtype", "scale", "mean", "std", "bands", "window", "percentiles", "resolution"}
 # What `--normalize` takes, each with its formula for images of bytes.
 NORMALIZATIONS = {
@@ -61,6 +61,7 @@ class Description:
     name: str | None = None
     description: str | None = None
     license: str | None = None
+    author: str | None = None
     classes: tuple[ClassInfo, ...] | None = None
     input: Mapping[str, Any] | None = None
 
@@ -95,6 +96,7 @@ def card_from(
         name=described.name or name,
         description=described.description or "",
         license=described.license or "",
+        author=described.author or "",
         classes=chosen or (),
         input=_input_spec(described.input or {}, channels),
         net=net,
@@ -148,7 +150,7 @@ def _number_or_list(text: str) -> float | list[float]:
 
 
 def read_description(path: Path) -> Description:
-    """A card file, JSON or TOML: some of name, description, license, classes, input.
+    """A card file, JSON or TOML: some of name, description, license, author, classes, input.
 
     Raises:
         UsageError: it cannot be read, or has a field that card files do not have.
@@ -172,6 +174,7 @@ def _description(fields: Fields) -> Description:
         name=fields.optional("name", Fields.text),
         description=fields.optional("description", Fields.text),
         license=fields.optional("license", Fields.text),
+        author=fields.optional("author", Fields.text),
         classes=read_classes(classes) if isinstance(classes, str) else fields.optional("classes", _classes),
         input=given.values if given is not None else None,
     )

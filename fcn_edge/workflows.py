@@ -78,6 +78,8 @@ class Request:
         normalize: imagenet, 0-1, none or MEAN/STD; None takes the card's, the recipe's or the network's.
         sha256: of the file of the weights, 64 hex digits; None where the URL or the recipe has it.
         trust_remote_code: run Python code that came with a network of `hf:`.
+        license: of the model; None takes the card's, the recipe's or the network's.
+        author: of the model; None takes the card's.
     """
 
     net: str
@@ -90,6 +92,8 @@ class Request:
     normalize: str | None = None
     sha256: str | None = None
     trust_remote_code: bool = False
+    license: str | None = None
+    author: str | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,9 @@ def plan_export(request: Request) -> ExportPlan:
             input of the user's own network was normalized.
     """
     plan = _plan(request)
+    card = plan.card
+    card = replace(card, license=request.license or card.license, author=request.author or card.author)
+    plan = replace(plan, card=card)
     if plan.source == "default" and is_import_spec(request.net):
         known = ", ".join(f"{name} ({formula})" for name, formula in NORMALIZATIONS.items())
         raise UsageError(

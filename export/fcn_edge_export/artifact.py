@@ -14,6 +14,7 @@ import onnx
 from google.protobuf.message import EncodeError
 
 from fcn_edge_export.graph.strip import strip
+from fcn_edge_export.introduction import denote_image, introduce, pixel_entries
 from fcn_edge_runtime._files import alone_in, part_of, place, remove_dead_parts, sync
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import CARD_KEY, Card
@@ -36,7 +37,11 @@ def assemble(model: onnx.ModelProto, card: Card, golden: Golden) -> bytes:
         ArtifactError: it would be larger than an ONNX file can be.
     """
     strip(model)
-    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()})
+    entries = introduce(model, card)
+    onnx.helper.set_model_props(
+        model, {**entries, **pixel_entries(card), CARD_KEY: card.to_json(), GOLDEN_KEY: golden.to_json()}
+    )
+    denote_image(model.graph.input[0])
     try:
         data = sealed(model.SerializeToString(deterministic=True))
     except (EncodeError, ValueError) as error:  # the limit of protobuf itself

@@ -55,7 +55,8 @@ def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
     """The part of a card that its user decides, checked by the rules of its readers.
 
     Args:
-        card: name, classes, input, description, license and net are taken from it, and nothing else.
+        card: name, classes, input, description, license, author and net are taken from it, and nothing
+            else.
         classes: where the card has none.
 
     Raises:
@@ -68,6 +69,7 @@ def drafted(card: Card, classes: tuple[ClassInfo, ...]) -> Card:
         input=card.input,
         description=card.description,
         license=card.license,
+        author=card.author,
         net=replace(card.net, weights_sha256=UNTRAINED),
     )
     subject = "the card given to export()"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from fcn_edge.cli.export_options import devices_option, sizes_option
+from fcn_edge.cli.export_options import devices_option, naming_options, sizes_option
 from fcn_edge.cli.numbers import CHANNELS, Whole
 from fcn_edge.cli.options import (
     OutputPath,
@@ -51,8 +51,9 @@ __all__ = ["command"]
     "--card",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Name, description, license, classes and input (dtype, scale, mean, std), as JSON or TOML.",
+    help="Name, description, license, author, classes and input (dtype, scale, mean, std), as JSON or TOML.",
 )
+@naming_options
 @click.option("--input-name", metavar="NAME", help="Which of its inputs is the image, where it has several.")
 @click.option(
     "--output-name",
@@ -117,6 +118,8 @@ def command(
     channels: int | None,
     card: Path | None,
     input_name: str | None,
+    license_: str | None,
+    author: str | None,
     output_name: str | None,
     layout: str | None,
     activation: str | None,
@@ -145,7 +148,15 @@ def command(
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_export import AdoptOptions, adopt
 
-    draft, origin = card_for(source, classes=classes, channels=channels, normalize=normalize, card=card)
+    draft, origin = card_for(
+        source,
+        classes=classes,
+        channels=channels,
+        normalize=normalize,
+        card=card,
+        license_=license_,
+        author=author,
+    )
     options = AdoptOptions(
         outputs=tuple(name.strip() for name in outputs.split(",")),
         sizes=sizes,

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fcn_edge.cli.completion import files, items, networks
-from fcn_edge.cli.export_options import devices_option, net_options, normalize_option, sizes_option
+from fcn_edge.cli.export_options import (
+    devices_option,
+    naming_options,
+    net_options,
+    normalize_option,
+    sizes_option,
+)
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import Whole
 from fcn_edge.cli.options import (
@@ -47,6 +53,7 @@ __all__ = ["command"]
     "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
 )
 @net_options
+@naming_options
 @normalize_option
 @click.option(
     "--outputs",
@@ -152,6 +159,8 @@ def command(
     settings: tuple[str, ...],
     card: Path | None,
     images: tuple[str, ...],
+    license_: str | None,
+    author: str | None,
     normalize: str | None,
     outputs: str | None,
     sizes: tuple[tuple[int, int], ...],
@@ -203,6 +212,8 @@ def command(
         normalize,
         sha256=sha256,
         trust_remote_code=trust_remote_code,
+        license=license_,
+        author=author,
     )
     lowered = Precision(precision, calibration, label_folder(labels, given))
     lowered.check(images)

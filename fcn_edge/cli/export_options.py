@@ -12,7 +12,7 @@ from fcn_edge.cli.completion import files, words
 from fcn_edge.cli.numbers import CHANNELS
 from fcn_edge.cli.options import SizesType
 
-__all__ = ["devices_option", "net_options", "normalize_option", "sizes_option"]
+__all__ = ["devices_option", "naming_options", "net_options", "normalize_option", "sizes_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ _CARD = click.option(
     "--card",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Name, description, license, classes and input (dtype, scale, mean, std), as JSON or TOML.",
+    help="Name, description, license, author, classes and input (dtype, scale, mean, std), as JSON or TOML.",
 )
 _IMAGES = click.option(
     "--images",
@@ -51,6 +51,11 @@ _IMAGES = click.option(
     shell_complete=files,
     help="Also compare on your own frames: a folder, file or pattern; repeatable.",
 )
+
+_LICENSE = click.option(
+    "--license", "license_", metavar="TEXT", help="Of the model, such as Apache-2.0; wins over the card's."
+)
+_AUTHOR = click.option("--author", metavar="TEXT", help="Of the model; wins over the card's.")
 
 normalize_option = click.option(
     "--normalize",
@@ -79,6 +84,11 @@ sizes_option = click.option(
     default=(),
     help="Also compare at these sizes, such as 480x640,720x1280.",
 )
+
+
+def naming_options(command: F) -> F:
+    """Options for what a model says of itself besides its card."""
+    return _LICENSE(_AUTHOR(command))
 
 
 def net_options(command: F) -> F:

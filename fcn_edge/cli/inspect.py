@@ -59,6 +59,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("name", card["name"]),
         ("description", card["description"]),
         ("license", card["license"]),
+        ("author", card.get("author", "")),
         ("network", " ".join([net["name"], *(f"{k}={v}" for k, v in sorted(net["options"].items()))])),
         ("weights", net["weights_sha256"]),
         ("precision", card["precision"]),

@@ -91,7 +91,9 @@ def described(card: Card) -> str:
     """A card file that makes an export give this card: what its user decides, as JSON."""
     given = card.to_dict()
     classes = [{"name": entry["name"], "color": list(entry["color"])} for entry in given["classes"]]
-    parts = {name: given[name] for name in ("name", "description", "license", "input")}
+    parts: dict[str, Any] = {
+        name: given[name] for name in ("name", "description", "license", "author", "input") if name in given
+    }
     if not _one_logit(card):  # whose classes are those of `--classes 1`
         parts["classes"] = classes
     return json.dumps(parts, indent=2) + "\n"

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fcn_edge.card_file import Description, card_from, read_classes, read_description
+from fcn_edge.workflows import Request, plan_export
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import Card, ClassCode, NetInfo
 
@@ -95,7 +96,7 @@ def test_only_three_channels_get_imagenets_normalization():
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("nam = 'x'", "field 'nam' is unknown, expected only classes"),
+        ("nam = 'x'", "field 'nam' is unknown, expected only author, classes"),
         ("name = 3", "'name' is 3, expected text"),
         ("classes = ['one']", "at least two"),
         ("classes = [{name='a'}, {color='#000000'}]", r"classes\[1\]"),
@@ -131,3 +132,11 @@ def test_a_missing_card_file_is_named(tmp_path):
 def test_channels_that_contradict_the_network_are_refused():
     with pytest.raises(UsageError, match=r"'input.channels' is 4, expected 1"):
         card(Description(input={"channels": 4}), channels=1)
+
+
+def test_license_and_author_are_typed_or_in_a_card_file(tmp_path):
+    (tmp_path / "card.json").write_text('{"author": "File", "license": "MIT"}')
+    card = plan_export(Request("corridor", card=tmp_path / "card.json", normalize="imagenet")).card
+    assert (card.author, card.license) == ("File", "MIT")
+    card = plan_export(Request("corridor", author="Typed", license="BSD-3-Clause")).card
+    assert (card.author, card.license) == ("Typed", "BSD-3-Clause")

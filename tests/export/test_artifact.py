@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -23,6 +24,7 @@ from fcn_edge_export.trace import trace
 from fcn_edge_runtime import Segmenter, UsageError
 from fcn_edge_runtime.errors import ArtifactError, FcnEdgeError
 from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec, NetInfo
+from fcn_edge_runtime.model.file import ModelFile
 from tests.export import networks
 from tests.export.conftest import ALL_OUTPUTS
 from tests.export.networks import Plain, seeded
@@ -439,3 +441,24 @@ def test_importing_the_exporter_loads_no_torch():
     code = "import sys, fcn_edge_export; print([m for m in ('torch', 'onnxsim') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_onnxruntime_shows_who_made_a_file(tmp_path):
+    card = Card("named", description="Walls and floors.", license="MIT", author="A. Maker")
+    made = export(networks.seeded(networks.Plain), card, tmp_path / "named.onnx")
+    seen = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"]).get_modelmeta()
+    assert (seen.producer_name, seen.description) == ("fcn-edge", "Walls and floors.")
+    assert onnx.load(made.path).producer_version == made.card.produced_by["fcn-edge"]
+    entries = {k: v for k, v in seen.custom_metadata_map.items() if not k.startswith("fcn_edge.")}
+    assert entries == {
+        "model_author": "A. Maker",
+        "model_license": "MIT",
+        "Image.BitmapPixelFormat": "Rgb8",
+        "Image.ColorSpaceGamma": "SRGB",
+        "Image.NominalPixelRange": "NominalRange_0_255",
+    }
+    [image] = onnx.load(made.path).graph.input
+    assert image.type.denotation == "IMAGE"
+    assert [dim.denotation for dim in image.type.tensor_type.shape.dim][-1] == "DATA_CHANNEL"
+    with ModelFile.open(made.path) as file:
+        assert file.card.author == "A. Maker"

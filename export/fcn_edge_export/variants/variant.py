@@ -20,6 +20,7 @@ import onnx
 from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.graph.probe_outputs import with_logits_output
+from fcn_edge_export.introduction import introduce
 from fcn_edge_export.simplify import operators
 from fcn_edge_export.variants.check import cases_for, compare
 from fcn_edge_export.variants.layout import laid_out
@@ -147,6 +148,7 @@ def variant(
         onnx.helper.set_model_props(
             model,
             {
+                **introduce(model, card),
                 **dict(sorted(wanted.metadata(facts).items())),
                 VARIANT_KEY: json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False),
             },

@@ -185,8 +185,8 @@ class NetInfo:
 class Card:
     """The facts about a model that travel in its file.
 
-    A user gives name, classes, input, description and license; the exporter fills in the rest, and numbers
-    the classes where none are given.
+    A user gives name, classes, input, description, license and author; the exporter fills in the rest, and
+    numbers the classes where none are given.
 
     Attributes:
         head: how labels are made of logits: "dense" upsamples all of them, "sparse" only where classes meet.
@@ -209,6 +209,7 @@ class Card:
     operators: Mapping[str, int] = field(default_factory=dict)
     produced_by: Mapping[str, str] = field(default_factory=dict)
     verification: VerificationInfo = field(default_factory=VerificationInfo)
+    author: str = ""
 
     @property
     def label_dtype(self) -> str:
@@ -230,6 +231,8 @@ class Card:
         for key in ("bands", "window", "percentiles", "resolution"):
             if not values["input"][key]:  # files without them stay as they were before there were any
                 del values["input"][key]
+        if not self.author:  # the same
+            del values["author"]
         for entry in values["classes"]:
             if entry["code"] is None:  # the same
                 del entry["code"]
@@ -258,6 +261,7 @@ def read_card(fields: Fields) -> Card:
         name=fields.line("name", MAX_LINE),
         description=fields.prose("description", MAX_PROSE),
         license=fields.prose("license", MAX_PROSE),
+        author=fields.line("author", MAX_LINE) if "author" in fields else "",
         classes=fields.sequence(
             "classes", lambda items, i: _class_info(items.object(i)), 2, MAX_CLASSES, "classes"
         ),
