@@ -112,6 +112,9 @@ def test_nothing_of_the_machine_is_in_the_file(twice):
             assert trace_of_home.encode() not in data, trace_of_home
         model = onnx.load(folder / "net.onnx")
         assert [p.key for p in model.metadata_props] == [
+            "Image.BitmapPixelFormat",
+            "Image.ColorSpaceGamma",
+            "Image.NominalPixelRange",
             "fcn_edge.card",
             "fcn_edge.golden",
             "fcn_edge.sha256",

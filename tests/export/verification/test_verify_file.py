@@ -228,6 +228,9 @@ def test_a_harmless_change_is_refused_until_it_is_resealed(plain, copied):
     assert b"somebody" not in copied.read_bytes()
     healed = onnx.load(copied)
     assert [p.key for p in healed.metadata_props] == [
+        "Image.BitmapPixelFormat",
+        "Image.ColorSpaceGamma",
+        "Image.NominalPixelRange",
         "fcn_edge.card",
         "fcn_edge.golden",
         "fcn_edge.sha256",
