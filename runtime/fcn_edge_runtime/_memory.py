@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from fcn_edge_runtime._cgroup import memory_left
+
 __all__ = ["available_bytes", "peak_bytes", "used_bytes"]
 
 
@@ -28,16 +30,8 @@ def used_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """Memory left for a new process, within the machine and the control group; None if unknown."""
-    limits = [_kilobytes(Path("/proc/meminfo"), "MemAvailable:")]
-    group = Path("/sys/fs/cgroup")
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "")):
-        try:
-            most = int((group / limit).read_text())
-            now = int((group / used).read_text()) if used else 0
-        except (OSError, ValueError):  # "max": no limit
-            continue
-        limits.append(max(most - now, 0))
+    """Memory left for a new process, within the machine and its control groups; None if unknown."""
+    limits = [_kilobytes(Path("/proc/meminfo"), "MemAvailable:"), memory_left()]
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else None
 

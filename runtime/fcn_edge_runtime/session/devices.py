@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from fcn_edge_runtime._cgroup import granted_cores
 from fcn_edge_runtime._extras import install_command, what_is_wrong
 from fcn_edge_runtime.errors import ProviderError, UsageError
 
@@ -82,33 +83,19 @@ def quiet_run(runtime: Any) -> Any:
 
 
 def cores() -> int:
-    """CPU cores that this process may use: its affinity mask, limited by the control group's quota."""
+    """CPU cores that this process may use: its affinity mask, limited by its control groups' quotas.
+
+    A number in the environment variable OMP_NUM_THREADS, which job systems set, limits them, too.
+    """
     try:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         allowed = os.cpu_count() or 1
-    quota = _cgroup_quota("/sys/fs/cgroup")
-    return max(1, allowed if quota is None else min(allowed, int(quota)))
+    limits = [granted_cores(), _stated(os.environ.get("OMP_NUM_THREADS", ""))]
+    return max(1, min([allowed, *(int(limit) for limit in limits if limit is not None)]))
 
 
-def _cgroup_quota(root: str | os.PathLike[str]) -> float | None:
-    """Cores allowed by the control group, version 2 or 1; None if unlimited or unknown."""
-    try:
-        quota, period = _text(root, "cpu.max").split()
-    except (OSError, ValueError):
-        try:
-            quota = _text(root, "cpu", "cpu.cfs_quota_us")
-            period = _text(root, "cpu", "cpu.cfs_period_us")
-        except OSError:
-            return None
-    try:
-        granted = float(quota) / float(period)
-    except (ValueError, ZeroDivisionError):  # "max": no limit
-        return None
-    return granted if granted > 0 else None
-
-
-def _text(root: str | os.PathLike[str], *parts: str) -> str:
-    # Not pathlib: its import is a good part of our own share of the start time.
-    with open(os.path.join(root, *parts), encoding="utf-8") as file:  # noqa: PTH118, PTH123 - see above
-        return file.read()
+def _stated(text: str) -> int | None:
+    """The first of OpenMP's numbers, one for each level of nesting; None where it is not one above 0."""
+    number = text.split(",", maxsplit=1)[0].strip()
+    return int(number) if number.isdecimal() and len(number) < 10 and int(number) else None

@@ -15,6 +15,14 @@ from fcn_edge_runtime.session.session import SessionOptions, open_session
 from tests.runtime.recorded import Recorded
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _all_cores():
+    """Processes of xdist have one thread each, which leaves no number of threads to try."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OMP_NUM_THREADS", raising=False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def tuned(model_path, photo):
     """A search on two frames of two sizes, and the progress it reported."""

@@ -125,12 +125,12 @@ def test_threads_are_the_given_ones_or_all_cores(model):
     assert open_session(model, "cpu").threads == devices.cores() >= 1
 
 
-def test_cores_obey_the_quota_of_the_control_group(tmp_path):
-    for text, expected in (("max 100000", None), ("150000 100000", 1.5), ("rubbish", None), ("0 0", None)):
-        (tmp_path / "cpu.max").write_text(text)
-        assert devices._cgroup_quota(tmp_path) == expected  # the seam: a real quota needs root
-    (tmp_path / "cpu.max").unlink()
-    assert devices._cgroup_quota(tmp_path) is None
+@pytest.mark.parametrize(("text", "expected"), [("1", 1), ("1,4", 1), ("0", 0), ("many", 0), ("9" * 99, 0)])
+def test_cores_obey_a_number_of_openmp_threads(monkeypatch, text, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    free = devices.cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert devices.cores() == (expected or free)
 
 
 @pytest.mark.parametrize("optimization", ["all", "extended", "basic", "none"])
