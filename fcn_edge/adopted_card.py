@@ -27,6 +27,7 @@ def card_for(
     normalize: str | None = None,
     card: Path | None = None,
     license_: str | None = None,
+    resolution: float | None = None,
     author: str | None = None,
 ) -> tuple[Card, str]:
     """The draft of the card of an ONNX file, and where its mean and std come from.
@@ -38,6 +39,7 @@ def card_for(
         normalize: imagenet, 0-1, none or MEAN/STD.
         card: a card file.
         license_: of the model; None takes the card file's.
+        resolution: meters on the ground for a pixel of the training data; None takes the card file's.
         author: of the model; None takes the card file's.
 
     Raises:
@@ -56,6 +58,8 @@ def card_for(
         raise UsageError(f"classes are given twice: by --classes and by {card}")
     if normalize is not None:
         described = replace(described, input={**(described.input or {}), **read_normalization(normalize)})
+    if resolution is not None:
+        described = replace(described, input={**(described.input or {}), "resolution": resolution})
     draft = card_from(
         replace(described, license=license_ or described.license, author=author or described.author),
         name=source.stem,

@@ -80,6 +80,7 @@ class Request:
         trust_remote_code: run Python code that came with a network of `hf:`.
         license: of the model; None takes the card's, the recipe's or the network's.
         author: of the model; None takes the card's.
+        resolution: meters on the ground for a pixel of the training data; None takes the card's.
     """
 
     net: str
@@ -94,6 +95,7 @@ class Request:
     trust_remote_code: bool = False
     license: str | None = None
     author: str | None = None
+    resolution: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ def plan_export(request: Request) -> ExportPlan:
     plan = _plan(request)
     card = plan.card
     card = replace(card, license=request.license or card.license, author=request.author or card.author)
+    if request.resolution is not None:
+        card = replace(card, input=replace(card.input, resolution=request.resolution))
     plan = replace(plan, card=card)
     if plan.source == "default" and is_import_spec(request.net):
         known = ", ".join(f"{name} ({formula})" for name, formula in NORMALIZATIONS.items())

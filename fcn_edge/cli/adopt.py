@@ -119,6 +119,7 @@ def command(
     card: Path | None,
     input_name: str | None,
     license_: str | None,
+    resolution: float | None,
     author: str | None,
     output_name: str | None,
     layout: str | None,
@@ -155,6 +156,7 @@ def command(
         normalize=normalize,
         card=card,
         license_=license_,
+        resolution=resolution,
         author=author,
     )
     options = AdoptOptions(

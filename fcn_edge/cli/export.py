@@ -161,6 +161,7 @@ def command(
     images: tuple[str, ...],
     license_: str | None,
     author: str | None,
+    resolution: float | None,
     normalize: str | None,
     outputs: str | None,
     sizes: tuple[tuple[int, int], ...],
@@ -214,6 +215,7 @@ def command(
         trust_remote_code=trust_remote_code,
         license=license_,
         author=author,
+        resolution=resolution,
     )
     lowered = Precision(precision, calibration, label_folder(labels, given))
     lowered.check(images)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from fcn_edge.cli.completion import files, words
-from fcn_edge.cli.numbers import CHANNELS
+from fcn_edge.cli.numbers import CHANNELS, Real
 from fcn_edge.cli.options import SizesType
 
 __all__ = ["devices_option", "naming_options", "net_options", "normalize_option", "sizes_option"]
@@ -57,6 +57,13 @@ _LICENSE = click.option(
 )
 _AUTHOR = click.option("--author", metavar="TEXT", help="Of the model; wins over the card's.")
 
+_RESOLUTION = click.option(
+    "--resolution",
+    type=Real(0, above=True),
+    metavar="METERS",
+    help="Size on the ground of a pixel of the training data, such as 0.3: `fcn-edge map` warns of rasters "
+    "that differ.",
+)
 normalize_option = click.option(
     "--normalize",
     metavar="imagenet|0-1|none|MEAN/STD",
@@ -88,7 +95,7 @@ sizes_option = click.option(
 
 def naming_options(command: F) -> F:
     """Options for what a model says of itself besides its card."""
-    return _LICENSE(_AUTHOR(command))
+    return _LICENSE(_AUTHOR(_RESOLUTION(command)))
 
 
 def net_options(command: F) -> F:

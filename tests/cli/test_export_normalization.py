@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from fcn_edge.workflows import Request, plan_export
+
 NET = """
 from torch import nn
 
@@ -87,6 +89,14 @@ def test_the_file_computes_what_normalize_states(export, tmp_path, given, formul
 def test_json_holds_the_formula_and_where_it_came_from(export):
     found = json.loads(export("--normalize", "0-1", "--json").stdout)
     assert found["normalization"] == {"formula": "x = pixel / 255", "from": "--normalize 0-1"}
+
+
+def test_the_resolution_of_the_training_data_is_on_the_card(tmp_path):
+    (tmp_path / "mynet.py").write_text(NET)
+    net = f"{tmp_path / 'mynet.py'}:build"
+    plan = plan_export(Request(net, "random:3", normalize="0-1", resolution=0.3))
+    assert plan.card.input.resolution == 0.3
+    assert plan.card.input.std == (1.0, 1.0, 1.0)
 
 
 @pytest.mark.slow

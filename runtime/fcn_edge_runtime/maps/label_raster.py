@@ -289,6 +289,8 @@ class _Job:
         with self.stages.stage("label", total, "tiles") as summary:
             self.stages.progress.advance(total - len(todo), total)
             files.resume(journal, [tile for tile in tiled.tiles if tile.number in journal.done])
+            if todo and (options.ray is not None or options.workers is not None):
+                labeling.warn_of_first(todo)
             if options.ray is not None and todo:
                 label_on_cluster(_elsewhere(job), todo, add, options.ray, options.workers)
             elif options.workers is not None and todo:

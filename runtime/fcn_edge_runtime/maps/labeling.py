@@ -142,6 +142,15 @@ class Labeling:
         sample = sample_of(tile, pixels, self.sampled) if self.sampled else None
         return replace(found, sample=sample)
 
+    def warn_of_first(self, tiles: Sequence[Tile]) -> None:
+        """What `all` warns of, where other processes label the tiles.
+
+        Raises:
+            InputError: the raster cannot be read.
+        """
+        if self.source.spec.dtype == "uint16" and tiles[0].number == 0:
+            self._warn_dark(self.source.read(*tiles[0].window)[0])
+
     def _warn_dark(self, pixels: np.ndarray) -> None:
         if pixels.dtype == np.uint16 and is_dark(pixels, self.source.spec):
             warnings.warn(

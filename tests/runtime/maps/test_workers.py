@@ -8,11 +8,13 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.maps import label_raster as module
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
+from fcn_edge_runtime.model.file import ModelFile
 from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
 
 MODEL = ARTIFACTS / "0.1.0-sparse.onnx"
@@ -77,3 +79,22 @@ def test_workers_that_do_not_fit_are_refused(tmp_path, given):
     write_raster(tmp_path / "a.tif", RGB, 50, 60)
     with pytest.raises(UsageError):
         label_raster(tmp_path / "a.tif", MODEL, tmp_path / "map.tif", options(**given))
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_dark_data_of_16_bits_is_reported_by_workers_too(tmp_path, workers):
+    model = ARTIFACTS / "0.1.0-uint16.onnx"
+    with ModelFile.open(model) as opened:
+        spec = opened.card.input
+    bands = np.full((spec.channels, 50, 60), 900, np.uint16)
+    write_raster(tmp_path / "a.tif", spec, 50, 60, bands=bands)
+    with pytest.warns(UserWarning, match="holds numbers up to 900 in its first tile"):
+        label_raster(tmp_path / "a.tif", model, tmp_path / "map.tif", options(workers=workers))
+
+
+@pytest.mark.parametrize("more", [{"workers": 2}, {"ray": "local"}])
+def test_an_approximate_map_is_made_by_one_process(tmp_path, more):
+    write_raster(tmp_path / "a.tif", RGB, 50, 60)
+    with pytest.raises(UsageError, match="made by one process"):
+        label_raster(tmp_path / "a.tif", MODEL, tmp_path / "map.tif", options(approximate=8, **more))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
