@@ -17,7 +17,7 @@
 #   make bench-serve    HTTP beside a plain loop: rates, times, memory; MODEL=road.onnx ARGS="--clients 8"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
-#   make consumers      what the long tests of variants need: OpenVINO's Model API, Luxonis' archives
+#   make consumers      what the long tests of variants and packages need: Model API, luxonis-ml, transformers
 #   make node-packages  what the long tests of the browser's side need from npm
 #   make gpu            tests and times on an NVIDIA GPU, in 9 minutes; GPU_PYTHON has torch and onnxruntime-gpu
 #   make clean          remove all that these targets made
@@ -44,7 +44,7 @@ MAPS_PINS := benchmarks/maps/environment/maps
 ARGS ?=
 
 CONSUMERS := .venv-consumers
-CONSUMER_PINS := tests/export/variants/environment/consumers
+CONSUMER_PINS := tests/environments/consumers
 NODE := tests/web/node_modules
 ONNXRUNTIME_ROOT ?= build/onnxruntime
 

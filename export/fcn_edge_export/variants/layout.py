@@ -63,6 +63,8 @@ def laid_out(
         value = _value(target.input, TensorProto.FLOAT, batch, card.input.channels, *sides)
         _read_planes(graph, target, way_in)
     outputs = _outputs(way_out, graph, card, logits, target, given, (batch, *sides))
+    for node in (*way_in.nodes, *way_out.nodes):
+        node.name = f"fcn_edge/{OURS}{node.output[0].removeprefix('fcn_edge/')}"  # unlike any of the parent's
     nodes = [*way_in.nodes, *graph.node, *way_out.nodes]
     graph.initializer.extend([*way_in.constants, *way_out.constants])
     for field in ("node", "input", "output"):
@@ -154,10 +156,14 @@ def _outputs(
         best = out.add("Cast", [_decided(out, logits, keep=1)], f"fcn_edge/{OURS}ids", to=TensorProto.INT32)
         out.add("Transpose", [best], target.output, perm=[0, 2, 3, 1])
         return [_value(target.output, TensorProto.INT32, batch, *sides, 1)]
-    if target.gives == "logits":
+    if target.gives == "logits" or (target.gives == "class logits" and logits > 1):
         rename(graph, LOGITS, target.output)
         return [_value(target.output, TensorProto.FLOAT, batch, logits, *sides)]
-    if logits > 1:
+    if target.gives == "class logits":
+        rename(graph, LOGITS, f"fcn_edge/{OURS}one")
+        zero = out.add("Sub", [f"fcn_edge/{OURS}one"] * 2, f"fcn_edge/{OURS}zero")
+        out.add("Concat", [zero, f"fcn_edge/{OURS}one"], target.output, axis=1)
+    elif logits > 1:
         out.add("Softmax", [LOGITS], target.output, axis=1)
     else:
         one = out.add("Sigmoid", [LOGITS], f"fcn_edge/{OURS}one")

@@ -7,6 +7,7 @@ gives   "outputs"       those of the parent
         "class map"     [batch, height, width, 1] int32
         "probabilities" [batch, classes, height, width] float32; a binary network has two planes, too
         "logits"        [batch, logits, height, width] float32
+            "class logits"  the same with a plane for each class: of a binary network 0 and its logit
 """
 
 from __future__ import annotations

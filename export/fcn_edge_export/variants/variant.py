@@ -39,7 +39,7 @@ from fcn_edge_runtime.progress import Progress, Stage, Stages
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
-__all__ = ["VariantResult", "variant"]
+__all__ = ["VariantResult", "variant", "write_variant"]
 
 SCHEMA = "fcn-edge-variant/1"
 
@@ -111,6 +111,19 @@ def variant(
         ArtifactError: the file cannot be written. Nothing is written.
     """
     wanted, size = target_named(target)
+    return write_variant(path, output, wanted, size, images=images, progress=progress)
+
+
+def write_variant(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    wanted: Target,
+    size: tuple[int, int] | None = None,
+    *,
+    images: FrameSource | None = None,
+    progress: Progress | None = None,
+) -> VariantResult:
+    """`variant` for a target that need not have a name, and a (height, width) or None."""
     place = OutputFile.at(output, wanted.ending)
     if place.path.exists() and place.path.samefile(path):
         raise UsageError(f"{path} is the parent: write the variant beside it, under another name")
@@ -182,7 +195,7 @@ def variant(
 
 def _check_scores(model: onnx.ModelProto, card: Card, target: Target) -> None:
     """Raise UsageError where the target needs scores, and the network gives none or probabilities."""
-    if target.gives not in ("probabilities", "logits"):
+    if target.gives not in ("probabilities", "logits", "class logits"):
         return
     if card.net.activation == "argmax":
         raise UsageError(f"{target.name} needs scores of each class, this network gives labels alone")

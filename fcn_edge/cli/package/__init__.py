@@ -9,7 +9,7 @@ from fcn_edge.cli.options import examples
 
 __all__ = ["SUBCOMMANDS", "command"]
 
-SUBCOMMANDS = ("triton",)
+SUBCOMMANDS = ("triton", "hf")
 
 
 @click.group(
@@ -18,7 +18,10 @@ SUBCOMMANDS = ("triton",)
     package=__name__,
     names=SUBCOMMANDS,
     short_help="Write the folder that a server or a hub takes MODEL from.",
-    epilog=examples("fcn-edge package triton road.onnx --sizes 480x640 -o repository"),
+    epilog=examples(
+        "fcn-edge package triton road.onnx --sizes 480x640 -o repository",
+        "fcn-edge package hf road.onnx -o road",
+    ),
 )
 def command() -> None:
     """Write the folder that another program takes a model from."""

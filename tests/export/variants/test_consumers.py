@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,35 +10,20 @@ import pytest
 
 from fcn_edge_export import variant
 from fcn_edge_runtime import Segmenter
+from tests.consumers import run_consumer
 from tests.export.parents import blocks, write_parent
 
 HERE = Path(__file__).parent
-PYTHON = Path(__file__).parents[3] / ".venv-consumers/bin/python"
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def consumer():
-    """Runs a script of this folder where the consumers are installed, and returns what it prints."""
-    if not PYTHON.exists():
-        pytest.skip("the consumers are not installed: make consumers")
-
-    def run(script, *arguments):
-        command = [PYTHON, HERE / script, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
-
-
-def test_openvinos_model_api_gives_the_same_labels(consumer, tmp_path):
+def test_openvinos_model_api_gives_the_same_labels(tmp_path):
     parent = write_parent(tmp_path / "parent.onnx")
     made = variant(parent, tmp_path / "model-api.onnx", "model-api")
     images = {f"i{n}": blocks(h, w, n) for n, (h, w) in enumerate([(240, 320), (241, 323), (97, 64)])}
     np.savez(tmp_path / "images.npz", **images)
-    consumer("with_model_api.py", made.path, tmp_path / "images.npz", tmp_path / "labels.npz")
+    run_consumer(HERE / "with_model_api.py", made.path, tmp_path / "images.npz", tmp_path / "labels.npz")
     found = np.load(tmp_path / "labels.npz")
     assert str(found["kind"]) == "SegmentationModel"
     with Segmenter(parent) as segmenter:
@@ -49,10 +33,10 @@ def test_openvinos_model_api_gives_the_same_labels(consumer, tmp_path):
             assert agreement > 0.9999, (name, agreement)  # OpenVINO's own rounding
 
 
-def test_luxonis_reader_accepts_the_archive(consumer, tmp_path):
+def test_luxonis_reader_accepts_the_archive(tmp_path):
     parent = write_parent(tmp_path / "parent.onnx")
     made = variant(parent, tmp_path / "parent.tar.xz", "luxonis:48x64")
-    found = json.loads(consumer("with_luxonis.py", made.path))
+    found = json.loads(run_consumer(HERE / "with_luxonis.py", made.path))
     assert found["archive"] is True
     [image], [scores] = found["model"]["inputs"], found["model"]["outputs"]
     assert (image["shape"], image["layout"]) == ([1, 3, 48, 64], "NCHW")
