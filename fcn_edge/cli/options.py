@@ -130,8 +130,8 @@ device_option = click.option(
     show_default=True,
     metavar="NAME",
     shell_complete=words(*DEVICES),
-    help="cpu, cuda, or any provider of this onnxruntime: it is used, or the command fails. auto takes CUDA "
-    "if it starts, else the CPU.",
+    help="cpu, cuda, or any provider of this onnxruntime: it is used, or the command fails. auto takes the "
+    "first of cuda, openvino and cpu that starts and passes the model's self-test.",
 )
 
 threads_option = click.option(

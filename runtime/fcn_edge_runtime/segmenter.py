@@ -18,7 +18,8 @@ from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.contract import check_results
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
-from fcn_edge_runtime.session.session import Session, SessionOptions, open_session
+from fcn_edge_runtime.session.session import AUTO, Session, SessionOptions
+from fcn_edge_runtime.trusted_session import open_trusted
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.session.profile import Profile
@@ -37,8 +38,8 @@ class Segmenter:
 
     Args:
         path: a model that `fcn-edge export` wrote.
-        device: "auto" (CUDA where it really starts, else the CPU), "cpu", "cuda", or any other provider of
-            the installed onnxruntime. Another one is never used instead.
+        device: "auto" (the first of CUDA, OpenVINO and the CPU that starts and passes the self-test), "cpu",
+            "cuda", or any other provider of the installed onnxruntime. Another one is never used instead.
         threads: threads on the CPU; None means all cores this process may use.
         outputs: which of the model's outputs to compute, `labels` always; None means all of them. A function
             is given the names that the model offers and returns those to compute.
@@ -122,19 +123,20 @@ class Segmenter:
             if profile is not None and profile.usable(self.digest, device, threads, options):
                 self.profile = profile
             if self.profile is None:
-                session = open_session(model, device, threads=threads, options=options)
+                if options is None:
+                    offered = tuple(output.name for output in model.summary.outputs)
+                    alone = threshold is None and _wanted(outputs, offered) == ("labels",)
+                    options = SessionOptions(head=AUTO if alone else SessionOptions.head)
+                session = open_trusted(model, device, threads=threads, options=options)
             else:
-                session = self.profile.options.open(model)
-            # Provider options may change results: fuse_conv_bias of onnxruntime-gpu 1.31 does.
-            unusual = self.profile is not None or session.options.provider_options or session.options.size
-            if unusual or session.provider not in model.card.verification.providers:
                 from fcn_edge_runtime.selftest import require_trusted
 
+                session = self.profile.options.open(model)
                 require_trusted(session, model)
+        self._outputs = _wanted(outputs, session.outputs)
         if callable(outputs):
             # The names and not the function: they travel to other processes, and a copy computes the same.
-            self._recipe["outputs"] = outputs = tuple(outputs(session.outputs))
-        self._outputs = _wanted(outputs, session.outputs)
+            self._recipe["outputs"] = self._outputs
         self._extra = () if threshold is None else _extra(self._outputs, session)
         if self.card.precision == "fp16" and session.device == "cpu":
             warnings.warn(
@@ -236,9 +238,13 @@ def _reopened(path: str, digest: str, recipe: dict[str, Any]) -> Segmenter:
     return segmenter
 
 
-def _wanted(outputs: Sequence[str] | None, offered: tuple[str, ...]) -> tuple[str, ...]:
+def _wanted(
+    outputs: Sequence[str] | Callable[[tuple[str, ...]], Sequence[str]] | None, offered: tuple[str, ...]
+) -> tuple[str, ...]:
     if outputs is None:
         return offered
+    if callable(outputs):
+        outputs = tuple(outputs(offered))
     unknown = [name for name in outputs if name not in offered]
     if isinstance(outputs, str) or unknown:
         raise UsageError(

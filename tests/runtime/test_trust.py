@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 
-from fcn_edge_runtime import Segmenter, UsageError, VerificationError
+from fcn_edge_runtime import Segmenter, UsageError, VerificationError, trusted_session
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.selftest import require_trusted
-from fcn_edge_runtime.session.session import SessionOptions, open_session
+from fcn_edge_runtime.session.session import OPENVINO, Session, SessionOptions, open_session
 
 SMALL = SessionOptions(size=(24, 40))
 
@@ -30,3 +33,42 @@ def test_a_fixed_size_that_labels_otherwise_is_refused(model_path):
 def test_a_size_that_the_network_cannot_take_is_wrong_usage(model_path):
     with pytest.raises(UsageError, match=r"size is \(24, 40\), expected at least 40 each way"):
         Segmenter(model_path("large"), "cpu", options=SMALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mislabeling(Session):
+    """A device that starts and computes, and is wrong."""
+
+    def run(self, image, outputs=None):
+        return {name: 1 - np.minimum(value, 1) for name, value in super().run(image, outputs).items()}
+
+
+@pytest.fixture
+def openvino_is_wrong(monkeypatch):
+    def opened(model, device, *, passed_over, **rest):
+        session = open_session(
+            model, "cpu" if device == "openvino" else device, passed_over=passed_over, **rest
+        )
+        if device == "cpu" or OPENVINO in passed_over:
+            why = f"{session.why}: {'; '.join(passed_over.values())}"
+            return dataclasses.replace(session, why=why)
+        values = {field.name: getattr(session, field.name) for field in dataclasses.fields(Session)}
+        return Mislabeling(**{**values, "provider": OPENVINO, "device": "openvino"})
+
+    monkeypatch.setattr(trusted_session, "open_session", opened)
+
+
+@pytest.mark.security(
+    "`auto` and a device that fails the model's self-test", "another is taken, and said why"
+)
+@pytest.mark.usefixtures("openvino_is_wrong")
+def test_auto_passes_over_a_device_that_labels_otherwise(model_path):
+    with Segmenter(model_path("rgb")) as segmenter:
+        assert segmenter.session.device == "cpu"
+        assert "the self-test failed on OpenVINOExecutionProvider" in segmenter.session.why
+
+
+@pytest.mark.usefixtures("openvino_is_wrong")
+def test_a_device_that_was_asked_for_is_never_passed_over(model_path):
+    with pytest.raises(VerificationError, match="self-test failed on OpenVINOExecutionProvider"):
+        Segmenter(model_path("rgb"), "openvino")

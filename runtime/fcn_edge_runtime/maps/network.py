@@ -21,6 +21,7 @@ from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.without_head import scores_of
 from fcn_edge_runtime.session.numpy_head import Axis
 from fcn_edge_runtime.session.session import Session, open_session
+from fcn_edge_runtime.trusted_session import open_trusted
 
 __all__ = ["ScoreAxis", "TileNetwork"]
 
@@ -104,14 +105,9 @@ class TileNetwork:
                 raise UsageError(
                     f"{model.path} does not compute confidence: export it with --outputs labels,confidence"
                 )
-            self.session = open_session(
+            self.session = open_trusted(
                 model, device, threads=threads, cut=self._cut.model if self.by_scores else None
             )
-            if self.session.provider not in model.card.verification.providers:
-                from fcn_edge_runtime.selftest import require_trusted
-
-                whole = open_session(model, device, threads=threads) if self.by_scores else self.session
-                require_trusted(whole, model)
         if self.low:
             self.step = self._step()
             self.reach = self.reach.sampled(self.step)

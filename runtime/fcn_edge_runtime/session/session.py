@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +51,7 @@ __all__ = [
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
+FASTER = (CUDA, OPENVINO)  # than the CPU provider, the fastest first: what "auto" tries before it
 CUDA_GRAPH = "enable_cuda_graph"
 # Operators whose kernels, or the sizes of what they make, are not the same for every image.
 DEPENDS_ON_DATA = frozenset({"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Scan", "Unique"})
@@ -58,7 +59,10 @@ MAX_THREADS = 1024
 MAX_FIXED_PIXELS = 3840 * 2160  # a fixed size is for cameras, and its self-test runs at that size
 # Sizes of image that are remembered: following the graph again takes a millisecond.
 _MOST_SIZES = 1024
+AUTO = "auto"
 HEADS = ("graph", "numpy")
+# A larger file is not read into memory a second time for a few hundredths of its time.
+_MAX_CUT_BYTES = 64 << 20
 _OPTIMIZATION = {
     "all": "ORT_ENABLE_ALL",
     "extended": "ORT_ENABLE_EXTENDED",
@@ -101,7 +105,8 @@ class SessionOptions:
             of int8 files; float files do not pass their self-test with it.
         head: what makes labels of logits: "graph", the file's own operators in onnxruntime, or "numpy", which
             takes the logits before upsampling; it is exact, and faster where classes cover areas. With
-            "numpy" labels are the only output, and the model is read into memory to be cut.
+            "numpy" labels are the only output, and the model is read into memory to be cut. "auto" is numpy
+            on the CPU and in OpenVINO, where the model's labels are the argmax of upsampled logits.
         size: (height, width) of all frames, one at a time; None takes any size. With fixed shapes OpenVINO
             is a few percent faster; onnxruntime on the CPU is not. On CUDA the network is recorded as one
             CUDA graph, and small networks take half of the time; threads wait for each other.
@@ -214,16 +219,18 @@ def open_session(
     threads: int | None = None,
     options: SessionOptions | None = None,
     cut: bytes | None = None,
+    passed_over: Mapping[str, str] | None = None,
 ) -> Session:
     """Make a session on the requested device; another one is never used instead.
 
     Args:
         model: an opened model file, or the bytes of any ONNX model with an input `image`.
-        device: "auto" (CUDA where it really starts, else the CPU), "cpu", "cuda", or any provider that this
-            onnxruntime knows, in any case, with or without "ExecutionProvider".
+        device: "auto" (the first that starts of CUDA, OpenVINO and the CPU), "cpu", "cuda", or any provider
+            that this onnxruntime knows, in any case, with or without "ExecutionProvider".
         threads: threads of one operator on the CPU; None means all cores this process may use.
         options: rarely needed options.
         cut: bytes of the same model with other outputs, to be run in its place.
+        passed_over: providers that "auto" shall not take: name -> why.
 
     Raises:
         UsageError: the device is unknown, or `threads` or an option is out of range.
@@ -237,8 +244,8 @@ def open_session(
         threads = cores()
     elif isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
         raise UsageError(f"threads is {threads!r}, expected a whole number from 1 to {MAX_THREADS}")
-    if options.head not in HEADS:
-        raise UsageError(f"head is {options.head!r}, expected one of {', '.join(HEADS)}")
+    if options.head not in (AUTO, *HEADS):
+        raise UsageError(f"head is {options.head!r}, expected one of {', '.join((AUTO, *HEADS))}")
     if options.size is not None:
         _check_size(options.size)
     elif any(
@@ -248,27 +255,31 @@ def open_session(
             "a CUDA graph is recorded for frames of one size, and the options have none: expected "
             "SessionOptions(size=(height, width)), which records one by itself"
         )
-    head = _cut(model) if options.head == "numpy" else None
-    recipe = _Recipe(runtime, model, threads, options, head, cut if head is None else head.model)
-
-    why = "requested"
-    if isinstance(device, str) and device.strip().lower() == "auto":
-        why = "auto: CUDA is not in this onnxruntime"
-        if CUDA in built_in:
-            try:
-                return recipe.on(CUDA, "auto: CUDA starts")
-            except ProviderError as error:
-                why = f"auto: {error}"
-        provider = CPU
-    else:
-        provider = provider_named(device, known)
+    recipe = _Recipe(runtime, model, threads, options, cut)
+    if isinstance(device, str) and device.strip().lower() == AUTO:
+        return _first(recipe, [name for name in FASTER if name in built_in], passed_over or {})
+    provider = provider_named(device, known)
     if provider not in built_in:
         has = ", ".join(short_name(name) for name in built_in)
         raise ProviderError(
             f"the device '{short_name(provider)}' is not in the installed onnxruntime {runtime.__version__}, "
             f"which has {has}: {install_hint(provider)}"
         )
-    return recipe.on(provider, why)
+    return recipe.on(provider, "requested")
+
+
+def _first(recipe: _Recipe, faster: Sequence[str], passed_over: Mapping[str, str]) -> Session:
+    """A session on the first provider that starts, and on the CPU if none does."""
+    reasons: list[str] = []
+    for provider in faster:
+        reason = passed_over.get(provider, "")
+        if not reason:
+            try:
+                return recipe.on(provider, "; ".join([f"auto: {short_name(provider)} starts", *reasons]))
+            except ProviderError as error:
+                reason = str(error)
+        reasons.append(reason)
+    return recipe.on(CPU, f"auto: {'; '.join(reasons) or 'this onnxruntime has neither CUDA nor OpenVINO'}")
 
 
 @dataclass(frozen=True)
@@ -279,11 +290,20 @@ class _Recipe:
     model: ModelFile | bytes
     threads: int
     options: SessionOptions
-    head: WithoutHead | None
     cut: bytes | None  # what is run in the model's place
 
     def on(self, provider: str, why: str) -> Session:
         """Make the session on this provider, with the CPU for operators that it lacks, or raise."""
+        without = _without_head(self.model, self.options.head, provider)
+        if without is None:
+            return self._on(provider, why)
+        from fcn_edge_runtime.session.numpy_head import NumpyHead
+
+        head = NumpyHead(without.logits, without.align_corners, without.labels)
+        session = replace(self, cut=without.model)._on(provider, why)  # noqa: SLF001 - of another of its kind
+        return replace(session, head=head, outputs=("labels",))
+
+    def _on(self, provider: str, why: str) -> Session:
         if isinstance(self.model, ModelFile):
             check_operator_count(self.model, provider, str(self.runtime.__version__))
         if provider == CPU:
@@ -306,12 +326,6 @@ class _Recipe:
                 "on the CPU: choose cpu or another device"
             )
         outputs = tuple(output.name for output in raw.get_outputs())
-        head = None
-        if self.head is not None:
-            from fcn_edge_runtime.session.numpy_head import NumpyHead
-
-            found = self.head
-            head, outputs = NumpyHead(found.logits, found.align_corners, found.labels), ("labels",)
         limits = self.model.limits if isinstance(self.model, ModelFile) else None
         return Session(
             provider,
@@ -321,8 +335,7 @@ class _Recipe:
             self.threads,
             raw,
             self.options,
-            head,
-            limits,
+            limits=limits,
             buffers=self._buffers(raw, provider),
             _run_options=quiet_run(self.runtime),
         )
@@ -449,12 +462,18 @@ def _source(model: ModelFile | bytes) -> Iterator[str | bytes]:
         yield model
 
 
-def _cut(model: ModelFile | bytes) -> WithoutHead:
-    """The model without its head, for the head in numpy."""
+def _without_head(model: ModelFile | bytes, head: str, provider: str) -> WithoutHead | None:
+    """The model without its head, if numpy is to make the labels; None if the graph is."""
+    if head == "graph":
+        return None
+    if head == AUTO and (
+        provider not in (CPU, OPENVINO) or not isinstance(model, ModelFile) or model.size > _MAX_CUT_BYTES
+    ):
+        return None
     from fcn_edge_runtime.model.without_head import without_head
 
     found = without_head(model if isinstance(model, bytes) else model.data())
-    if found is None:
+    if found is None and head != AUTO:
         raise UsageError(
             "the head 'numpy' is for models whose labels are the argmax of bilinearly upsampled logits, and "
             "this one does not: use the head 'graph', or export it again with --head dense"

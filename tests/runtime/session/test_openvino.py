@@ -22,7 +22,7 @@ import numpy as np
 from fcn_edge_runtime import Segmenter
 answers = {}
 for path in sys.argv[2:]:
-    with Segmenter(path, "openvino", threads=1) as segmenter:
+    with Segmenter(path, threads=1) as segmenter:
         card = segmenter.card
         image = np.load(sys.argv[1])[..., : card.input.channels].astype(card.input.dtype)
         answers[path] = [segmenter.session.provider, segmenter(image).labels.tolist()]

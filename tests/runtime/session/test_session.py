@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.doctor import probe_model
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
@@ -17,6 +18,8 @@ from fcn_edge_runtime.session import devices, session, slow_loading
 from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 IMAGE = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+LOW_RESOLUTION = ARTIFACTS / "0.1.0-int8.onnx"  # its scores are smaller than the image
 CUDA_IS_HERE = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
@@ -37,6 +40,38 @@ def test_auto_reports_its_device_and_the_reason(model):
     opened = open_session(model, "auto")
     assert opened.why.startswith("auto: ")
     assert opened.device == ("cuda" if CUDA_IS_HERE else "cpu")
+
+
+@pytest.mark.skipif(CUDA_IS_HERE, reason="CUDA is in this build")
+def test_auto_passes_over_what_does_not_start_and_says_why(model, monkeypatch):
+    monkeypatch.setattr(session, "FASTER", ("AzureExecutionProvider",))
+    if "AzureExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("not in this build")
+    opened = open_session(model, "auto")
+    assert opened.device == "cpu"
+    assert "the device 'azure' takes no operator of this model" in opened.why
+
+
+def test_the_default_makes_labels_in_numpy_as_the_graph_does():
+    image = np.random.default_rng(3).integers(0, 256, (61, 83, 3), np.uint8)
+    with (
+        Segmenter(LOW_RESOLUTION, "cpu", outputs=["labels"]) as default,
+        Segmenter(LOW_RESOLUTION, "cpu", outputs=["labels"], options=SessionOptions()) as graph,
+    ):
+        assert default.session.head is not None
+        assert graph.session.head is None
+        np.testing.assert_array_equal(default(image).labels, graph(image).labels)
+
+
+def test_the_default_computes_every_output_that_is_asked_for():
+    with Segmenter(ARTIFACTS / "0.1.0-binary.onnx", "cpu") as segmenter:
+        assert segmenter.session.head is None
+        assert "confidence" in segmenter.outputs
+
+
+def test_a_head_that_numpy_cannot_replace_stays_in_the_graph(model_path):
+    with Segmenter(model_path("plain"), "cpu") as segmenter:
+        assert segmenter.session.head is None
 
 
 @pytest.mark.security("an unknown device", "wrong usage")
