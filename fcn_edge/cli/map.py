@@ -102,6 +102,13 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
     "--min-area", type=Real(0), default=0.0, metavar="M2", help="Leave out smaller polygons, square meters."
 )
 @click.option(
+    "--simplify",
+    type=Real(0, above=True),
+    metavar="METERS",
+    help="Of polygons: take away corners of details smaller than this. Neighbors keep common borders. All "
+    "polygons are in memory then.",
+)
+@click.option(
     "--resolution",
     type=Real(0, above=True),
     metavar="METERS",

@@ -24,7 +24,7 @@ EXTRAS = {
         "safetensors": "safetensors",
     },
     "hf": {"transformers": "transformers", "huggingface_hub": "huggingface_hub", "scipy": "scipy"},
-    "geo": {"rasterio": "rasterio", "pyogrio": "pyogrio", "pyarrow": "pyarrow"},
+    "geo": {"rasterio": "rasterio", "pyogrio": "pyogrio", "pyarrow": "pyarrow", "shapely": "shapely"},
     "medical": {
         "nibabel": "nibabel",
         "pydicom": "pydicom",

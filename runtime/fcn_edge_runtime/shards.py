@@ -233,8 +233,9 @@ class _Manifest:
 
     def has(self, name: bytes) -> bool:
         """Whether the image with this hash is done."""
-        at = int(np.searchsorted(self._done, np.bytes_(name)))
-        return at < len(self._done) and self._done[at] == np.bytes_(name)
+        key = np.array([name], self._done.dtype)[0]  # as in the array, without zeros at its end
+        at = int(np.searchsorted(self._done, key))
+        return at < len(self._done) and bool(self._done[at] == key)
 
     def add(self, chunk: Chunk, results: Sequence[FileResult]) -> None:
         """Add images whose results are on disk.

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fcn_edge_runtime import InputError, Segmenter, UsageError
-from fcn_edge_runtime.batch import segment_files
+from fcn_edge_runtime.batch import FileResult, segment_files
 from fcn_edge_runtime.imaging import finding
 from fcn_edge_runtime.imaging.finding import find_images, stream_images
 from fcn_edge_runtime.shards import ImageJob, Shard, segment_shard
@@ -71,6 +71,19 @@ def test_a_killed_run_goes_on_where_it_was(job, photos):
     assert sorted(line["image"] for line in lines(manifest)[1:]) == sorted(NAMES)
     assert run(job, photos, resume=True).done == 0
     assert run(job, photos).done == len(NAMES)  # without --resume
+
+
+def test_every_name_of_many_is_found_again(job, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(1000):  # some have hashes that end in zeros
+        (tmp_path / "photos" / f"{number}.png").touch()
+
+    def instead(_, chunks):
+        return ((chunk, [FileResult(file.source, size=(1, 1)) for file in chunk]) for chunk in chunks)
+
+    photos = str(tmp_path / "photos")
+    assert run(job, photos, run=instead).done == 1000
+    assert run(job, photos, run=instead, resume=True).skipped == 1000
 
 
 def test_another_job_starts_again_and_says_so(job, photos, segmenter, tmp_path):

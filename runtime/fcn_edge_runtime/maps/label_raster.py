@@ -30,6 +30,7 @@ from fcn_edge_runtime.maps.preview import step_for
 from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.results import MapArea, MapFiles, Targets
 from fcn_edge_runtime.maps.sharing import Sources, TileJob
+from fcn_edge_runtime.maps.simplify import require_simplification
 from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory
 from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.maps.workers import label_in_processes
@@ -53,6 +54,8 @@ class MapOptions:
             pixels, whose scores are blended. None refuses networks whose labels need the whole image.
         polygons: where to write the classes as polygons: .gpkg, .geojson, .fgb or .parquet; None does not.
         min_area: of a polygon, in square meters.
+        simplify: of polygons: take corners away whose triangles are smaller than the square of so many
+            meters. Neighbors keep a common border; all polygons are in memory then.
         resolution: resample to so many meters a pixel first.
         stored_values: take the file's numbers as they are stored, without its scale and offset.
         preview: whether to write a picture for a screen, PNG.
@@ -72,6 +75,7 @@ class MapOptions:
     approximate: int | None = None
     polygons: Path | None = None
     min_area: float = 0.0
+    simplify: float | None = None
     resolution: float | None = None
     stored_values: bool = False
     preview: bool = True
@@ -176,6 +180,8 @@ class _Job:
     def run(self) -> MapResult:
         source, options = self.source, self.options
         self._check_disk()
+        if options.simplify is not None and Ground.of(source) is None:
+            raise UsageError(f"--simplify is in meters, and {source.path} has no CRS: leave it out")
         self._warn()
         exact = options.approximate is None
         with self.stages.stage("check") as summary:
@@ -195,7 +201,7 @@ class _Job:
             resumed = len(journal.done)
             targets = Targets(
                 self.target, options.confidence, options.probabilities, options.polygons, options.min_area,
-                _preview_of(self.target) if options.preview else None,
+                options.simplify, _preview_of(self.target) if options.preview else None,
             )  # fmt: skip
             tags = {
                 "FCN_EDGE_MODEL": self.network.card.name,
@@ -339,6 +345,10 @@ def _check_targets(raster: str, target: Path, options: MapOptions) -> None:
             raise UsageError(f"got the name {path} for a GeoTIFF, expected one that ends in .tif")
     if options.polygons is not None:
         check_polygons(options.polygons)
+    if options.simplify is not None:
+        if options.polygons is None:
+            raise UsageError("got --simplify without --polygons, which it simplifies: name both")
+        require_simplification()
     targets = [
         target, options.confidence, options.probabilities, options.polygons,
         _preview_of(target) if options.preview else None,

@@ -20,6 +20,7 @@ from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
 from fcn_edge_runtime.maps.areas import Ground
 from fcn_edge_runtime.maps.outlines import outlines
+from fcn_edge_runtime.maps.simplify import simplified
 from fcn_edge_runtime.model.card import Card
 
 __all__ = ["FORMATS", "check_polygons", "write_polygons"]
@@ -32,7 +33,13 @@ _POLYGON = 3  # in well-known binary
 
 
 def write_polygons(
-    labels: Path, path: Path, part: Path, card: Card, ground: Ground | None, least: float
+    labels: Path,
+    path: Path,
+    part: Path,
+    card: Card,
+    ground: Ground | None,
+    least: float,
+    simplify: float | None = None,
 ) -> int:
     """Write the polygons of a map.
 
@@ -43,6 +50,8 @@ def write_polygons(
         card: of the model.
         ground: of the map; None writes areas in pixels of the map's CRS.
         least: smaller areas are left out, square meters.
+        simplify: take corners away whose triangles are smaller than the square of so many meters: all
+            polygons are in memory then. None keeps every pixel's corner.
 
     Returns:
         How many were written.
@@ -63,6 +72,10 @@ def write_polygons(
             ),
             card.unlabeled,
         )
+        if simplify is not None and ground is not None:
+            middle = slice(file.height // 2, file.height // 2 + 1)
+            pixel = float(np.sqrt(ground.of_rows(middle, slice(0, file.width))[0]))
+            found = simplified(found, simplify / pixel)
         names = ("class_id", "class", "area_m2" if ground is not None else "area")
         with (_parquet if path.suffix.lower() == ".parquet" else _by_gdal)(path, part, crs, names) as write:
             while some := list(islice(found, _AT_ONCE)):

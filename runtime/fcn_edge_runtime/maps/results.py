@@ -57,6 +57,7 @@ class Targets:
         probabilities: those of all classes.
         polygons: of the classes.
         min_area: of a polygon, in square meters.
+        simplify: as for `write_polygons`.
         preview: the picture for a screen.
     """
 
@@ -65,6 +66,7 @@ class Targets:
     probabilities: Path | None
     polygons: Path | None
     min_area: float
+    simplify: float | None
     preview: Path | None
 
 
@@ -167,7 +169,9 @@ class MapFiles:
             with stages.stage("polygons") as summary:
                 path = self._part(targets.polygons)
                 path.unlink()  # GDAL makes its files anew
-                polygons = write_polygons(labels, targets.polygons, path, card, ground, targets.min_area)
+                polygons = write_polygons(
+                    labels, targets.polygons, path, card, ground, targets.min_area, targets.simplify
+                )
                 summary.text = f"{polygons} polygons"
         if targets.preview is not None:
             with stages.stage("preview"):
