@@ -246,10 +246,9 @@ def _python(expression: Any, named: dict[Any, str], multiple: int) -> str:
     from torch.utils._sympy.functions import FloorDiv
     from torch.utils._sympy.printers import PythonPrinter
 
-    values = {
-        symbol: sympy.Symbol(name) if name == "batch" else FloorDiv(sympy.Symbol(name), multiple)
-        for symbol, name in named.items()
-    }
+    values: dict[Any, Any] = {symbol: sympy.Symbol(name) for symbol, name in named.items()}
+    if multiple > 1:
+        values |= {s: FloorDiv(values[s], multiple) for s, name in named.items() if name != "batch"}
     return str(PythonPrinter().doprint(expression.xreplace(values)))
 
 
