@@ -153,7 +153,9 @@ def _compared(net: nn.Module, path: Path) -> dict[str, Any]:
 
     with fcn_edge.Segmenter(path) as segmenter:
         card = segmenter.card
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    threads = onnxruntime.SessionOptions()
+    threads.intra_op_num_threads = torch.get_num_threads()  # its own would spin beside other programs
+    session = onnxruntime.InferenceSession(path, threads, providers=["CPUExecutionProvider"])
     smallest, largest = (
         (card.geometry.smallest_size, card.geometry.largest_size) if card.geometry else (1, None)
     )
