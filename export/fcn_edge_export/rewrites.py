@@ -20,6 +20,7 @@ from torch.utils._sympy.functions import Mod, PythonMod
 
 from fcn_edge_export.decisions import Decisions
 from fcn_edge_export.known_values import KnownValues
+from fcn_edge_export.masked_writes import MaskedWrites, filled
 from fcn_edge_export.resampling import adaptive_avg_pool2d, adaptive_max_pool2d, resize
 
 __all__ = ["Rewrites"]
@@ -38,6 +39,7 @@ class Rewrites(TorchFunctionMode):
         super().__init__()
         self.decisions = Decisions()
         self.known = KnownValues(net)
+        self.masked = MaskedWrites()
 
     def __enter__(self) -> Any:
         self.decisions.__enter__()
@@ -51,12 +53,15 @@ class Rewrites(TorchFunctionMode):
         del types
         if (answer := self.known.answer(func, args)) is not NotImplemented:
             return answer
+        if self.masked.write(func, args):
+            return None
         if func is F.pad:
             args, kwargs = self._padded(args, kwargs or {})
         rewrite = _TABLE.get(func)
         result = NotImplemented if rewrite is None else rewrite(func, args, kwargs or {})
         if result is NotImplemented:
             result = func(*args, **(kwargs or {}))
+        self.masked.follow(func, args, result)
         if isinstance(result, Tensor):
             self.decisions.clear()
             self.known.follow(func, args, kwargs or {}, result)
@@ -315,6 +320,25 @@ def _with_tensor(func: Any, args: Any, kwargs: Any) -> Any:
     return func(args[0], torch.full((), size, dtype=args[0].dtype, device=args[0].device), **kwargs)
 
 
+def _masked_fill(func: Any, args: Any, kwargs: Any) -> Any:
+    """By logic, where what is filled is true or false: onnxruntime chooses between numbers alone."""
+    given = dict(zip(("input", "mask", "value"), args, strict=False)) | kwargs
+    x, mask, value = (given.get(name) for name in ("input", "mask", "value"))
+    if not isinstance(x, Tensor) or x.dtype != torch.bool or isinstance(value, Tensor) or mask is None:
+        return NotImplemented
+    found = filled(x, mask, value)
+    return x.copy_(found) if func is Tensor.masked_fill_ else found
+
+
+def _where(func: Any, args: Any, kwargs: Any) -> Any:
+    """As `_masked_fill`, between two tensors."""
+    del func
+    if len(args) != 3 or kwargs or not all(isinstance(a, Tensor) and a.dtype == torch.bool for a in args):
+        return NotImplemented
+    condition, one, other = args
+    return (condition & one) | (~condition & other)
+
+
 def _data(func: Any, args: Any, kwargs: Any) -> Any:
     """The tensor without its history: the tracer takes `x.data` for a constant."""
     del func, kwargs
@@ -337,6 +361,8 @@ _REMAINDERS = (
 _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     Tensor.data.__get__: _data,  # type: ignore[attr-defined]  # a property that is made in C
     Tensor._is_all_true: _is_all_true,  # noqa: SLF001 (its only name)
+    **dict.fromkeys((torch.masked_fill, Tensor.masked_fill, Tensor.masked_fill_), _masked_fill),
+    **dict.fromkeys((torch.where, Tensor.where), _where),
     torch.linspace: _linspace,
     F.avg_pool2d: _avg_pool2d,
     F.max_pool2d: _max_pool2d,
