@@ -47,7 +47,7 @@ def _duties(facts: Facts) -> tuple[str, ...]:
     meters = facts.card.input.resolution
     return (
         f"Deepness cuts the raster into tiles of {side} x {side}: at their edges labels are not the whole's",
-        f"choose {facts.card.input.channels} bands of 8 bits in the order of the model's channels",
+        f"choose {facts.card.input.channels} bands of {facts.card.input.dtype} in the order of the model's",
         "set the resolution, centimeters per pixel: the model states none"
         if meters is None
         else f"the resolution is the model's, {100 * meters:g} cm per pixel",
@@ -67,4 +67,5 @@ DEEPNESS = Target(
     size=(SIDE, SIDE),
     batch=None,
     most_classes=254,  # of a byte, from 1
+    dtypes=("uint8", "uint16"),  # it divides both by 255
 )

@@ -111,7 +111,7 @@ def _read_planes(graph: onnx.GraphProto, target: Target, way_in: Nodes) -> None:
     else:
         _cut(graph, PLANES)
         whole = way_in.add("Round", [scaled], f"fcn_edge/{OURS}whole")
-        way_in.add("Cast", [whole], PLANES, to=TensorProto.UINT8)
+        way_in.add("Cast", [whole], PLANES, to=TensorProto.UINT8)  # what int8 files read
 
 
 def _cut(graph: onnx.GraphProto, name: str) -> None:

@@ -1,7 +1,7 @@
 """What a consumer wants of a file, as data: one `Target` for each, and the facts of a variant made for it.
 
 takes   "pixels"        the image as it is, [batch, height, width, channels] in the card's dtype
-        "unit"          pixels / 255, [batch, channels, height, width] float32
+        "unit"          whole pixels / 255, [batch, channels, height, width] float32
         "normalized"    x of the card's formula, [batch, channels, height, width] float32
 gives   "outputs"       those of the parent
         "class map"     [batch, height, width, 1] int32
@@ -140,7 +140,8 @@ class Target:
                 f"{self.name} gives images of {expected} channels, this model takes {kind.channels}"
             )
         if self.dtypes and kind.dtype not in self.dtypes:
-            raise UsageError(f"{self.name} gives {self.dtypes[0]} pixels, this model takes {kind.dtype}")
+            expected = " or ".join(self.dtypes)
+            raise UsageError(f"{self.name} gives {expected} pixels, this model takes {kind.dtype}")
         if self.takes == "normalized" and card.working_size is not None:
             raise UsageError(
                 f"{self.name} is the plain network, but this file resizes images before its network (working "

@@ -114,6 +114,15 @@ def test_other_pixels_and_many_classes_have_variants(make, kind, target):
     assert made.ties == 0
 
 
+def test_rasters_of_16_bits_keep_their_labels_in_deepness(make):
+    source = ARTIFACTS / "0.1.0-uint16.onnx"
+    made = make(source, "deepness:64x64")
+    image = np.random.default_rng(5).integers(0, 65536, (64, 64, 1), np.uint16)
+    given = np.float32(image[None] * 1.0 / 255.0).transpose(0, 3, 1, 2)  # as the plugin computes it
+    with Segmenter(source) as segmenter:
+        assert (decided(run(made.path, given)) == segmenter(image).labels).all()
+
+
 def test_the_file_names_its_parent_and_is_sealed(parent, make):
     made = make(parent, "logits", images=lambda _: frames(2))
     with made.path.open("rb") as stream:
@@ -226,8 +235,8 @@ def test_probabilities_of_300_classes_are_refused(make):
 
 
 def test_pixels_that_a_consumer_lacks_are_refused(make):
-    with pytest.raises(UsageError, match="deepness gives uint8 pixels, this model takes uint16"):
-        make(ARTIFACTS / "0.1.0-uint16.onnx", "deepness")
+    with pytest.raises(UsageError, match="deepness gives uint8 or uint16 pixels, this model takes float32"):
+        make(ARTIFACTS / "0.1.0-float32-input.onnx", "deepness")
     with pytest.raises(UsageError, match="isaac gives images of 3 channels, this model takes 5"):
         make(ARTIFACTS / "0.1.0-float32-input.onnx", "isaac:64x64")
 
