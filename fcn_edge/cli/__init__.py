@@ -44,6 +44,8 @@ COMMANDS = (
     "tune",
     "plan",
     "inspect",
+    "sign",
+    "verify-signature",
     "doctor",
     "robot",
     "web",

@@ -16,7 +16,7 @@ class LazyGroup(click.Group):
 
     Args:
         package: the package that holds one module for each command, with an attribute `command`.
-        names: of the commands and of their modules, in the order in which help lists them.
+        names: of the commands and, with "_" for "-", of their modules, in the order in which help lists them.
     """
 
     def __init__(self, *args: Any, package: str, names: Sequence[str], **options: Any) -> None:
@@ -34,6 +34,6 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in self._names:
             return None
-        command = import_module(f"{self._package}.{cmd_name}").command
+        command = import_module(f"{self._package}.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a bug of ours, not a user's mistake
         return command

@@ -24,6 +24,7 @@ from fcn_edge.cli.options import (
     profile_option,
     quiet_option,
     threads_option,
+    trusted_keys_option,
 )
 from fcn_edge.cli.volume_options import reading_from, volume_options
 
@@ -86,6 +87,7 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
 @threads_option
 @profile_option
 @allow_operators_option
+@trusted_keys_option
 @json_option
 @quiet_option
 @click.pass_context

@@ -21,6 +21,7 @@ from fcn_edge.cli.options import (
     printable,
     quiet_option,
     threads_option,
+    trusted_keys_option,
 )
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @device_option
 @threads_option
 @allow_operators_option
+@trusted_keys_option
 @json_option
 @quiet_option
 def command(

@@ -98,19 +98,23 @@ class SizesType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as 
 model_argument = click.argument("model", metavar="MODEL.onnx", shell_complete=files)
 
 
+def _set_variable(ctx: click.Context, name: str, value: str) -> None:
+    before = os.environ.get(name)
+    os.environ[name] = value
+
+    def restore() -> None:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+    ctx.call_on_close(restore)
+
+
 def _allow(ctx: click.Context, _: click.Parameter, value: str) -> None:
     """Through the environment, so that child processes accept them, too; until the command ends."""
     from fcn_edge_runtime.model.allowed import ALLOW_OPERATORS
 
-    before = os.environ.get(ALLOW_OPERATORS)
-    os.environ[ALLOW_OPERATORS] = value
-
-    def restore() -> None:
-        os.environ.pop(ALLOW_OPERATORS)
-        if before is not None:
-            os.environ[ALLOW_OPERATORS] = before
-
-    ctx.call_on_close(restore)
+    _set_variable(ctx, ALLOW_OPERATORS, value)
 
 
 allow_operators_option = click.option(
@@ -122,6 +126,28 @@ allow_operators_option = click.option(
     callback=_allow,
     metavar="NAME,...",
     help="Accept these operators, too, which an export does not write: only in files whose origin you know.",
+)
+
+
+def _trust(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """As `_allow`; a key that is not there is an error of usage, before the work starts."""
+    from fcn_edge_runtime.model.allowed import TRUSTED_KEYS
+
+    _set_variable(ctx, TRUSTED_KEYS, os.pathsep.join(map(os.path.abspath, value)))
+    return value
+
+
+trusted_keys_option = click.option(
+    "--trusted-keys",
+    envvar="FCN_EDGE_TRUSTED_KEYS",
+    multiple=True,
+    expose_value=False,
+    is_eager=True,
+    type=click.Path(exists=True, dir_okay=False),
+    callback=_trust,
+    metavar="PUBLIC.pem",
+    shell_complete=files,
+    help="Open MODEL only if this key signed it, as `fcn-edge sign` does; repeatable, one of them is enough.",
 )
 
 device_option = click.option(

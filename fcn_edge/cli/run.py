@@ -27,6 +27,7 @@ from fcn_edge.cli.options import (
     quiet_option,
     threads_option,
     threshold_option,
+    trusted_keys_option,
 )
 from fcn_edge.cli.volume_options import reading_from, volume_options
 
@@ -134,6 +135,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     help="Refuse larger images, before they are decoded, and volumes of more voxels.",
 )
 @allow_operators_option
+@trusted_keys_option
 @json_option
 @quiet_option
 @click.pass_context

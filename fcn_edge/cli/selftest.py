@@ -12,6 +12,7 @@ from fcn_edge.cli.options import (
     examples,
     json_option,
     model_argument,
+    trusted_keys_option,
 )
 
 __all__ = ["command"]
@@ -25,6 +26,7 @@ __all__ = ["command"]
 @model_argument
 @device_option
 @allow_operators_option
+@trusted_keys_option
 @json_option
 def command(*, model: str, device: str, as_json: bool) -> None:
     """Check on this device, without PyTorch, that MODEL labels pixels as PyTorch did.

@@ -14,6 +14,7 @@ from fcn_edge.cli.options import (
     model_argument,
     quiet_option,
     threads_option,
+    trusted_keys_option,
 )
 
 __all__ = ["command"]
@@ -79,6 +80,7 @@ def _outputs(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ..
 @device_option
 @threads_option
 @allow_operators_option
+@trusted_keys_option
 @quiet_option
 def command(*, model: str, quiet: bool, **given: Any) -> None:
     """Serve MODEL over HTTP, on this machine alone unless --host names another address.

@@ -34,6 +34,7 @@ EXTRAS = {
     },
     "ray": {"ray": "ray"},
     "serve": {"starlette": "starlette", "uvicorn": "uvicorn", "prometheus_client": "prometheus-client"},
+    "sign": {"model_signing": "model-signing", "OpenSSL": "pyopenssl"},
     "objects": {"scipy": "scipy"},
     "plots": {"matplotlib": "matplotlib"},
     "train": {"mujoco": "mujoco"},

@@ -7,7 +7,7 @@
         ├── InputError          exit 1   an image or an array that cannot be segmented as it is
         ├── CheckpointError     exit 1   weights: unsafe, damaged, or for another network
         ├── ProviderError       exit 4   the requested device is not available or does not start
-        ├── VerificationError   exit 3   a verdict, a gate or a self-test failed
+        ├── VerificationError   exit 3   a verdict, a gate, a self-test or a signature failed
         ├── ProfileError        exit 1   a profile of `fcn-edge tune`: missing, damaged, or for another model
         └── ArtifactError       exit 1   an export stage failed, or its file cannot be written
 
@@ -68,7 +68,7 @@ class ProviderError(FcnEdgeError):
 
 
 class VerificationError(FcnEdgeError):
-    """A verdict, a gate or a self-test failed: the results are not those of PyTorch."""
+    """A verdict, a gate, a self-test or a signature failed: the model is not the one that was trusted."""
 
     exit_code = 3
 

@@ -55,6 +55,9 @@ class Segmenter:
         isolated_first: open the file in a process of its own first, with limits on memory and time, and run
             its self-test there: for files whose origin you do not know. It takes about half a second, once
             for each file in a process.
+        trusted_keys: PEM files of public keys, one of which must have signed the file: its signature lies
+            beside it, see `fcn-edge sign`. None asks for what the environment does
+            (`FCN_EDGE_TRUSTED_KEYS`), by default no signature.
 
     Attributes:
         card: the model's description, from the file.
@@ -68,7 +71,8 @@ class Segmenter:
     Raises:
         ModelError: the file is missing, not ours, damaged, or onnxruntime cannot load it.
         ProviderError: onnxruntime or the device is not available, or does not start.
-        VerificationError: the self-test failed on this device, or with this profile.
+        VerificationError: the self-test failed on this device, or with this profile; or the file is not
+            signed by a trusted key.
         ProfileError: the profile cannot be read, or is for another model.
         UsageError: the device or an output is unknown, an option is out of range, options are given next to
             a profile that has them, or a threshold is given for a file that computes labels alone.
@@ -91,8 +95,9 @@ class Segmenter:
         threshold: float | None = None,
         allow_operators: Sequence[str] = (),
         isolated_first: bool = False,
+        trusted_keys: Sequence[str | os.PathLike[str]] | None = None,
     ) -> None:
-        _check_options(max_pixels, threshold, allow_operators)
+        _check_options(max_pixels, threshold, allow_operators, trusted_keys)
         if profile is not None:
             # Imported only with a profile: reading and writing files would slow every start.
             from fcn_edge_runtime.session.profile import as_profile
@@ -108,12 +113,13 @@ class Segmenter:
             "threshold": threshold,
             "allow_operators": tuple(allow_operators),
             "isolated_first": isolated_first,
+            "trusted_keys": trusted_keys and tuple(os.path.abspath(key) for key in trusted_keys),  # noqa: PTH100 - as below
         }
         self._path = os.path.abspath(os.fspath(path))  # noqa: PTH100 - keeps symbolic links as given
         self._name = os.path.basename(self._path)  # noqa: PTH119 - see above
         self.max_pixels, self.threshold = max_pixels, threshold
         self._process = os.getpid()
-        with ModelFile.open(path, allow_operators) as model:
+        with ModelFile.open(path, allow_operators, trusted_keys) as model:
             if isolated_first:
                 from fcn_edge_runtime.isolation import open_in_child
 
@@ -212,11 +218,15 @@ class Segmenter:
         return _reopened, (self._path, self.digest, self._recipe)
 
 
-def _check_options(max_pixels: object, threshold: float | None, allow_operators: object) -> None:
+def _check_options(
+    max_pixels: object, threshold: float | None, allow_operators: object, trusted_keys: object
+) -> None:
     if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
         raise UsageError(f"max_pixels is {max_pixels!r}, expected a whole number above 0")
     if isinstance(allow_operators, str):
         raise UsageError(f"allow_operators is {allow_operators!r}, expected a list of names")
+    if isinstance(trusted_keys, (str, os.PathLike)) or (trusted_keys is not None and not trusted_keys):
+        raise UsageError(f"trusted_keys is {trusted_keys!r}, expected a list of at least one key")
     if threshold is not None:
         check_threshold(threshold)
 

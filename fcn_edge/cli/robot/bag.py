@@ -21,6 +21,7 @@ from fcn_edge.cli.options import (
     quiet_option,
     threads_option,
     threshold_option,
+    trusted_keys_option,
 )
 from fcn_edge.cli.robot.options import overlay_alpha_option, prefix_option, required, shrink_option
 
@@ -72,6 +73,7 @@ _MOST_LINES = 10
 @threads_option
 @profile_option
 @allow_operators_option
+@trusted_keys_option
 @json_option
 @quiet_option
 @click.pass_context

@@ -12,13 +12,13 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import BinaryIO
 
 from fcn_edge_runtime.errors import ModelError
-from fcn_edge_runtime.model.allowed import allowed_operators
+from fcn_edge_runtime.model.allowed import allowed_operators, keys_of_environment
 from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.contract import check_contract, check_operators
 from fcn_edge_runtime.model.dry_run.run import DryRun
@@ -60,15 +60,24 @@ class ModelFile:
     _state: tuple[int, ...] = field(repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], allow_operators: Collection[str] = ()) -> ModelFile:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        allow_operators: Collection[str] = (),
+        trusted_keys: Sequence[str | os.PathLike[str]] | None = None,
+    ) -> ModelFile:
         """Open, hash and check a model file. Nothing stays open if it is refused.
 
         Args:
             path: of the file.
             allow_operators: operators to accept besides those of `dry_run.operators` and those in the
                 environment, see `allowed_operators`; what they make is not limited.
+            trusted_keys: public keys, one of which must have signed the file; empty asks for no signature,
+                None for one by the keys in the environment, if it has any. See `signature`.
 
         Raises:
+            VerificationError: the signature is missing, or by none of the keys.
+            UsageError: a key cannot be read.
             ModelError: it is missing, not a regular file, not sealed, changed, or breaks the contract.
         """
         name = os.fspath(path)
@@ -78,6 +87,11 @@ class ModelFile:
             size = state[2]
             _require_size(name, size)
             digest = check_seal(file, name)
+            keys = keys_of_environment() if trusted_keys is None else trusted_keys
+            if keys:
+                from fcn_edge_runtime.model.signature import require_signature
+
+                require_signature(name, digest, keys)  # before anything of it is parsed
             allowed = allowed_operators().union(allow_operators)
             model = cls(name, digest, size, *_checked(file, size, name, allowed), file, state)
             model.check_unchanged()
