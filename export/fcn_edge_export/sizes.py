@@ -7,7 +7,7 @@ fewer pixels is not accepted; the file pads such sizes up to the network's multi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fcn_edge_runtime._sizes import size_text
@@ -29,6 +29,8 @@ STARTS = (96, 224, 384, 512, 640, 896)
 # Multiples beyond the start at which a step is tried. A network that rounds its map down to a coarser grid,
 # such as H // 16 * 4, has the right size just above a multiple of it, and a wrong one just below the next.
 STEPS = ((1, 3), (7, 5), (15, 11), (27, 31))
+FEW_STEPS = ((1, 3), (2, 1))  # of steps so large that the others are beyond `LARGEST_SIDE`
+LARGEST_SIDE = 1700
 ENLARGEMENTS = (2, 3, 4)
 LARGEST_STEP = 64  # of sizes k n + r
 
@@ -113,7 +115,7 @@ def find_sizes(
         return shape is not None and shape[1] == first[1] and _covers(height, width, shape, reduction)
 
     def steady(step: int) -> bool:
-        return all(accepts(start + step * h, start + step * w) for h, w in STEPS)
+        return all(accepts(start + step * h, start + step * w) for h, w in _steps(start, step))
 
     # start + m is accepted exactly if m is a multiple of the network's own step, which mostly divides start.
     divisors = [d for d in range(1, start + 1) if start % d == 0]
@@ -170,6 +172,11 @@ def find_cropped_sizes(
         )
     # The border is reflected, which takes more pixels than it is wide.
     return Sizes(first[1], crop - crop // 2 + step, 1, 1, output, grid=(step, side % step), crop=crop)
+
+
+def _steps(start: int, step: int) -> Sequence[tuple[int, int]]:
+    near = [steps for steps in STEPS if start + step * max(steps) <= LARGEST_SIDE]
+    return near if len(near) > 1 else FEW_STEPS
 
 
 def _on_a_grid(

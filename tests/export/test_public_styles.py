@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fcn_edge_export.probe import Question, probe
+from fcn_edge_export.sizes import find_sizes
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import ArtifactError
 from tests.export import public_styles as styles
@@ -102,6 +103,17 @@ def test_the_size_that_a_network_was_made_for_is_proposed():
 def test_the_one_size_of_a_network_is_its_automatic_working_size(tmp_path):
     result = exported(seeded(Told), tmp_path, working_size="auto")
     assert str(result.card.working_size) == "48x80"
+
+
+def test_a_large_multiple_is_found_by_images_of_ordinary_size():
+    tried = []
+
+    def shape_at(height, width):
+        tried.append(height * width)
+        return None if height % 256 or width % 256 else (1, 3, height, width)
+
+    assert find_sizes(shape_at, 512, (1, 3, 512, 512)).multiple == 256
+    assert max(tried) <= 1080 * 1920
 
 
 def test_a_requested_multiple_is_no_grid_around_another_size():
