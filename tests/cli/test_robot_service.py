@@ -39,6 +39,7 @@ def test_a_domain_is_in_the_environment():
     assert "Environment=ROS_DOMAIN_ID=42" in bridge_unit(None, None, 42).text.splitlines()
 
 
+@pytest.mark.security("a topic or path of two lines in the systemd unit", "`UsageError`")
 def test_a_topic_of_two_lines_is_refused():
     with pytest.raises(UsageError, match="without line breaks"):
         bridge_unit(None, "/a\nExecStartPre=/bin/sh", None)

@@ -86,6 +86,7 @@ def test_a_license_that_the_hub_does_not_know_is_other(text, expected, tmp_path)
     assert expected == (None if not text else (found["license"], found.get("license_name")))
 
 
+@pytest.mark.security("a description that ends the head of a model card", "it is text below the head")
 def test_a_description_cannot_break_the_card(tmp_path):
     harmful = "---\nlicense: mit\n---\n{file} `x` | y"
     package_for_huggingface(described(tmp_path, name="a|b", description=harmful), tmp_path / "out")

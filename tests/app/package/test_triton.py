@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import json
 from pathlib import Path
 
+import onnx
 import pytest
 from google.protobuf import text_format
 
 from fcn_edge.package.triton import TritonOptions, package_for_triton
+from fcn_edge_export.artifact import assemble
 from fcn_edge_runtime.errors import ModelError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
 
@@ -123,6 +127,18 @@ def test_a_failure_leaves_the_old_model(config, monkeypatch):
         config(name="road", force=True)
     assert (made.folder / "1" / "model.onnx").read_bytes() == FLOAT.read_bytes()
     assert [p.name for p in made.folder.parent.iterdir()] == ["road"]
+
+
+@pytest.mark.security("a class name that ends a text of Triton's configuration", "stays one text")
+def test_a_class_name_cannot_end_its_text(config, tmp_path):
+    harmful = 'wall" } } max_batch_size: 1 # \\'
+    with ModelFile.open(FLOAT) as file:
+        classes = tuple(dataclasses.replace(c, name=f"{harmful}{c.id}") for c in file.card.classes)
+        card, golden = dataclasses.replace(file.card, classes=classes), file.golden
+    (tmp_path / "harmful.onnx").write_bytes(assemble(onnx.load(FLOAT), card, golden))
+    read, _ = config(tmp_path / "harmful.onnx")
+    assert read.max_batch_size == 8
+    assert json.loads(read.parameters["fcn_edge.classes"].string_value) == [c.name for c in classes]
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "ä", "a" * 200])
