@@ -44,11 +44,13 @@ def diagnose(
         )
     elif status.silence > SILENCE_SECONDS:
         why = (
-            "it has no publisher, or none with a matching QoS"
-            if publishers == 0
+            f"its publishers ({publishers}) paused, or large images are lost on the way"
+            if status.received and publishers
+            else "its publishers left"
+            if status.received
             else f"it has publishers ({publishers}), but no message arrived: check their QoS"
-            if not status.received
-            else f"its publishers ({publishers}) paused, or large images are lost on the way"
+            if publishers
+            else "it has no publisher, or none with a matching QoS"
         )
         level, text = WARN, f"no image on {topic} ({qos}) for {status.silence:.0f} s: {why}"
     elif refused:

@@ -10,7 +10,12 @@ import pytest
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.robot import cdr
 from fcn_edge_runtime.robot.bag.definitions import ros2_typestore
-from fcn_edge_runtime.robot.dds.discovery import DISTROS, TYPE_HASHES, encode_participant_info
+from fcn_edge_runtime.robot.dds.discovery import (
+    DISTROS,
+    PARTICIPANT_HASH,
+    TYPE_HASHES,
+    encode_participant_info,
+)
 from fcn_edge_runtime.robot.messages import (
     COMPRESSED_IMAGE,
     IMAGE,
@@ -159,12 +164,27 @@ def test_hashes_of_the_types_are_those_of_ros2():
     store = ros2_typestore()
     assert {kind: store.hash_rihs01(kind) for kind in CODECS} == TYPE_HASHES
     # As published by ROS 2 Jazzy: rosbags and this module could share an error.
-    from rosbags.typesys import Stores, get_typestore
-
-    kind = "rmw_dds_common/msg/ParticipantEntitiesInfo"
-    stores = [Stores.ROS2_IRON, Stores.ROS2_JAZZY, Stores.ROS2_KILTED, Stores.ROS2_LYRICAL]
-    assert len({get_typestore(each).hash_rihs01(kind) for each in stores}) == 1  # so one constant is for all
     assert TYPE_HASHES[IMAGE].endswith("_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47")
+
+
+def test_the_hash_of_the_discovery_message_is_that_of_ros2():
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    # rosbags has `char` for the octets of a Gid, which ROS 2 hashes as uint8.
+    definitions = {
+        "Gid": "uint8[16] data",
+        "NodeEntitiesInfo": "string<=256 node_namespace\nstring<=256 node_name\n"
+        "Gid[] reader_gid_seq\nGid[] writer_gid_seq",
+        "ParticipantEntitiesInfo": "Gid gid\nNodeEntitiesInfo[] node_entities_info_seq",
+    }
+    store = get_typestore(Stores.EMPTY)
+    for name, text in definitions.items():
+        store.register(get_types_from_msg(text, f"rmw_dds_common/msg/{name}"))
+    assert store.hash_rihs01("rmw_dds_common/msg/ParticipantEntitiesInfo") == PARTICIPANT_HASH
+    # The definition is the same from Iron on, so one constant is for all.
+    stores = [Stores.ROS2_IRON, Stores.ROS2_JAZZY, Stores.ROS2_KILTED, Stores.ROS2_LYRICAL]
+    for name in definitions:
+        assert len({repr(get_typestore(s).fielddefs[f"rmw_dds_common/msg/{name}"]) for s in stores}) == 1
 
 
 def test_robots_without_rosbags_encode_the_same_bytes(no_rosbags):

@@ -1,4 +1,4 @@
-"""Checks of the ROS 2 package that need no ROS: the node does not run, and rclpy is not mocked."""
+"""Checks of the ROS 2 package's files that need no ROS. The node itself: `test_ros2_node.py`."""
 
 from __future__ import annotations
 

@@ -147,11 +147,13 @@ def test_diagnostics_warn_about_silence_with_topic_and_qos(pipeline, frames):
     silent = dataclasses.replace(worker.status(), silence=2.1)
     report = diagnose(silent, None, publishers=0, **context)
     assert report.level == WARN
-    assert "no image on /front (best effort, depth 1) for 2 s: it has no publisher" in report.message
+    assert report.message == "no image on /front (best effort, depth 1) for 2 s: its publishers left"
     paused = diagnose(silent, None, publishers=1, **context)
     assert paused.message.endswith("its publishers (1) paused, or large images are lost on the way")
     never = diagnose(dataclasses.replace(silent, received=0), None, publishers=1, **context)
     assert never.message.endswith("no message arrived: check their QoS")
+    alone = diagnose(dataclasses.replace(silent, received=0), None, publishers=0, **context)
+    assert alone.message.endswith("it has no publisher, or none with a matching QoS")
     refused = dataclasses.replace(worker.status(), refused=3, last_error="the step is wrong")
     assert "3 images refused: the step is wrong" in diagnose(refused, None, publishers=1, **context).message
 

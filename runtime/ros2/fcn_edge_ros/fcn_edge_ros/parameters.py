@@ -94,10 +94,7 @@ class Parameters:
         if not 0 < self.frame_deadline < float("inf"):
             raise UsageError(f"frame_deadline is {self.frame_deadline}, expected more than 0 seconds")
         for name in ("image_topic", "camera_info_topic"):
-            try:
-                full_name(getattr(self, name).removeprefix("~"))
-            except UsageError as error:
-                raise UsageError(f"{name}: {error}") from None
+            _topic(name, getattr(self, name))
         if self.threads < 0:
             raise UsageError(f"threads is {self.threads}, expected 0 (all cores) or more")
         self.options()
@@ -165,6 +162,16 @@ def _typed(name: str, value: Value) -> Any:
     if type(value) is not type(default):
         raise UsageError(f"{name} is {value!r}, expected {_KINDS[type(default)]} such as {default!r}")
     return value
+
+
+def _topic(name: str, topic: str) -> None:
+    """Refuse a name that rclpy would refuse when it subscribes; the bridge takes stray slashes."""
+    try:
+        full = full_name(topic.removeprefix("~") if topic.startswith("~/") else topic)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    if not topic.endswith(full.removeprefix("/")) or topic.startswith("//"):
+        raise UsageError(f"{name}: got '{topic}', expected a name without stray slashes, such as '{full}'")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -43,28 +43,40 @@ def run() -> int:
     import rclpy
     from rclpy._rclpy_pybind11 import RCLError
     from rclpy.executors import ExternalShutdownException
+
+    rclpy.init()
+    try:
+        return _spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except RCLError:
+        if rclpy.ok():
+            raise
+        return 0  # a signal ended the context while the node was made, or waited for a message
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin() -> int:
+    """Start the node and run it until it is stopped or its device fails; returns the exit code."""
+    import rclpy
     from rclpy.lifecycle import TransitionCallbackReturn
 
     from fcn_edge_ros.node import SegmenterNode, WorkerFailedError
 
-    rclpy.init()
     node = SegmenterNode()
     success = TransitionCallbackReturn.SUCCESS
     try:
         if node.autostart and not (
             node.trigger_configure() == success and node.trigger_activate() == success
         ):
+            if not rclpy.ok():
+                return 0  # a signal ended the context
             node.get_logger().fatal(
                 "did not start: see above; with autostart:=false a lifecycle manager can retry"
             )
             return 1
         rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except RCLError:
-        if rclpy.ok():
-            raise
-        return 0  # a signal ended the context while a message was waited for
     except WorkerFailedError as error:
         node.get_logger().fatal(f"the device failed: {error}")
         return DEVICE_FAILED
@@ -74,7 +86,6 @@ def run() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
         node.close()
         node.destroy_node()
-        rclpy.try_shutdown()
 
 
 if __name__ == "__main__":
