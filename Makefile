@@ -15,6 +15,7 @@
 #   make docs           build the documentation site: build/site/index.html
 #   make bench-engines  plain export, five other engines and fcn-edge; NET=corridor ARGS="--size 480x640"
 #   make bench-maps     maps beside the usual ways to label large rasters, geodeep and torchgeo: seconds, memory, pixels
+#   make bench-run      a folder of photographs: `run` beside the network alone and a plain loop; MODEL=road.onnx
 #   make bench-serve    HTTP beside a plain loop: rates, times, memory; MODEL=road.onnx ARGS="--clients 8"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
@@ -54,7 +55,7 @@ NODE := tests/web/node_modules
 ONNXRUNTIME_ROOT ?= build/onnxruntime
 
 .PHONY: help demo gallery test test-all test-hostile test-hostile-oldest check test-oldest test-arm64 format security-page \
-	package-check release-check docs bench-engines bench-maps bench-serve networks cpp-example consumers node-packages gpu clean
+	package-check release-check docs bench-engines bench-maps bench-run bench-serve networks cpp-example consumers node-packages gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -147,7 +148,7 @@ $(ARM64)/.ready: constraints.txt tests/arm64/make_environment.py | $(VENV)/.read
 
 ARM64_TESTS := tests/artifacts $(addprefix tests/runtime/,session model imaging evaluation test_segmenter.py \
 	test_segmentation.py test_selftest.py test_threshold.py test_batch.py test_trust.py test_sizes.py \
-	robot/test_cdr.py robot/test_frames.py robot/test_bags.py)
+	robot/test_cdr.py robot/test_frames.py)
 
 # Left out: what measures time and memory, which are the emulator's, and what talks over a network.
 test-arm64: $(VENV)/.ready $(ARM64)/.ready
@@ -193,6 +194,9 @@ bench-maps: $(VENV)/.ready $(MAPS)/.ready
 	test -f build/maps/raster.tif || $(BIN)/python -m tests.maps.make_big 3061 4021 build/maps/raster.tif
 	$(BIN)/python -m benchmarks.maps build/maps/corridor.onnx build/maps/raster.tif --python $(MAPS)/bin/python
 	$(BIN)/fcn-edge bench build/maps/corridor.onnx --map build/maps/raster.tif
+
+bench-run: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.folders $(MODEL) $(ARGS)
 
 bench-serve: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.serving $(MODEL) $(ARGS)

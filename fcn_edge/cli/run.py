@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from fcn_edge.cli.options import (
     threshold_option,
     trusted_keys_option,
 )
+from fcn_edge.cli.times import Times
 from fcn_edge.cli.volume_options import reading_from, volume_options
 
 if TYPE_CHECKING:
@@ -134,6 +136,12 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     metavar="N",
     help="Refuse larger images, before they are decoded, and volumes of more voxels.",
 )
+@click.option(
+    "--time",
+    "timed",
+    is_flag=True,
+    help="Say how many images a second there were, and what reading, the network and writing took.",
+)
 @allow_operators_option
 @trusted_keys_option
 @json_option
@@ -173,6 +181,7 @@ def command(
     earlier run are not replaced. For cameras and streams, see `fcn-edge robot camera`.
     """  # noqa: D301 - click wants the character itself
     from fcn_edge.cli.progress import progress_on_stderr
+    from fcn_edge_runtime.errors import UsageError
     from fcn_edge_runtime.segmenter import Segmenter
 
     effect = effect_from(given)
@@ -184,6 +193,8 @@ def command(
     soft = effect is not None and given["threshold"] is None
     scored = not {"labelstudio", "coco"}.isdisjoint(given["save"] or ())
     helps = (soft or scored) and "confidence" not in saved
+    if given["timed"] and many:
+        raise UsageError("--time is for images that are listed: leave out --shard and --resume")
     with Segmenter(
         model,
         given["device"],
@@ -200,9 +211,13 @@ def command(
                 ctx.exit(
                     1 if segment_shard(job, inputs[0], progress, given, as_json=as_json, quiet=quiet) else 0
                 )
+            start = time.perf_counter()
             done = _segment(segmenter, jobs, Path(out), effect, progress, given)
+            times = Times.of(done, time.perf_counter() - start) if given["timed"] else None
         if as_json or not quiet:
-            _show(model, segmenter, done, as_json=as_json)
+            _show(model, segmenter, done, times, as_json=as_json)
+        if times is not None and not as_json:
+            click.echo(str(times))
         if not quiet:
             click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
     failed = [result for result in done if result.error is not None]
@@ -334,7 +349,9 @@ def _kind(done: list[FileResult]) -> str:
     return " and ".join(sorted(kinds))
 
 
-def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: bool) -> None:
+def _show(
+    model: str, segmenter: Segmenter, done: list[FileResult], times: Times | None, *, as_json: bool
+) -> None:
     from fcn_edge_runtime.imaging.finding import is_video
 
     if as_json:
@@ -353,6 +370,7 @@ def _show(model: str, segmenter: Segmenter, done: list[FileResult], *, as_json: 
             "videos": [result.to_dict() for result in good if is_video(result.source)],
             **({"volumes": volumes} if volumes else {}),
             "failed": [result.to_dict() for result in done if result.error is not None],
+            **({} if times is None else {"time": times.to_dict()}),
         }
         click.echo(json.dumps(report))
         return

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import stat
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -98,6 +99,8 @@ class FileResult:
         areas: pixels and share of every class.
         error: why segmentation failed, in one line; None if it did not.
         frames: how many were segmented: 1, and of a video any number.
+        reading: milliseconds in which the image was read and decoded, while the network ran on another.
+        writing: the same of what was made of its labels, encoded and written.
     """
 
     source: Path
@@ -107,6 +110,8 @@ class FileResult:
     areas: tuple[Area, ...] = ()
     error: str | None = None
     frames: int = 1
+    reading: float = 0.0
+    writing: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
@@ -229,10 +234,12 @@ def _overlapped(
     network, writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
     try:
         for file in images:
+            start = time.perf_counter()
             picture = _tried(file, lambda file=file: _read(job, file, notice))  # type: ignore[misc]
+            reading = (time.perf_counter() - start) * 1000
             values = 0 if isinstance(picture, FileResult) else picture.pixels.size
             segmented = network.submit(_segment, job, file, picture)
-            pending.append((values, writer.submit(_write, job, file, picture, segmented, write)))
+            pending.append((values, writer.submit(_write, job, file, picture, segmented, write, reading)))
             while len(pending) >= _AHEAD or (pending and sum(count for count, _ in pending) > _AHEAD_VALUES):
                 yield pending.popleft()[1].result()
         while pending:
@@ -275,6 +282,7 @@ def _write(
     picture: Picture | FileResult,
     segmented: Future[Segmentation | FileResult],
     write: Callable[[Path, bytes], None],
+    reading: float,
 ) -> FileResult:
     if isinstance(picture, FileResult):
         return picture
@@ -283,6 +291,7 @@ def _write(
         return result
 
     def step() -> FileResult:
+        start = time.perf_counter()
         areas = result.areas()
         contents = [
             content for name in job.save for content in _contents(name, file, picture, result, areas, job)
@@ -291,7 +300,16 @@ def _write(
         for path, data in zip(written, contents, strict=True):
             write(path, marked(data))
         height, width = result.labels.shape
-        return FileResult(file.source, written, (height, width), result.milliseconds, areas)
+        writing = (time.perf_counter() - start) * 1000
+        return FileResult(
+            file.source,
+            written,
+            (height, width),
+            result.milliseconds,
+            areas,
+            reading=reading,
+            writing=writing,
+        )
 
     return _tried(file, step)
 

@@ -127,8 +127,9 @@ class Segmentation:
         weights[(colors == 0).all(axis=1)] = 0
         weights[self.card.unlabeled] = 0
         blended = picture.astype(np.uint16)
-        blended *= (256 - weights).astype(np.uint16)[self.labels][..., None]
-        blended += (colors * weights[:, None] + 128).astype(np.uint16)[self.labels]
+        # `take` needs half of the time of an index in brackets.
+        blended *= (256 - weights).astype(np.uint16).take(self.labels)[..., None]
+        blended += (colors * weights[:, None] + 128).astype(np.uint16).take(self.labels, axis=0)
         blended >>= 8
         return blended.astype(np.uint8)
 

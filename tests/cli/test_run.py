@@ -33,6 +33,18 @@ def test_json_is_one_object_and_nothing_else(fcn_edge, model_path, photos):
     assert "bad.png" in report["failed"][0]["error"]
 
 
+def test_time_says_what_reading_network_and_writing_took(fcn_edge, model_path, photos):
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "--recursive", "--time")
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("2 in ")
+    assert "a second; the network ran for" in last
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "--recursive", "--time", "--json")
+    times = json.loads(done.stdout)["time"]
+    assert times["frames"] == 2
+    assert all(times[name] > 0 for name in ("seconds", "network", "reading", "writing", "per_second"))
+    assert times["network_share"] == pytest.approx(times["network"] * 2 / 1000 / times["seconds"])
+
+
 def test_a_bad_image_is_listed_and_the_exit_code_is_1(fcn_edge, model_path, photos):
     (photos / "bad.png").write_bytes(b"rubbish")
     done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "-q")

@@ -353,9 +353,9 @@ def _segment(job: _Job, file: ImageFile, progress: Progress) -> VolumeResult:
             areas_of(done.labels, card),
             None,
             len(slices),
-            volume.stored.shape,
-            volume.milliliters,
-            () if truth is None else dice_of(done.labels, truth, card),
+            shape=volume.stored.shape,
+            milliliters=volume.milliliters,
+            dice=() if truth is None else dice_of(done.labels, truth, card),
         )
         for path in targets:
             write_whole(path, marked(_content(path, volume, done, result, job)))
