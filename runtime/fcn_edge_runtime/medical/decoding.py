@@ -59,6 +59,8 @@ def check_syntax(syntax: Any, file: Path) -> None:
     """
     if str(syntax) in _UNCOMPRESSED:
         return
+    if syntax is None:
+        raise InputError(f"{file} states no transfer syntax: it is damaged, or not whole")
     name = printable(str(getattr(syntax, "name", syntax)))
     if str(syntax) not in _CHECKS:
         raise InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["open_model"]
@@ -15,6 +17,7 @@ def open_model(
     confidence: bool = True,
     profile: str | None = None,
     threshold: float | None = None,
+    trusted_keys: Sequence[str] | None = None,
 ) -> Segmenter:
     """Open a model; raises what `Segmenter` raises.
 
@@ -24,6 +27,7 @@ def open_model(
         threads: as `Segmenter`.
         profile: as `Segmenter`.
         threshold: as `Segmenter`.
+        trusted_keys: as `Segmenter`.
         confidence: compute confidence, if the file has it. Without it frames are a little faster.
     """
     # Copying the full-size logits of every class can take longer than running the network.
@@ -35,4 +39,5 @@ def open_model(
         outputs=lambda offered: [name for name in wanted if name in offered],
         profile=profile,
         threshold=threshold,
+        trusted_keys=trusted_keys,
     )

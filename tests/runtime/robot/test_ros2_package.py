@@ -124,6 +124,9 @@ def test_invalid_parameters_are_refused_by_name():
     small = {"model_path": "m", "image_transport": "compressed", "shrink": 2, "mask_size": "model"}
     assert module.Parameters.of({**defaults, **small}).input_topic == "image/compressed"
     assert module.Parameters.of({**defaults, **small}).scales_camera
+    assert module.Parameters.of({**defaults, **small}).keys is None
+    signed = {**defaults, **small, "trusted_keys": "/etc/a.pem:/etc/b.pem"}
+    assert module.Parameters.of(signed).keys == ("/etc/a.pem", "/etc/b.pem")
     for name, value in (
         ("model_path", ""),
         ("image_transport", "theora"),

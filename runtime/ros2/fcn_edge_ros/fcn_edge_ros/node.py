@@ -136,6 +136,7 @@ class SegmenterNode(LifecycleNode):
             given.threads or None,
             confidence=given.publish_confidence,
             profile=given.profile or None,
+            trusted_keys=given.keys,
         )
         self._pipeline = Pipeline(segmenter, given.options())
         self._outputs = Outputs(self, self._pipeline, given)

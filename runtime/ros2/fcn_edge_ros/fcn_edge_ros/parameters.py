@@ -24,6 +24,10 @@ PARAMETERS: dict[str, tuple[Value, str]] = {
         "",
         "A profile from fcn-edge tune for this model and machine: device, threads and options.",
     ),
+    "trusted_keys": (
+        "",
+        "Public keys, separated by colons: only a model that one of them signed is opened.",
+    ),
     "image_topic": ("image", "The input images. Remapping works as well."),
     "image_transport": ("raw", "raw, or compressed, which subscribes to image_topic/compressed."),
     "input_reliability": ("best_effort", "best_effort matches every publisher, reliable only reliable ones."),
@@ -63,6 +67,7 @@ class Parameters:
     device: str
     threads: int
     profile: str
+    trusted_keys: str
     image_topic: str
     image_transport: str
     input_reliability: str
@@ -125,6 +130,11 @@ class Parameters:
         except UsageError as error:
             return str(error)
         return ""
+
+    @property
+    def keys(self) -> tuple[str, ...] | None:
+        """The trusted keys; None where none are named."""
+        return tuple(key for key in self.trusted_keys.split(":") if key) or None
 
     @property
     def compressed(self) -> bool:
