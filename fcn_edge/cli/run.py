@@ -79,10 +79,19 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     callback=_names,
     metavar="LIST",
     shell_complete=items(
-        "labels", "overlay", "confidence", "probabilities", "json", "labelstudio", "coco", "nifti", "dice"
+        "labels",
+        "overlay",
+        "confidence",
+        "probabilities",
+        "json",
+        "labelstudio",
+        "coco",
+        "geojson",
+        "nifti",
+        "dice",
     ),
     help="What to write, separated by commas: labels, overlay, confidence, probabilities, json, labelstudio "
-    "and coco (masks for annotation). Videos have "
+    "and coco (masks for annotation) and geojson (polygons in pixels, extra `geo`). Videos have "
     "overlay and json; volumes labels, nifti, overlay, json and, with --truth, dice.  [default: "
     "labels,overlay,json; of videos overlay,json]",
 )
@@ -170,6 +179,7 @@ def command(
       NAME.json          pixels and share of each class
       NAME.effect.png    the changed image, with --effect
       NAME.labelstudio.json, NAME.coco.json    masks to correct in tools, with --save
+      NAME.geojson       a polygon of each region, with --save
     Written for NAME.mp4 (same size and frame rate, no sound):
       NAME.overlay.mp4, NAME.json, and with --effect NAME.effect.mp4
     Written for NAME.nii.gz, slice by slice (extra `medical`):
@@ -191,7 +201,7 @@ def command(
     saved = ("labels", *(n for n in ("confidence", "probabilities") if n in (given["save"] or ())))
     # Effects have soft edges by confidence, and a threshold asks for hard ones; masks for tools have scores.
     soft = effect is not None and given["threshold"] is None
-    scored = not {"labelstudio", "coco"}.isdisjoint(given["save"] or ())
+    scored = not {"labelstudio", "coco", "geojson"}.isdisjoint(given["save"] or ())
     helps = (soft or scored) and "confidence" not in saved
     if given["timed"] and many:
         raise UsageError("--time is for images that are listed: leave out --shard and --resume")

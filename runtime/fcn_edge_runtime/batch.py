@@ -1,8 +1,8 @@
 """Many image files through one Segmenter: what is written for each, and what happens to a bad one.
 
 Results are `STEM.labels.png`, `STEM.overlay.png`, `STEM.confidence.png`, `STEM.effect.png`, `STEM.json`,
-`STEM.labelstudio.json`, `STEM.coco.json`, and `STEM.probabilities.npz` with `STEM.probability-ID.png` for
-each class, below the output folder.
+`STEM.labelstudio.json`, `STEM.coco.json`, `STEM.geojson`, and `STEM.probabilities.npz` with
+`STEM.probability-ID.png` for each class, below the output folder.
 
 While the network runs on one image, the next is read and the results of the one before are written. Images
 are read in the thread of the caller: Pillow's warnings and what its libraries print belong to the process.
@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._files import disk_failed, require_writable, writer_of_many
 from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import ArtifactError, InputError, ModelError, UsageError
@@ -50,7 +51,17 @@ __all__ = [
     "segment_files",
 ]
 
-SAVES = ("labels", "overlay", "confidence", "probabilities", "effect", "json", "labelstudio", "coco")
+SAVES = (
+    "labels",
+    "overlay",
+    "confidence",
+    "probabilities",
+    "effect",
+    "json",
+    "labelstudio",
+    "coco",
+    "geojson",
+)
 _COMPUTED = ("confidence", "probabilities")  # outputs that a model may lack
 _TAIL = 1024  # bytes in which a mark is looked for, before a file of any size is read
 _LONGEST_NAME = 200  # characters
@@ -202,7 +213,7 @@ def _endings(name: str, options: SaveOptions, card: Card) -> tuple[str, ...]:
         return (".probabilities.npz", *(f".probability-{c.id}.png" for c in card.classes))
     if name in ("labelstudio", "coco"):
         return (f".{name}.json",)
-    return (".json",) if name == "json" else (f".{name}.png",)
+    return (f".{name}",) if name in ("json", "geojson") else (f".{name}.png",)
 
 
 def _segmented(job: _Job, images: Sequence[ImageFile], progress: Progress) -> Iterator[FileResult]:
@@ -371,6 +382,10 @@ def _contents(
         from fcn_edge_runtime.imaging.annotations import coco_annotations
 
         yield _json(coco_annotations(result.labels, result.card, file.source.name, result.confidence))
+    elif name == "geojson":
+        from fcn_edge_runtime.imaging.annotations import geojson
+
+        yield _json(geojson(result.labels, result.card, result.confidence))
     else:
         yield _facts(file, result, areas, job)
 
@@ -414,6 +429,8 @@ def _check_save(segmenter: Segmenter, save: Sequence[str], effect: Effect | None
         raise UsageError(
             f"cannot save {', '.join(unknown) or 'nothing'}, expected some of {', '.join(SAVES)}"
         )
+    if "geojson" in save:
+        require("rasterio.features", "writing polygons", InputError)
     if ("effect" in save) != (effect is not None):
         raise UsageError("an effect is saved exactly where one is given: name it with --effect")
     if effect is not None:

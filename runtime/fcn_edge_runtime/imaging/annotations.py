@@ -1,7 +1,7 @@
-"""Labels in the formats of tools for annotation: COCO, Label Studio, supervision.
+"""Labels in the formats of tools for annotation: COCO, Label Studio, supervision, GeoJSON.
 
-Each class of an image becomes one mask. Masks are run-length encoded, without loss, in two ways that have
-only the name in common:
+Each class of an image becomes one mask, and in GeoJSON each connected region one polygon. Masks are
+run-length encoded, without loss, in two ways that have only the name in common:
 
 - COCO: the lengths of runs of 0 and 1 down the columns, from the fourth on as differences to the one before
   the last, in digits of base 32; `rleToString` of
@@ -18,10 +18,13 @@ from urllib.parse import quote
 
 import numpy as np
 
+from fcn_edge_runtime._extras import require
+from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.imaging.areas import areas_of
+from fcn_edge_runtime.imaging.outlines import outlines
 from fcn_edge_runtime.model.card import Card, ClassInfo
 
-__all__ = ["brush_rle", "coco_annotations", "coco_rle", "detections", "label_studio_task"]
+__all__ = ["brush_rle", "coco_annotations", "coco_rle", "detections", "geojson", "label_studio_task"]
 
 _BRUSH_SIZES = (3, 4, 8, 16)  # bits that the length of a run may take
 _LONGEST_BRUSH = 1 << 16
@@ -114,6 +117,47 @@ def detections(labels: np.ndarray, card: Card, confidence: np.ndarray | None = N
     }
 
 
+def geojson(labels: np.ndarray, card: Card, confidence: np.ndarray | None = None) -> dict[str, Any]:
+    """A GeoJSON collection of polygons in pixel coordinates: one for each connected region of a class.
+
+    The pixel of column x and row y is the square from (x, y) to (x + 1, y + 1); y points down. Corners of
+    polygons are corners of pixels, so that painting them gives the labels again, without loss. Pixels are
+    connected by their sides; unlabeled ones are in no polygon. GeoJSON has no way to
+    say that coordinates are pixels: readers for maps take them for degrees.
+
+    Args:
+        labels: (H, W).
+        card: the model's card.
+        confidence: (H, W); each polygon then has the mean over its pixels as its score.
+
+    Raises:
+        InputError: rasterio is not installed.
+    """
+    features = require("rasterio.features", "writing polygons", InputError)
+    found = [
+        (card.classes[outline.label], {"type": "Polygon", "coordinates": list(map(_closed, outline.rings))})
+        for outline in outlines([labels], card.unlabeled)
+    ]
+    shapes = [(polygon, number) for number, (_, polygon) in enumerate(found, 1)]
+    at = features.rasterize(shapes, labels.shape, dtype=np.int32) if shapes else np.zeros(labels.shape, int)
+    pixels = np.bincount(at.ravel(), minlength=len(found) + 1)[1:]
+    scores: list[dict[str, float]] = [{} for _ in found]
+    if confidence is not None:
+        sums = np.bincount(at.ravel(), confidence.ravel(), len(found) + 1)[1:]
+        scores = [{"score": round(score, 6)} for score in (sums / pixels).tolist()]
+    return {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"class_id": entry.id, "class": entry.name, "area": area, **score},
+                "geometry": polygon,
+            }
+            for (entry, polygon), area, score in zip(found, pixels.tolist(), scores, strict=True)
+        ],
+    }
+
+
 def coco_rle(mask: np.ndarray) -> dict[str, Any]:
     """A mask (H, W) bool in COCO's compressed encoding."""
     counts = _runs(mask.ravel(order="F"))
@@ -144,6 +188,12 @@ def brush_rle(mask: np.ndarray) -> list[int]:
     text = "".join(bits)
     text += "0" * (-len(text) % 8)
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
+
+
+def _closed(ring: np.ndarray) -> list[list[int]]:
+    """A ring that ends where it begins."""
+    corners: list[list[int]] = ring.tolist()
+    return [*corners, corners[0]]
 
 
 def _runs(values: np.ndarray) -> list[int]:

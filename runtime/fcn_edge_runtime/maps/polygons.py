@@ -18,8 +18,8 @@ import numpy as np
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
+from fcn_edge_runtime.imaging.outlines import outlines
 from fcn_edge_runtime.maps.areas import Ground
-from fcn_edge_runtime.maps.outlines import outlines
 from fcn_edge_runtime.maps.simplify import simplified
 from fcn_edge_runtime.model.card import Card
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError
-from fcn_edge_runtime.maps.outlines import Outline
+from fcn_edge_runtime.imaging.outlines import Outline
 
 __all__ = ["require_simplification", "simplified"]
 

@@ -13,6 +13,7 @@ from fcn_edge_runtime.imaging.annotations import (
     coco_annotations,
     coco_rle,
     detections,
+    geojson,
     label_studio_task,
 )
 from fcn_edge_runtime.model.card import ClassInfo
@@ -177,3 +178,52 @@ def test_supervision_takes_a_result():
     assert isinstance(found, supervision.Detections)
     assert found["class_name"].tolist() == [f"class {i}" for i in range(4)]
     np.testing.assert_array_equal(found.area, [(labels() == i).sum() for i in range(4)])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_polygons_painted_again_give_the_labels(dtype):
+    features = pytest.importorskip("rasterio.features")
+    rng = np.random.default_rng(6)
+    speckled = np.where(rng.random((40, 50)) < 0.4, rng.integers(0, 5, (40, 50)), 1)
+    for expected in (labels(), speckled, np.full((3, 4), 255), np.zeros((1, 1), int)):
+        given = expected.astype(dtype)
+        found = json.loads(json.dumps(geojson(given, CARD)))["features"]
+        shapes = [(f["geometry"], f["properties"]["class_id"]) for f in found]
+        painted = np.full(given.shape, 255, dtype)
+        if shapes:
+            features.rasterize(shapes, out=painted)
+        np.testing.assert_array_equal(painted, given)
+        assert sum(f["properties"]["area"] for f in found) == (given != 255).sum()
+
+
+def test_polygons_are_simple_closed_and_named():
+    shapely = pytest.importorskip("shapely")
+    found = geojson(labels(), CARD)["features"]
+    for feature in found:
+        shape = shapely.geometry.shape(feature["geometry"])
+        assert shape.is_valid
+        assert shape.area == feature["properties"]["area"]
+        assert all(ring[0] == ring[-1] for ring in feature["geometry"]["coordinates"])
+        assert feature["properties"]["class"] == f"class {feature['properties']['class_id']}"
+        assert "score" not in feature["properties"]
+
+
+def test_a_polygon_scores_the_mean_over_its_pixels():
+    pytest.importorskip("rasterio")
+    two = np.zeros((4, 6), np.uint8)
+    two[1:3, 1:4], two[:, 5] = 1, 1
+    confidence = np.linspace(0.5, 1, 24).reshape(4, 6).astype(np.float32)
+    scores = {
+        f["properties"]["area"]: f["properties"]["score"] for f in geojson(two, CARD, confidence)["features"]
+    }
+    expected = {6: confidence[1:3, 1:4], 4: confidence[:, 5], 14: confidence[two == 0]}
+    assert scores == {area: pytest.approx(values.mean(), abs=1e-5) for area, values in expected.items()}
+
+
+def test_gdal_reads_the_polygons(tmp_path):
+    pyogrio = pytest.importorskip("pyogrio")
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps({**geojson(labels(), CARD), "fcn-edge.sha256": "0" * 64}))
+    meta, _, _, columns = pyogrio.raw.read(path)
+    assert list(meta["fields"]) == ["class_id", "class", "area"]
+    assert columns[2].sum() == (labels() != 255).sum()

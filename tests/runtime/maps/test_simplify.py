@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.imaging.outlines import outlines
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
-from fcn_edge_runtime.maps.outlines import outlines
 from fcn_edge_runtime.maps.simplify import simplified
 from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
 

@@ -107,8 +107,15 @@ def test_an_error_of_rcl_with_a_good_context_is_not_hidden(ros, model):
 
 
 def test_a_second_ctrl_c_while_the_node_ends_is_ignored(ros, model):
-    ros.destroying = lambda: signal.raise_signal(signal.SIGINT)
+    ended = []
+
+    def destroying():
+        signal.raise_signal(signal.SIGINT)
+        ended.append(True)
+
+    ros.destroying = destroying
     assert run(ros, model_path=str(model), device="cpu") == 0
+    assert ended
 
 
 @pytest.mark.parametrize("moment", ["before the node is made", "while the model is opened"])

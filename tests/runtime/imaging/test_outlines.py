@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize, shapes
 
-from fcn_edge_runtime.maps.outlines import outlines
+from fcn_edge_runtime.imaging.outlines import outlines
 
 NOTHING = 255
 

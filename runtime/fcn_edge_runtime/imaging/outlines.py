@@ -1,4 +1,4 @@
-"""Outlines of the classes of a map, band by band: what ends in a band leaves it, what goes on is kept.
+"""Outlines of the classes of labels, band by band: what ends in a band leaves it, what goes on is kept.
 
 GDAL outlines the pixels of a band. Where two bands meet, the outlines of one class run along the same line in
 opposite directions: what they have in common is taken out, and the loose ends are tied together. Memory
