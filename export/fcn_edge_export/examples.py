@@ -62,9 +62,8 @@ def _oddest(net: nn.Module, channels: int, sizes: Sizes) -> int:
     side = ODD * max(1, -(-(sizes.smallest + 1) // ODD))
 
     def odd(rest: int) -> int:
-        with _Shapes() as recorded, torch.inference_mode():
-            net(torch.zeros(1, channels, side + rest, side + rest))
-        return sum(length % 2 for shape in recorded.shapes for length in shape[1:])
+        shapes = _shapes(net, channels, side + rest)
+        return sum(length % 2 for shape in shapes for length in shape[1:])
 
     return max((-1, 1), key=odd)
 
@@ -84,20 +83,29 @@ class _Shapes(TorchFunctionMode):
         return result
 
 
+def _shapes(net: nn.Module, channels: int, side: int) -> list[tuple[int, ...]]:
+    """The shapes of what a network computes of an image of side x side; none where it does not take it."""
+    with _Shapes() as recorded, torch.inference_mode():
+        try:
+            net(torch.zeros(1, channels, side, side))
+        except Exception:  # noqa: BLE001 (a network may raise anything at a size that it does not take)
+            return []
+    return recorded.shapes
+
+
 def _shrinkage(net: nn.Module, channels: int, sizes: Sizes) -> float:
     """How many times smaller than the image the smallest map inside is.
 
     Two images show which axes grow with the image; the smallest of these is the smallest map.
     """
     side = sizes.multiple * max(-(-sizes.smallest // sizes.multiple), -(-96 // sizes.multiple))
-    seen = []
-    for image in (side, 2 * side):
-        with _Shapes() as recorded, torch.inference_mode():
-            net(torch.zeros(1, channels, image, image))
-        seen.append(recorded.shapes)
+    before_all, behind_all = _shapes(net, channels, side), _shapes(net, channels, 2 * side)
+    if not behind_all:  # it does not take images as large
+        side = sizes.multiple * max(1, side // 2 // sizes.multiple)
+        before_all, behind_all = _shapes(net, channels, side), before_all
     growing = [
         small
-        for before, behind in zip(*seen, strict=False)
+        for before, behind in zip(before_all, behind_all, strict=False)
         if len(before) == len(behind)
         for small, large in zip(before, behind, strict=True)
         if small < large

@@ -15,7 +15,7 @@ from fcn_edge_export.options import AUTO, ExportOptions, wanted_working_size
 from fcn_edge_export.verification.borders import LARGEST_SMALLEST, USEFUL, SizeDependentError
 from fcn_edge_export.verification.certify import all_cases
 from fcn_edge_runtime._sizes import size_text
-from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import Card, WorkingSize
 from fcn_edge_runtime.model.contract import OPSET
@@ -165,5 +165,5 @@ def export(
             return finished(network, useful=USEFUL)
     try:
         return finished(traced(larger), useful=LARGEST_SMALLEST)
-    except SizeDependentError:
+    except FcnEdgeError:  # the network may not take images as large
         return finished(network, useful=USEFUL)

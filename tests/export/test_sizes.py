@@ -90,6 +90,10 @@ def test_a_branch_for_small_images_ends_where_others_begin(tmp_path):
             segmenter(picture(199, 333))
 
 
+def test_a_network_of_small_images_alone_keeps_their_range(tmp_path):
+    assert exported(seeded(sized.ShortTable), tmp_path).card.geometry.largest_size == (163, 4096)
+
+
 @pytest.mark.parametrize("build", [sized.Parity, sized.Aspect, sized.Loop], ids=lambda b: b.__name__)
 @pytest.mark.sampled(1)
 def test_a_condition_without_a_range_is_refused_with_its_line(tmp_path, build):

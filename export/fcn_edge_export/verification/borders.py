@@ -146,7 +146,9 @@ def _sizes_outside(
     outside: dict[Size, None] = {}
     far: list[Condition] = []
     for condition in sorted(conditions, key=lambda condition: not condition.where):
-        if not condition.where and any(not condition.holds(size) for size in outside):
+        # What tiny images break may have other causes.
+        ordinary = [size for size in outside if min(size[1:]) >= TINY]
+        if not condition.where and any(not condition.holds(size) for size in ordinary):
             continue
         sizes = breaking_sizes(condition, max(smallest, TINY)) or breaking_sizes(condition, smallest)
         small = [size for size in sizes if math.prod(size) <= MOST_PIXELS]
