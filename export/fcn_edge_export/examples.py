@@ -90,7 +90,8 @@ def _shapes(net: nn.Module, channels: int, side: int) -> list[tuple[int, ...]]:
             net(torch.zeros(1, channels, side, side))
         except Exception:  # noqa: BLE001 (a network may raise anything at a size that it does not take)
             return []
-    return recorded.shapes
+    found: list[tuple[int, ...]] = recorded.shapes
+    return found
 
 
 def _shrinkage(net: nn.Module, channels: int, sizes: Sizes) -> float:
