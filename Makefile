@@ -17,6 +17,7 @@
 #   make bench-maps     maps beside the usual ways to label large rasters, geodeep and torchgeo: seconds, memory, pixels
 #   make bench-run      a folder of photographs: `run` beside the network alone and a plain loop; MODEL=road.onnx
 #   make bench-serve    HTTP beside a plain loop: rates, times, memory; MODEL=road.onnx ARGS="--clients 8"
+#   make bench-guard    is this tree slower than the last release? BASE=COMMIT or path.whl; ARGS="--only map --fail-above 1.2"
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
 #   make consumers      what the long tests of variants and packages need: Model API, luxonis-ml, transformers
@@ -55,7 +56,7 @@ NODE := tests/web/node_modules
 ONNXRUNTIME_ROOT ?= build/onnxruntime
 
 .PHONY: help demo gallery test test-all test-hostile test-hostile-oldest check test-oldest test-arm64 format security-page \
-	package-check release-check docs bench-engines bench-maps bench-run bench-serve networks cpp-example consumers node-packages gpu clean
+	package-check release-check docs bench-engines bench-maps bench-run bench-serve bench-guard networks cpp-example consumers node-packages gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -200,6 +201,9 @@ bench-run: $(VENV)/.ready
 
 bench-serve: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.serving $(MODEL) $(ARGS)
+
+bench-guard: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.guard --base '$(BASE)' $(ARGS)
 
 networks: $(VENV)/.ready $(NETWORKS)/.ready
 	$(BIN)/python -m benchmarks.networks --python $(NETWORKS)/bin/python $(ARGS)
