@@ -30,8 +30,11 @@ from fcn_edge.cli.volume_options import reading_from, volume_options
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.evaluation.evaluate import Evaluation
+    from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["command"]
+
+_SHOWN = (0.5, 0.7, 0.9, 0.95, 0.99)  # confidences; the whole curve is in --json
 
 
 def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:
@@ -80,7 +83,8 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
     "--out",
     type=OutputPath(path_type=Path),
     metavar="DIR",
-    help="Write confusion.png, worst.png and evaluation.json here.",
+    help="Write confusion.png, worst.png and evaluation.json here, and coverage.png where MODEL computes "
+    "confidence.",
 )
 @volume_options
 @device_option
@@ -111,16 +115,17 @@ def command(
 
     Pixels of all images are counted together, as in PASCAL VOC and Cityscapes; unlabeled pixels are left out.
     A class that occurs neither in the true labels nor in the model's is n/a. Medical volumes also have the
-    95 % Hausdorff distance of each class in millimeters (extra `medical`).
+    95 % Hausdorff distance of each class in millimeters (extra `medical`). Where MODEL computes confidence:
+    the share of pixels that have one at least (coverage), and how many of these are right (accuracy).
 
     Images that cannot be evaluated are listed, the scores are then those of the others and are marked
     INCOMPLETE, and the exit code is 1.
     """
     from fcn_edge.cli.progress import progress_on_stderr
-    from fcn_edge_runtime._files import require_writable, write_whole
-    from fcn_edge_runtime.evaluation.evaluate import score_pairs
+    from fcn_edge_runtime._files import require_writable
+    from fcn_edge_runtime.evaluation.evaluate import outputs_to_score, score_pairs
     from fcn_edge_runtime.evaluation.masks import find_pairs
-    from fcn_edge_runtime.segmentation import check_threshold, outputs_for_threshold
+    from fcn_edge_runtime.segmentation import check_threshold
     from fcn_edge_runtime.segmenter import Segmenter
 
     folder, reading = label_folder(labels, given), reading_from(given)
@@ -132,17 +137,13 @@ def command(
         require_writable(out)
     for threshold in thresholds:
         check_threshold(threshold)
-    outputs = outputs_for_threshold if thresholds else ("labels",)
-    with Segmenter(model, device, threads, outputs=outputs, profile=profile) as segmenter:
+    with Segmenter(
+        model, device, threads, outputs=outputs_to_score(thresholds), profile=profile
+    ) as segmenter:
         with progress_on_stderr(quiet=quiet) as progress:
             found = score_pairs(segmenter, pairs, progress, thresholds, keep_going=True, reading=reading)
         ran = segmenter.session.facts()
-        if out is not None:
-            from fcn_edge.reports.plots import write_confusion, write_worst
-
-            write_confusion(out / "confusion.png", found)
-            worst = write_worst(out / "worst.png", segmenter, found)
-            write_whole(out / "evaluation.json", (json.dumps(found.to_dict(), indent=2) + "\n").encode())
+        written = [] if out is None else _write_report(out, segmenter, found)
     if as_json:
         click.echo(json.dumps({**ran, **found.to_dict()}))
     else:
@@ -154,8 +155,8 @@ def command(
             err=True,
         )
         if out is not None:
-            names = "confusion.png, worst.png and" if worst else "confusion.png and"
-            click.echo(f"wrote {names} evaluation.json to {printable(str(out))}", err=True)
+            names = ", ".join(written[:-1])
+            click.echo(f"wrote {names} and {written[-1]} to {printable(str(out))}", err=True)
     if found.failed:
         for entry in found.failed:
             click.echo(f"failed: {named_error(str(entry.pair.image), entry.error)}", err=True)
@@ -164,6 +165,21 @@ def command(
             err=True,
         )
         ctx.exit(1)
+
+
+def _write_report(out: Path, segmenter: Segmenter, found: Evaluation) -> list[str]:
+    """Write the pictures and the numbers; returns the names of the files."""
+    from fcn_edge.reports.plots import write_confusion, write_coverage, write_worst
+    from fcn_edge_runtime._files import write_whole
+
+    written = ["confusion.png"]
+    write_confusion(out / "confusion.png", found)
+    if write_coverage(out / "coverage.png", found):
+        written.append("coverage.png")
+    if write_worst(out / "worst.png", segmenter, found):
+        written.append("worst.png")
+    write_whole(out / "evaluation.json", (json.dumps(found.to_dict(), indent=2) + "\n").encode())
+    return [*written, "evaluation.json"]
 
 
 def _show(found: Evaluation) -> None:
@@ -190,6 +206,12 @@ def _show(found: Evaluation) -> None:
         click.echo(f"{printable(kind.name, LONGEST_NAME):<20} {row}".rstrip())
     click.echo(f"{'mean IoU':<20} {_number(found.scores.mean_iou)}")
     click.echo(f"{'pixel accuracy':<20} {_number(found.scores.pixel_accuracy)}")
+    shown = [point for point in found.coverage if point.confidence in _SHOWN]
+    if shown:
+        click.echo(f"\n{'confidence':<20} {'coverage':<13}accuracy")
+    for point in shown:
+        least = f"{point.confidence:g} or more"
+        click.echo(f"{least:<20} {_number(point.coverage):<13}{_number(point.accuracy)}")
 
 
 def _number(value: float | None) -> str:

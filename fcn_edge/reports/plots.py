@@ -1,9 +1,10 @@
-"""Figures of an evaluation: the confusion matrix by matplotlib, the worst frames as a contact sheet."""
+"""Figures of an evaluation: confusion matrix and coverage by matplotlib, the worst frames as a sheet."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +21,12 @@ from fcn_edge_runtime.model.card import ClassInfo
 from fcn_edge_runtime.segmentation import as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["require_plots", "write_confusion", "write_worst"]
+__all__ = ["require_plots", "write_confusion", "write_coverage", "write_worst"]
 
 MOST_NUMBERS = 30  # a matrix of more classes is drawn without numbers, which nobody could read
 MOST_CLASSES = 40  # rows and columns: the figure grows with their square
 LONGEST_NAME = 30  # characters
+NAMED = (0.5, 0.7, 0.9, 0.95, 0.99, 0.999)  # confidences that are written beside the curve
 
 
 def require_plots() -> None:
@@ -60,6 +62,46 @@ def write_confusion(path: Path, found: Evaluation) -> None:
             value = share[row, column]
             ink = "white" if value > 50 else "black"
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=ink, fontsize=8)
+    _write(path, figure)
+
+
+def write_coverage(path: Path, found: Evaluation) -> bool:
+    """Accuracy over coverage as a PNG, with some confidences named; without a curve the answer is False.
+
+    Raises:
+        FcnEdgeError: matplotlib is not installed.
+    """
+    points = [point for point in found.coverage if point.accuracy is not None]
+    if not points:
+        return False
+    figure = require("matplotlib.figure", "the plot", FcnEdgeError).Figure(
+        figsize=(6.4, 4.8), layout="constrained"
+    )
+    axes = figure.add_subplot()
+    xs = [100 * point.coverage for point in points]
+    ys = [100 * (point.accuracy or 0) for point in points]
+    axes.plot(xs, ys, marker=".", markersize=4, color="#1f4e8c")
+    last = None
+    for point, x, y in zip(points, xs, ys, strict=True):
+        if point.confidence in NAMED and (last is None or abs(x - last) > 3):
+            axes.annotate(
+                f"{point.confidence:g}", (x, y), xytext=(4, 6), textcoords="offset points", fontsize=8
+            )
+            axes.plot(x, y, "o", color="#1f4e8c")
+            last = x
+    axes.set_xlim(0, 102)
+    axes.set_xlabel("coverage: % of labeled pixels of this confidence or more")
+    axes.set_ylabel("accuracy: % of these that are right")
+    axes.grid(alpha=0.3)
+    missing = f"\nINCOMPLETE: without {len(found.failed)} that failed" if found.failed else ""
+    axes.set_title(
+        f"{plottable(found.card.name, 60)}: what a least confidence leaves{missing}", parse_math=False
+    )
+    _write(path, figure)
+    return True
+
+
+def _write(path: Path, figure: Any) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     write_whole(path, buffer.getvalue())

@@ -64,11 +64,33 @@ def test_plots_of_the_matrix_and_the_worst_frames_are_written(fcn_edge, model_pa
     assert "mean IoU" in done.stdout
     assert sorted(p.name for p in (truth / "report").iterdir()) == [
         "confusion.png",
+        "coverage.png",
         "evaluation.json",
         "worst.png",
     ]
     assert min(Image.open(truth / "report" / "worst.png").size) > 100
     assert json.loads((truth / "report" / "evaluation.json").read_text())["mean_iou"] == 1
+
+
+def test_accuracy_is_drawn_over_coverage_where_there_is_confidence(fcn_edge, model_path, truth):
+    path = truth / "labels" / "a.png"
+    ids = np.asarray(Image.open(path)).copy()
+    ids[:10] = (ids[:10] + 1) % 3
+    Image.fromarray(ids).save(path)
+    args = ("--images", "images", "--labels", "labels")
+    done = fcn_edge("evaluate", model_path("rgb"), *args, "--json")
+    curve = {point["confidence"]: point for point in json.loads(done.stdout)["coverage"]}
+    assert curve[0]["coverage"] == 1
+    assert curve[0]["accuracy"] == json.loads(done.stdout)["pixel_accuracy"] < 1
+    with Segmenter(model_path("rgb")) as segmenter:
+        images = [np.asarray(Image.open(truth / "images" / f"{name}.png")) for name in "ab"]
+        sure = np.stack([segmenter(image).confidence for image in images]) >= np.float32(0.7)
+    assert curve[0.7]["coverage"] == pytest.approx(sure.mean())
+    done = fcn_edge("evaluate", model_path("rgb"), *args)
+    assert f"0.7 or more          {sure.mean():.4f}       {curve[0.7]['accuracy']:.4f}" in done.stdout
+    done = fcn_edge("evaluate", model_path("plain"), *args, "-o", "plain")
+    assert not (truth / "plain" / "coverage.png").exists()
+    assert "coverage" not in done.stdout + (truth / "plain" / "evaluation.json").read_text()
 
 
 def test_an_image_without_labels_is_named(fcn_edge, model_path, truth):

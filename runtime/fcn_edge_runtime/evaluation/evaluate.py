@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
+from fcn_edge_runtime.evaluation.coverage import Coverage, confidence_counts, coverage_of
 from fcn_edge_runtime.evaluation.masks import (
     LabelFolder,
     Pair,
@@ -40,7 +41,7 @@ from fcn_edge_runtime.progress import SILENT, Progress, tracked
 from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["Evaluation", "FailedPair", "ImageScore", "evaluate", "score_pairs"]
+__all__ = ["Evaluation", "FailedPair", "ImageScore", "evaluate", "outputs_to_score", "score_pairs"]
 
 _MOST_CLASSES = 3000
 _MOST_DENSE = 512  # classes of a matrix that is listed whole
@@ -81,6 +82,8 @@ class Evaluation:
         threshold: of the labels' probability; of several, the one with the best IoU of class 1. None without.
         sweep: class 1 at each threshold, where several were given.
         failed: images that are not part of the metrics, which are then those of a subset.
+        coverage: what is left, and how right it is, where labels need a confidence; empty where the model
+            does not compute `confidence`, and with thresholds or medical volumes.
     """
 
     card: Card
@@ -91,6 +94,7 @@ class Evaluation:
     threshold: float | None = None
     sweep: tuple[ThresholdScore, ...] = ()
     failed: tuple[FailedPair, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
 
     @property
     def hausdorff(self) -> tuple[float | None, ...]:
@@ -121,6 +125,7 @@ class Evaluation:
             "sensitivity": dict(zip(names, scores.sensitivity, strict=True)),
             "specificity": dict(zip(names, scores.specificity, strict=True)),
             **({"hausdorff_95_mm": dict(zip(names, self.hausdorff, strict=True))} if self.hausdorff else {}),
+            **({"coverage": [asdict(point) for point in self.coverage]} if self.coverage else {}),
             "confusion": {
                 "rows": [c.name for c in self.card.classes],
                 "columns": [*(c.name for c in self.card.classes), "unlabeled"],
@@ -171,8 +176,15 @@ def evaluate(
     pairs = find_pairs([os.fspath(entry) for entry in listed], labels)
     if isinstance(model, Segmenter):
         return score_pairs(model, pairs, progress, thresholds)
-    with Segmenter(model, outputs=outputs_for_threshold if thresholds else ("labels",)) as segmenter:
+    with Segmenter(model, outputs=outputs_to_score(thresholds)) as segmenter:
         return score_pairs(segmenter, pairs, progress, thresholds)
+
+
+def outputs_to_score(thresholds: Sequence[float]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """Which of the outputs that a model offers an evaluation computes: `Segmenter(outputs=...)`."""
+    if thresholds:
+        return outputs_for_threshold
+    return lambda offered: ("labels", *(name for name in offered if name == "confidence"))
 
 
 def score_pairs(
@@ -213,6 +225,7 @@ def score_pairs(
     totals = [np.zeros((count, count + 1), np.int64) for _ in tried]
     done: list[list[ImageScore]] = [[] for _ in tried]
     failed: list[FailedPair] = []
+    counts: np.ndarray | None = None
     unlabeled, dark = 0, False
     for pair in tracked(pairs, progress):
         try:
@@ -226,6 +239,9 @@ def score_pairs(
             dark = True
             warnings.warn(ran.dark, stacklevel=2)
         unlabeled += count_labels(ran.truth, count)[1]
+        if ran.confidence is not None:
+            counted = confidence_counts(ran.truth, ran.labels[0], ran.confidence, count)
+            counts = counted if counts is None else counts + counted
         for total, scored, labels in zip(totals, done, ran.labels, strict=True):
             matrix = confusion_matrix(ran.truth, labels, count)
             np.add(total, matrix, out=total)
@@ -244,17 +260,23 @@ def score_pairs(
         segmenter.threshold if tried[best] is None else tried[best],
         sweep,
         tuple(failed),
+        () if counts is None or any(image.hausdorff for image in done[best]) else coverage_of(counts),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """True labels, the model's at each threshold, the time, and what is special about the image."""
+    """True labels, the model's at each threshold, the time, and what is special about the image.
+
+    Attributes:
+        confidence: of the labels, without thresholds, where it was computed.
+    """
 
     truth: np.ndarray
     labels: list[np.ndarray]
     milliseconds: float
     dark: str = ""
+    confidence: np.ndarray | None = None
     hausdorff: tuple[float | None, ...] = ()
 
 
@@ -274,7 +296,8 @@ def _run_image(
             raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
         result = segmenter(picture.pixels)
         labels = [_labels_at(result, threshold) for threshold in tried]
-        return _Run(truth, labels, result.milliseconds, picture.dark)
+        plain = segmenter.threshold is None and tuple(tried) == (None,)
+        return _Run(truth, labels, result.milliseconds, picture.dark, result.confidence if plain else None)
     except MemoryError:
         raise InputError(f"the memory is not enough for {pair.image}: make it smaller") from None
 
