@@ -36,6 +36,7 @@ MOST_PIXELS = 1 << 20  # of a size just outside of a condition; one that starts 
 TINY = 33  # sides below this are tried only for conditions that nothing larger breaks
 USEFUL = 64  # a range that ends below is not worth a file
 LARGEST_SMALLEST = 256  # nor is one that begins above
+INSIDE = tuple((n, h, w) for h, w in ((97, 131), (191, 257), (353, 481), (577, 769)) for n in (1, 2))
 
 
 class SizeDependentError(VerificationError):
@@ -117,6 +118,9 @@ def find_range(
     for size in tracked(tried, progress):
         if detail := _difference(reference, probe, spec, size, kind):
             failed[size] = detail
+    inside = next((size for size in INSIDE if all(c.holds(size) for c in conditions)), None)
+    if failed and inside and _difference(reference, probe, spec, inside, kind):
+        return SizeRange(smallest, tried=tried)  # wrong at every size: the verdict tells where
     least, limits = _limits(conditions, tried, failed, smallest)
     limits = [*far, *(condition for condition in limits if condition not in far)]
     if not limits:
