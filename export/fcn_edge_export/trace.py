@@ -30,6 +30,7 @@ from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_export.rewrites import Rewrites
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.symbolic_python import symbolic_numbers
+from fcn_edge_export.symbolic_tensors import symbolic_tensors
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
@@ -78,7 +79,7 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     places = (0, 2, 3 if sizes.multiple == 1 else 4)
     axes = dict.fromkeys(places[: 1 if sizes.fixed else 3], torch.export.Dim.DYNAMIC)
     try:
-        with _quiet(), torch.no_grad(), symbolic_numbers(network), Rewrites(network):
+        with _quiet(), torch.no_grad(), symbolic_numbers(network), symbolic_tensors(), Rewrites(network):
             program = torch.export.export(
                 traced_network, (example,), dynamic_shapes={"x": axes}, strict=False
             )

@@ -266,6 +266,16 @@ class Deep(nn.Module):
         return F.interpolate(self.head(f), x.shape[-2:], mode="bilinear")
 
 
+class SizesAsTensors(Idiom):
+    """Sizes made to tensors, as deformable attention normalizes its offsets."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        shapes = torch.as_tensor([(height, width), (height // 2, width // 2)], dtype=torch.long)
+        ratio = shapes[..., 1].sum() / shapes[..., 0].sum()
+        return f * ratio + f.new_tensor([height, width]).sum() / torch.asarray([height * 2, width])[0]
+
+
 class WritesByMasks(Idiom):
     """Values where a mask holds, which is nowhere for the second one, as masked attention has them."""
 

@@ -51,6 +51,7 @@ IDIOMS = {
     "relative positions": idioms.RelativePositions,
     "shifted windows": idioms.Windows,
     "windows of merged maps": idioms.WindowsInStages,
+    "sizes as tensors": idioms.SizesAsTensors,
     "values written by masks": idioms.WritesByMasks,
     "a map that shrinks to a pixel": idioms.Deep,
 }

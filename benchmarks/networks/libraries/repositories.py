@@ -43,6 +43,7 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "relative positions": idioms.RelativePositions,
     "shifted windows": idioms.Windows,
     "windows in stages": idioms.WindowsInStages,
+    "sizes as tensors": idioms.SizesAsTensors,
     "values written by masks": idioms.WritesByMasks,
     "a grid kept from the first image": idioms.KeepsItsFirstGrid,
     "a kernel for even sizes alone": idioms.CentersIfEven,
