@@ -38,6 +38,7 @@ SKIPPED = {
     "docs/howto/medicine.md": 1,
     "docs/howto/other-programs.md": 1,
     "docs/howto/robots.md": 1,
+    "docs/howto/run.md": 1,
     "docs/howto/serve.md": 3,
     "docs/howto/your-network.md": 2,
     "docs/performance.md": 3,
