@@ -18,6 +18,7 @@
 #   make bench-run      a folder of photographs: `run` beside the network alone and a plain loop; MODEL=road.onnx
 #   make bench-serve    HTTP beside a plain loop: rates, times, memory; MODEL=road.onnx ARGS="--clients 8"
 #   make bench-guard    is this tree slower than the last release? BASE=COMMIT or path.whl; ARGS="--only map --fail-above 1.2"
+#   make bench-scaling  time, memory and files against pixels, classes, images, batch, threads, clients; ARGS=--quick
 #   make networks       networks of other libraries, compared with PyTorch: docs/networks.md; ARGS="monai --only UNet"
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
 #   make consumers      what the long tests of variants and packages need: Model API, luxonis-ml, transformers
@@ -56,7 +57,7 @@ NODE := tests/web/node_modules
 ONNXRUNTIME_ROOT ?= build/onnxruntime
 
 .PHONY: help demo gallery test test-all test-hostile test-hostile-oldest check test-oldest test-arm64 format security-page \
-	package-check release-check docs bench-engines bench-maps bench-run bench-serve bench-guard networks cpp-example consumers node-packages gpu clean
+	package-check release-check docs bench-engines bench-maps bench-run bench-serve bench-guard bench-scaling networks cpp-example consumers node-packages gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -204,6 +205,11 @@ bench-serve: $(VENV)/.ready
 
 bench-guard: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.guard --base '$(BASE)' $(ARGS)
+
+bench-scaling: $(VENV)/.ready
+	mkdir -p build/scaling
+	test -n "$(MODEL)" || test -f build/scaling/corridor.onnx || $(BIN)/fcn-edge export corridor -o build/scaling/corridor.onnx
+	$(BIN)/python -m benchmarks.scaling $(or $(MODEL),build/scaling/corridor.onnx) -o build/scaling $(ARGS)
 
 networks: $(VENV)/.ready $(NETWORKS)/.ready
 	$(BIN)/python -m benchmarks.networks --python $(NETWORKS)/bin/python $(ARGS)

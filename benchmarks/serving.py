@@ -17,7 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,11 +87,31 @@ def _request(frame: np.ndarray) -> tuple[bytes, int]:
     return head + frame.tobytes(), len(head)
 
 
-def _megabytes(process: int) -> float:
+def megabytes(process: int, key: str = "VmRSS") -> float:
+    """Memory of a process; `VmHWM` is its peak. 0 where the system does not report it."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith(key):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+@contextmanager
+def served(model: str, frame: np.ndarray) -> Iterator[tuple[int, Load]]:
+    """A server of its own for a model: its process, and clients that send it this frame."""
+    body, header = _request(frame)
+    command = [sys.executable, "-m", "fcn_edge", "serve", model, "--port", "0", "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own server
+        try:
+            assert server.stdout is not None  # noqa: S101 - it is a pipe
+            line = ""
+            while not line.startswith("serve"):
+                line = server.stdout.readline()
+                if not line:
+                    sys.exit("the server did not start")
+            port, name = int(line.split()[1].rsplit(":", 1)[1]), line.split("'")[1]
+            yield server.pid, Load(port, f"/v2/models/{name}/infer", body, header)
+        finally:
+            server.terminate()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -106,33 +127,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     height, width = map(int, given.size.split("x"))
     frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    body, header = _request(frame)
-    command = [sys.executable, "-m", "fcn_edge", "serve", given.model, "--port", "0", "--device", "cpu"]
-    with (
-        Segmenter(given.model, "cpu") as segmenter,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,  # noqa: S603 - our own server
-    ):
-        assert server.stdout is not None  # noqa: S101 - it is a pipe
-        line = ""
-        while not line.startswith("serve"):
-            line = server.stdout.readline()
-            if not line:
-                sys.exit("the server did not start")
-        port, name = int(line.split()[1].rsplit(":", 1)[1]), line.split("'")[1]
-        load = Load(port, f"/v2/models/{name}/infer", body, header)
+    with Segmenter(given.model, "cpu") as segmenter, served(given.model, frame) as (server, load):
         load.run(given.clients, time.perf_counter() + 1)
         load.seconds.clear()
-        plain, served = [], []
+        plain, over_http = [], []
         for _ in range(_ROUNDS):
             plain.append(_loop(segmenter, frame, given.seconds))
-            served.append(load.run(given.clients, time.perf_counter() + given.seconds))
-        ratios = [b / a for a, b in zip(plain, served, strict=True)]
+            over_http.append(load.run(given.clients, time.perf_counter() + given.seconds))
+        ratios = [b / a for a, b in zip(plain, over_http, strict=True)]
         times = np.array(load.seconds) * 1000
         click.echo(
-            f"{processor_name()}, {name} at {given.size}, {given.clients} clients, {_ROUNDS} rounds in turns"
+            f"{processor_name()}, {segmenter.card.name} at {given.size}, {given.clients} clients, "
+            f"{_ROUNDS} rounds in turns"
         )
         click.echo(f"plain loop      {statistics.median(plain):8.1f} frames a second")
-        click.echo(f"serve           {statistics.median(served):8.1f} frames a second")
+        click.echo(f"serve           {statistics.median(over_http):8.1f} frames a second")
         click.echo(
             f"ratio           {statistics.median(ratios):8.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
         )
@@ -140,12 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"not answered    {load.failed}")
         for part in range(4 if given.requests else 0):
             click.echo(
-                f"memory after {part * given.requests // 4:>6} more requests: {_megabytes(server.pid):.0f} MB"
+                f"memory after {part * given.requests // 4:>6} more requests: {megabytes(server):.0f} MB"
             )
             load.run(given.clients, count=given.requests // 4 // given.clients)
         if given.requests:
-            click.echo(f"memory after {given.requests:>6} more requests: {_megabytes(server.pid):.0f} MB")
-        server.terminate()
+            click.echo(f"memory after {given.requests:>6} more requests: {megabytes(server):.0f} MB")
 
 
 if __name__ == "__main__":

@@ -104,19 +104,22 @@ def _measured(
 
     imported, load, first, cpu = stages
     frames: list[float] = []
+    busy: list[float] = []
     begun = time.perf_counter()
     while len(frames) < job["fewest"] or (
         len(frames) < job["most"] and time.perf_counter() - begun < job["seconds"]
     ):
-        start = time.perf_counter()
+        used, start = time.process_time(), time.perf_counter()
         run()
         frames.append(time.perf_counter() - start)
+        busy.append(time.process_time() - used)
     return {
         "import": imported,
         "load": load,
         "first": first,
         "cpu": cpu,
         "frames": frames,
+        "busy": busy,
         "peak": peak_bytes(),
     }
 

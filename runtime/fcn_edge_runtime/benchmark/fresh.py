@@ -57,6 +57,7 @@ class FreshRun:
         first: the first frame.
         cpu: CPU time of all three.
         frames: each frame after it.
+        busy: processor time of each of these frames, all threads.
         peak_bytes: peak memory; None where the system does not report it.
     """
 
@@ -66,6 +67,7 @@ class FreshRun:
     first: float
     cpu: float
     frames: tuple[float, ...]
+    busy: tuple[float, ...]
     peak_bytes: int | None
 
     @property
@@ -107,6 +109,7 @@ def run_fresh(job: FreshJob, frame: np.ndarray) -> FreshRun:
         found["first"],
         found["cpu"],
         tuple(found["frames"]),
+        tuple(found["busy"]),
         found["peak"],
     )
 

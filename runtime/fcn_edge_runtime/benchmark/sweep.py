@@ -32,6 +32,7 @@ class SweepPoint:
         peak_bytes: peak memory of the process, onnxruntime itself included.
         frames: how many were timed.
         skipped: why it was not measured, in one line; empty if it was.
+        processor_ms: the least processor time of a frame, all threads, which other programs hardly change.
     """
 
     height: int
@@ -41,6 +42,7 @@ class SweepPoint:
     peak_bytes: int | None = None
     frames: int = 0
     skipped: str = ""
+    processor_ms: float | None = None
 
     @property
     def pixels(self) -> int:
@@ -53,6 +55,7 @@ def sweep(
     frame_of: Callable[[tuple[int, int]], np.ndarray],
     sizes: tuple[tuple[int, int], ...] = SIZES,
     progress: Progress | None = None,
+    seconds: float = _SECONDS,
 ) -> tuple[SweepPoint, ...]:
     """Measure sizes in order, the smallest first; those that would not fit into memory are skipped.
 
@@ -63,6 +66,7 @@ def sweep(
         frame_of: makes a frame (H, W, C) of a size (height, width).
         sizes: (height, width) each.
         progress: receives how many sizes are done.
+        seconds: for the frames of each size; two are timed at least.
     """
     points: list[SweepPoint] = []
     for height, width in tracked(sizes, progress):
@@ -72,10 +76,7 @@ def sweep(
             points.append(SweepPoint(height, width, skipped=skipped))
             continue
         try:
-            run = run_fresh(
-                replace(job, fewest=2, most=50, seconds=_SECONDS),
-                frame_of((height, width)),
-            )
+            run = run_fresh(replace(job, fewest=2, most=50, seconds=seconds), frame_of((height, width)))
         except FcnEdgeError as error:
             points.append(SweepPoint(height, width, skipped=str(error)))
         else:
@@ -85,7 +86,15 @@ def sweep(
 
 def _point(height: int, width: int, run: FreshRun) -> SweepPoint:
     frame = 1000 * float(np.median(run.frames))
-    return SweepPoint(height, width, frame, 1000 * run.first, run.peak_bytes, len(run.frames))
+    return SweepPoint(
+        height,
+        width,
+        frame,
+        1000 * run.first,
+        run.peak_bytes,
+        len(run.frames),
+        processor_ms=1000 * min(run.busy),
+    )
 
 
 def _no_memory(points: list[SweepPoint], pixels: int) -> str:
