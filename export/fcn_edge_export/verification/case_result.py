@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fcn_edge_export.graph.names import LABELS, LOGITS
 from fcn_edge_export.verification.head_rule import sparse_outputs, wrong_labels
-from fcn_edge_export.verification.measure import Measurement, Outputs, measure, worst_pixel
+from fcn_edge_export.verification.measure import Measurement, Outputs, by_rows, measure, worst_pixel
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.session.session import Session
 
@@ -101,8 +101,9 @@ def run_case(
         words += f"logits {expected[LOGITS].shape}"
         return CaseRun(replace(result, failure="shape", detail=words), None)
     for side, values in ((reference_name, expected[LOGITS]), ("the file", got[LOGITS])):
-        if not np.isfinite(values).all():
-            pixel = worst_pixel(np.asarray(~np.isfinite(values).all(axis=1)))
+        finite = by_rows(lambda z: np.isfinite(z).all(axis=1), values)
+        if not finite.all():
+            pixel = worst_pixel(~finite)
             words = f"{side} gives NaN or Inf"
             return CaseRun(replace(result, failure="finite", detail=words, pixel=pixel), None)
     measured = measure(expected, got)

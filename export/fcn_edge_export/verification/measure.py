@@ -10,7 +10,7 @@ c(z) removes an offset that all classes share, which softmax and argmax do not s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "Outputs",
     "amplitude",
     "argmax",
+    "by_rows",
     "labeled",
     "labels_digest",
     "margins",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+_VALUES = 1 << 22  # that are computed with at once
 Outputs = Mapping[str, Array]  # at least labels (N, H, W) and logits (N, K, H, W)
 
 
@@ -68,18 +70,34 @@ def measure(expected: Outputs, got: Outputs) -> Measurement:
         got: the file's.
     """
     reference, labels = expected[LOGITS], got[LABELS]
-    error = np.abs(got[LOGITS] - reference)
+    error = by_rows(lambda z, other: np.abs(other - z).max(axis=1), reference, got[LOGITS])
     flips = int((labels != expected[LABELS]).sum())
     return Measurement(
         error=float(error.max()),
         amplitude=amplitude(reference),
-        magnitude=float(np.abs(reference).max()),
+        magnitude=float(by_rows(lambda z: np.abs(z).max(axis=1), reference).max()),
         flips=flips,
         agreement=1 - flips / labels.size,
-        pixel=worst_pixel(error.max(axis=1)),
+        pixel=worst_pixel(error),
         labels_sha256=labels_digest(labels),
         labels_seen=tuple(int(v) for v in np.unique(labels)),
     )
+
+
+def by_rows(function: Callable[..., Array], *arrays: Array) -> Array:
+    """What a function of each pixel gives, (N, H, W), computed a few rows at a time.
+
+    Logits of 150 classes for 720x1280 pixels are 550 MB: what is computed from all of them at once, in
+    float64 or sorted, takes gigabytes.
+
+    Args:
+        function: of rows of the arrays, (N, K, rows, W), to (N, rows, W).
+        arrays: (N, K, H, W) each, of equal N, H and W.
+    """
+    batch, classes, height, width = arrays[0].shape
+    step = max(1, _VALUES // (batch * classes * width))
+    parts = [function(*(a[:, :, top : top + step] for a in arrays)) for top in range(0, height, step)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def labeled(logits: Array) -> Outputs:
@@ -89,21 +107,31 @@ def labeled(logits: Array) -> Outputs:
 
 def argmax(logits: Array) -> Array:
     """Labels (N, H, W) of logits (N, K, H, W): the first of the largest; of one class, 1 where z > 0."""
-    return logits.argmax(axis=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(np.int64)
+    if logits.shape[1] == 1:
+        return (logits[:, 0] > 0).astype(np.int64)
+    return by_rows(lambda z: z.argmax(axis=1), logits)
 
 
 def amplitude(logits: Array) -> float:
     """A of logits (N, K, H, W)."""
-    centered = logits - logits.mean(axis=1, keepdims=True) if logits.shape[1] > 1 else logits
-    return float(np.abs(centered).max())
+
+    def largest(z: Array) -> Array:
+        centered = z - z.mean(axis=1, keepdims=True) if z.shape[1] > 1 else z
+        return np.asarray(np.abs(centered).max(axis=1))
+
+    return float(by_rows(largest, logits).max())
 
 
 def margins(logits: Array) -> Array:
     """How far each pixel's decision is from another one, (N, H, W): best minus second; of one class |z|."""
     if logits.shape[1] == 1:
         return np.asarray(np.abs(logits[:, 0]))
-    best_two = np.partition(logits, -2, axis=1)[:, -2:]
-    return np.asarray(best_two[:, 1] - best_two[:, 0])
+
+    def margin(z: Array) -> Array:
+        best_two = np.partition(z, -2, axis=1)[:, -2:]
+        return np.asarray(best_two[:, 1] - best_two[:, 0])
+
+    return by_rows(margin, logits)
 
 
 def worst_pixel(values: Array) -> tuple[int, int, int]:

@@ -42,6 +42,7 @@ from fcn_edge_export.verification.head_rule import ROUNDINGS
 from fcn_edge_export.verification.measure import (
     Measurement,
     Outputs,
+    by_rows,
     labeled,
     labels_digest,
     margins,
@@ -232,15 +233,19 @@ def _broken_rules_of_labels(
 
 def _probability_errors(expected: Array, got: Outputs) -> Iterator[tuple[str, Array]]:
     """(output, |difference| at each pixel) for each output that holds probabilities."""
-    if not {"confidence", "probabilities"} & set(got):
-        return
-    probabilities = _softmax(expected)
     if "confidence" in got:
-        binary = expected.shape[1] == 1
-        both = np.concatenate([probabilities, 1 - probabilities], axis=1) if binary else probabilities
-        yield "confidence", np.abs(got["confidence"] - both.max(axis=1))
+
+        def off(z: Array, confidence: Array) -> Array:
+            p = _softmax(z)
+            both = np.concatenate([p, 1 - p], axis=1) if z.shape[1] == 1 else p
+            return np.asarray(np.abs(confidence[:, 0] - both.max(axis=1)))
+
+        yield "confidence", by_rows(off, expected, got["confidence"][:, None])
     if "probabilities" in got:
-        yield "probabilities", np.abs(got["probabilities"] - probabilities).max(axis=1)
+        yield (
+            "probabilities",
+            by_rows(lambda z, p: np.abs(p - _softmax(z)).max(axis=1), expected, got["probabilities"]),
+        )
 
 
 def _unjustified_flips(expected: Outputs, got: Outputs, rounding: float = 0.0) -> npt.NDArray[np.bool_]:
@@ -248,18 +253,22 @@ def _unjustified_flips(expected: Outputs, got: Outputs, rounding: float = 0.0) -
 
     `rounding` is what the head itself may be off: a sparse one decides by other sums than the logits'.
     """
-    z = expected[LOGITS]
-    error = np.abs(got[LOGITS].astype(np.float64) - z)
+    flipped = np.asarray(got[LABELS] != expected[LABELS])
+    batch, row, column = np.nonzero(flipped)
+
+    def at(logits: Array, classes: Array) -> Array:
+        return np.asarray(logits[batch, classes, row, column], np.float64)
+
+    z, other = expected[LOGITS], got[LOGITS]
     if z.shape[1] == 1:
-        flipped = got[LABELS] != expected[LABELS]
-        return np.asarray(flipped & (np.abs(z[:, 0]) > error[:, 0] + rounding))
-    a, b = (side[LABELS].astype(np.int64)[:, None] for side in (expected, got))
-
-    def at(values: Array, index: Array) -> Array:
-        return np.take_along_axis(values, index, axis=1)[:, 0]
-
-    gap = at(z, a).astype(np.float64) - at(z, b)
-    return np.asarray((a != b)[:, 0] & (gap > at(error, a) + at(error, b) + rounding))
+        first = np.zeros(len(batch), np.int64)
+        gap, errors = np.abs(at(z, first)), np.abs(at(other, first) - at(z, first))
+    else:
+        a, b = (side[LABELS][batch, row, column].astype(np.int64) for side in (expected, got))
+        gap = at(z, a) - at(z, b)
+        errors = np.abs(at(other, a) - at(z, a)) + np.abs(at(other, b) - at(z, b))
+    flipped[batch, row, column] = gap > errors + rounding
+    return flipped
 
 
 def _softmax(logits: Array) -> npt.NDArray[np.float64]:

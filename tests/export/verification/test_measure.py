@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from fcn_edge_export.graph.names import LOGITS
+from fcn_edge_export.verification import verdict
 from fcn_edge_export.verification.measure import amplitude, argmax, labeled, margins, measure
 
 
@@ -34,6 +38,25 @@ def test_one_class_is_labeled_above_zero():
     assert argmax(binary).tolist() == [[[0, 0, 1]]]
     assert margins(binary).tolist() == [[[1.0, 0.0, 2.0]]]
     assert amplitude(binary) == 2.0
+
+
+def test_many_classes_are_measured_in_little_memory():
+    rng = np.random.default_rng(0)
+    expected = labeled(rng.standard_normal((1, 150, 120, 320), np.float32))
+    got = labeled(expected[LOGITS] + rng.standard_normal((1, 150, 120, 320), np.float32) / 100)
+    tracemalloc.start()
+    found = measure(expected, got)
+    broken = list(verdict._broken_rules(expected, got, found))
+    smallest = margins(got[LOGITS]).min()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.5 * got[LOGITS].nbytes  # float64 copies of both sides alone are 4 times as much
+    error = np.abs(got[LOGITS] - expected[LOGITS])
+    assert found.error == error.max()
+    assert found.pixel == tuple(np.unravel_index(error.max(axis=1).argmax(), (1, 120, 320)))
+    assert found.amplitude == np.abs(expected[LOGITS] - expected[LOGITS].mean(1, keepdims=True)).max()
+    assert smallest == np.diff(np.sort(got[LOGITS], axis=1)[:, -2:], axis=1).min()
+    assert [rule.rule for rule in broken] == ["numbers", "decisions"]
 
 
 def test_a_margin_is_the_best_logit_minus_the_second():
