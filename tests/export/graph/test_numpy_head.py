@@ -100,7 +100,7 @@ def test_the_numpy_head_is_refused_for_other_heads(kind):
 
 
 def test_an_unknown_head_is_wrong_usage(tmp_path):
-    with pytest.raises(UsageError, match="head is 'torch', expected one of graph, numpy"):
+    with pytest.raises(UsageError, match="head is 'torch', expected one of auto, graph, numpy"):
         Segmenter(write_parent(tmp_path / "p.onnx"), "cpu", options=SessionOptions(head="torch"))
 
 
