@@ -20,7 +20,9 @@ from fcn_edge_export.final_card import GraphFacts, finished_card
 from fcn_edge_export.graph.geometry import geometry
 from fcn_edge_export.graph.graft import can_be_sparse, graft
 from fcn_edge_export.graph.head_choice import choose_sparse
+from fcn_edge_export.graph.names import CONFIDENCE
 from fcn_edge_export.graph.probe_outputs import with_logits_output
+from fcn_edge_export.graph.reject import with_rejection
 from fcn_edge_export.graph.work import integer_share, of_integers, work_of
 from fcn_edge_export.graph.working_size import whole_geometry
 from fcn_edge_export.options import ExportOptions, inputs_text
@@ -30,6 +32,7 @@ from fcn_edge_export.verification.activation import require_logits
 from fcn_edge_export.verification.borders import USEFUL, SizeRange, find_range, of_images
 from fcn_edge_export.verification.cases import Case
 from fcn_edge_export.verification.certify import Reference, all_cases, certify, check_draft
+from fcn_edge_export.verification.rejection import certified_with_rejection
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Kind, Verdict
 from fcn_edge_runtime.errors import ArtifactError
@@ -141,19 +144,18 @@ def finish(
             working, coarse=found.multiple == 1 and network.coarse and can_be_sparse(model)
         )
         whole = whole_geometry(working, inner) if working else inner
+        outputs = options.outputs if options.reject is None else (*options.outputs, CONFIDENCE)
         sparse = choose_sparse(
             options.head,
             model,
             draft,
-            options.outputs,
+            outputs,
             frames,
             options.devices,
             multiple=found.multiple,
             working=working,
         )
-        grafted = graft(
-            model, draft, options.outputs, sparse=sparse, multiple=found.multiple, working=working
-        )
+        grafted = graft(model, draft, outputs, sparse=sparse, multiple=found.multiple, working=working)
         did.text = (
             f"{draft.input.dtype} image in, {', '.join(o.name for o in grafted.graph.output)} out; "
             f"{'sparse head, ' if sparse else ''}stride "
@@ -201,6 +203,10 @@ def finish(
         )
         if options.activation is None:
             require_logits(model, reference, cases, options.outputs)
+        if options.reject is not None:
+            certified = certified_with_rejection(certified, grafted, draft, options.reject, cases, reference)
+            grafted = with_rejection(grafted, draft, options.reject, confidence=CONFIDENCE in options.outputs)
+            draft = replace(draft, reject=options.reject)
         did.text = verdict_text(certified.verdicts)
 
     lowering = _of_others(network, grafted, cases[0]) if network.integers else None

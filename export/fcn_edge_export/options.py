@@ -15,6 +15,7 @@ from fcn_edge_runtime.model.card import ACTIVATIONS, BORDERS, WorkingSize
 from fcn_edge_runtime.model.card_facts import METHODS, TARGETS
 from fcn_edge_runtime.model.contract import OUTPUTS
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
+from fcn_edge_runtime.segmentation import check_threshold
 
 __all__ = [
     "AUTO",
@@ -64,6 +65,8 @@ class ExportOptions:
             labeled: "reflect" or "edge". None refuses such a network.
         inputs: (name, channels) of each input of a network that has several, such as ("rgb", 3) and
             ("depth", 1): the image's channels are theirs side by side. Empty is one.
+        reject: confidence that a label needs, above 0 and below 1: the file leaves pixels below it unlabeled.
+            None labels every pixel.
         trained: False records on the card that the weights are untrained.
         allow_unsimplified: continue with the traced graph if onnxsim fails.
 
@@ -82,6 +85,7 @@ class ExportOptions:
     smallest: tuple[int, int] | None = None
     border: str | None = None
     inputs: Sequence[tuple[str, int]] = ()
+    reject: float | None = None
     trained: bool = True
     allow_unsimplified: bool = False
 
@@ -96,6 +100,10 @@ class ExportOptions:
             _check_one_of("activation", self.activation, ACTIVATIONS)
         if self.activation == "argmax" and set(self.outputs) != {"labels"}:
             raise UsageError("a network that returns labels has no scores: expected the output labels alone")
+        if self.reject is not None:
+            check_threshold(self.reject)
+            if self.activation == "argmax":
+                raise UsageError("a network that returns labels has no confidence: expected no --reject")
         if self.border is not None:
             _check_one_of("border", self.border, BORDERS[1:])
         parse_inputs(inputs_text(self.inputs))

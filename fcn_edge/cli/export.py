@@ -18,7 +18,7 @@ from fcn_edge.cli.export_options import (
     sizes_option,
 )
 from fcn_edge.cli.label_options import label_folder, label_options
-from fcn_edge.cli.numbers import Whole
+from fcn_edge.cli.numbers import PROBABILITY, Whole
 from fcn_edge.cli.options import (
     OutputPath,
     SizeType,
@@ -61,6 +61,12 @@ __all__ = ["command"]
     shell_complete=items("labels", "confidence", "probabilities", "logits"),
     help="What the file computes: labels, confidence, probabilities, logits.  "
     "[default: labels, or what the recipe says]",
+)
+@click.option(
+    "--reject",
+    type=PROBABILITY,
+    metavar="P",
+    help="Leave pixels whose confidence is below P unlabeled (255), inside the file.",
 )
 @sizes_option
 @devices_option
@@ -164,6 +170,7 @@ def command(
     resolution: float | None,
     normalize: str | None,
     outputs: str | None,
+    reject: float | None,
     sizes: tuple[tuple[int, int], ...],
     devices: tuple[str, ...],
     head: str,
@@ -223,6 +230,7 @@ def command(
         outputs=tuple(name.strip() for name in ("labels" if outputs is None else outputs).split(",")),
         sizes=sizes,
         devices=devices,
+        reject=reject,
         head=head,
         working_size=working_size,
         size_multiple=size_multiple,

@@ -276,9 +276,11 @@ class Segmenter {
         const bool counts = golden.labels[i] != card().unlabeled;
         decided += counts;
         if (counts) report.distinct.insert(golden.labels[i]);
-        // A label that is not a class is wrong everywhere, also where the decision was close.
+        // A label that is not a class is wrong everywhere, also where the decision was close; but a file that
+        // rejects may leave such a pixel unlabeled.
+        const bool rejected = card().rejects && label_at(i) == card().unlabeled;
         if ((counts && label_at(i) != golden.labels[i]) ||
-            label_at(i) >= static_cast<int>(card().classes.size()))
+            (label_at(i) >= static_cast<int>(card().classes.size()) && !rejected))
           if (wrong++ == 0) first = i;
       }
       report.pixels += golden.labels.size(), report.decided += decided, report.wrong += wrong;

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fcn_edge_runtime.imaging.effects import Effect
     from fcn_edge_runtime.imaging.regions import Region
 
-__all__ = ["Segmentation", "as_picture", "check_threshold", "outputs_for_threshold"]
+__all__ = ["Segmentation", "as_picture", "check_threshold", "outputs_for_threshold", "require_every_label"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,7 @@ class Segmentation:
                 computed.
         """
         check_threshold(threshold)
+        require_every_label(self.card)
         confidence = self._confidence()
         if len(self.card.classes) != 2:
             sure = confidence >= np.float32(threshold)
@@ -201,6 +202,15 @@ class Segmentation:
                 "give the image that was segmented"
             )
         return picture
+
+
+def require_every_label(card: Card) -> None:
+    """Raise UsageError for a model that leaves pixels unlabeled by itself: it has no labels to threshold."""
+    if card.reject is not None:
+        raise UsageError(
+            f"the model was exported with --reject {card.reject:g} and leaves pixels unlabeled by itself: "
+            "expected no threshold"
+        )
 
 
 def check_threshold(threshold: float) -> None:

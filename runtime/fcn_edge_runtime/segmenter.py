@@ -17,7 +17,12 @@ from fcn_edge_runtime.imaging.arrays import MAX_PIXELS, as_batch
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.contract import check_results
 from fcn_edge_runtime.model.file import ModelFile
-from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
+from fcn_edge_runtime.segmentation import (
+    Segmentation,
+    check_threshold,
+    outputs_for_threshold,
+    require_every_label,
+)
 from fcn_edge_runtime.session.session import AUTO, Session, SessionOptions
 from fcn_edge_runtime.trusted_session import open_trusted
 
@@ -125,6 +130,8 @@ class Segmenter:
 
                 open_in_child(model, allow_operators)
             self.card, self.digest = model.card, model.digest
+            if threshold is not None:
+                require_every_label(self.card)
             self.profile = None
             if profile is not None and profile.usable(self.digest, device, threads, options):
                 self.profile = profile

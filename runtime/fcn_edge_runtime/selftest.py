@@ -165,8 +165,12 @@ def run_selftest(session: Runs, card: Card, golden: Golden) -> SelfTestReport:
                 f"expected {case.labels.shape} {case.labels.dtype}: export again"
             )
         decided = case.labels != card.unlabeled
-        # A label that is not a class is wrong everywhere, also where the decision was close.
-        wrong = ((labels != case.labels) & decided) | (labels >= len(card.classes))
+        # A label that is not a class is wrong everywhere, also where the decision was close; but a file that
+        # rejects may leave such a pixel unlabeled.
+        foreign = labels >= len(card.classes)
+        if card.reject is not None:
+            foreign &= labels != card.unlabeled
+        wrong = ((labels != case.labels) & decided) | foreign
         worst = None
         if wrong.any():
             b, y, x = (int(v) for v in np.argwhere(wrong)[0])

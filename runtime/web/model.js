@@ -12,7 +12,7 @@ import { sha256 } from "./sha256.js";
  * @typedef {{id: number, name: string, color: [number, number, number]}} ClassInfo
  * @typedef {{
  *   name: string, description: string, license: string, classes: ClassInfo[], unlabeled: number,
- *   precision: string, lowering: null | {target: string},
+ *   precision: string, lowering: null | {target: string}, reject?: number,
  *   input: {channels: number, dtype: "uint8" | "uint16" | "float32", scale: number},
  *   geometry: {smallest_size: number, largest_size: null | [number, number]},
  * }} Card
@@ -186,6 +186,8 @@ function readCard(card) {
   const largest = geometry.largest_size;
   const pair = Array.isArray(largest) && largest.length === 2 && largest.every((side) => whole(side, 1));
   check(largest === null || pair, "geometry.largest_size", largest, "two whole numbers or null");
+  const { reject } = card;
+  check(reject === undefined || (Number.isFinite(reject) && reject >= 0 && reject <= 1), "reject", reject, "a number from 0 to 1");
   check(lowering === null || typeof lowering === "object", "lowering", lowering, "an object or null");
   return card;
 }

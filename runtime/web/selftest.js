@@ -162,8 +162,10 @@ function compared(got, expected, size, card, seen) {
       report.decided++;
       seen.add(label);
     }
-    // A label that is not a class is wrong everywhere, also where the decision was close.
-    if ((decided && got[at] !== label) || got[at] >= card.classes.length) {
+    // A label that is not a class is wrong everywhere, also where the decision was close; but a file that rejects
+    // may leave such a pixel unlabeled.
+    const rejected = card.reject !== undefined && got[at] === card.unlabeled;
+    if ((decided && got[at] !== label) || (got[at] >= card.classes.length && !rejected)) {
       report.wrong++;
       const row = Math.floor(at / width);
       report.worst ??= { batch: Math.floor(row / height), y: row % height, x: at % width, got: got[at], expected: label };

@@ -21,6 +21,7 @@ from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.final_card import finished_card
 from fcn_edge_export.graph.names import LABELS, LOGITS
 from fcn_edge_export.graph.probe_outputs import with_logits_output
+from fcn_edge_export.graph.reject import refuse_rejecting
 from fcn_edge_export.lowering.gate import Gate, logits_of, run_gate
 from fcn_edge_export.lowering.sensitivity import LayerDamage
 from fcn_edge_export.speed import Speed
@@ -159,6 +160,7 @@ def open_parent(path: Path) -> Parent:
             f"{path} is of precision {card.precision}, verified against {card.verification.reference}: "
             "expected an fp32 model, as `fcn-edge export` or `fcn-edge adopt` writes it"
         )
+    refuse_rejecting(card, path)
     return Parent(model, card, digest, with_logits_output(model))
 
 

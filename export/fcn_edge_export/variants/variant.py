@@ -20,6 +20,7 @@ import onnx
 from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.graph.probe_outputs import with_logits_output
+from fcn_edge_export.graph.reject import refuse_rejecting
 from fcn_edge_export.introduction import introduce
 from fcn_edge_export.simplify import operators
 from fcn_edge_export.variants.check import cases_for, compare
@@ -131,6 +132,7 @@ def write_variant(
     with ModelFile.open(path) as file:
         with stages.stage("open") as did:
             card = file.card
+            refuse_rejecting(card, path)
             wanted.check(card)
             given = {} if images is None else frames_of(images, card)
             whole = onnx.load_model_from_string(file.data())

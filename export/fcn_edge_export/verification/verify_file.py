@@ -13,8 +13,10 @@ from google.protobuf.message import DecodeError
 
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.final_card import finished_card
+from fcn_edge_export.graph.reject import without_rejection
 from fcn_edge_export.options import VerifyOptions, parse_inputs
 from fcn_edge_export.verification.certify import all_cases, certify, check_draft
+from fcn_edge_export.verification.rejection import certified_with_rejection
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
 from fcn_edge_runtime.errors import ModelError
@@ -125,9 +127,10 @@ def verify(
             largest=card.geometry.largest_size,
             seed=weights,
         )
+        plain = model if card.reject is None else without_rejection(model)
         certified = certify(
             reference,
-            model,
+            plain,
             card,
             cases,
             options.devices,
@@ -136,6 +139,8 @@ def verify(
             smallest=smallest,
             kind="labels" if labels_alone else "scores",
         )
+        if card.reject is not None:
+            certified = certified_with_rejection(certified, plain, card, card.reject, cases, reference)
         did.text = verdict_text(certified.verdicts)
 
     with stages.stage("write") as did:

@@ -40,6 +40,7 @@ struct Card {
   int smallest_size;
   std::pair<int, int> largest_size;  // height, width; 0 means any
   std::string target;                // of an int8 or fp16 file
+  bool rejects = false;              // whether the file leaves pixels of low confidence unlabeled
   bool wide() const { return unlabeled != 255; }
 };
 
@@ -256,6 +257,7 @@ inline Card read_card(const Fields& fields) {
   }
   if (fields["lowering"].kind == Json::Kind::object)
     card.target = fields.within(fields["lowering"], "lowering").string("target");
+  card.rejects = fields["reject"].kind == Json::Kind::number;
   return card;
 }
 

@@ -91,6 +91,11 @@ class TileNetwork:
         self.confidence, self.probabilities = confidence, probabilities
         with ModelFile.open(path) as model:
             self.card, self.digest = model.card, model.digest
+            if self.card.reject is not None:
+                raise UsageError(
+                    f"{model.path} leaves pixels of low confidence unlabeled, which maps do by themselves: "
+                    "export it without --reject, and see `map --confidence`"
+                )
             working = self.card.working_size
             self.fixed = None if working is None else working.size
             if overlap is None:

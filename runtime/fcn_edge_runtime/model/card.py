@@ -193,6 +193,7 @@ class Card:
         working_size: the size at which the network looks at an image; None is the image's own.
         lowering: how a file of lower precision was made; None for fp32.
         operators: how often each operator occurs in the file.
+        reject: confidence below which the file leaves a pixel unlabeled; None labels every pixel.
     """
 
     name: str
@@ -210,6 +211,7 @@ class Card:
     produced_by: Mapping[str, str] = field(default_factory=dict)
     verification: VerificationInfo = field(default_factory=VerificationInfo)
     author: str = ""
+    reject: float | None = None
 
     @property
     def label_dtype(self) -> str:
@@ -233,6 +235,8 @@ class Card:
                 del values["input"][key]
         if not self.author:  # the same
             del values["author"]
+        if self.reject is None:  # the same
+            del values["reject"]
         for entry in values["classes"]:
             if entry["code"] is None:  # the same
                 del entry["code"]
@@ -262,6 +266,7 @@ def read_card(fields: Fields) -> Card:
         description=fields.prose("description", MAX_PROSE),
         license=fields.prose("license", MAX_PROSE),
         author=fields.line("author", MAX_LINE) if "author" in fields else "",
+        reject=fields.number("reject", 0, 1) if "reject" in fields else None,
         classes=fields.sequence(
             "classes", lambda items, i: _class_info(items.object(i)), 2, MAX_CLASSES, "classes"
         ),
