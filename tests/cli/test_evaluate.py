@@ -72,7 +72,7 @@ def test_plots_of_the_matrix_and_the_worst_frames_are_written(fcn_edge, model_pa
     assert json.loads((truth / "report" / "evaluation.json").read_text())["mean_iou"] == 1
 
 
-def test_accuracy_is_drawn_over_coverage_where_there_is_confidence(fcn_edge, model_path, truth):
+def test_accuracy_is_drawn_over_coverage_with_confidence(fcn_edge, model_path, truth):
     path = truth / "labels" / "a.png"
     ids = np.asarray(Image.open(path)).copy()
     ids[:10] = (ids[:10] + 1) % 3
