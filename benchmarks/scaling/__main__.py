@@ -39,7 +39,7 @@ def _show(axis: Axis) -> None:
         cost = f"{amount(curve.y[0], curve.unit)} to {amount(curve.y[-1], curve.unit)}"
         mark = "  super-linear" if curve.super_linear else ""
         click.echo(
-            f"  {curve.name:30} {span:24} {cost:20} {curve.exponent:5.2f} {curve.at_the_end:9.2f}{mark}"
+            f"  {curve.name:43} {span:24} {cost:20} {curve.exponent:5.2f} {curve.at_the_end:9.2f}{mark}"
         )
     for note in axis.notes:
         click.echo(f"  not measured: {note}")
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     title = f"{name}, {processor_name()}{', a quick run: the times are rough' if given.quick else ''}"
     click.echo(title)
-    click.echo(f"\n  {'':30} {'from ... to':24} {'cost':20} exponent, of the last two")
+    click.echo(f"\n  {'':43} {'from ... to':24} {'cost':20} exponent, of the last two")
     for axis in axes:
         _show(axis)
     steep = [f"{axis.name}, {curve.name}" for axis in axes for curve in axis.curves if curve.super_linear]

@@ -30,6 +30,7 @@ Labels = npt.NDArray[np.unsignedinteger]
 # Pixels that are interpolated at once. They stay in the cache, and the product is so small that OpenBLAS
 # computes it without its threads, which would go on to spin where the session's threads want to run.
 _PIXELS = 1 << 16
+_SCORES = 1 << 19  # classes times pixels: of 300 classes, 65536 pixels would be 79 MB
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,8 @@ def _labels(planes: Floats, grid: _Grid, dtype: np.dtype[np.unsignedinteger]) ->
     item = np.dtype((np.void, right.most * dtype.itemsize))
     rows = cells.view(item)[..., 0]
     row, column = np.nonzero(least != greatest)
-    most = max(1, _PIXELS // (down.most * right.most))
+    pixels = min(_PIXELS, _SCORES // len(flat))
+    most = max(1, pixels // (down.most * right.most))
     for first in range(0, len(row), most):
         r, c = row[first : first + most], column[first : first + most]
         corner = r * (right.cells + 1) + c

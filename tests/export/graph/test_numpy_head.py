@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -137,3 +138,12 @@ def test_nan_logits_give_labels_without_a_warning():
         warnings.simplefilter("error")
         labels = labels_of_logits(low, 32, 32, align_corners=False)
     assert labels.max() < 3
+
+
+def test_memory_of_many_classes_is_not_that_of_all_pixels():
+    logits = np.random.default_rng(0).normal(0, 1, (1, 300, 60, 80)).astype(np.float32)
+    tracemalloc.start()
+    labels_of_logits(logits, 240, 320, align_corners=False, dtype=np.uint16)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300 * 240 * 320 * 4 / 2
