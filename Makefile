@@ -69,15 +69,17 @@ $(BIN)/python:
 # A stamp is newer than what it was installed from, so setting up again costs nothing until that changes.
 $(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $@
 
-# The demo needs a part of it, and compiles what it imports: a third of the time.
+# The demo needs a part of it, and compiles what it imports: a third of the time. Where Python is told to write
+# no bytecode, as in many containers, each process would compile torch again, until .ready compiles the rest.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[export,cpu,images,demo]'
 	touch $@
 
 demo: $(if $(wildcard $(VENV)/.ready),$(VENV)/.ready,$(VENV)/.demo)
-	$(BIN)/fcn-edge demo -o demo-out
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/fcn-edge demo -o demo-out
 
 gallery: demo
 	cp demo-out/gallery.jpg demo-out/effects.jpg docs/images/

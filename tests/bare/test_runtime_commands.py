@@ -91,6 +91,7 @@ def test_evaluate_compares_with_labels(bare, work):
     assert 0 <= counted["mean_iou"] <= 1
 
 
+@pytest.mark.slow
 def test_bench_measures(bare, tmp_path):
     words = ("bench", MODEL, "--size", "64x96", "--seconds", "0.2", "--threads", 1)
     assert "frames timed" in done(bare, tmp_path, *words)

@@ -45,6 +45,7 @@ def test_a_file_of_another_network_is_wrong(exported):
     assert worker._compared(small(1), exported)["outcome"] == "wrong"  # its public face is a process
 
 
+@pytest.mark.slow
 def test_the_option_that_a_message_proposes_is_used():
     class OneSize(nn.Module):
         def __init__(self):
@@ -60,6 +61,7 @@ def test_the_option_that_a_message_proposes_is_used():
     assert "--working-size 96x96" in found["messages"][0]
 
 
+@pytest.mark.slow
 def test_sides_of_k_n_plus_r_count_at_every_size():
     class EightPlusOne(nn.Module):
         def __init__(self):

@@ -137,7 +137,7 @@ def test_a_recipe_states_it_and_a_card_without_keeps_it(fcn_edge, tmp_path):
         ("std = 0.5", "mean"),
     ],
 )
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 def test_mean_and_std_of_another_scale_are_refused(export, tmp_path, text, says):
     (tmp_path / "card.toml").write_text(f"[input]\n{text}\n")
     done = export("--card", "card.toml")

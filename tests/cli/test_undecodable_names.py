@@ -31,6 +31,7 @@ COMMANDS = {
 
 @pytest.mark.usefixtures("photos")
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.sampled(7)  # the last, an export, takes as long as all of them
 def test_a_latin_1_name_is_taken(fcn_edge, tmp_path, model_path, words):
     shutil.copy(model_path("rgb"), tmp_path / NAME)
     done = fcn_edge(*words)

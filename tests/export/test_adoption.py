@@ -107,6 +107,7 @@ def equal(got, expected):
         ),  # its softmax is between transpositions; labels do not depend on it
     ],
 )
+@pytest.mark.sampled(2)
 def test_labels_are_those_of_pytorch_whatever_the_file_gave(last, opset, undone, tmp_path):
     net = Net(last=last)
     result = adopt(theirs(tmp_path / "t.onnx", net, opset=opset), CARD, tmp_path / "a.onnx")

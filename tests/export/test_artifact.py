@@ -302,7 +302,7 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path):
     [
         pytest.param("finished simplify", marks=pytest.mark.slow),
         pytest.param("step 3", marks=pytest.mark.slow),
-        "started write",
+        pytest.param("started write", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_export_leaves_the_old_file_whole(moment, tmp_path):

@@ -111,6 +111,7 @@ FAULTS = {
     "fault",
     [fault if n % 2 else pytest.param(fault, marks=pytest.mark.slow) for n, fault in enumerate(FAULTS)],
 )
+@pytest.mark.sampled(5)
 def test_a_wrongly_traced_network_leaves_the_old_file(fault, tmp_path):
     spoil, message = FAULTS[fault]
     path, report = tmp_path / "net.onnx", tmp_path / "net.verification.json"

@@ -51,7 +51,7 @@ def picture(height, width):
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 def test_a_branch_beyond_a_size_becomes_the_range_of_the_file(tmp_path, build, largest, line):
     net = seeded(build)
     result = exported(net, tmp_path)

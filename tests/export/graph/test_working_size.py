@@ -74,6 +74,7 @@ def test_the_network_really_works_on_a_quarter_of_the_pixels(plain):
     assert session.run(blocks(75, 133)[None], ["normalized"])["normalized"].shape == (1, 3, 38, 67)
 
 
+@pytest.mark.slow
 def test_a_network_of_multiples_works_on_a_padded_image(tmp_path):
     net = networks.seeded(networks.OnlyMultiplesOfEight)
     result = made(net, tmp_path, "0.5x", outputs=("labels", "logits"))
@@ -86,6 +87,7 @@ def test_a_network_of_multiples_works_on_a_padded_image(tmp_path):
     assert result.card.geometry.size_multiple == 8
 
 
+@pytest.mark.slow
 def test_a_fixed_working_size_is_the_same_for_every_image(tmp_path):
     net = networks.seeded(networks.Plain)
     result = made(net, tmp_path, "40x56", outputs=("labels", "logits"))
@@ -155,6 +157,7 @@ def test_confidence_belongs_to_the_upsampled_logits(plain):
     assert np.array_equal(got["labels"], got["logits"].argmax(axis=1))
 
 
+@pytest.mark.slow
 def test_a_file_with_a_working_size_can_be_quantized(tmp_path):
     net = networks.seeded(networks.Plain)
     parent = made(net, tmp_path, "0.5x")

@@ -193,6 +193,7 @@ def mjpeg_server(frames, *, then_stall):
 
 @pytest.mark.parametrize("then_stall", [True, False])
 @pytest.mark.sampled(1)
+@pytest.mark.slow
 def test_the_recording_of_a_camera_that_fails_is_kept(robot, frames, model, tmp_path, then_stall):
     with mjpeg_server(frames * 12, then_stall=then_stall) as url:
         begin = time.monotonic()

@@ -378,6 +378,7 @@ def hanging(node, fast_model):
 @pytest.mark.security(
     "a decoder that hangs", "an error in the diagnostics, then exit code 4; SIGTERM within 2 s"
 )
+@pytest.mark.slow
 def test_a_frame_that_hangs_is_an_error_and_then_exit_code_4(hanging):
     process = hanging("--frame-deadline", "6")
     _, err = process.communicate(timeout=30)
