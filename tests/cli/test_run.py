@@ -91,7 +91,7 @@ def test_confidence_is_written_if_the_model_has_it(fcn_edge, model_path, photos,
 def test_masks_for_tools_are_written_and_replaced(fcn_edge, model_path, photos, tmp_path):
     for _ in range(2):  # the second run recognizes the results of the first
         args = ("run", model_path("rgb"), photos / "a.png", "-o", "out")
-        done = fcn_edge(*args, "--save", "labelstudio,coco,geojson")
+        done = fcn_edge(*args, "--save", "labelstudio,coco")
         assert done.returncode == 0, done.stderr
     task = json.loads((tmp_path / "out/a.labelstudio.json").read_text())
     data = json.loads((tmp_path / "out/a.coco.json").read_text())
@@ -99,6 +99,13 @@ def test_masks_for_tools_are_written_and_replaced(fcn_edge, model_path, photos, 
     assert len(prediction["result"]) == len(data["annotations"]) > 0
     assert 0 < prediction["score"] <= 1
     assert sum(entry["area"] for entry in data["annotations"]) == 48 * 64
+
+
+def test_polygons_are_written_and_replaced(fcn_edge, model_path, photos, tmp_path):
+    pytest.importorskip("rasterio")
+    for _ in range(2):
+        done = fcn_edge("run", model_path("rgb"), photos / "a.png", "-o", "out", "--save", "geojson")
+        assert done.returncode == 0, done.stderr
     polygons = [f["properties"] for f in json.loads((tmp_path / "out/a.geojson").read_text())["features"]]
     assert sum(entry["area"] for entry in polygons) == 48 * 64
     assert all(0 < entry["score"] <= 1 for entry in polygons)
