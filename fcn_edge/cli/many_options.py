@@ -70,6 +70,8 @@ def check_many(inputs: tuple[str, ...], given: dict[str, Any]) -> bool:
         return False
     if len(inputs) != 1 or not Path(inputs[0]).is_dir():
         raise UsageError("--shard and --resume are for one folder of images: name it alone")
+    if given["timed"]:
+        raise UsageError("--time is for images that are listed: leave out --shard and --resume")
     return True
 
 

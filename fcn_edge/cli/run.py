@@ -191,7 +191,6 @@ def command(
     earlier run are not replaced. For cameras and streams, see `fcn-edge robot camera`.
     """  # noqa: D301 - click wants the character itself
     from fcn_edge.cli.progress import progress_on_stderr
-    from fcn_edge_runtime.errors import UsageError
     from fcn_edge_runtime.segmenter import Segmenter
 
     effect = effect_from(given)
@@ -203,8 +202,6 @@ def command(
     soft = effect is not None and given["threshold"] is None
     scored = not {"labelstudio", "coco", "geojson"}.isdisjoint(given["save"] or ())
     helps = (soft or scored) and "confidence" not in saved
-    if given["timed"] and many:
-        raise UsageError("--time is for images that are listed: leave out --shard and --resume")
     with Segmenter(
         model,
         given["device"],

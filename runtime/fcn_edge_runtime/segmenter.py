@@ -49,7 +49,8 @@ class Segmenter:
         outputs: which of the model's outputs to compute, `labels` always; None means all of them. A function
             is given the names that the model offers and returns those to compute.
         max_pixels: refuse batches with more pixels, N * H * W, than this.
-        options: rarely needed options of the session.
+        options: rarely needed options of the session; None is the defaults, and the head "auto" where labels
+            alone are computed.
         profile: what `fcn-edge tune` wrote for this model, or the path of it: device, threads and options.
             Made on another machine or with another onnxruntime, it is ignored with a warning. The self-test
             runs when the model is opened with it.

@@ -45,6 +45,12 @@ def test_time_says_what_reading_network_and_writing_took(fcn_edge, model_path, p
     assert times["network_share"] == pytest.approx(times["network"] * 2 / 1000 / times["seconds"])
 
 
+def test_a_shard_has_no_times(fcn_edge, model_path, photos):
+    done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "--shard", "1/2", "--time")
+    assert done.returncode == 2
+    assert "--time is for images that are listed" in done.stderr
+
+
 def test_a_bad_image_is_listed_and_the_exit_code_is_1(fcn_edge, model_path, photos):
     (photos / "bad.png").write_bytes(b"rubbish")
     done = fcn_edge("run", model_path("rgb"), photos, "-o", "out", "-q")
