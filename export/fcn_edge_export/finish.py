@@ -23,6 +23,7 @@ from fcn_edge_export.graph.head_choice import choose_sparse
 from fcn_edge_export.graph.names import CONFIDENCE
 from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.graph.reject import with_rejection
+from fcn_edge_export.graph.unlabeled_border import with_unlabeled_border
 from fcn_edge_export.graph.work import integer_share, of_integers, work_of
 from fcn_edge_export.graph.working_size import whole_geometry
 from fcn_edge_export.options import ExportOptions, inputs_text
@@ -32,7 +33,7 @@ from fcn_edge_export.verification.activation import require_logits
 from fcn_edge_export.verification.borders import USEFUL, SizeRange, find_range, of_images
 from fcn_edge_export.verification.cases import Case
 from fcn_edge_export.verification.certify import Reference, all_cases, certify, check_draft
-from fcn_edge_export.verification.rejection import certified_with_rejection
+from fcn_edge_export.verification.rejection import certified_with_border, certified_with_rejection
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Kind, Verdict
 from fcn_edge_runtime.errors import ArtifactError
@@ -207,6 +208,9 @@ def finish(
             certified = certified_with_rejection(certified, grafted, draft, options.reject, cases, reference)
             grafted = with_rejection(grafted, draft, options.reject, confidence=CONFIDENCE in options.outputs)
             draft = replace(draft, reject=options.reject)
+        if network.border == "unlabeled":
+            certified = certified_with_border(certified, grafted, draft, found.crop, cases)
+            grafted = with_unlabeled_border(grafted, draft, found.crop)
         did.text = verdict_text(certified.verdicts)
 
     lowering = _of_others(network, grafted, cases[0]) if network.integers else None

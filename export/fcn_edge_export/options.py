@@ -62,7 +62,8 @@ class ExportOptions:
             finds out whether there is one, and then refuses.
         smallest: (height, width) of images at least; None is what the network needs.
         border: of a network whose convolutions do not pad, what images are padded with so that all of it is
-            labeled: "reflect" or "edge". None refuses such a network.
+            labeled: "reflect" or "edge"; "unlabeled" labels what it covers, and leaves the border unlabeled.
+            None refuses such a network.
         inputs: (name, channels) of each input of a network that has several, such as ("rgb", 3) and
             ("depth", 1): the image's channels are theirs side by side. Empty is one.
         reject: confidence that a label needs, above 0 and below 1: the file leaves pixels below it unlabeled.
@@ -106,6 +107,11 @@ class ExportOptions:
                 raise UsageError("a network that returns labels has no confidence: expected no --reject")
         if self.border is not None:
             _check_one_of("border", self.border, BORDERS[1:])
+        if self.border == "unlabeled" and (self.reject is not None or self.working_size is not None):
+            raise UsageError(
+                "got an unlabeled border together with --reject or a working size: expected one of them; "
+                "--border reflect goes with each"
+            )
         parse_inputs(inputs_text(self.inputs))
         if self.smallest is not None:
             _check_sizes([self.smallest])

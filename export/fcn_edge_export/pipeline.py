@@ -101,7 +101,7 @@ def export(
                 options.size_multiple,
                 max(options.smallest or (1,)),
                 labels=options.activation == "argmax",
-                border=options.border is not None,
+                border=options.border or "none",
             ),
             working=working.size if working is not None else None,
             auto=options.working_size == AUTO,
@@ -124,7 +124,11 @@ def export(
                 if found.grid and found.grid[0] > 1
                 else ""
             )
-            + (f", {found.crop} rows and columns of border padded by {options.border}" if found.crop else "")
+            + (
+                f", {found.crop} rows and columns of border {_border_text(options.border)}"
+                if found.crop
+                else ""
+            )
             + (f", reduced {found.enlargement} times" if found.enlargement > 1 else "")
             + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
         )
@@ -167,3 +171,7 @@ def export(
         return finished(traced(larger), useful=LARGEST_SMALLEST)
     except FcnEdgeError:  # the network may not take images as large
         return finished(network, useful=USEFUL)
+
+
+def _border_text(border: str | None) -> str:
+    return "left unlabeled" if border == "unlabeled" else f"padded by {border}"

@@ -66,7 +66,8 @@ class Question:
         multiple: use it at multiples of this alone; None finds the smallest.
         smallest: height and width at least.
         labels: take its labels for scores, see `outputs`.
-        border: it may return fewer pixels than its image has, the same at all sizes.
+        border: "none", or what becomes of the border where it returns fewer pixels than its image has, as
+            on the card.
     """
 
     output: str | None = None
@@ -74,7 +75,7 @@ class Question:
     multiple: int | None = None
     smallest: int = 1
     labels: bool = False
-    border: bool = False
+    border: str = "none"
 
 
 def probe(
@@ -134,8 +135,8 @@ class _Probe:
 
         enlargement = next((k for k in ENLARGEMENTS if tuple(first.shape[2:]) == (k * start, k * start)), 1)
         shape = _reduced(tuple(first.shape), enlargement)
-        if self.asked.border:
-            return find_cropped_sizes(shape_at, start, shape, name)
+        if self.asked.border != "none":
+            return find_cropped_sizes(shape_at, start, shape, name, labeled=self.asked.border != "unlabeled")
         try:
             found = find_sizes(shape_at, start, shape, name, self.asked.multiple)
         except OneSizeError as error:

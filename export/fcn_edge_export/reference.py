@@ -61,7 +61,7 @@ class LogitsNetwork(nn.Module):
         grid: (n, r) of a network whose sides are k n + r; images are padded to the next such size, at the
             bottom and right, with their edge.
         crop: how many rows and columns its logits lack; images are padded on all sides by as many.
-        border: what they are padded with then: "reflect" or "edge".
+        border: what they are padded with then: "reflect" or "edge"; "unlabeled" pads the logits by 0 instead.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class LogitsNetwork(nn.Module):
         self.grid = grid
         self.crop = crop
         self.mode = "reflect" if border == "reflect" else "replicate"
+        self.labels_border = border != "unlabeled"
 
     @classmethod
     def of(
@@ -106,9 +107,9 @@ class LogitsNetwork(nn.Module):
         """Logits [batch, classes, height, width] of normalized pixels [batch, channels, height, width]."""
         height, width = x.shape[-2:]
         if self.grid is not None:
-            (step, rest), before = self.grid, self.crop // 2
-            behind = self.crop - before
-            right, down = (behind + (rest - side - self.crop) % step for side in (width, height))
+            (step, rest), crop = self.grid, self.crop if self.labels_border else 0
+            before, behind = crop // 2, crop - crop // 2
+            right, down = (behind + (rest - side - crop) % step for side in (width, height))
             x = F.pad(x, (before, right, before, down), mode=self.mode)
         with FullPrecision(), contextlib.redirect_stdout(io.StringIO()):  # a network may print what it does
             output = self.net(x)
@@ -120,7 +121,13 @@ class LogitsNetwork(nn.Module):
             logits = torch.log(logits.clamp_min(LEAST))
         if self.resize:
             logits = F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        return logits if self.grid is None else logits[..., :height, :width]
+        if self.grid is None:
+            return logits
+        if self.labels_border:
+            return logits[..., :height, :width]
+        covered = logits[..., : height - self.crop, : width - self.crop]
+        before, behind = self.crop // 2, self.crop - self.crop // 2
+        return F.pad(covered, (before, behind, before, behind))
 
 
 class _Upsamplings(TorchFunctionMode):

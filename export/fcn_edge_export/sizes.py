@@ -137,11 +137,20 @@ def find_cropped_sizes(
     start: int,
     first: tuple[int, ...],
     output: str = "",
+    *,
+    labeled: bool = True,
 ) -> Sizes:
     """The same for a network whose convolutions do not pad: its logits lack the same border at every size.
 
     Of the sizes on its grid those are taken where the border is thinnest: at others a pooling has left out a
     row at the bottom, so that the border would not be as wide on both sides.
+
+    Args:
+        shape_at: see `find_sizes`, as the following.
+        start: see there.
+        first: see there.
+        output: see `Sizes`.
+        labeled: whether the border is labeled, too.
 
     Raises:
         ArtifactError: its logits do not lack the same border at sizes of any grid.
@@ -170,8 +179,10 @@ def find_cropped_sizes(
             f"probe: the network gave logits of {first[2]}x{first[3]} for an image of {start}x{start}, "
             "expected a border that is as wide at every size: leave out --border"
         )
-    # The border is reflected, which takes more pixels than it is wide.
-    return Sizes(first[1], crop - crop // 2 + step, 1, 1, output, grid=(step, side % step), crop=crop)
+    # To reflect a border takes more pixels than it is wide; around one that is not labeled a third of each
+    # side is left, so that the self-test sees something.
+    smallest = crop - crop // 2 + step if labeled else crop + max(step, crop // 2)
+    return Sizes(first[1], smallest, 1, 1, output, grid=(step, side % step), crop=crop)
 
 
 def _steps(start: int, step: int) -> Sequence[tuple[int, int]]:
@@ -200,7 +211,7 @@ def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int:
     raise ArtifactError(
         f"probe: the network gave logits of {shape[-2]}x{shape[-1]} for an image of {height}x{width}, "
         "expected the same height and width, or a whole factor fewer; if its convolutions do not pad, give "
-        "what is beyond the border: --border reflect or --border edge"
+        "what is beyond the border, --border reflect or --border edge, or leave it out: --border unlabeled"
     )
 
 

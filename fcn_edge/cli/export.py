@@ -102,8 +102,9 @@ __all__ = ["command"]
 )
 @click.option(
     "--border",
-    type=click.Choice(["reflect", "edge"]),
-    help="For a network whose convolutions do not pad: pad images so that all of it is labeled.",
+    type=click.Choice(["reflect", "edge", "unlabeled"]),
+    help="For a network whose convolutions do not pad: pad images so that all of it is labeled, or leave the "
+    "border that it does not cover unlabeled (255).",
 )
 @click.option(
     "--smallest",

@@ -66,6 +66,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         *_lowering(card["lowering"]),
         ("working size", _working_size(card["working_size"])),
         ("head", card["head"]),
+        ("border", "unlabeled" if net["border"] == "unlabeled" else ""),
         ("rejects", f"confidence below {card['reject']:g}: unlabeled" if "reject" in card else ""),
         *(("input" if i == 0 else "", _tensor(t)) for i, t in enumerate(facts["inputs"])),
         *(("outputs" if i == 0 else "", _tensor(t)) for i, t in enumerate(facts["outputs"])),

@@ -276,8 +276,8 @@ class Segmenter {
         const bool counts = golden.labels[i] != card().unlabeled;
         decided += counts;
         if (counts) report.distinct.insert(golden.labels[i]);
-        // A label that is not a class is wrong everywhere, also where the decision was close; but a file that
-        // rejects may leave such a pixel unlabeled.
+        // A label that is not a class is wrong everywhere, also where the decision was close; but a file may
+        // leave such a pixel unlabeled, if it does so at all.
         const bool rejected = card().rejects && label_at(i) == card().unlabeled;
         if ((counts && label_at(i) != golden.labels[i]) ||
             (label_at(i) >= static_cast<int>(card().classes.size()) && !rejected))

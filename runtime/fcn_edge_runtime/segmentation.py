@@ -206,9 +206,9 @@ class Segmentation:
 
 def require_every_label(card: Card) -> None:
     """Raise UsageError for a model that leaves pixels unlabeled by itself: it has no labels to threshold."""
-    if card.reject is not None:
+    if card.unlabeled_by:
         raise UsageError(
-            f"the model was exported with --reject {card.reject:g} and leaves pixels unlabeled by itself: "
+            f"the model was exported with {card.unlabeled_by} and leaves pixels unlabeled by itself: "
             "expected no threshold"
         )
 

@@ -165,10 +165,10 @@ def run_selftest(session: Runs, card: Card, golden: Golden) -> SelfTestReport:
                 f"expected {case.labels.shape} {case.labels.dtype}: export again"
             )
         decided = case.labels != card.unlabeled
-        # A label that is not a class is wrong everywhere, also where the decision was close; but a file that
-        # rejects may leave such a pixel unlabeled.
+        # A label that is not a class is wrong everywhere, also where the decision was close; but a file may
+        # leave such a pixel unlabeled, if it does so at all.
         foreign = labels >= len(card.classes)
-        if card.reject is not None:
+        if card.unlabeled_by:
             foreign &= labels != card.unlabeled
         wrong = ((labels != case.labels) & decided) | foreign
         worst = None

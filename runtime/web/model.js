@@ -12,7 +12,7 @@ import { sha256 } from "./sha256.js";
  * @typedef {{id: number, name: string, color: [number, number, number]}} ClassInfo
  * @typedef {{
  *   name: string, description: string, license: string, classes: ClassInfo[], unlabeled: number,
- *   precision: string, lowering: null | {target: string}, reject?: number,
+ *   precision: string, lowering: null | {target: string}, reject?: number, net?: {border?: string},
  *   input: {channels: number, dtype: "uint8" | "uint16" | "float32", scale: number},
  *   geometry: {smallest_size: number, largest_size: null | [number, number]},
  * }} Card

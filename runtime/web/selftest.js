@@ -162,9 +162,10 @@ function compared(got, expected, size, card, seen) {
       report.decided++;
       seen.add(label);
     }
-    // A label that is not a class is wrong everywhere, also where the decision was close; but a file that rejects
-    // may leave such a pixel unlabeled.
-    const rejected = card.reject !== undefined && got[at] === card.unlabeled;
+    // A label that is not a class is wrong everywhere, also where the decision was close; but a file may
+    // leave such a pixel unlabeled, if it does so at all.
+    const leaves = card.reject !== undefined || card.net?.border === "unlabeled";
+    const rejected = leaves && got[at] === card.unlabeled;
     if ((decided && got[at] !== label) || (got[at] >= card.classes.length && !rejected)) {
       report.wrong++;
       const row = Math.floor(at / width);

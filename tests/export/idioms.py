@@ -148,9 +148,9 @@ class GroupNormed(Idiom):
 class RelativePositions(Idiom):
     """Attention over a grid with a bias for each offset, whose table is interpolated to the grid."""
 
-    def __init__(self) -> None:
+    def __init__(self, patch: int = 4) -> None:
         super().__init__()
-        self.patch = nn.Conv2d(4, 8, 4, stride=4)
+        self.patch = nn.Conv2d(4, 8, patch, stride=patch)
         self.table = nn.Parameter(torch.randn(7 * 7, 2))
         self.back = nn.Conv2d(8, 4, 1)
 

@@ -40,7 +40,8 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "ConvTranspose2d to a size": idioms.TransposedToASize,
     "padding by computed amounts": idioms.PadsByComputedAmounts,
     "group norm": idioms.GroupNormed,
-    "relative positions": idioms.RelativePositions,
+    # With patches of 4 pixels its attention takes 24 GB at 1080x1920, in PyTorch, too.
+    "relative positions": partial(idioms.RelativePositions, patch=16),
     "shifted windows": idioms.Windows,
     "windows in stages": idioms.WindowsInStages,
     "sizes as tensors": idioms.SizesAsTensors,

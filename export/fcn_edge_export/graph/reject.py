@@ -16,7 +16,7 @@ from fcn_edge_export.graph.nodes import Nodes, rename
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.model.card import Card
 
-__all__ = ["refuse_rejecting", "rejected", "with_rejection", "without_rejection"]
+__all__ = ["refuse_rejecting", "rejected", "with_nodes", "with_rejection", "without_rejection"]
 
 _DECIDED = "fcn_edge/reject/decided"  # the labels of the plain file
 _LOW, _WIDE, _KEPT = (f"fcn_edge/reject/{name}" for name in ("low", "wide", "kept"))
@@ -24,11 +24,11 @@ _LEAST, _UNLABELED = "reject/least", "reject/unlabeled"
 
 
 def refuse_rejecting(card: Card, path: object) -> None:
-    """Raise UsageError for a file that rejects: what is made of its logits would label every pixel."""
-    if card.reject is not None:
+    """Raise UsageError for a file that leaves pixels unlabeled: what is made of its logits labels all."""
+    if card.unlabeled_by:
         raise UsageError(
-            f"{path} leaves pixels of a confidence below {card.reject:g} unlabeled, and what is made of it "
-            "would not: export it without --reject"
+            f"{path} leaves pixels unlabeled, and what is made of it would not: export it without "
+            f"{card.unlabeled_by}"
         )
 
 
@@ -46,10 +46,7 @@ def with_rejection(plain: onnx.ModelProto, card: Card, least: float, *, confiden
         least: confidence that a label needs, above 0 and below 1.
         confidence: whether it stays an output.
     """
-    model = onnx.ModelProto()
-    model.CopyFrom(plain)
-    graph, out = model.graph, Nodes()
-    rename(graph, LABELS, _DECIDED)
+    out = Nodes()
     decided = _DECIDED
     wide = card.label_dtype == "uint16"
     if wide:  # onnxruntime has no Where for uint16
@@ -63,12 +60,22 @@ def with_rejection(plain: onnx.ModelProto, card: Card, least: float, *, confiden
     if wide:
         out.add("Cast", [last], LABELS, to=TensorProto.UINT16)
     out.nodes[-1].name = "fcn_edge/reject/labels"  # the plain file's node keeps the other name
-    graph.node.extend(out.nodes)
-    graph.initializer.extend(out.constants)
+    model = with_nodes(plain, out, _DECIDED)
+    graph = model.graph
     kept = [value for value in graph.output if confidence or value.name != CONFIDENCE]
     outputs = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in kept]
     graph.ClearField("output")
     graph.output.extend(outputs)
+    return model
+
+
+def with_nodes(plain: onnx.ModelProto, further: Nodes, decided: str) -> onnx.ModelProto:
+    """The model with nodes that make `labels` of its own labels, which are called `decided` from then on."""
+    model = onnx.ModelProto()
+    model.CopyFrom(plain)
+    rename(model.graph, LABELS, decided)
+    model.graph.node.extend(further.nodes)
+    model.graph.initializer.extend(further.constants)
     return model
 
 

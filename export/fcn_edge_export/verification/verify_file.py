@@ -14,9 +14,10 @@ from google.protobuf.message import DecodeError
 from fcn_edge_export.artifact import OutputFile, assemble
 from fcn_edge_export.final_card import finished_card
 from fcn_edge_export.graph.reject import without_rejection
+from fcn_edge_export.graph.unlabeled_border import without_unlabeled_border
 from fcn_edge_export.options import VerifyOptions, parse_inputs
 from fcn_edge_export.verification.certify import all_cases, certify, check_draft
-from fcn_edge_export.verification.rejection import certified_with_rejection
+from fcn_edge_export.verification.rejection import certified_with_border, certified_with_rejection
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
 from fcn_edge_runtime.errors import ModelError
@@ -101,7 +102,7 @@ def verify(
             card.net.output or None,
             len(card.classes),
             labels=labels_alone,
-            border=card.net.border != "none",
+            border=card.net.border,
         )
         found = probe(
             net,
@@ -127,7 +128,9 @@ def verify(
             largest=card.geometry.largest_size,
             seed=weights,
         )
+        bordered = card.net.border == "unlabeled"
         plain = model if card.reject is None else without_rejection(model)
+        plain = without_unlabeled_border(plain) if bordered else plain
         certified = certify(
             reference,
             plain,
@@ -141,6 +144,8 @@ def verify(
         )
         if card.reject is not None:
             certified = certified_with_rejection(certified, plain, card, card.reject, cases, reference)
+        if bordered:
+            certified = certified_with_border(certified, plain, card, found.crop, cases)
         did.text = verdict_text(certified.verdicts)
 
     with stages.stage("write") as did:

@@ -40,7 +40,7 @@ struct Card {
   int smallest_size;
   std::pair<int, int> largest_size;  // height, width; 0 means any
   std::string target;                // of an int8 or fp16 file
-  bool rejects = false;              // whether the file leaves pixels of low confidence unlabeled
+  bool rejects = false;              // whether the file leaves pixels unlabeled: of low confidence, or the border
   bool wide() const { return unlabeled != 255; }
 };
 
@@ -258,6 +258,7 @@ inline Card read_card(const Fields& fields) {
   if (fields["lowering"].kind == Json::Kind::object)
     card.target = fields.within(fields["lowering"], "lowering").string("target");
   card.rejects = fields["reject"].kind == Json::Kind::number;
+  card.rejects |= fields["net"]["border"].string == "unlabeled";
   return card;
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -239,6 +239,7 @@ def score_pairs(
             dark = True
             warnings.warn(ran.dark, stacklevel=2)
         unlabeled += count_labels(ran.truth, count)[1]
+        ran = replace(ran, truth=_covered(ran, card))
         if ran.confidence is not None:
             counted = confidence_counts(ran.truth, ran.labels[0], ran.confidence, count)
             counts = counted if counts is None else counts + counted
@@ -278,6 +279,13 @@ class _Run:
     dark: str = ""
     confidence: np.ndarray | None = None
     hausdorff: tuple[float | None, ...] = ()
+
+
+def _covered(ran: _Run, card: Card) -> np.ndarray:
+    """The true labels without those of a border that the network does not cover: they are not counted."""
+    if card.net.border != "unlabeled":
+        return ran.truth
+    return np.where(ran.labels[0] == card.unlabeled, card.unlabeled, ran.truth)
 
 
 def _run_image(

@@ -91,6 +91,11 @@ class TileNetwork:
         self.confidence, self.probabilities = confidence, probabilities
         with ModelFile.open(path) as model:
             self.card, self.digest = model.card, model.digest
+            if self.card.net.border == "unlabeled":
+                raise UsageError(
+                    f"{model.path} leaves the border of each image unlabeled, and tiles would have gaps: "
+                    "export it with --border reflect"
+                )
             if self.card.reject is not None:
                 raise UsageError(
                     f"{model.path} leaves pixels of low confidence unlabeled, which maps do by themselves: "

@@ -64,7 +64,7 @@ LARGEST_PIXEL = {"uint8": 255, "uint16": 65535}
 PRECISIONS = ("fp32", "fp16", "int8")
 HEADS = ("dense", "sparse")
 ACTIVATIONS = ("none", "sigmoid", "softmax", "argmax")
-BORDERS = ("none", "reflect", "edge")
+BORDERS = ("none", "reflect", "edge", "unlabeled")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -168,7 +168,7 @@ class NetInfo:
         activation: what it had applied to them, and the export undid: "none", "sigmoid" or "softmax"; behind
             an "argmax" there are labels alone.
         border: what images are padded with by a network whose convolutions do not pad: "reflect" or "edge";
-            "none" where they do.
+            "unlabeled" where the file leaves the border of each image unlabeled; "none" where they do pad.
         inputs: its inputs, "rgb:3,depth:1", which are the image's channels side by side; empty for one.
     """
 
@@ -222,6 +222,13 @@ class Card:
     def unlabeled(self) -> int:
         """The value that is never a class: 255 in uint8 labels, 65535 in uint16 ones."""
         return 255 if self.label_dtype == "uint8" else 65535
+
+    @property
+    def unlabeled_by(self) -> str:
+        """The option of `export` by which the file leaves pixels unlabeled; empty if it labels every one."""
+        if self.reject is not None:
+            return "--reject"
+        return "--border unlabeled" if self.net.border == "unlabeled" else ""
 
     def class_named(self, name: str) -> ClassInfo | None:
         """The class of that name, compared without case; None if there is none."""
