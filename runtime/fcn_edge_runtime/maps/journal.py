@@ -1,7 +1,7 @@
 r"""What was done of a map: every finished tile is added to a file, which any kill leaves readable.
 
     {"job": ...}\n                                          what the tiles are of
-    {"tile": number, "layers": ..., "crc": ...}\n arrays    a tile: each array compressed by zlib
+    {"tile": number, "layers": ..., "crc": ...}\n arrays    a tile: labels as runs, and other arrays
     ...
 
 A tile that was written in part ends the file. The map itself is made of it at the end.
@@ -20,6 +20,7 @@ import numpy as np
 
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.maps.labeled import Labeled
+from fcn_edge_runtime.maps.runs import Runs
 from fcn_edge_runtime.maps.tiles import Tile
 
 try:
@@ -30,6 +31,7 @@ except ImportError:  # Windows: nothing keeps out a second process
 __all__ = ["Journal"]
 
 _MOST_HEAD = 1 << 20
+_COMPRESSED = ("labels", "probabilities")
 
 _Layer = list[Any]  # name, type, shape, compressed bytes
 
@@ -75,12 +77,13 @@ class Journal:
         Raises:
             ArtifactError: the disk is full or fails.
         """
-        arrays = {name: array for name, array in vars(labeled).items() if array is not None}
-        packed = {name: _packed(array) for name, array in arrays.items()}
+        arrays = labeled.arrays()
+        packed = [_packed(name, labeled) for name in arrays]
         layers = [
-            [name, str(array.dtype), list(array.shape), len(packed[name])] for name, array in arrays.items()
+            [name, str(array.dtype), list(array.shape), len(data)]
+            for (name, array), data in zip(arrays.items(), packed, strict=True)
         ]
-        data = b"".join(packed.values())
+        data = b"".join(packed)
         head = json.dumps({"tile": tile.number, "layers": layers, "crc": zlib.crc32(data)}).encode() + b"\n"
         try:
             place = self._file.seek(0, os.SEEK_END)
@@ -97,7 +100,7 @@ class Journal:
             for layer, dtype, shape, length in layers:
                 if layer == name:
                     self._file.seek(place)
-                    yield tile, np.frombuffer(zlib.decompress(self._file.read(length)), dtype).reshape(shape)
+                    yield tile, _unpacked(name, self._file.read(length), dtype, tuple(shape))
                 place += length
 
     def remove(self) -> None:
@@ -144,10 +147,22 @@ class Journal:
             raise _unwritable(self.path, error) from error
 
 
-def _packed(array: np.ndarray) -> bytes:
-    """Compressed by runs: of labels, which are large areas of one value, this makes half of level 1."""
+def _packed(name: str, labeled: Labeled) -> bytes | memoryview:
+    """An array of a tile for the file; those that hardly compress are as they are."""
+    array: np.ndarray = getattr(labeled, name)
+    if name not in _COMPRESSED:
+        return np.ascontiguousarray(array).data.cast("B")
     packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
-    return packer.compress(np.ascontiguousarray(array).data) + packer.flush()
+    data = labeled.runs.to_bytes() if name == "labels" else np.ascontiguousarray(array).data
+    return packer.compress(data) + packer.flush()
+
+
+def _unpacked(name: str, data: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if name in _COMPRESSED:
+        data = zlib.decompress(data)
+    if name == "labels":
+        return Runs.from_bytes(data, dtype, (shape[0], shape[1])).expanded()
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _unwritable(path: Path, error: OSError) -> ArtifactError:

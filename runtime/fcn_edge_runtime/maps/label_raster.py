@@ -31,7 +31,7 @@ from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.results import MapArea, MapFiles, Targets
 from fcn_edge_runtime.maps.sharing import Sources, TileJob
 from fcn_edge_runtime.maps.simplify import require_simplification
-from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory
+from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory, kept_bytes
 from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.maps.workers import label_in_processes
 from fcn_edge_runtime.progress import Progress, Stages
@@ -157,10 +157,11 @@ def label_raster(
 
 def sources_of(raster: str, model: str, options: MapOptions) -> Sources:
     """What is opened for a map."""
+    memory = _memory(options)
     return Sources(
         raster, model, tuple(options.bands), options.resolution, options.stored_values, options.device,
         options.threads, options.confidence is not None, options.probabilities is not None,
-        options.approximate, cache_bytes(_memory(options)),
+        options.approximate, cache_bytes(memory), kept_bytes(memory),
     )  # fmt: skip
 
 
@@ -238,7 +239,7 @@ class _Job:
     def _identity(self) -> dict[str, Any]:
         """What two runs have in common that make the same tiles."""
         return {
-            "format": 2,
+            "format": 3,
             "model": self.network.digest,
             "raster": self.source.fingerprint(),
             "margin": self.network.reach.margin,

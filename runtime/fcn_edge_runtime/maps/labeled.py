@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from fcn_edge_runtime.maps.network import TileNetwork
+from fcn_edge_runtime.maps.runs import Runs
 from fcn_edge_runtime.session.numpy_head import Axis, labels_of_part
 
 __all__ = ["NO_PROBABILITY", "PROBABLE", "Labeled", "labeled_of"]
@@ -32,6 +34,16 @@ class Labeled:
     confidence: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     sample: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Those that are there, by their names."""
+        names = ("labels", "confidence", "probabilities", "sample")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The labels as runs; they do not change anymore."""
+        return Runs.of(self.labels)
 
 
 def labeled_of(scores: np.ndarray, down: Axis | None, right: Axis | None, network: TileNetwork) -> Labeled:

@@ -14,14 +14,13 @@ from fcn_edge_runtime.maps.blend import BlendedImage, Windows
 from fcn_edge_runtime.maps.labeled import NO_PROBABILITY, Labeled
 from fcn_edge_runtime.maps.network import TileNetwork, Values
 from fcn_edge_runtime.maps.preview import sample_of
-from fcn_edge_runtime.maps.raster import Raster
+from fcn_edge_runtime.maps.raster import Pixels, Raster
+from fcn_edge_runtime.maps.reading import Reader, Window
 from fcn_edge_runtime.maps.tiles import Tile, TiledImage
 
 __all__ = ["Add", "Labeling"]
 
 Add = Callable[[Tile, Labeled], None]
-_Window = tuple[slice, slice]
-_Pixels = tuple[np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +32,14 @@ class Labeling:
         network: that labels it.
         tiled: the raster's tiles.
         sampled: one of so many pixels is kept for the preview, along both axes; 0 keeps none.
+        kept: bytes of pixels that are kept of windows above, so that they are read once.
     """
 
     source: Raster
     network: TileNetwork
     tiled: TiledImage
     sampled: int
+    kept: int
 
     def one(self, tile: Tile) -> Labeled:
         """Label a tile.
@@ -62,7 +63,7 @@ class Labeling:
             ModelError: the network failed.
         """
 
-        def finish(tile: Tile, pixels: _Pixels, values: Values | None) -> None:
+        def finish(tile: Tile, pixels: Pixels, values: Values | None) -> None:
             add(tile, self._finished(tile, pixels, values))
 
         if isinstance(self.tiled, BlendedImage):
@@ -83,13 +84,13 @@ class Labeling:
             if finishing is not None:
                 finishing.result()
 
-    def _read_ahead(self, reader: ThreadPoolExecutor, windows: Sequence[_Window]) -> Iterator[_Pixels]:
+    def _read_ahead(self, reader: ThreadPoolExecutor, windows: Sequence[Window]) -> Iterator[Pixels]:
         """The pixels of each window, while the next one's are read."""
-        reading = None
+        reading, read = None, Reader(self.source, windows, self.kept).read
         for window, following in zip(windows, [*windows[1:], None], strict=True):
-            now = reader.submit(self.source.read, *window) if reading is None else reading
+            now = reader.submit(read, *window) if reading is None else reading
             pixels = now.result()
-            reading = None if following is None else reader.submit(self.source.read, *following)
+            reading = None if following is None else reader.submit(read, *following)
             yield pixels
 
     def _run_windows(self, windows: Windows) -> Iterator[np.ndarray | None]:
@@ -109,12 +110,12 @@ class Labeling:
         found = None if scores is None else self.tiled.label_scores(tile, scores)
         return self._masked(tile, found, valid, pixels)
 
-    def _values(self, tile: Tile, pixels: _Pixels) -> Values | None:
+    def _values(self, tile: Tile, pixels: Pixels) -> Values | None:
         """What the network gives for a window; None where the core has no data."""
         window, valid = pixels
         return self.network.run(window) if valid is None or valid[tile.inside].any() else None
 
-    def _finished(self, tile: Tile, pixels: _Pixels, values: Values | None) -> Labeled:
+    def _finished(self, tile: Tile, pixels: Pixels, values: Values | None) -> Labeled:
         window, valid = pixels
         found = None if values is None else self.tiled.label(tile, values)
         return self._masked(tile, found, None if valid is None else valid[tile.inside], window[tile.inside])

@@ -23,7 +23,11 @@ from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.maps.formats import check_block, driver_of
 from fcn_edge_runtime.model.card import InputSpec
 
-__all__ = ["Raster", "raster_errors"]
+__all__ = ["Pixels", "Raster", "raster_errors"]
+
+Pixels = tuple[
+    np.ndarray, np.ndarray | None
+]  # (h, w, C), and where they are valid: None stands for everywhere
 
 _ALPHA = "alpha"
 _EXACT = {
@@ -126,7 +130,7 @@ class Raster:
                 source.transform, spec, file, source, whole and spec.dtype != "float32",
             )  # fmt: skip
 
-    def read(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(self, rows: slice, columns: slice) -> Pixels:
         """The pixels (h, w, C) of a window, and where they are valid (h, w); None stands for everywhere.
 
         Several threads may read.
@@ -134,9 +138,17 @@ class Raster:
         Raises:
             InputError: the file is damaged, or was cut short.
         """
-        shape = rows.stop - rows.start, columns.stop - columns.start
-        pixels = np.empty((*shape, len(self.bands)), self.spec.dtype)
-        valid = None if self._whole else np.empty(shape, bool)
+        found = self.empty(rows.stop - rows.start, columns.stop - columns.start)
+        self.read_into(rows, columns, *found)
+        return found
+
+    def empty(self, height: int, width: int) -> Pixels:
+        """Arrays for so many pixels."""
+        pixels = np.empty((height, width, len(self.bands)), self.spec.dtype)
+        return pixels, None if self._whole else np.empty((height, width), bool)
+
+    def read_into(self, rows: slice, columns: slice, pixels: np.ndarray, valid: np.ndarray | None) -> None:
+        """The same into arrays as `empty` gives them, or parts of these."""
         # Strip by strip, so that what GDAL gives, band by band, is still in the processor's cache when it is
         # copied.
         first = rows.start
@@ -145,7 +157,6 @@ class Raster:
             part = slice(first - rows.start, last - rows.start)
             self._read(slice(first, last), columns, pixels[part], None if valid is None else valid[part])
             first = last
-        return pixels, valid
 
     def _read(self, rows: slice, columns: slice, pixels: np.ndarray, valid: np.ndarray | None) -> None:
         """Read a window into arrays for its pixels, and for where they are valid."""

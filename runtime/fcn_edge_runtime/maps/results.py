@@ -27,13 +27,12 @@ from fcn_edge_runtime.maps.labeled import Labeled
 from fcn_edge_runtime.maps.polygons import write_polygons
 from fcn_edge_runtime.maps.preview import preview_png
 from fcn_edge_runtime.maps.raster import Raster
+from fcn_edge_runtime.maps.runs import Runs
 from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import Stages
 
 __all__ = ["MapArea", "MapFiles", "Targets", "Written"]
-
-_ROWS = 128  # of labels that are counted at once
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,9 @@ class MapFiles:
         """
         for name in self._files:
             for tile, values in journal.arrays(tiles, name):
-                self._add(tile, name, values)
+                if name == "labels":
+                    self._counted.add(tile, Runs.of(values))
+                self._files[name].add(tile, values)
 
     def add(self, tile: Tile, labeled: Labeled) -> None:
         """Add a tile; any thread may, one at a time.
@@ -142,8 +143,9 @@ class MapFiles:
         Raises:
             ArtifactError: the disk is full or fails.
         """
-        for name in self._files:
-            self._add(tile, name, getattr(labeled, name))
+        self._counted.add(tile, labeled.runs)
+        for name, file in self._files.items():
+            file.add(tile, getattr(labeled, name))
 
     def finish(self, samples: Iterable[tuple[Tile, np.ndarray]], stages: Stages, *, exact: bool) -> Written:
         """Write what is made of the whole map, and put all files in place. All tiles have been added.
@@ -183,11 +185,6 @@ class MapFiles:
             raise _unwritable(targets.labels, error.strerror or str(error)) from None
         return Written(tuple(path for _, path in self._moves), areas, polygons)
 
-    def _add(self, tile: Tile, name: str, values: np.ndarray) -> None:
-        if name == "labels":
-            self._counted.add(tile, values)
-        self._files[name].add(tile, values)
-
     def _part(self, path: Path) -> Path:
         found = self._parts.enter_context(
             part_of(path, ending=path.suffix, refusal=lambda reason: _unwritable(path, reason))
@@ -205,24 +202,12 @@ class _Counted:
         self._pixels = np.zeros(len(self._ids), np.int64)
         self._meters: list[np.ndarray] = []
 
-    def add(self, tile: Tile, labels: np.ndarray) -> None:
-        """Count a tile's labels (h, w)."""
-        rows = [self._counts(labels[top : top + _ROWS]) for top in range(0, len(labels), _ROWS)]
-        counts = np.concatenate(rows)
+    def add(self, tile: Tile, runs: Runs) -> None:
+        """Count a tile's labels."""
+        counts = runs.counted(self._ids)
         self._pixels += counts.sum(axis=0).astype(np.int64)
         if self.ground is not None:
             self._meters.append(self.ground.of_rows(*tile.core) @ counts)
-
-    def _counts(self, labels: np.ndarray) -> np.ndarray:
-        """Pixels of every class in each row, by runs of equal labels: most are long."""
-        height, width = labels.shape
-        begins = np.ones((height, width), bool)
-        np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
-        first = np.flatnonzero(begins)
-        entry = np.searchsorted(self._ids, labels.ravel()[first])
-        cell = first // width * len(self._ids) + entry
-        lengths = np.diff(first, append=height * width)
-        return np.bincount(cell, lengths, height * len(self._ids)).reshape(height, -1)
 
     def areas(self) -> tuple[MapArea, ...]:
         """What the classes cover."""

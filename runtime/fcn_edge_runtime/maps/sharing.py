@@ -31,8 +31,9 @@ class Sources:
         raster: its name.
         model: its path.
         bands: as for `Raster.open`, as are `resolution` and `stored`.
-        device: as for `TileNetwork`, as are all that follow but the last.
+        device: as for `TileNetwork`, as are all that follow but the last two.
         cache: bytes of GDAL's cache of blocks.
+        kept: as for `Labeling`.
     """
 
     raster: str
@@ -46,6 +47,7 @@ class Sources:
     probabilities: bool
     overlap: int | None
     cache: int
+    kept: int
 
     @contextlib.contextmanager
     def open(self) -> Iterator[tuple[TileNetwork, Raster]]:
@@ -102,7 +104,9 @@ class TileJob:
             raise InputError(f"{source.path} is another raster here: give every machine the same")
         network.reach = self.reach
         kind = TiledImage if network.overlap is None else BlendedImage
-        return Labeling(source, network, kind(network, *self.size, self.core), self.sampled)
+        return Labeling(
+            source, network, kind(network, *self.size, self.core), self.sampled, self.sources.kept
+        )
 
 
 class Opened:

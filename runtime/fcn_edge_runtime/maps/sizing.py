@@ -12,7 +12,7 @@ from fcn_edge_runtime._memory import available_bytes, used_bytes
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.maps.network import TileNetwork
 
-__all__ = ["BLOCK", "cache_bytes", "core_for", "default_memory"]
+__all__ = ["BLOCK", "cache_bytes", "core_for", "default_memory", "kept_bytes"]
 
 BLOCK = 512  # of the map's file: no two tiles write the same block
 _LARGEST = 4096  # beyond it, margins cost little
@@ -20,7 +20,8 @@ _SIDES = (256, 512, 1024)
 _UNKNOWN = 256.0  # bytes a pixel, where memory cannot be looked at
 _SHARE = 0.9  # of the memory is planned: allocators round up
 _BESIDES = 96 << 20  # for labels and for what libraries allocate
-_CACHE_SHARE = 16  # of the memory, for GDAL's blocks: one part in so many
+_CACHE_SHARE = 32  # of the memory, for GDAL's blocks: one part in so many
+_KEPT_SHARE = 24  # the same for pixels of windows above
 GIB = 1 << 30
 
 
@@ -36,8 +37,13 @@ def default_memory(processes: int = 1) -> int:
 
 
 def cache_bytes(memory: int) -> int:
-    """What GDAL may keep of the raster's blocks, so that margins are not decoded again."""
+    """What GDAL may keep of the raster's blocks: those in which one window ends and the next begins."""
     return max(16 << 20, memory // _CACHE_SHARE)
+
+
+def kept_bytes(memory: int) -> int:
+    """What may be kept of windows' pixels, so that those below do not decode their margins again."""
+    return memory // _KEPT_SHARE
 
 
 def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tuple[int, int]:
@@ -58,7 +64,7 @@ def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tupl
         + 8
         + len(network.card.classes) * network.probabilities
     )
-    fixed = (used_bytes() or 0) + _BESIDES + cache_bytes(memory)
+    fixed = (used_bytes() or 0) + _BESIDES + cache_bytes(memory) + kept_bytes(memory)
     around = network.around
 
     def needed(core: int) -> int:
