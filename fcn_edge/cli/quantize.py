@@ -108,7 +108,8 @@ def command(
 ) -> None:
     """Turn MODEL, a verified float file, into an int8 one. No PyTorch is needed.
 
-    Convolutions, additions, pools and concatenations are computed in integers, the classifier and everything
+    Products with weights (convolutions, and the matrix products of transformers), additions, pools and
+    concatenations are computed in integers; attention, normalization of tokens, the classifier and everything
     behind it in float. Where the image is of bytes, the first convolution takes them as they are. The file is
     written only if its labels agree with MODEL's on images that were not calibrated on, if at least half of
     the work is in integers, and if it is faster here. Exits with 3 if not.
@@ -134,7 +135,7 @@ def command(
         return
     for layer in result.kept_in_float:
         click.echo(f"in float  {printable(layer.name)}  damage {layer.damage:.2g}")
-    for name in result.float_convolutions:
+    for name in result.float_products:
         click.echo(f"in float  {printable(name)}  kept in float by onnxruntime")
     speed = "speed unmeasured" if result.speed is None else f"{1 / result.speed.ratio:.2f} times as fast"
     click.echo(

@@ -115,15 +115,15 @@ def network(*, outlier=0.0, channels=3, bright=0.0, reach=0):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
-def write_parent(path, outputs=("labels",), *, sparse=False, **options):
-    """A sealed file of the network, with its self-test; the verdict on its card is not computed."""
+def write_parent(path, outputs=("labels",), *, sparse=False, model=None, **options):
+    """A sealed file of the network or of `model`, with its self-test; its verdict is not computed."""
     card = Card(
         "colors",
         numbered_classes(3),
         InputSpec.default(),
         verification=VerificationInfo(verdict="passed", providers=("CPUExecutionProvider",)),
     )
-    model = graft(network(**options), card, outputs, sparse=sparse)
+    model = graft(model or network(**options), card, outputs, sparse=sparse)
     card = replace(card, operators=operators(model))
     probe = open_session(with_logits_output(model), "cpu")
     path.write_bytes(assemble(model, card, golden_vectors(logits_of(probe), probe, card, 1e-3, smallest=1)))

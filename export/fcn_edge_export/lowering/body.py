@@ -5,6 +5,10 @@
 The classifier and everything behind it stay in float, because logits interpolated in 8 bits tie and band. The
 classifier is the first convolution or matrix product on the way back from the logits; learned upsampling of
 logits to logits is skipped. There may be several classifiers, as in FCN-8s and LR-ASPP.
+
+Of a transformer the products with weights are in the body. Products of two activations (attention), softmax,
+normalization, GELU and sums of tokens stay in float: they take little of the work, and a stream of tokens to
+which each block adds loses too much where each sum is rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -13,16 +17,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from fcn_edge_export.graph.names import LOGITS, LOGITS_LOW, TRACED_INPUT
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["OURS", "Body", "body_of", "constants_of", "drop_unused", "head_of", "read_by", "typed"]
+__all__ = [
+    "FLOATS_OUT",
+    "INTEGER_OPS",
+    "OURS",
+    "Body",
+    "body_of",
+    "constants_of",
+    "drop_unused",
+    "head_of",
+    "read_by",
+    "typed",
+]
 
-# What onnxruntime computes in integers. It does not do so for transposed convolutions.
+# Products with weights that onnxruntime computes in integers. It does not do so for transposed convolutions.
+INTEGER_PRODUCTS = ("Conv", "MatMul", "Gemm")
 INTEGER_OPS = (
-    "Conv",
+    *INTEGER_PRODUCTS,
     "Relu",
     "Clip",
     "Add",
@@ -31,7 +47,11 @@ INTEGER_OPS = (
     "GlobalAveragePool",
     "Concat",
 )
+FLOATS_OUT = ("MatMul", "Gemm")  # their sums are scaled as they are stored
 PRODUCTS = ("Conv", "Gemm", "MatMul", "Einsum")
+# What makes tokens; whatever is computed of tokens is of tokens, too, up to the next convolution.
+OF_TOKENS = ("MatMul", "Gemm", "Einsum", "LayerNormalization", "Softmax")
+CONVOLUTIONS = ("Conv", "ConvTranspose")
 OURS = "fcn_edge/"
 
 
@@ -41,14 +61,14 @@ class Body:
 
     Attributes:
         nodes: all nodes.
-        convolutions: those with weights.
+        products: convolutions and matrix products, with constant weights.
         additions: those that add two paths; each rounds its sum, which adds up in a residual network.
         classifiers: the products that give the logits; they stay in float.
         tensors: every value that a node of the body reads or gives, except constants.
     """
 
     nodes: tuple[str, ...]
-    convolutions: tuple[str, ...]
+    products: tuple[str, ...]
     additions: tuple[str, ...]
     classifiers: tuple[str, ...]
     tensors: tuple[str, ...]
@@ -78,28 +98,31 @@ def body_of(model: onnx.ModelProto) -> Body:
     """
     head, classifiers = head_of(model)
     constants = constants_of(model)
-    types = {v.name: v.type.tensor_type.elem_type for v in model.graph.value_info}
+    types = {v.name: v.type.tensor_type for v in model.graph.value_info}
+    tokens = _of_tokens(model)
     nodes = []
     for node in model.graph.node:
         ours = node.name.startswith(OURS) or node.name in head
-        if ours or node.op_type not in INTEGER_OPS or types.get(node.output[0]) != TensorProto.FLOAT:
+        if ours or node.op_type not in INTEGER_OPS or not _is_float(types.get(node.output[0])):
             continue
-        if node.op_type == "Conv" and node.input[1] not in constants:
-            continue  # weights computed at run time have no known scale
-        if node.op_type in ("Add", "Concat") and any(name in constants for name in node.input):
-            continue  # a constant is not an activation
-        nodes.append(node)
-    convolutions = tuple(n.name for n in nodes if n.op_type == "Conv")
-    if not convolutions:
-        raise ArtifactError("quantize: the model has no convolution before its classifier: nothing to gain")
+        if node.op_type in INTEGER_PRODUCTS:
+            wanted = _has_weights(node, constants) and not _merges(node, model, types, constants)
+        elif node.op_type in ("Add", "Concat") and any(name in constants for name in node.input):
+            wanted = False  # a constant is not an activation
+        else:
+            wanted = tokens.isdisjoint(node.input)
+        if wanted:
+            nodes.append(node)
+    products = tuple(n.name for n in nodes if n.op_type in INTEGER_PRODUCTS)
+    if not products:
+        raise ArtifactError(
+            "quantize: the model has no convolution or matrix product before its classifier: nothing to gain"
+        )
     tensors = dict.fromkeys(
-        name
-        for node in nodes
-        for name in (*(node.input[:1] if node.op_type in ("Conv", "Clip") else node.input), *node.output)
-        if name and name not in constants
+        name for node in nodes for name in _activations(node) if name and name not in constants
     )
     additions = tuple(n.name for n in nodes if n.op_type == "Add")
-    return Body(tuple(n.name for n in nodes), convolutions, additions, classifiers, tuple(tensors))
+    return Body(tuple(n.name for n in nodes), products, additions, classifiers, tuple(tensors))
 
 
 def constants_of(model: onnx.ModelProto) -> Mapping[str, onnx.TensorProto]:
@@ -154,3 +177,58 @@ def _keeps_channels(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorPro
     weight = constants.get(node.input[1])
     groups = next((a.i for a in node.attribute if a.name == "group"), 1)
     return weight is not None and weight.dims[0] == weight.dims[1] * groups
+
+
+def _activations(node: onnx.NodeProto) -> Iterator[str]:
+    """The values that a node of the body takes and gives as integers; it gives sums of products as floats."""
+    yield from node.input[:1] if node.op_type in (*INTEGER_PRODUCTS, "Clip") else node.input
+    if node.op_type not in FLOATS_OUT:
+        yield from node.output
+
+
+def _is_float(kind: onnx.TypeProto.Tensor | None) -> bool:
+    return kind is not None and kind.elem_type == TensorProto.FLOAT
+
+
+def _of_tokens(model: onnx.ModelProto) -> set[str]:
+    """The values that are computed of tokens, not of convolutions alone."""
+    found: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type in CONVOLUTIONS:
+            continue
+        if node.op_type in OF_TOKENS or not found.isdisjoint(node.input):
+            found.update(node.output)
+    return found
+
+
+def _has_weights(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether a product is one of an activation and weights, in a form that has integers."""
+    weight = constants.get(node.input[1])
+    if weight is None or node.input[0] in constants:
+        return False  # weights computed at run time have no known scale
+    if node.op_type == "Conv":
+        return True
+    if node.op_type == "MatMul":
+        return len(weight.dims) == 2
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    columns = weight.dims[0 if attributes.get("transB") else 1]
+    bias = [constants.get(name) for name in node.input[2:]]
+    return (
+        not attributes.get("transA")
+        and attributes.get("alpha", 1.0) == 1.0
+        and all(value is not None and list(value.dims) == [columns] for value in bias)
+    )
+
+
+def _merges(
+    node: onnx.NodeProto,
+    model: onnx.ModelProto,
+    types: Mapping[str, onnx.TypeProto.Tensor],
+    constants: Mapping[str, onnx.TensorProto],
+) -> bool:
+    """Whether onnxruntime merges a product of two matrices with its bias into a Gemm of floats."""
+    kind = types.get(node.output[0])
+    if node.op_type != "MatMul" or kind is None or len(kind.shape.dim) != 2:
+        return False
+    readers = [n for n in model.graph.node if node.output[0] in n.input]
+    return any(n.op_type == "Add" and any(name in constants for name in n.input) for n in readers)

@@ -22,7 +22,7 @@ from fcn_edge_export.lowering.calibration import FrameSet
 from fcn_edge_export.lowering.float_search import RANKED_ON, RANKED_PIXELS
 from fcn_edge_export.lowering.fold_normalization import FoldedModel
 from fcn_edge_export.lowering.lower import Parent
-from fcn_edge_export.lowering.optimized_graph import float_convolutions
+from fcn_edge_export.lowering.optimized_graph import float_products
 from fcn_edge_export.lowering.qdq import IntegerTarget, this_target, with_qdq
 from fcn_edge_export.lowering.ranges import Range, activation_ranges
 from fcn_edge_runtime.progress import time_text
@@ -117,12 +117,12 @@ def estimated(
     labels = [session.run(shown, ["labels"])["labels"] for session in (small, whole)]
     agreement = float((labels[0] == labels[1]).mean())
 
-    integers = set(body.convolutions)
+    integers = set(body.products)
     if here:
-        integers -= set(float_convolutions(int8, entry.model, integers))
+        integers -= set(float_products(int8, entry.model, integers))
     share = integer_share(work_of(entry.model, frames.blank(parent.card)), integers)
     passes = _Passes(reading, ranging, making, own, other, prod(shown.shape[1:3]))
-    search = passes.search(len(body.convolutions) + len(body.additions), len(frames.held_out))
+    search = passes.search(len(body.products) + len(body.additions), len(frames.held_out))
     probable = agreement < least
     seconds = passes.stages(frames, 1.0 if method == "minmax" else 1 + HISTOGRAMS)
     seconds["integers"] += search if probable else 0.0

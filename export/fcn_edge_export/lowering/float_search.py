@@ -70,7 +70,7 @@ class FloatSearch:
         whole = expected.score(self._session(()))
         if whole.agrees(self.least):
             return ()
-        layers = len(self.body.convolutions) + len(self.body.additions)
+        layers = len(self.body.products) + len(self.body.additions)
         passes.total = most_passes(held_out, layers)
         ranked = self._ranked(passes)
         few, enough = 0, len(ranked)  # agreement grows with their number, closely enough to bisect

@@ -137,7 +137,10 @@ def _first_convolutions(model: onnx.ModelProto, body: Body, *, padded: bool) -> 
         return frozenset()
     readers = [n for n in model.graph.node if TRACED_INPUT in n.input and n.op_type != "Shape"]
     constants = constants_of(model)
-    plain = all(n.name in body.convolutions and _is_plain(n, constants, padded=padded) for n in readers)
+    plain = all(
+        n.op_type == "Conv" and n.name in body.products and _is_plain(n, constants, padded=padded)
+        for n in readers
+    )
     return frozenset(n.name for n in readers) if plain else frozenset()
 
 

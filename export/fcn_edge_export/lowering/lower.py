@@ -69,7 +69,7 @@ class LoweringResult:
         target: int8: the machine it is for.
         integer_share: int8: share of the multiply-accumulates that are in integers, 0..1.
         kept_in_float: int8: layers kept in float for the agreement, and the damage of integers in them.
-        float_convolutions: int8: what onnxruntime computes in float besides these and the classifier; empty
+        float_products: int8: what onnxruntime computes in float besides these and the classifier; empty
             where the target is another machine.
         speed: int8: the speed on this machine; None where the target is another one.
         warnings: int8: (name, words) of everything doubtful.
@@ -88,7 +88,7 @@ class LoweringResult:
     target: str | None = None
     integer_share: float | None = None
     kept_in_float: tuple[LayerDamage, ...] = ()
-    float_convolutions: tuple[str, ...] = ()
+    float_products: tuple[str, ...] = ()
     speed: Speed | None = None
     warnings: tuple[tuple[str, str], ...] = ()
 

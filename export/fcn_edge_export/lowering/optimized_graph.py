@@ -1,4 +1,4 @@
-"""The graph that onnxruntime really runs after its optimizations, and the convolutions it keeps in float."""
+"""The graph that onnxruntime really runs after its optimizations, and the products that it keeps in float."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.session.devices import import_onnxruntime
 from fcn_edge_runtime.session.session import UNWANTED_OPTIMIZERS
 
-__all__ = ["float_convolutions", "fused_graph"]
+__all__ = ["float_products", "fused_graph"]
 
-FLOAT_CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv")
+FLOAT_PRODUCTS = ("Conv", "FusedConv", "NhwcFusedConv", "MatMul", "FusedMatMul", "Gemm", "FusedGemm")
 
 
 def fused_graph(model: onnx.ModelProto) -> onnx.GraphProto:
@@ -45,15 +45,15 @@ def fused_graph(model: onnx.ModelProto) -> onnx.GraphProto:
             raise ArtifactError(f"quantize: onnxruntime cannot load the int8 graph: {error}") from error
 
 
-def float_convolutions(
+def float_products(
     model: onnx.ModelProto, original: onnx.ModelProto, expected: AbstractSet[str]
 ) -> tuple[str, ...]:
-    """Which of the convolutions expected in integers onnxruntime computes in float.
+    """Which of the products expected in integers onnxruntime computes in float.
 
     Args:
         model: the quantized model.
         original: the float model it was made of.
-        expected: names of convolutions in the float model.
+        expected: names of convolutions and matrix products in the float model.
     """
     # onnxruntime names a new node after the node, or after the value, that it replaces.
     names = {node.name: node.name for node in original.graph.node if node.name in expected}
@@ -65,8 +65,8 @@ def float_convolutions(
         if node.name in expected and node.output[0] in readers
     }
     found = dict.fromkeys(
-        names.get(node.name.removesuffix("_nchwc"), "")
+        names.get(node.name.removesuffix("_nchwc")) or names.get(node.output[0], "")
         for node in fused_graph(model).node
-        if node.op_type in FLOAT_CONVOLUTIONS
+        if node.op_type in FLOAT_PRODUCTS
     )
     return tuple(name for name in found if name)

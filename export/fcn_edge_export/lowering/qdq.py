@@ -3,13 +3,16 @@
 The nodes are inserted by onnxruntime's own quantizer; layers, ranges and the target are chosen here. Weights
 are int8 per output channel, symmetric. Activations are uint8 with a zero point for CPUs, where onnxruntime
 then merges a convolution with the ReLU behind it, and int8 without a zero point for GPUs, which need that.
+
+A convolution gives integers, a matrix product floats: onnxruntime scales its sums as it stores them. What
+stays in float reads weights, and values that were computed in float, unrounded.
 """
 
 from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ import numpy as np
 import onnx
 
 from fcn_edge_export.graph.strip import strip
-from fcn_edge_export.lowering.body import INTEGER_OPS, Body, drop_unused
+from fcn_edge_export.lowering.body import FLOATS_OUT, INTEGER_OPS, Body, constants_of, drop_unused
 from fcn_edge_export.lowering.fold_normalization import without_rounding
 from fcn_edge_export.lowering.ranges import Range
 from fcn_edge_runtime.errors import ArtifactError, UsageError
@@ -100,6 +103,8 @@ def with_qdq(
     wanted = [name for name in body.nodes if name not in keep_float]
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    _keep_biases_apart(copy, set(wanted))
+    inputs = {node.name: list(node.input) for node in copy.graph.node if node.name not in wanted}
     with _quiet():
         try:
             quantizer = QDQQuantizer(
@@ -112,12 +117,17 @@ def with_qdq(
                 nodes_to_quantize=wanted,
                 nodes_to_exclude=[],
                 op_types_to_quantize=list(INTEGER_OPS),
-                extra_options={"ActivationSymmetric": target.signed, "WeightSymmetric": True},
+                extra_options={
+                    "ActivationSymmetric": target.signed,
+                    "WeightSymmetric": True,
+                    "OpTypesToExcludeOutputQuantization": list(FLOATS_OUT),
+                },
             )
             quantizer.quantize_model()
         except Exception as error:
             raise ArtifactError(f"quantize: onnxruntime's quantizer stopped: {error}") from error
     made = quantizer.model.model
+    _read_unrounded(made, inputs, constants_of(model), _given_as_integers(model, set(wanted)))
     _read_sizes_off_integers(made)
     drop_unused(without_rounding(made))
     quantizer.model.topological_sort()  # it appends new nodes at the end; other engines need a sorted graph
@@ -132,6 +142,65 @@ def _marked(model: onnx.ModelProto) -> onnx.ModelProto:
     entry = model.metadata_props.add()
     entry.key, entry.value = "onnx.infer", "onnxruntime.quant"
     return model
+
+
+def _keep_biases_apart(model: onnx.ModelProto, wanted: AbstractSet[str]) -> None:
+    """Give the biases of matrix products in integers three dimensions, in place.
+
+    Where shapes are known, onnxruntime merges a product and its bias of one dimension into a Gemm of floats,
+    before it looks for integers.
+    """
+    constants = constants_of(model)
+    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in model.graph.value_info}
+    products = {
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "MatMul" and node.name in wanted and ranks.get(node.output[0], 0) > 2
+    }
+    for node in model.graph.node:
+        if node.op_type != "Add" or products.isdisjoint(node.input):
+            continue
+        for index, name in enumerate(node.input):
+            if name in constants and len(constants[name].dims) == 1:
+                bias = onnx.TensorProto()
+                bias.CopyFrom(constants[name])
+                bias.name, bias.dims[:] = f"fcn_edge/bias/{node.name}", [1, 1, *bias.dims]
+                model.graph.initializer.append(bias)
+                node.input[index] = bias.name
+
+
+def _given_as_integers(model: onnx.ModelProto, wanted: AbstractSet[str]) -> set[str]:
+    return {
+        name
+        for node in model.graph.node
+        if node.name in wanted and node.op_type not in FLOATS_OUT
+        for name in node.output
+    }
+
+
+def _read_unrounded(
+    made: onnx.ModelProto,
+    inputs: Mapping[str, Sequence[str]],
+    weights: Mapping[str, onnx.TensorProto],
+    integers: AbstractSet[str],
+) -> None:
+    """Let nodes that stay in float read weights and floats as they were; the quantizer rounds for all.
+
+    Args:
+        made: what the quantizer made; it is changed.
+        inputs: of the nodes that stay in float, by their names.
+        weights: of the float model.
+        integers: values that exist as integers alone.
+    """
+    present = set(constants_of(made))
+    for node in made.graph.node:
+        for index, name in enumerate(inputs.get(node.name, ())):
+            if node.input[index] == name or name in integers:
+                continue
+            node.input[index] = name
+            if name in weights and name not in present:
+                made.graph.initializer.append(weights[name])
+                present.add(name)
 
 
 def _read_sizes_off_integers(model: onnx.ModelProto) -> None:

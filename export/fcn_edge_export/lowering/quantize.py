@@ -33,7 +33,7 @@ from fcn_edge_export.lowering.lower import (
     open_parent,
     write_child,
 )
-from fcn_edge_export.lowering.optimized_graph import float_convolutions
+from fcn_edge_export.lowering.optimized_graph import float_products
 from fcn_edge_export.lowering.qdq import target_named, this_target, with_qdq
 from fcn_edge_export.lowering.ranges import Range, activation_ranges
 from fcn_edge_export.lowering.sensitivity import LayerDamage
@@ -98,7 +98,7 @@ def quantize(
         body = body_of(plain)
         entry = folded(plain, body, card.input, signed=integer_target.signed)
         model = entry.model
-        did.text = f"{card.name}, {len(body.convolutions)} convolutions for integers, classifier in float"
+        did.text = f"{card.name}, {len(body.products)} products for integers, classifier in float"
 
     with stages.stage("frames", unit="frames") as did:
         given = None if images is None else frames_of(images, card)
@@ -129,8 +129,8 @@ def quantize(
         kept = search.kept_in_float()
         names = frozenset(layer.name for layer in kept)
         int8 = with_qdq(model, body, ranges, integer_target, names)
-        wanted = set(body.convolutions) - names
-        left = float_convolutions(int8, model, wanted) if measurable else ()
+        wanted = set(body.products) - names
+        left = float_products(int8, model, wanted) if measurable else ()
         share = integer_share(work_of(model, frames.blank(card)), wanted - set(left))
         did.text = _integers_text(share, body, kept, left)
     _require_integers(share, options, possible=False)
@@ -164,7 +164,7 @@ def quantize(
     measured = {
         "integer_share": share,
         "kept_in_float": [vars(layer) for layer in kept],
-        "float_convolutions": list(left),
+        "float_products": list(left),
         "speed": None if speed is None else vars(speed),
         "warnings": [list(w) for w in frames.warnings],
     }
@@ -173,7 +173,7 @@ def quantize(
         target=integer_target.name,
         integer_share=share,
         kept_in_float=kept,
-        float_convolutions=left,
+        float_products=left,
         speed=speed,
         warnings=(*frames.warnings, *_blind_warning(child)),
     )
@@ -225,9 +225,9 @@ def _measured_speed(
 
 
 def _integers_text(share: float, body: Body, kept: Sequence[LayerDamage], left: Sequence[str]) -> str:
-    whole = len(body.convolutions)
-    floats = sum(layer.name in body.convolutions for layer in kept)
-    text = f"{100 * share:.1f} % of the work, {whole - floats - len(left)} of {whole} convolutions"
+    whole = len(body.products)
+    floats = sum(layer.name in body.products for layer in kept)
+    text = f"{100 * share:.1f} % of the work, {whole - floats - len(left)} of {whole} products"
     if kept:
         names = ", ".join(layer.name for layer in kept)
         text += f"; kept in float for the agreement: {names}"

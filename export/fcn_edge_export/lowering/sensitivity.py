@@ -29,7 +29,7 @@ ADDITION = 16  # multiplications that take about as long as moving one number to
 
 @dataclass(frozen=True)
 class LayerDamage:
-    """The damage of integers in one convolution or addition.
+    """The damage of integers in one product with weights or addition.
 
     Attributes:
         name: of its node.
@@ -48,7 +48,7 @@ def rank_layers(
     expected: Sequence[Array],
     logits_with: Callable[[str], Sequence[Array]],
 ) -> tuple[LayerDamage, ...]:
-    """The body's convolutions and additions, first the one with the most damage for its cost.
+    """The body's products and additions, first the one with the most damage for its cost.
 
     Args:
         body: of the model.
@@ -58,7 +58,7 @@ def rank_layers(
     """
     variance = float(np.mean([np.var(logits) for logits in expected])) or 1.0
     found = []
-    for name in (*body.convolutions, *body.additions):
+    for name in (*body.products, *body.additions):
         got = logits_with(name)
         error = np.mean([np.mean(np.square(a - b)) for a, b in zip(got, expected, strict=True)])
         found.append(LayerDamage(name, float(error) / variance, shares[name]))
@@ -71,7 +71,7 @@ def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, flo
     shapes = shapes_of(model, list(sums.values()), image) if sums else {}
     work = work_of(model, image)
     each = {
-        **{name: float(work[name]) for name in body.convolutions},
+        **{name: float(work[name]) for name in body.products},
         **{name: float(ADDITION * prod(shapes[value])) for name, value in sums.items()},
     }
     total = sum(each.values())

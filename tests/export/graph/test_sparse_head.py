@@ -163,7 +163,7 @@ def test_a_file_with_a_sparse_head_can_be_quantized(tmp_path):
         parent, tmp_path / "int8.onnx", lambda _: frames(20), options=QuantizeOptions(allow_slower=True)
     )
     assert made.agreement >= 0.99
-    assert made.float_convolutions == ()
+    assert made.float_products == ()
 
 
 @pytest.mark.slow

@@ -169,7 +169,7 @@ def test_a_file_with_a_working_size_can_be_quantized(tmp_path):
         options=QuantizeOptions(allow_slower=True, agreement=0.9),
     )
     assert str(child.card.working_size) == "0.5x"
-    assert child.float_convolutions == ()
+    assert child.float_products == ()
 
 
 @pytest.mark.parametrize(

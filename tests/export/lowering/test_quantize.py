@@ -14,7 +14,7 @@ from PIL import Image
 
 from fcn_edge.cli import cli
 from fcn_edge_export.lowering import quantize as module
-from fcn_edge_export.lowering.optimized_graph import float_convolutions
+from fcn_edge_export.lowering.optimized_graph import float_products
 from fcn_edge_export.lowering.quantize import quantize
 from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_export.speed import Speed
@@ -81,7 +81,7 @@ def test_the_same_frames_give_the_same_bytes(parent, made, tmp_path):
 
 
 def test_the_body_is_in_integers_and_the_classifier_in_float(made):
-    assert made.float_convolutions == ()
+    assert made.float_products == ()
     nodes = onnx.load(made.path).graph.node
     dequantized = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
     integers = {n.name for n in nodes if n.op_type in ("Conv", "Add") and n.input[1] in dequantized}
@@ -101,7 +101,7 @@ def test_a_layer_damaged_by_eight_bits_is_kept_in_float(tmp_path):
     made = attempt(parent, tmp_path)
     assert {layer.name for layer in made.kept_in_float} == {"first", "second"}
     # Next to integer layers onnxruntime would quantize them again.
-    computed = float_convolutions(onnx.load(made.path), onnx.load(parent), {"stem", "first", "second"})
+    computed = float_products(onnx.load(made.path), onnx.load(parent), {"stem", "first", "second"})
     assert set(computed) == {"first", "second"}
     assert all(layer.damage > 0.01 for layer in made.kept_in_float)
     assert made.agreement >= 0.99

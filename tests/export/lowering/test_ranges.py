@@ -27,7 +27,7 @@ def batches(count):
 
 def test_the_body_lies_between_normalization_and_classifier(model):
     body = body_of(model)
-    assert body.convolutions == ("stem", "first", "second")
+    assert body.products == ("stem", "first", "second")
     assert body.additions == ("residual",)
     assert body.classifiers == ("classifier",)
     assert body.tensors[0] == "normalized"
