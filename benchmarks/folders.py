@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fcn_edge_runtime import Segmenter
-from fcn_edge_runtime.batch import SaveOptions, segment_files
+from fcn_edge_runtime.batch import segment_files
+from fcn_edge_runtime.image_job import ImageJob, SaveOptions
 from fcn_edge_runtime.imaging.finding import ImageFile, find_images
 from fcn_edge_runtime.imaging.reading import read_image
 from fcn_edge_runtime.session.cpu import processor_name
@@ -57,13 +58,13 @@ def write_photographs(folder: Path, count: int, height: int, width: int) -> None
 def plain_loop(segmenter: Segmenter, images: Sequence[ImageFile], out: Path, save: Save) -> None:
     """One image after the other, each read, segmented and written before the next."""
     for image in images:
-        for _ in segment_files(segmenter, [image], out, save.names, options=save.options):
+        for _ in segment_files(ImageJob(segmenter, out, save.names, options=save.options), [image]):
             pass
 
 
 def folder_at_once(segmenter: Segmenter, images: Sequence[ImageFile], out: Path, save: Save) -> None:
     """What `fcn-edge run` does."""
-    for _ in segment_files(segmenter, images, out, save.names, options=save.options):
+    for _ in segment_files(ImageJob(segmenter, out, save.names, options=save.options), images):
         pass
 
 

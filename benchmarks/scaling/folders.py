@@ -23,10 +23,11 @@ from PIL import Image
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime._child import our_environment, run_child
 from fcn_edge_runtime._memory import peak_bytes
-from fcn_edge_runtime.batch import FileResult, SaveOptions, check_files
+from fcn_edge_runtime.batch import FileResult, check_files
+from fcn_edge_runtime.image_job import ImageJob
 from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.imaging.writing import labels_png
-from fcn_edge_runtime.shards import Chunk, ImageJob, Shard, segment_shard
+from fcn_edge_runtime.shards import Chunk, Shard, segment_shard
 
 __all__ = ["Cost", "measure"]
 
@@ -97,7 +98,7 @@ def _find(count: int, segmenter: Segmenter, place: Path) -> Cost:
     folder = _linked(place, count)
 
     def step() -> None:
-        check_files(segmenter, find_images([str(folder)]), place / "out", _SAVE, None, SaveOptions())
+        check_files(ImageJob(segmenter, place / "out", _SAVE), find_images([str(folder)]))
 
     return Cost(_fastest(step), _peak())
 

@@ -14,8 +14,8 @@ from fcn_edge.cli.options import named_error, printable
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.batch import FileResult
+    from fcn_edge_runtime.image_job import ImageJob
     from fcn_edge_runtime.progress import Progress
-    from fcn_edge_runtime.shards import ImageJob
 
 __all__ = ["check_many", "many_options", "segment_shard"]
 
@@ -23,9 +23,18 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def many_options(command: _Command) -> _Command:
-    """Add `--shard`, `--resume`, `--ray` and `--workers`."""
+    """Add `--batch`, `--shard`, `--resume`, `--ray` and `--workers`."""
     for option in reversed(
         (
+            click.option(
+                "--batch",
+                type=Whole(1, 256),
+                default=1,
+                show_default=True,
+                metavar="N",
+                help="Run up to N images of one size that follow each other in one call, with the same "
+                "labels. It pays on GPUs; on a CPU, one at a time is as fast and takes less memory.",
+            ),
             click.option(
                 "--shard",
                 metavar="I/N",

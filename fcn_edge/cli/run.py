@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +14,12 @@ from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.many_options import check_many, many_options, segment_shard
 from fcn_edge.cli.numbers import COUNT, SHARE
 from fcn_edge.cli.options import (
-    LONGEST_NAME,
     OutputPath,
     allow_operators_option,
     device_option,
     examples,
     json_option,
     model_argument,
-    named_error,
     printable,
     profile_option,
     quiet_option,
@@ -30,16 +27,17 @@ from fcn_edge.cli.options import (
     threshold_option,
     trusted_keys_option,
 )
+from fcn_edge.cli.run_report import show_failures, show_results
 from fcn_edge.cli.times import Times
 from fcn_edge.cli.volume_options import reading_from, volume_options
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.batch import FileResult
+    from fcn_edge_runtime.image_job import ImageJob
     from fcn_edge_runtime.imaging.effects import Effect
     from fcn_edge_runtime.imaging.finding import ImageFile
     from fcn_edge_runtime.progress import Progress
     from fcn_edge_runtime.segmenter import Segmenter
-    from fcn_edge_runtime.shards import ImageJob
 
 __all__ = ["command"]
 
@@ -222,16 +220,12 @@ def command(
             done = _segment(segmenter, jobs, Path(out), effect, progress, given)
             times = Times.of(done, time.perf_counter() - start) if given["timed"] else None
         if as_json or not quiet:
-            _show(model, segmenter, done, times, as_json=as_json)
+            show_results(model, segmenter, done, times, as_json=as_json)
         if times is not None and not as_json:
             click.echo(str(times))
         if not quiet:
             click.echo(f"ran on {segmenter.session.device} ({segmenter.session.why})", err=True)
-    failed = [result for result in done if result.error is not None]
-    for result in failed:
-        click.echo(f"failed: {named_error(str(result.source), str(result.error))}", err=True)
-    if failed:
-        click.echo(f"error: {len(failed)} of {len(done)} {_kind(done)} failed", err=True)
+    if show_failures(done):
         ctx.exit(1)
 
 
@@ -281,13 +275,16 @@ def _segment(
     videos = [job for job in jobs if is_video(job.source)]
     images = [job for job in jobs if job not in volumes and job not in videos]
     _check_volumes(volumes, effect, truth)
-    if given["ray"] is not None and (videos or volumes):
-        raise UsageError(f"--ray is for images, got {(videos or volumes)[0].source}: run it without --ray")
+    for option, used in (("--ray", given["ray"] is not None), ("--batch", job.together > 1)):
+        if used and (videos or volumes):
+            raise UsageError(
+                f"{option} is for images, got {(videos or volumes)[0].source}: run it without {option}"
+            )
     _name_georeferenced(images)
     work: list[Iterator[FileResult]] = []
     if images:
         if given["ray"] is None:
-            work.append(segment_files(segmenter, images, out, job.save, effect, progress, options))
+            work.append(segment_files(job, images, progress))
         else:
             from fcn_edge_runtime.ray import segment_on_cluster
 
@@ -310,12 +307,12 @@ def _segment(
 
 
 def _image_job(segmenter: Segmenter, out: Path, effect: Effect | None, given: dict[str, Any]) -> ImageJob:
-    from fcn_edge_runtime.batch import SaveOptions
-    from fcn_edge_runtime.shards import ImageJob
+    from fcn_edge_runtime.image_job import ImageJob, SaveOptions
 
     options = SaveOptions(given["format"], given["overlay_alpha"], not given["no_legend"], given["overwrite"])
     save = ("labels", "overlay", "json") if given["save"] is None else given["save"]
-    return ImageJob(segmenter, out, (*save, *(() if effect is None else ("effect",))), effect, options)
+    save = (*save, *(() if effect is None else ("effect",)))
+    return ImageJob(segmenter, out, save, effect, options, given["batch"])
 
 
 def _check_volumes(volumes: list[ImageFile], effect: Effect | None, truth: Path | None) -> None:
@@ -344,61 +341,3 @@ def _name_georeferenced(images: list[ImageFile]) -> None:
                 err=True,
             )
             return
-
-
-def _kind(done: list[FileResult]) -> str:
-    from fcn_edge_runtime.imaging.finding import is_video
-
-    kinds = {
-        "volumes" if _is_volume(result.source) else "videos" if is_video(result.source) else "images"
-        for result in done
-    }
-    return " and ".join(sorted(kinds))
-
-
-def _show(
-    model: str, segmenter: Segmenter, done: list[FileResult], times: Times | None, *, as_json: bool
-) -> None:
-    from fcn_edge_runtime.imaging.finding import is_video
-
-    if as_json:
-        good = [result for result in done if result.error is None]
-        volumes = [result.to_dict() for result in good if _is_volume(result.source)]
-        report = {
-            "model": model,
-            "sha256": segmenter.digest,
-            **segmenter.session.facts(),
-            **({} if segmenter.threshold is None else {"threshold": segmenter.threshold}),
-            "images": [
-                result.to_dict()
-                for result in good
-                if not (is_video(result.source) or _is_volume(result.source))
-            ],
-            "videos": [result.to_dict() for result in good if is_video(result.source)],
-            **({"volumes": volumes} if volumes else {}),
-            "failed": [result.to_dict() for result in done if result.error is not None],
-            **({} if times is None else {"time": times.to_dict()}),
-        }
-        click.echo(json.dumps(report))
-        return
-    for result in done:
-        if result.size is not None:  # also of a video that is cut short
-            _show_one(result)
-
-
-def _show_one(result: FileResult) -> None:
-    from fcn_edge_runtime.imaging.finding import is_video
-
-    height, width = result.size or (0, 0)
-    top = sorted((a for a in result.areas if a.pixels), key=lambda area: -area.pixels)[:3]
-    shares = ", ".join(f"{printable(area.name, LONGEST_NAME)} {area.share:.1%}" for area in top)
-    volume = _is_volume(result.source)
-    of = "slices" if volume else "frames" if is_video(result.source) else ""
-    each = f"{result.frames} {of}, " if of else ""
-    click.echo(
-        f"{printable(str(result.source))}: {width}x{height}, {each}{result.milliseconds:.1f} ms"
-        f"{' each' if each else ''}: {shares}"
-    )
-    dice = result.to_dict().get("dice") if volume else None
-    for name, value in (dice or {}).items():
-        click.echo(f"  Dice {printable(name, LONGEST_NAME):<20} {'n/a' if value is None else f'{value:.4f}'}")

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._cluster import done_by_actors
-from fcn_edge_runtime.batch import FileResult, check_files
+from fcn_edge_runtime.batch import FileResult, check_files, segment_files
 from fcn_edge_runtime.errors import FcnEdgeError, ModelError
+from fcn_edge_runtime.image_job import ImageJob
 from fcn_edge_runtime.imaging.finding import ImageFile
 from fcn_edge_runtime.imaging.reading import read_image
 from fcn_edge_runtime.progress import Progress, Stages
 from fcn_edge_runtime.segmenter import Segmenter
-from fcn_edge_runtime.shards import Chunk, ImageJob, Runner
+from fcn_edge_runtime.shards import Chunk, Runner
 
 __all__ = ["Labeler", "runner_on_cluster", "segment_on_cluster"]
 
@@ -115,7 +116,7 @@ def segment_on_cluster(
     Raises:
         FcnEdgeError: as `segment_files` and `done_by_actors` raise it.
     """
-    check_files(job.segmenter, images, job.out, job.save, job.effect, job.options)
+    check_files(job, images)
     chunks = [images[first : first + _FEW] for first in range(0, len(images), _FEW)]
     stages, found = Stages(progress), dict[Path, FileResult]()
     with stages.stage("segment", len(images), "images") as summary:
@@ -144,4 +145,4 @@ class _Images:
             os.chdir(folder)
 
     def do(self, images: Chunk) -> list[FileResult]:
-        return self._job.run(images)
+        return list(segment_files(self._job, images))

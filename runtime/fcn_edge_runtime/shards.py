@@ -16,26 +16,25 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from fcn_edge_runtime._files import require_writable
-from fcn_edge_runtime.batch import FileResult, SaveOptions, segment_files
+from fcn_edge_runtime.batch import FileResult, segment_files
 from fcn_edge_runtime.errors import ArtifactError, UsageError
-from fcn_edge_runtime.imaging.effects import Effect
+from fcn_edge_runtime.image_job import ImageJob
 from fcn_edge_runtime.imaging.finding import ImageFile, stream_images
 from fcn_edge_runtime.progress import Progress, Stages
-from fcn_edge_runtime.segmenter import Segmenter
 
 try:
     import fcntl
 except ImportError:  # Windows: nothing keeps out a second process
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CHUNK", "Chunk", "ImageJob", "Runner", "Shard", "ShardReport", "segment_shard"]
+__all__ = ["CHUNK", "Chunk", "Runner", "Shard", "ShardReport", "segment_shard"]
 
 CHUNK = 64  # images that are segmented, and are on disk, before their lines are written
 _MOST_SHARDS = 1_000_000
@@ -72,41 +71,6 @@ class Shard:
     def has(self, name: bytes) -> bool:
         """Whether an image with this hash of its name is in this shard."""
         return int.from_bytes(name[:8], "big") % self.count == self.number - 1
-
-
-@dataclass(frozen=True, eq=False)
-class ImageJob:
-    """What is made of every image.
-
-    Attributes:
-        segmenter: the open model.
-        out: as for `segment_files`, as are all that follow.
-        save: see above.
-        effect: see above.
-        options: see above.
-    """
-
-    segmenter: Segmenter
-    out: Path
-    save: tuple[str, ...]
-    effect: Effect | None = None
-    options: SaveOptions = field(default_factory=SaveOptions)
-
-    def run(self, images: Chunk) -> list[FileResult]:
-        """Segment some images."""
-        return list(
-            segment_files(self.segmenter, images, self.out, self.save, self.effect, options=self.options)
-        )
-
-    def facts(self) -> dict[str, Any]:
-        """What two runs have in common that make the same files."""
-        return {
-            "model": self.segmenter.digest,
-            "threshold": self.segmenter.threshold,
-            "save": sorted(self.save),
-            "effect": None if self.effect is None else repr(self.effect),
-            **{name: value for name, value in asdict(self.options).items() if name != "overwrite"},
-        }
 
 
 Runner = Callable[[ImageJob, Iterable[Chunk]], Iterator[tuple[Chunk, list[FileResult]]]]
@@ -188,7 +152,7 @@ def segment_shard(
 
 def _here(job: ImageJob, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, list[FileResult]]]:
     for chunk in chunks:
-        yield chunk, job.run(chunk)
+        yield chunk, list(segment_files(job, chunk))
 
 
 def _chunks(images: Iterator[ImageFile]) -> Iterator[Chunk]:

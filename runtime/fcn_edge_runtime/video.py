@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._files import require_writable, write_whole
-from fcn_edge_runtime.batch import FileResult, SaveOptions, check_place, is_own, refuse_foreign
+from fcn_edge_runtime.batch import FileResult
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
+from fcn_edge_runtime.image_job import SaveOptions
 from fcn_edge_runtime.imaging.areas import areas_from_counts
 from fcn_edge_runtime.imaging.conversion import convert
 from fcn_edge_runtime.imaging.effects import Effect
 from fcn_edge_runtime.imaging.finding import ImageFile
 from fcn_edge_runtime.imaging.marks import is_unchanged_video, mark_video, marked
 from fcn_edge_runtime.imaging.reading import import_pillow
+from fcn_edge_runtime.placing import check_place, is_own, refuse_foreign
 from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.robot.camera.recording import VideoWriter, new_video
 from fcn_edge_runtime.robot.camera.source import VideoSource, import_opencv, open_source

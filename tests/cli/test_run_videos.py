@@ -160,3 +160,10 @@ def test_a_threshold_out_of_range_is_refused_first(fcn_edge, model_path, clip):
     done = fcn_edge("run", model_path("plain"), clip, "-o", "out", "--threshold", 0.5)
     assert done.returncode == 2
     assert "export it again with --outputs labels,confidence" in done.stderr
+
+
+@pytest.mark.usefixtures("clip")
+def test_a_batch_of_frames_of_a_video_is_refused(fcn_edge, model_path):
+    done = fcn_edge("run", model_path("rgb"), "clip.avi", "-o", "out", "--batch", "4")
+    assert done.returncode == 2
+    assert "--batch is for images, got clip.avi" in done.stderr

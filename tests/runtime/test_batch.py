@@ -17,8 +17,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from fcn_edge_runtime import InputError, Segmenter, UsageError
 from fcn_edge_runtime._files import require_writable, write_whole
-from fcn_edge_runtime.batch import SaveOptions, segment_files
+from fcn_edge_runtime.batch import segment_files
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.image_job import ImageJob, SaveOptions
 from fcn_edge_runtime.imaging.finding import find_images
 
 
@@ -65,14 +66,14 @@ def test_images_with_the_same_stem_get_separate_results(photos, photo, segmenter
     Image.fromarray(photo).save(photos / "A.png")
     found = stems(photos)
     assert len({stem.lower() for stem in found}) == len(found) == 4
-    done = list(segment_files(segmenter, find_images([str(photos)]), tmp_path / "out"))
+    done = list(segment_files(ImageJob(segmenter, tmp_path / "out"), find_images([str(photos)])))
     written = [path for result in done for path in result.written]
     assert len(set(written)) == len(written) == 12
 
 
 def test_earlier_results_in_a_folder_are_not_taken_for_images(photos, segmenter):
     for _ in range(2):
-        done = list(segment_files(segmenter, find_images([str(photos)]), photos))
+        done = list(segment_files(ImageJob(segmenter, photos), find_images([str(photos)])))
         assert [result.source.name for result in done] == ["a.png", "b.jpg"]
 
 
@@ -91,7 +92,8 @@ def test_a_pattern_cannot_lead_out_of_the_output_folder(photos):
 def test_results_are_the_labels_an_overlay_and_the_areas(photos, segmenter, photo, tmp_path):
     out = tmp_path / "out"
     (result,) = segment_files(
-        segmenter, find_images([str(photos / "a.png")]), out, ("labels", "overlay", "confidence", "json")
+        ImageJob(segmenter, out, ("labels", "overlay", "confidence", "json")),
+        find_images([str(photos / "a.png")]),
     )
     assert sorted(path.name for path in out.iterdir()) == [
         "a.confidence.png",
@@ -107,13 +109,15 @@ def test_results_are_the_labels_an_overlay_and_the_areas(photos, segmenter, phot
     assert sum(entry["pixels"] for entry in data["classes"]) == 48 * 64
     assert result.size == (48, 64)
     before = (out / "a.json").read_bytes()
-    list(segment_files(segmenter, find_images([str(photos / "a.png")]), out))
+    list(segment_files(ImageJob(segmenter, out), find_images([str(photos / "a.png")])))
     assert (out / "a.json").read_bytes() == before
 
 
 def test_one_bad_image_does_not_stop_the_others(photos, segmenter, tmp_path):
     (photos / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n rubbish")
-    done = list(segment_files(segmenter, find_images([str(photos)], recursive=True), tmp_path / "out"))
+    done = list(
+        segment_files(ImageJob(segmenter, tmp_path / "out"), find_images([str(photos)], recursive=True))
+    )
     assert [result.error is None for result in done] == [False, True, True]
     assert "a.png" in done[0].error
     assert not list((tmp_path / "out").glob("a.*"))
@@ -124,7 +128,7 @@ def test_an_input_is_never_overwritten(photos, segmenter, photo):
     jobs = find_images([str(photos / "a.png"), str(photos / "a.labels.png")])
     before = (photos / "a.labels.png").read_bytes()
     with pytest.raises(UsageError, match="would overwrite an input"):
-        segment_files(segmenter, jobs, photos)
+        segment_files(ImageJob(segmenter, photos), jobs)
     assert (photos / "a.labels.png").read_bytes() == before
 
 
@@ -133,9 +137,9 @@ def test_invalid_options_are_found_before_the_first_image(photos, segmenter, mod
     out = tmp_path / "out"
     for save in ((), ("label",), ("labels", "masks")):
         with pytest.raises(UsageError, match="expected some of labels, overlay, confidence"):
-            segment_files(segmenter, jobs, out, save)
+            segment_files(ImageJob(segmenter, out, save), jobs)
     with Segmenter(model_path("plain"), "cpu") as plain, pytest.raises(UsageError, match="confidence"):
-        segment_files(plain, jobs, out, ("confidence",))
+        segment_files(ImageJob(plain, out, ("confidence",)), jobs)
     assert not out.exists()
 
 
@@ -143,7 +147,7 @@ def test_an_unwritable_folder_is_found_before_the_first_image(photos, segmenter,
     (tmp_path / "file").write_text("x")
     for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing"), Path("a\0b")):
         with pytest.raises(ArtifactError, match="cannot be written"):
-            segment_files(segmenter, find_images([str(photos)]), out)
+            segment_files(ImageJob(segmenter, out), find_images([str(photos)]))
 
 
 def test_a_full_disk_leaves_the_old_file_whole():
@@ -221,7 +225,7 @@ def test_patterns_with_folders_find_what_glob_finds(photos, pattern):
 def test_earlier_results_of_every_format_are_not_images(photos, segmenter, ending):
     options = SaveOptions(format=ending)
     for _ in range(2):  # the second run replaces the first one's results
-        done = list(segment_files(segmenter, find_images([str(photos)]), photos, options=options))
+        done = list(segment_files(ImageJob(segmenter, photos, options=options), find_images([str(photos)])))
         assert [result.source.name for result in done] == ["a.png", "b.jpg"]
         assert Image.open(photos / f"a.overlay.{ending}").size[0] == 64
 
@@ -229,17 +233,21 @@ def test_earlier_results_of_every_format_are_not_images(photos, segmenter, endin
 def test_files_that_are_not_our_results_are_not_replaced(photos, segmenter):
     (photos / "b.json").write_text('{"shapes": []}')
     with pytest.raises(UsageError, match=r"b\.json would be overwritten.*--overwrite"):
-        segment_files(segmenter, find_images([str(photos)]), photos)
+        segment_files(ImageJob(segmenter, photos), find_images([str(photos)]))
     assert sorted(p.name for p in photos.iterdir()) == [
         *(".hidden.png", "a.png", "b.jpg", "b.json", "notes.txt", "sub")
     ]
-    list(segment_files(segmenter, find_images([str(photos)]), photos, options=SaveOptions(overwrite=True)))
+    list(
+        segment_files(
+            ImageJob(segmenter, photos, options=SaveOptions(overwrite=True)), find_images([str(photos)])
+        )
+    )
     assert json.loads((photos / "b.json").read_text())["image"] == "b.jpg"
 
 
 def test_a_result_that_somebody_edited_is_not_replaced(photos, segmenter, tmp_path):
     out, jobs = tmp_path / "out", find_images([str(photos / "a.png")])
-    list(segment_files(segmenter, jobs, out))
+    list(segment_files(ImageJob(segmenter, out), jobs))
     for name in ("a.labels.png", "a.overlay.png"):
         before = (out / name).read_bytes()
         image = Image.open(out / name)
@@ -251,12 +259,12 @@ def test_a_result_that_somebody_edited_is_not_replaced(photos, segmenter, tmp_pa
         image.putpixel((3, 3), 1 if image.mode == "P" else (1, 2, 3))
         image.save(out / name, pnginfo=info)
         with pytest.raises(UsageError, match="changed since"):
-            segment_files(segmenter, jobs, out)
+            segment_files(ImageJob(segmenter, out), jobs)
         (out / name).write_bytes(before)
     data = json.loads((out / "a.json").read_text())
     (out / "a.json").write_text(json.dumps({**data, "reviewed": True}, indent=2) + "\n")
     with pytest.raises(UsageError, match=r"a\.json would be overwritten"):
-        segment_files(segmenter, jobs, out)
+        segment_files(ImageJob(segmenter, out), jobs)
 
 
 def test_names_of_any_characters_are_written_where_asked(photo, segmenter, tmp_path):
@@ -276,7 +284,7 @@ def test_names_of_any_characters_are_written_where_asked(photo, segmenter, tmp_p
         (tmp_path / "x.png").rename(folder / name)
     out = tmp_path / "out%41#\n"
     jobs = find_images([str(folder / name) for name in names])
-    done = list(segment_files(segmenter, jobs, out, ("labels", "json")))
+    done = list(segment_files(ImageJob(segmenter, out, ("labels", "json")), jobs))
     assert [result.error for result in done] == [None] * len(names)
     stems = [name if name == "..png" else name.removesuffix(".png") for name in names]
     expected = {f"{stem}.{ending}" for stem in stems for ending in ("labels.png", "json")}
@@ -289,13 +297,16 @@ def test_a_name_too_long_for_its_results_fails_alone(photos, photo, segmenter, t
     stem = character * (251 // len(character.encode()))
     Image.fromarray(photo).save(tmp_path / "x.png")
     (tmp_path / "x.png").rename(photos / f"{stem}.png")
-    done = {r.source.stem: r for r in segment_files(segmenter, find_images([str(photos)]), tmp_path / "out")}
+    done = {
+        r.source.stem: r
+        for r in segment_files(ImageJob(segmenter, tmp_path / "out"), find_images([str(photos)]))
+    }
     assert "File name too long" in done[stem].error
     assert [done["a"].error, done["b"].error] == [None, None]
     fitting = character * (240 // len(character.encode()))
     (photos / f"{stem}.png").rename(photos / f"{fitting}.png")
     jobs = find_images([str(photos / f"{fitting}.png")])
-    (result,) = segment_files(segmenter, jobs, tmp_path / "out")
+    (result,) = segment_files(ImageJob(segmenter, tmp_path / "out"), jobs)
     assert result.error is None
 
 
@@ -303,7 +314,7 @@ def test_a_subfolder_that_cannot_be_made_fails_its_images_alone(photos, segmente
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "sub").write_text("a file")
     jobs = find_images([str(photos)], recursive=True)
-    errors = [r.error for r in segment_files(segmenter, jobs, tmp_path / "out")]
+    errors = [r.error for r in segment_files(ImageJob(segmenter, tmp_path / "out"), jobs)]
     assert errors[:2] == [None, None]
     assert "cannot be written" in errors[2]
 
@@ -314,7 +325,7 @@ def test_an_overlay_of_12_bit_data_is_bright_with_one_warning(segmenter, tmp_pat
         Image.fromarray(ramp).save(tmp_path / name)
     jobs, options = find_images([str(tmp_path)]), SaveOptions(alpha=0, legend=False)
     with pytest.warns(UserWarning, match=r"values 0\.\.4095 of 0\.\.65535") as caught:
-        list(segment_files(segmenter, jobs, tmp_path / "out", ("overlay",), options=options))
+        list(segment_files(ImageJob(segmenter, tmp_path / "out", ("overlay",), options=options), jobs))
     assert len(caught) == 1
     overlay = np.asarray(Image.open(tmp_path / "out" / "a.overlay.png"))
     assert (overlay == (ramp >> 4)[..., None]).all()
@@ -324,7 +335,9 @@ def test_an_overlay_of_12_bit_data_is_bright_with_one_warning(segmenter, tmp_pat
 def test_probabilities_are_saved_as_numbers_and_gray(photos, photo, tmp_path, name, classes):
     path = Path(__file__).parents[1] / "artifacts" / f"0.1.0-{name}.onnx"
     with Segmenter(path, "cpu", outputs=("labels", "probabilities")) as model:
-        list(segment_files(model, find_images([str(photos / "a.png")]), tmp_path, ("probabilities",)))
+        list(
+            segment_files(ImageJob(model, tmp_path, ("probabilities",)), find_images([str(photos / "a.png")]))
+        )
         expected = model(photo).probabilities
         ids = [entry.id for entry in model.card.classes]
     stored = np.load(tmp_path / "a.probabilities.npz")
@@ -341,7 +354,7 @@ def test_a_target_that_is_a_folder_fails_alone(photos, segmenter, tmp_path):
     out = tmp_path / "out"
     (out / "a.overlay.png").mkdir(parents=True)
     options = SaveOptions(overwrite=True)
-    done = list(segment_files(segmenter, find_images([str(photos)]), out, options=options))
+    done = list(segment_files(ImageJob(segmenter, out, options=options), find_images([str(photos)])))
     assert "a.overlay.png, which is a folder" in done[0].error
     assert done[1].error is None
 
@@ -349,17 +362,19 @@ def test_a_target_that_is_a_folder_fails_alone(photos, segmenter, tmp_path):
 @pytest.mark.security("an image that cannot be written, or exceeds the memory", "fails alone")
 @pytest.mark.parametrize("error", [MemoryError(), ArtifactError("a.png cannot be written (Input is busy)")])
 def test_an_image_that_fails_in_writing_fails_alone(photos, segmenter, tmp_path, monkeypatch, error):
-    from fcn_edge_runtime import batch
+    from fcn_edge_runtime import image_job
 
-    calls, real = iter(range(9)), batch.labels_png
+    calls, real = iter(range(9)), image_job.labels_png
 
     def labels_png(labels, card):
         if next(calls) == 0:
             raise error
         return real(labels, card)
 
-    monkeypatch.setattr(batch, "labels_png", labels_png)
-    first, second = segment_files(segmenter, find_images([str(photos)]), tmp_path / "out", ("labels",))
+    monkeypatch.setattr(image_job, "labels_png", labels_png)
+    first, second = segment_files(
+        ImageJob(segmenter, tmp_path / "out", ("labels",)), find_images([str(photos)])
+    )
     assert ("memory is not enough" if isinstance(error, MemoryError) else "is busy") in first.error
     assert second.error is None
 

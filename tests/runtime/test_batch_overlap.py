@@ -11,6 +11,7 @@ from PIL import Image
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.batch import segment_files
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.image_job import ImageJob
 from fcn_edge_runtime.imaging.finding import find_images
 
 MODEL = Path(__file__).parents[1] / "artifacts" / "0.1.0-float.onnx"
@@ -30,7 +31,7 @@ def test_results_come_in_order_with_failures_between(photos, tmp_path):
     (photos / "3.png").write_bytes(b"no picture")
     with Segmenter(MODEL, "cpu") as segmenter:
         images = find_images([str(photos)])
-        results = list(segment_files(segmenter, images, tmp_path / "out"))
+        results = list(segment_files(ImageJob(segmenter, tmp_path / "out"), images))
     assert [result.source for result in results] == [image.source for image in images]
     assert [result.error is None for result in results] == [index != 3 for index in range(9)]
     assert all(path.exists() for result in results for path in result.written)
@@ -45,7 +46,7 @@ def test_few_images_are_read_ahead(photos, tmp_path, monkeypatch):
         monkeypatch.setattr(
             batch, "read_picture", lambda path, *rest: read.append(path) or usual(path, *rest)
         )
-        results = segment_files(segmenter, find_images([str(photos)]), tmp_path / "out")
+        results = segment_files(ImageJob(segmenter, tmp_path / "out"), find_images([str(photos)]))
         next(results)
         assert len(read) <= 4
         results.close()
@@ -61,7 +62,7 @@ def test_a_full_disk_ends_the_work_and_its_threads(photos, tmp_path, monkeypatch
 
         monkeypatch.setattr("fcn_edge_runtime.batch.marked", full)
         with pytest.raises(ArtifactError, match="no room"):
-            list(segment_files(segmenter, find_images([str(photos)]), tmp_path / "out"))
+            list(segment_files(ImageJob(segmenter, tmp_path / "out"), find_images([str(photos)])))
     deadline = time.monotonic() + 5
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)

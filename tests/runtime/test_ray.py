@@ -16,9 +16,10 @@ from PIL import Image
 import fcn_edge_runtime.ray as module
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.batch import segment_files
+from fcn_edge_runtime.image_job import ImageJob
 from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.ray import runner_on_cluster, segment_on_cluster
-from fcn_edge_runtime.shards import ImageJob, Shard, segment_shard
+from fcn_edge_runtime.shards import Shard, segment_shard
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'fcn-edge[ray]'")
 pytestmark = pytest.mark.slow
@@ -62,7 +63,7 @@ def test_actors_write_the_same_files_though_one_is_killed(photos, tmp_path, monk
     monkeypatch.setattr(module, "_Images", Mortal)
     images = find_images([photos])
     with Segmenter(MODEL, "cpu", 1) as segmenter:
-        expected = list(segment_files(segmenter, images, tmp_path / "whole", SAVE))
+        expected = list(segment_files(ImageJob(segmenter, tmp_path / "whole", SAVE), images))
         job = ImageJob(segmenter, tmp_path / "out", SAVE)
         found = segment_on_cluster(job, images, "local", 3, None)
     assert (tmp_path / "killed").exists()

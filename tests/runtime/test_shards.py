@@ -12,9 +12,10 @@ from PIL import Image
 
 from fcn_edge_runtime import InputError, Segmenter, UsageError
 from fcn_edge_runtime.batch import FileResult, segment_files
+from fcn_edge_runtime.image_job import ImageJob
 from fcn_edge_runtime.imaging import finding
 from fcn_edge_runtime.imaging.finding import find_images, stream_images
-from fcn_edge_runtime.shards import ImageJob, Shard, segment_shard
+from fcn_edge_runtime.shards import Shard, segment_shard
 
 MODEL = Path(__file__).parents[1] / "artifacts" / "0.1.0-sparse.onnx"
 NAMES = ("0.png", "1.png", "2.png", "3.png", "4.png", "5.png", "sub/0.png", "sub/é.jpg")
@@ -55,7 +56,7 @@ def test_shards_together_are_the_folder(job, photos, segmenter, tmp_path):
     assert sorted(named) == sorted(NAMES)
     whole = tmp_path / "whole"
     images = find_images([photos], recursive=True)
-    list(segment_files(segmenter, images, whole, ("labels",)))
+    list(segment_files(ImageJob(segmenter, whole, ("labels",)), images))
     for image in images:
         ending = image.source.suffix
         expected = (whole / f"{image.stem}.labels.png").read_bytes()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime import InputError, Segmenter, UsageError
-from fcn_edge_runtime.batch import SaveOptions
+from fcn_edge_runtime.image_job import SaveOptions
 from fcn_edge_runtime.imaging.effects import Effect
 from fcn_edge_runtime.imaging.finding import find_images
 from fcn_edge_runtime.video import segment_videos, video_frames

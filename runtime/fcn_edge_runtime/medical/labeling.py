@@ -16,8 +16,9 @@ import numpy as np
 
 from fcn_edge_runtime._files import require_writable, write_whole
 from fcn_edge_runtime._sizes import size_text
-from fcn_edge_runtime.batch import FileResult, SaveOptions, check_place, is_own, refuse_foreign
+from fcn_edge_runtime.batch import FileResult
 from fcn_edge_runtime.errors import ArtifactError, InputError, ModelError, UsageError
+from fcn_edge_runtime.image_job import SaveOptions
 from fcn_edge_runtime.imaging.areas import areas_of
 from fcn_edge_runtime.imaging.finding import ImageFile
 from fcn_edge_runtime.imaging.marks import marked
@@ -28,6 +29,7 @@ from fcn_edge_runtime.medical.segmentation_object import segmentation_object
 from fcn_edge_runtime.medical.series import is_series, read_series
 from fcn_edge_runtime.medical.volume import AXES, Volume, slices_of, turned
 from fcn_edge_runtime.model.card import Card
+from fcn_edge_runtime.placing import check_place, is_own, refuse_foreign
 from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.segmenter import Segmenter
 

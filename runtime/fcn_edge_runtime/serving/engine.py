@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fcn_edge_runtime.segmentation import Segmentation
 from fcn_edge_runtime.segmenter import Segmenter
+from fcn_edge_runtime.together import part_of_batch
 
 __all__ = ["Engine"]
 
@@ -95,19 +96,5 @@ class Engine:
         start = 0
         for entry in together:
             end = start + len(entry.images)
-            entry.result.set_result(_part(result, start, end))
+            entry.result.set_result(part_of_batch(result, start, end))
             start = end
-
-
-def _part(result: Segmentation, start: int, end: int) -> Segmentation:
-    def cut(array: np.ndarray | None) -> np.ndarray | None:
-        return None if array is None else array[start:end]
-
-    return replace(
-        result,
-        labels=result.labels[start:end],
-        confidence=cut(result.confidence),
-        probabilities=cut(result.probabilities),
-        logits=cut(result.logits),
-        milliseconds=result.milliseconds * (end - start) / len(result.labels),
-    )
