@@ -54,9 +54,10 @@ if TYPE_CHECKING:
     from fcn_edge_runtime.model.card import Card, ClassCode, ClassInfo, InputSpec
     from fcn_edge_runtime.segmentation import Segmentation
     from fcn_edge_runtime.segmenter import Segmenter
-    from fcn_edge_runtime.selftest import SelfTestReport, selftest
+    from fcn_edge_runtime.selftest import SelfTestReport
     from fcn_edge_runtime.session.profile import Profile
     from fcn_edge_runtime.session.session import SessionOptions
+    from fcn_edge_runtime.trusted_session import selftest
     from fcn_edge_runtime.video import video_frames
 
     __version__: str
@@ -161,9 +162,10 @@ _HOMES = {
     "fcn_edge_runtime.model.card": ("Card", "ClassCode", "ClassInfo", "InputSpec"),
     "fcn_edge_runtime.segmentation": ("Segmentation",),
     "fcn_edge_runtime.segmenter": ("Segmenter",),
-    "fcn_edge_runtime.selftest": ("SelfTestReport", "selftest"),
+    "fcn_edge_runtime.selftest": ("SelfTestReport",),
     "fcn_edge_runtime.session.profile": ("Profile",),
     "fcn_edge_runtime.session.session": ("SessionOptions",),
+    "fcn_edge_runtime.trusted_session": ("selftest",),
     "fcn_edge_runtime.video": ("video_frames",),
     "fcn_edge._version": ("__version__",),
 }

@@ -91,11 +91,11 @@ def _ways(
         if batch == 1:
             ways[f"{precision}, one size"] = partial(_opened, subject, precision, device, one)
     if device == "cuda" and "fp16" in subject.files:
-        nhwc = SessionOptions(provider_options={"prefer_nhwc": "1"})
-        ways["fp16, prefer_nhwc"] = partial(_opened, subject, "fp16", device, nhwc)
+        first = SessionOptions(nhwc=False)
+        ways["fp16, channels first"] = partial(_opened, subject, "fp16", device, first)
         if batch == 1:
-            both = replace(nhwc, size=size)
-            ways["fp16, prefer_nhwc, one size"] = partial(_opened, subject, "fp16", device, both)
+            both = replace(first, size=size)
+            ways["fp16, channels first, one size"] = partial(_opened, subject, "fp16", device, both)
     return ways
 
 

@@ -32,21 +32,28 @@ def command(*, model: str, device: str, as_json: bool) -> None:
     """Check on this device, without PyTorch, that MODEL labels pixels as PyTorch did.
 
     The model carries test images and the labels of the reference; every pixel must be equal, except where the
-    decision is too close to call. Ends with exit code 3 if one is not.
+    decision is too close to call. Ends with exit code 3 if one is not. With --device auto, a device that
+    fails is passed over, as `run` does, and the last line names the one that `run` uses.
     """
     from fcn_edge_runtime.model.file import ModelFile
-    from fcn_edge_runtime.selftest import require_passed, run_selftest
-    from fcn_edge_runtime.session.session import open_session
+    from fcn_edge_runtime.selftest import require_passed
+    from fcn_edge_runtime.trusted_session import self_tests
 
     with ModelFile.open(model) as opened:
-        session = open_session(opened, device)
-        report = run_selftest(session, opened.card, opened.golden)
+        *failed, (session, report) = self_tests(opened, device)
     if as_json:
         shown = {"model": model, "sha256": opened.digest, **session.facts()}
-        click.echo(json.dumps({**shown, **report.to_dict()}))
+        passed_over = [{**its.facts(), **found.to_dict()} for its, found in failed]
+        click.echo(json.dumps({**shown, **report.to_dict(), "passed_over": passed_over}))
     require_passed(report)
     if as_json:
         return
+    for its, found in failed:
+        wrong, decided = (sum(getattr(case, each) for case in found.cases) for each in ("wrong", "decided"))
+        click.echo(
+            f"self-test failed on {its.device} ({its.why}): {wrong} of {decided} decided pixels differ; "
+            "passed over"
+        )
     for case in report.cases:
         batch, height, width = case.size
         total = batch * height * width

@@ -8,7 +8,6 @@ of both sessions must agree on a computed image of the fixed size.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -28,7 +27,6 @@ __all__ = [
     "require_passed",
     "require_trusted",
     "run_selftest",
-    "selftest",
 ]
 
 SEED = 1
@@ -121,27 +119,6 @@ class SelfTestReport:
                 for case in self.cases
             ],
         }
-
-
-def selftest(path: str | os.PathLike[str], device: str = "auto") -> SelfTestReport:
-    """Run a file's self-test on a device of this machine.
-
-    Args:
-        path: a model that `fcn-edge export` wrote.
-        device: "auto", "cpu", "cuda", or any other provider of the installed onnxruntime.
-
-    Returns:
-        The report of a self-test that passed. Its `blind` is True where the test sees fewer than two labels.
-
-    Raises:
-        VerificationError: a decided pixel differs from the reference.
-        ModelError: the file is missing, damaged, or not an fcn-edge model.
-        ProviderError: the device is not available or does not start.
-    """
-    with ModelFile.open(path) as model:
-        report = run_selftest(open_session(model, device), model.card, model.golden)
-    require_passed(report)
-    return report
 
 
 def run_selftest(session: Runs, card: Card, golden: Golden) -> SelfTestReport:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.imaging.reading import read_image
-from fcn_edge_runtime.selftest import selftest
+from fcn_edge_runtime.trusted_session import selftest
 
 ROOT = Path(__file__).resolve().parents[2]
 CALIBRATION = ROOT / "models/corridor/calibration"

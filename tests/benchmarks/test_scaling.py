@@ -13,7 +13,7 @@ from benchmarks.scaling.networks import write_network
 from benchmarks.scaling.page import amount
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import ModelError
-from fcn_edge_runtime.selftest import selftest
+from fcn_edge_runtime.trusted_session import selftest
 
 MODEL = ROOT / "tests" / "artifacts" / "0.1.0-float.onnx"
 X = (10, 100, 1000)

@@ -14,7 +14,7 @@ from fcn_edge_runtime import Segmenter, UsageError, VerificationError
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.model.seal import sealed
-from fcn_edge_runtime.selftest import selftest
+from fcn_edge_runtime.trusted_session import selftest
 from tests.runtime.maps.rasters import write_raster
 
 

@@ -15,7 +15,7 @@ def open_model(path: Path) -> None:
     from fcn_edge_runtime import Segmenter
     from fcn_edge_runtime.model.describe import describe
     from fcn_edge_runtime.model.file import ModelFile
-    from fcn_edge_runtime.selftest import selftest
+    from fcn_edge_runtime.trusted_session import selftest
 
     with ModelFile.open(path) as model:
         describe(model)

@@ -29,7 +29,7 @@ def bfloat16(now: ProfileOptions) -> Candidates:
 
 
 def threads(now: ProfileOptions, most: int) -> Candidates:
-    """Powers of two and the maximum, each with threads that sleep and with threads that spin."""
+    """Powers of two and the maximum, each with idle threads that sleep and that spin."""
     if now.device != "cpu":
         return
     numbers = sorted({2**power for power in range(most.bit_length()) if 2**power < most} | {most})
@@ -37,7 +37,8 @@ def threads(now: ProfileOptions, most: int) -> Candidates:
         options = replace(now, threads=number, spinning=spinning)
         if options != now and not (number == 1 and spinning):
             plural = "thread" if number == 1 else "threads"
-            yield f"{number} {plural}{', spinning' if spinning else ''}", options
+            waiting = "" if number == 1 else ", spinning" if spinning else ", sleeping"
+            yield f"{number} {plural}{waiting}", options
 
 
 def optimizations(now: ProfileOptions) -> Candidates:

@@ -10,7 +10,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,6 @@ from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.progress import Progress, Stages
 from fcn_edge_runtime.segmenter import Segmenter
 from fcn_edge_runtime.session.profile import Profile
-from fcn_edge_runtime.session.session import SessionOptions
 from fcn_edge_runtime.timing import interleaved, ratio_of
 
 __all__ = ["DEFAULT_SIZE", "benchmark"]
@@ -219,7 +218,7 @@ def _report(one: _Opened, timing: _Timing, options: BenchmarkOptions, stages: St
             session.device,
             session.threads,
             one.frames,
-            options=segmenter.profile.options.session_options if segmenter.profile else None,
+            options=session.options,
             seconds=share,
             progress=progress,
         )
@@ -249,11 +248,11 @@ def _report(one: _Opened, timing: _Timing, options: BenchmarkOptions, stages: St
 
 
 def _spinning(one: _Opened, options: BenchmarkOptions, progress: Progress) -> Spinning:
-    spin, threads = SessionOptions(spinning=True), one.segmenter.session.threads
-    with Segmenter(one.path, "cpu", threads, outputs=("labels",), options=spin) as spinning:
-        return compare_spinning(
-            one.segmenter, spinning, one.frames, seconds=options.seconds / 2, progress=progress
-        )
+    session = one.segmenter.session
+    other = replace(session.options, spinning=not session.options.spinning)
+    with Segmenter(one.path, "cpu", session.threads, outputs=("labels",), options=other) as opened:
+        pair = (opened, one.segmenter) if session.options.spinning else (one.segmenter, opened)
+        return compare_spinning(*pair, one.frames, seconds=options.seconds / 2, progress=progress)
 
 
 def _sized(one: _Opened, options: BenchmarkOptions) -> Callable[[tuple[int, int]], np.ndarray]:

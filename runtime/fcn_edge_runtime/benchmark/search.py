@@ -33,8 +33,9 @@ from fcn_edge_runtime.progress import SILENT, Progress
 from fcn_edge_runtime.selftest import MOST_FLIPS, require_trusted
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime, short_name
 from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
-from fcn_edge_runtime.session.session import MAX_THREADS, Session, open_session
+from fcn_edge_runtime.session.session import AUTO, MAX_THREADS, Session, SessionOptions
 from fcn_edge_runtime.timing import Ratio, interleaved, ratio_of
+from fcn_edge_runtime.trusted_session import open_trusted
 
 __all__ = ["Trial", "TuneOptions", "Tuned", "search"]
 
@@ -184,8 +185,17 @@ def search(
     warnings = _busy_warnings()
     trials = _Search(model, frames, options.budget, options.prefer, progress or SILENT)
     threads = cores() if max_threads is None else min(cores(), max_threads)
-    chosen = open_session(model, device, threads=threads).device
-    start = best = trials.opened(ProfileOptions(chosen, threads))
+    default = open_trusted(model, device, threads=threads, options=SessionOptions(head=AUTO))
+    chosen = default.device
+    start = best = trials.opened(
+        ProfileOptions(
+            chosen,
+            threads,
+            spinning=bool(default.options.spinning) and threads > 1,
+            bf16=bool(default.options.bf16),
+            head="graph" if default.head is None else "numpy",
+        )
+    )
     trials.look(start)
 
     others = _other_devices(chosen) if device.strip().lower() == "auto" else ()

@@ -172,7 +172,13 @@ class TileNetwork:
         with ModelFile.open(self._path) as model:
             if model.digest != self.digest:
                 raise ModelError(f"{model.path} was replaced since it was opened: start again")
-            return open_session(model, self.session.device, threads=self._threads, cut=self._cut.model)
+            return open_session(
+                model,
+                self.session.device,
+                threads=self._threads,
+                options=self.session.options,
+                cut=self._cut.model,
+            )
 
     def axes(self, height: int, width: int) -> tuple[ScoreAxis, ScoreAxis]:
         """How scores lie along the rows and along the columns of an image.

@@ -13,9 +13,9 @@ from fcn_edge_runtime._extras import require
 from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.segmenter import Segmenter
-from fcn_edge_runtime.selftest import selftest
 from fcn_edge_runtime.serving.app import application
 from fcn_edge_runtime.serving.options import ServeOptions
+from fcn_edge_runtime.trusted_session import selftest
 
 __all__ = ["serve"]
 

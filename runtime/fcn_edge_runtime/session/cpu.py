@@ -6,7 +6,7 @@ import functools
 import platform
 from pathlib import Path
 
-__all__ = ["adds_exactly", "processor_name"]
+__all__ = ["adds_exactly", "computes_in_bfloat16", "processor_name"]
 
 # The instructions that decide how fast onnxruntime multiplies. A name alone is not enough: virtual machines
 # often give processors of several generations the same name.
@@ -17,6 +17,7 @@ _INSTRUCTIONS = (
 _LONGEST = 200
 # Each accumulates 8-bit products in 32 bits; x86 without them adds pairs in 16 bits, which saturate.
 _EXACT = {"avx_vnni", "avx512_vnni", "amx_int8"}
+_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # where OpenVINO by itself computes in it
 
 
 @functools.cache
@@ -25,11 +26,24 @@ def adds_exactly() -> bool:
 
     All do except x86 before VNNI. Where the x86 generation is unknown (not Linux), the answer is False.
     """
+    return _exact(platform.machine(), _cpuinfo())
+
+
+@functools.cache
+def computes_in_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; else it costs OpenVINO conversions.
+
+    Where that is unknown (not Linux), the answer is False.
+    """
+    return not _BFLOAT16.isdisjoint(_flags(_cpuinfo()))
+
+
+def _cpuinfo() -> str:
+    """Linux's description of the processor; empty elsewhere."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        text = ""
-    return _exact(platform.machine(), text)
+        return ""
 
 
 def _exact(machine: str, cpuinfo: str) -> bool:
@@ -43,9 +57,8 @@ def processor_name() -> str:
     On ARM boards where Linux gives no name, the board's name and its cores' part numbers. At most 200
     printable characters.
     """
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # not Linux
+    text = _cpuinfo()
+    if not text:
         return _plain(platform.processor() or platform.machine())
     return _plain(_described(text, _board(Path("/proc/device-tree/model"))))
 

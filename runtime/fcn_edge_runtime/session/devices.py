@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,15 @@ from fcn_edge_runtime._cgroup import granted_cores
 from fcn_edge_runtime._extras import install_command, what_is_wrong
 from fcn_edge_runtime.errors import ProviderError, UsageError
 
-__all__ = ["cores", "import_onnxruntime", "install_hint", "provider_named", "quiet_run", "short_name"]
+__all__ = [
+    "cores",
+    "import_onnxruntime",
+    "install_hint",
+    "provider_named",
+    "quiet_run",
+    "release_of",
+    "short_name",
+]
 
 _SUFFIX = "ExecutionProvider"
 _INSTALL = {
@@ -44,6 +53,11 @@ def import_onnxruntime() -> Any:
             f"then {install_command('cpu')} or `fcn-edge[cuda]`"
         )
     return onnxruntime
+
+
+def release_of(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version, which can be compared: "1.26.0.dev1" -> (1, 26)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def short_name(provider: str) -> str:

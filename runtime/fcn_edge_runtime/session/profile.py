@@ -43,7 +43,7 @@ MAX_CORES = 1 << 20
 
 @dataclass(frozen=True)
 class ProfileOptions:
-    """What a profile can choose; the defaults are those of a session without one.
+    """What a profile can choose: nothing is left open.
 
     Attributes:
         device: a provider by its short name, such as "cpu"; never "auto".
@@ -59,11 +59,11 @@ class ProfileOptions:
 
     device: str
     threads: int
-    spinning: bool = SessionOptions.spinning
+    spinning: bool = False
     optimization: str = SessionOptions.optimization
     cpu_arena: bool = SessionOptions.cpu_arena
     mem_pattern: bool = SessionOptions.mem_pattern
-    bf16: bool = SessionOptions.bf16
+    bf16: bool = False
     head: str = SessionOptions.head
     size: tuple[int, int] | None = SessionOptions.size
 

@@ -28,6 +28,17 @@ from fcn_edge_runtime.session.devices import (
     quiet_run,
     short_name,
 )
+from fcn_edge_runtime.session.options import (
+    AUTO,
+    CPU,
+    CUDA,
+    HEADS,
+    OPENVINO,
+    SessionOptions,
+    cautious,
+    decided,
+    shortcuts,
+)
 from fcn_edge_runtime.session.slow_loading import check_operator_count
 
 if TYPE_CHECKING:  # imported where needed, for a fast start
@@ -37,6 +48,7 @@ if TYPE_CHECKING:  # imported where needed, for a fast start
     from fcn_edge_runtime.session.numpy_head import NumpyHead
 
 __all__ = [
+    "AUTO",
     "HEADS",
     "MAX_SIDE",
     "MAX_THREADS",
@@ -48,9 +60,6 @@ __all__ = [
     "open_session",
 ]
 
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
-OPENVINO = "OpenVINOExecutionProvider"
 FASTER = (CUDA, OPENVINO)  # than the CPU provider, the fastest first: what "auto" tries before it
 CUDA_GRAPH = "enable_cuda_graph"
 # Operators whose kernels, or the sizes of what they make, are not the same for every image.
@@ -59,8 +68,6 @@ MAX_THREADS = 1024
 MAX_FIXED_PIXELS = 3840 * 2160  # a fixed size is for cameras, and its self-test runs at that size
 # Sizes of image that are remembered: following the graph again takes a millisecond.
 _MOST_SIZES = 1024
-AUTO = "auto"
-HEADS = ("graph", "numpy")
 # A larger file is not read into memory a second time for a few hundredths of its time.
 _MAX_CUT_BYTES = 64 << 20
 _OPTIMIZATION = {
@@ -77,6 +84,8 @@ _EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
 _EXACT = {"session.x64quantprecision": "1"}
 # It would quantize convolutions that a file keeps in float because int8 ruins them.
 UNWANTED_OPTIMIZERS = ["WeightBiasQuantization"]
+# Longer than the time between most operators, and too short for other programs to notice.
+_SPIN_MICROSECONDS = "30"
 _BFLOAT16 = '{"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}'
 _MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+\.dll)\" which is missing")
 
@@ -86,47 +95,6 @@ def exact_integers() -> dict[str, str]:
     from fcn_edge_runtime.session.cpu import adds_exactly  # float files do not need it
 
     return {} if adds_exactly() else dict(_EXACT)
-
-
-@dataclass(frozen=True)
-class SessionOptions:
-    """Options of a session; the defaults are for edge devices, which share their cores.
-
-    Attributes:
-        optimization: onnxruntime's graph optimization: "all", "extended", "basic" or "none".
-        cpu_arena: keep freed memory for the next frame; False returns it to the system, at some cost in time.
-        mem_pattern: plan the memory of a frame once for each size, and allocate it as one block: for frames
-            of one size.
-        spinning: let idle threads busy-wait between the operators of a frame: faster on an idle machine,
-            slower next to other programs. Between frames they sleep.
-        tf32: let CUDA multiply with 10-bit mantissas. Results of float files then differ from the verified
-            ones; fp16 files always have it on, because their tensor cores depend on this switch.
-        bf16: let OpenVINO compute float operators in bfloat16, where the processor can. It changes few labels
-            of int8 files; float files do not pass their self-test with it.
-        head: what makes labels of logits: "graph", the file's own operators in onnxruntime, or "numpy", which
-            takes the logits before upsampling; it is exact, and faster where classes cover areas. With
-            "numpy" labels are the only output, and the model is read into memory to be cut. "auto" is numpy
-            on the CPU and in OpenVINO, where the model's labels are the argmax of upsampled logits.
-        size: (height, width) of all frames, one at a time; None takes any size. With fixed shapes OpenVINO
-            is a few percent faster; onnxruntime on the CPU is not. On CUDA the network is recorded as one
-            CUDA graph, and small networks take half of the time; threads wait for each other.
-        profile_prefix: let onnxruntime write the time of each operator to a file whose path begins with this;
-            empty for none. It ends with `raw.end_profiling()`.
-        config: further session configuration entries of onnxruntime, by key.
-        provider_options: further options of the provider, by key; `Segmenter` then runs the self-test first.
-    """
-
-    optimization: str = "all"
-    cpu_arena: bool = True
-    mem_pattern: bool = False
-    spinning: bool = False
-    tf32: bool = False
-    bf16: bool = False
-    head: str = "graph"
-    size: tuple[int, int] | None = None
-    profile_prefix: str = ""
-    config: Mapping[str, str] = field(default_factory=dict)
-    provider_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -293,7 +261,23 @@ class _Recipe:
     cut: bytes | None  # what is run in the model's place
 
     def on(self, provider: str, why: str) -> Session:
-        """Make the session on this provider, with the CPU for operators that it lacks, or raise."""
+        """Make the session on this provider, with the CPU for operators that it lacks, or raise.
+
+        What is left to us is decided here. A provider that does not start with it is tried without it.
+        """
+        first, plain = (
+            self._decided(options, provider) for options in (self.options, cautious(self.options))
+        )
+        if first != plain:
+            with contextlib.suppress(ProviderError):
+                return replace(self, options=first)._with_head(provider, f"{why}; {shortcuts(first)}")  # noqa: SLF001 - of another of its kind
+        return replace(self, options=plain)._with_head(provider, why)  # noqa: SLF001 - see above
+
+    def _decided(self, options: SessionOptions, provider: str) -> SessionOptions:
+        precision = self.model.card.precision if isinstance(self.model, ModelFile) else ""
+        return decided(options, provider, precision, str(self.runtime.__version__))
+
+    def _with_head(self, provider: str, why: str) -> Session:
         without = _without_head(self.model, self.options.head, provider)
         if without is None:
             return self._on(provider, why)
@@ -412,10 +396,11 @@ class _Recipe:
             options.enable_profiling = True
             options.profile_file_prefix = self.options.profile_prefix
         config = {
-            "session.intra_op.allow_spinning": str(int(self.options.spinning)),
+            "session.intra_op.allow_spinning": str(int(bool(self.options.spinning))),
+            "session.intra_op.spin_duration_us": _SPIN_MICROSECONDS,
             "session.inter_op.allow_spinning": "0",
             # By default onnxruntime spins after a frame, for 50 ms and 35 ms of processor time.
-            "session.force_spinning_stop": str(int(self.options.spinning)),
+            "session.force_spinning_stop": str(int(bool(self.options.spinning))),
             "session.model_external_initializers_file_folder_path": _EMPTY_FOLDER,
             **(exact_integers() if _may_saturate(self.model) else {}),
             **({} if provider == CPU else {"session.record_ep_graph_assignment_info": "1"}),
@@ -429,10 +414,6 @@ class _Recipe:
         return options
 
     def _provider_options(self, provider: str) -> dict[str, str]:
-        if self.options.bf16 and provider != OPENVINO:
-            raise UsageError(
-                f"got bf16 for the device '{short_name(provider)}', expected openvino: leave it out elsewhere"
-            )
         if provider == OPENVINO:  # it has its own threads, eight by default
             return {
                 "num_of_threads": str(self.threads),
@@ -449,6 +430,7 @@ class _Recipe:
             # EXHAUSTIVE would search again for every new size.
             "cudnn_conv_algo_search": "HEURISTIC",
             "arena_extend_strategy": "kSameAsRequested",
+            **({"prefer_nhwc": "1"} if self.options.nhwc else {}),
             **self.options.provider_options,
         }
 

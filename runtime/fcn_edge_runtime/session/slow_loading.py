@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.devices import release_of
 
 __all__ = ["check_operator_count"]
 
@@ -28,6 +27,6 @@ def check_operator_count(model: ModelFile, provider: str, release: str) -> None:
     """
     if provider == "OpenVINOExecutionProvider":
         model.limits.check_count(MOST_OPENVINO, "OpenVINO loads more slowly: choose the device cpu")
-    elif tuple(int(part) for part in re.findall(r"\d+", release)[:2]) < LINEAR_FROM:
+    elif release_of(release) < LINEAR_FROM:
         newer = ".".join(map(str, LINEAR_FROM))
         model.limits.check_count(MOST, f"onnxruntime {release} loads more slowly: install {newer} or newer")

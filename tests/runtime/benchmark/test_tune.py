@@ -37,7 +37,7 @@ def test_every_change_is_tried_once_and_reported_with_ratios(tuned):
     found, recorded = tuned
     changes = [trial.change for trial in found.trials]
     assert changes == list(dict.fromkeys(changes))
-    for change in ("1 thread", f"{cores()} threads, spinning", "optimization basic", "no memory arena"):
+    for change in ("1 thread", f"{cores()} threads, sleeping", "optimization basic", "no memory arena"):
         assert change in changes
     tried = [trial for trial in found.trials if not trial.why.startswith("not tried")]
     assert [stage for stage, _, _ in recorded.stages][1 : len(tried) + 1] == [t.change for t in tried]
