@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 
 from fcn_edge_export.artifact import OutputFile, assemble
-from fcn_edge_export.conditions import Condition
+from fcn_edge_export.conditions import Condition, Size
 from fcn_edge_export.final_card import GraphFacts, finished_card
 from fcn_edge_export.graph.geometry import geometry
 from fcn_edge_export.graph.graft import can_be_sparse, graft
@@ -31,11 +31,13 @@ from fcn_edge_export.simplify import Simplified, operators, simplify
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.verification.activation import require_logits
 from fcn_edge_export.verification.borders import USEFUL, SizeRange, find_range, of_images
-from fcn_edge_export.verification.cases import Case
+from fcn_edge_export.verification.cases import LARGE, Case
 from fcn_edge_export.verification.certify import Reference, all_cases, certify, check_draft
 from fcn_edge_export.verification.rejection import certified_with_border, certified_with_rejection
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
+from fcn_edge_export.verification.stripes import Operations, in_stripes
 from fcn_edge_export.verification.verdict import Kind, Verdict
+from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import UNTRAINED, Card, LoweringInfo, WorkingSize
 from fcn_edge_runtime.progress import Stage, Stages
@@ -83,6 +85,7 @@ class Network:
         border: what images are padded with, if its convolutions do not pad.
         compared_with: what the reference is: "pytorch" or "onnx".
         integers: whether it computes in integers, as others quantized it.
+        operations: height, width of what it sees -> what PyTorch runs there; None where that is not known.
     """
 
     model: onnx.ModelProto
@@ -96,6 +99,7 @@ class Network:
     border: str = "none"
     compared_with: str = "pytorch"
     integers: bool = False
+    operations: Callable[[int, int], Operations | None] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -165,7 +169,9 @@ def finish(
         )
     reference = network.reference(working)
 
-    sizes = _size_range(stages, reference, grafted, network, draft, working, useful)
+    # What other processors' libraries and the sparse head do with large maps is verified on large maps.
+    ordinary = working is None and not sparse and set(options.devices) == {"cpu"}
+    sizes, large = _sizes(stages, reference, grafted, network, draft, working, useful, stripes=ordinary)
     whole = replace(whole, smallest_size=sizes.smallest, largest_size=sizes.largest)
     cases = all_cases(
         draft,
@@ -175,6 +181,7 @@ def finish(
         multiple=found.multiple,
         largest=sizes.largest,
         seed=network.weights_sha256,
+        large=large,
     )
     facts = GraphFacts(
         whole,
@@ -203,7 +210,7 @@ def finish(
             kind=network.kind,
         )
         if options.activation is None:
-            require_logits(model, reference, cases, options.outputs)
+            require_logits(model, certified.verdicts[0].results, found.classes, options.outputs)
         if options.reject is not None:
             certified = certified_with_rejection(certified, grafted, draft, options.reject, cases, reference)
             grafted = with_rejection(grafted, draft, options.reject, confidence=CONFIDENCE in options.outputs)
@@ -255,7 +262,7 @@ def simplified(stages: Stages, model: onnx.ModelProto, *, allow_unsimplified: bo
     return result.model
 
 
-def _size_range(
+def _sizes(
     stages: Stages,
     reference: Reference,
     model: onnx.ModelProto,
@@ -263,29 +270,44 @@ def _size_range(
     draft: Card,
     working: WorkingSize | None,
     useful: int,
-) -> SizeRange:
-    """The stage "sizes": which sizes the file may take, see `verification.borders`."""
+    *,
+    stripes: bool,
+) -> tuple[SizeRange, tuple[Size, ...]]:
+    """The stage "sizes": those that the file may take, see `borders`, and the large ones to verify it at."""
     found, conditions = network.found, network.conditions
     with stages.stage("sizes", unit="sizes") as did:
         image_conditions = of_images(conditions, found.multiple, working)
         smallest = 1 if working else found.smallest_image
-        probe_session = open_session(with_logits_output(model), "cpu")
-        sizes = find_range(
-            reference,
-            probe_session,
-            image_conditions,
-            draft.input,
-            smallest,
-            stages.progress,
-            multiple=found.multiple,
-            useful=useful,
-            kind=network.kind,
-        )
+        sizes = SizeRange(smallest)
+        if image_conditions:
+            sizes = find_range(
+                reference,
+                open_session(with_logits_output(model), "cpu"),
+                image_conditions,
+                draft.input,
+                smallest,
+                stages.progress,
+                multiple=found.multiple,
+                useful=useful,
+                kind=network.kind,
+            )
+        large: tuple[Size, ...] = LARGE
+        if stripes and network.operations is not None and sizes.largest is None:
+            large = in_stripes(
+                LARGE,
+                network.model,
+                conditions,
+                network.operations,
+                smallest=sizes.smallest,
+                multiple=found.multiple,
+            )
         did.text = str(sizes)
         if conditions:
             count = f"outside of {len(conditions)} conditions of the trace"
             did.text += f"; compared at {len(sizes.tried)} sizes {count}"
-    return sizes
+        if left := [size_text(size[1:]) for size in LARGE if size not in large]:
+            did.text += f"; {' and '.join(left)} in stripes, which show the same"
+    return sizes, large
 
 
 def _simplified(traced: onnx.ModelProto, *, allow_unsimplified: bool) -> Simplified:

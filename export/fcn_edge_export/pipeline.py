@@ -62,6 +62,7 @@ def export(
 
     from fcn_edge_export.examples import Example, example_size
     from fcn_edge_export.inputs import SplitInputs
+    from fcn_edge_export.operations import OperationsAt
     from fcn_edge_export.probe import Question, probe
     from fcn_edge_export.reference import (
         LogitsNetwork,
@@ -134,6 +135,8 @@ def export(
         )
     logits_network = LogitsNetwork.of(net, found, options.activation or "none", options.border or "none")
 
+    operations = OperationsAt(logits_network, card.input.channels)
+
     def traced(example: Example) -> Network:
         with stages.stage("trace") as did:
             tracing = trace(logits_network, card.input.channels, found, example)
@@ -153,6 +156,7 @@ def export(
             and ends_in_upsampling(logits_network, card.input.channels, found.fixed or (found.smallest,) * 2),
             activation=logits_network.activation,
             border=options.border or "none",
+            operations=operations,
         )
 
     def finished(network: Network, useful: int) -> ExportResult:

@@ -56,6 +56,113 @@ class ShortTable(Table):
         self.table = nn.Parameter(self.table[:40].detach())
 
 
+class Heavy(Sized):
+    """No condition on the size at all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = F.max_pool2d(self.one(x), 4, ceil_mode=True)
+        return F.interpolate(low, x.shape[-2:], mode="bilinear")
+
+
+class HiddenArea(Heavy):
+    """Another branch for large areas, which it does not take while it is traced."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x)
+        if not torch.compiler.is_exporting() and x.shape[2] * x.shape[3] > 600 * 600:
+            return logits + self.other(x)
+        return logits
+
+
+class HiddenFactor(Heavy):
+    """The same operations for large areas, with another number."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = not torch.compiler.is_exporting() and x.shape[2] * x.shape[3] > 600 * 600
+        return super().forward(x) * (-1.0 if hidden else 1.0)
+
+
+class HiddenWeights(Heavy):
+    """The same operations for large areas, with other weights."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__(classes)
+        self.other = nn.Conv2d(3, classes, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = not torch.compiler.is_exporting() and x.shape[2] * x.shape[3] > 600 * 600
+        return (self.other if hidden else self.one)(x)
+
+
+class HiddenConstant(Heavy):
+    """The same operations for large areas, with another constant."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = not torch.compiler.is_exporting() and x.shape[2] * x.shape[3] > 600 * 600
+        return super().forward(x) * torch.tensor([-1.0 if hidden else 1.0])
+
+
+class HiddenWidth(Heavy):
+    """Another branch for wide images, which it does not take while it is traced."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = not torch.compiler.is_exporting() and x.shape[3] > 1000
+        return self.other(x) if hidden else super().forward(x)
+
+
+class LargeArea(Heavy):
+    def forward(self, x: Tensor) -> Tensor:
+        large = x.shape[2] * x.shape[3] > 1000 * 1000
+        return self.other(x) if large else super().forward(x)
+
+
+class Wide(Heavy):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(x) if x.shape[3] > 1000 else super().forward(x)
+
+
+class Cells(Heavy):
+    """A table of 1024 cells of 32 x 32 pixels, in the order of their rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(1024, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = F.avg_pool2d(self.one(x), 32, ceil_mode=True)
+        height, width = low.shape[2:]
+        cells = self.table[: height * width].t().reshape(1, 4, height, width)
+        return F.interpolate(low + cells, x.shape[-2:], mode="bilinear")
+
+
+class Columns(Heavy):
+    """A table of 1024 columns, of which the last stands for all further ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(1024, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        columns = torch.arange(x.shape[3]).clamp(max=1023)
+        return super().forward(x) + self.table[columns].t()[None, :, None, :]
+
+
+class HalfCoordinates(Heavy):
+    """Coordinates in float16: the further down a pixel is, the more of its column is rounded away."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        positions = torch.arange(height).half()[:, None] + torch.arange(width).half() / 64
+        return super().forward(x) * torch.sin(positions.float())
+
+
+class Mean(Heavy):
+    """A sum over the whole map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) - 10 * x.mean((2, 3), keepdim=True).sum(1, keepdim=True)
+
+
 class Batch(Sized):
     def forward(self, x: Tensor) -> Tensor:
         return self.other(x) if x.shape[0] > 2 else self.one(x)

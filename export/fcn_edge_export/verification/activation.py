@@ -8,40 +8,34 @@ confidences that are too low. PyTorch's own values would agree with both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 import onnx
 
 from fcn_edge_export.graph.names import LOGITS
-from fcn_edge_export.verification.cases import Case
-from fcn_edge_export.verification.verdict import Logits
+from fcn_edge_export.verification.measure import Measurement
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = ["last_activation", "require_logits"]
 
-LOOKED_AT = 6  # of the cases, which begin with small ones
 _ACTIVATIONS = {"Sigmoid": "sigmoid", "HardSigmoid": "sigmoid", "Softmax": "softmax"}
 _MOVING = ("Resize", "Slice", "Identity", "Pad", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Clip")
 
 
 def require_logits(
-    network: onnx.ModelProto, reference: Logits, cases: Sequence[Case], outputs: Sequence[str]
+    network: onnx.ModelProto, measured: Sequence[Measurement], classes: int, outputs: Sequence[str]
 ) -> None:
     """Do nothing if the network returns logits, as far as its graph and its values tell.
 
     Args:
         network: with the output `logits`.
-        reference: images -> logits.
-        cases: the inputs of the verification.
+        measured: of the inputs of the verification.
+        classes: that its logits are of.
         outputs: of the file: class labels alone do not depend on a softmax or sigmoid of several classes.
 
     Raises:
         UsageError: it returns probabilities, and the file would be wrong.
     """
-    lowest, highest, classes = float("inf"), float("-inf"), 0
-    for case in islice(cases, LOOKED_AT):
-        logits = reference(case.image())
-        lowest, highest, classes = min(lowest, logits.min()), max(highest, logits.max()), logits.shape[1]
+    lowest, highest = min(m.lowest for m in measured), max(m.highest for m in measured)
     last = last_activation(network)
     ends = f"it ends in {last}, and " if last else ""
     values = f"{ends}its values lie between {lowest:.3g} and {highest:.3g}"

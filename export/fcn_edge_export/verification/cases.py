@@ -13,12 +13,13 @@ from fcn_edge_runtime.imaging.arrays import as_batch
 from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.model.golden_input import pattern
 
-__all__ = ["Case", "default_sizes", "frame_cases", "pattern_cases"]
+__all__ = ["LARGE", "PATTERN", "Case", "default_sizes", "frame_cases", "pattern_cases"]
 
 Array = npt.NDArray[Any]
 
 
-REAL = ((1, 480, 640), (1, 720, 1280), (1, 33, 2049))
+LARGE = ((1, 480, 640), (1, 720, 1280), (1, 33, 2049))  # of real cameras, and one that is very wide
+PATTERN = "pattern"  # the name of a case that is not the user's
 DRAWN = 400  # sides of drawn sizes at most
 
 
@@ -31,7 +32,11 @@ class Case:
 
 
 def default_sizes(
-    smallest: int, multiple: int, largest: tuple[int, int] | None = None, seed: str | None = None
+    smallest: int,
+    multiple: int,
+    largest: tuple[int, int] | None = None,
+    seed: str | None = None,
+    large: Sequence[tuple[int, int, int]] = LARGE,
 ) -> tuple[tuple[int, int, int], ...]:
     """(batch, height, width): batches, odd, prime, portrait and landscape, the smallest, and large ones.
 
@@ -39,8 +44,9 @@ def default_sizes(
         smallest: height and width at least.
         multiple: of the sizes that the network accepts.
         largest: (height, width) at most.
-        seed: hex digits, such as a digest of the weights; with it come the sizes of real cameras, one that is
-            very wide, and two that are drawn from the seed, so that no list of sizes can be passed by luck.
+        seed: hex digits, such as a digest of the weights; with it come the large sizes, and two that are
+            drawn from the seed, so that no list of sizes can be passed by luck.
+        large: these, or stripes of them, see `stripes`.
     """
     wanted: tuple[tuple[int, int, int], ...] = (
         (1, smallest, smallest),
@@ -54,7 +60,7 @@ def default_sizes(
     )
     if seed is not None:
         drawn = [int(seed[at : at + 4], 16) % DRAWN + 1 for at in (0, 4, 8, 12)]
-        wanted = (*wanted, *REAL, (1, drawn[0], drawn[1]), (1, drawn[2], drawn[3]))
+        wanted = (*wanted, *large, (1, drawn[0], drawn[1]), (1, drawn[2], drawn[3]))
     raised = [(n, max(h, smallest), max(w, smallest)) for n, h, w in wanted]
     if largest is not None:
         raised = [(n, min(h, largest[0]), min(w, largest[1])) for n, h, w in raised]
@@ -69,7 +75,7 @@ def pattern_cases(sizes: Sequence[tuple[int, int, int]], spec: InputSpec) -> Ite
         def image(batch: int = batch, height: int = height, width: int = width, seed: int = seed) -> Array:
             return pattern(batch, height, width, spec.channels, seed, spec)
 
-        yield Case("pattern", image)
+        yield Case(PATTERN, image)
 
 
 def frame_cases(frames: Mapping[str, Callable[[], Array]], card: Card) -> Iterator[Case]:

@@ -13,7 +13,7 @@ import onnx
 
 from fcn_edge_export.graph.names import TRACED_INPUT
 from fcn_edge_export.graph.probe_outputs import with_logits_output
-from fcn_edge_export.verification.cases import Case, default_sizes, frame_cases, pattern_cases
+from fcn_edge_export.verification.cases import LARGE, Case, default_sizes, frame_cases, pattern_cases
 from fcn_edge_export.verification.golden_vectors import TAU, golden_vectors
 from fcn_edge_export.verification.measure import labeled, measure
 from fcn_edge_export.verification.verdict import (
@@ -69,6 +69,7 @@ def all_cases(
     multiple: int,
     largest: tuple[int, int] | None = None,
     seed: str | None = None,
+    large: Sequence[tuple[int, int, int]] = LARGE,
 ) -> list[Case]:
     """The default sizes, further (height, width) given by the user, and the user's frames.
 
@@ -80,6 +81,7 @@ def all_cases(
         multiple: of the sizes that the network takes.
         largest: (height, width) of an image that the file takes; None is any.
         seed: see `default_sizes`.
+        large: likewise.
 
     Raises:
         UsageError: a size is smaller than the network accepts, or larger than the pattern.
@@ -95,7 +97,7 @@ def all_cases(
                 f"got the size {height}x{width}, expected at most {largest[0]}x{largest[1]}: beyond, the "
                 "network computes differently from its file"
             )
-    wanted = [*default_sizes(smallest, multiple, largest, seed), *((1, h, w) for h, w in sizes)]
+    wanted = [*default_sizes(smallest, multiple, largest, seed, large), *((1, h, w) for h, w in sizes)]
     return [*pattern_cases(tuple(dict.fromkeys(wanted)), card.input), *frame_cases(images, card)]
 
 

@@ -45,6 +45,8 @@ class Measurement:
         error: E, in logits.
         amplitude: A, in logits.
         magnitude: M, in logits.
+        lowest: of the reference's logits.
+        highest: likewise.
         flips: pixels whose label differs from the reference's.
         agreement: share of pixels with the reference's label, 0..1.
         pixel: (batch, row, column) of the largest error.
@@ -55,6 +57,8 @@ class Measurement:
     error: float = 0.0
     amplitude: float = 0.0
     magnitude: float = 0.0
+    lowest: float = 0.0
+    highest: float = 0.0
     flips: int = 0
     agreement: float = 1.0
     pixel: tuple[int, int, int] = (0, 0, 0)
@@ -72,10 +76,13 @@ def measure(expected: Outputs, got: Outputs) -> Measurement:
     reference, labels = expected[LOGITS], got[LABELS]
     error = by_rows(lambda z, other: np.abs(other - z).max(axis=1), reference, got[LOGITS])
     flips = int((labels != expected[LABELS]).sum())
+    lowest, highest = float(reference.min()), float(reference.max())
     return Measurement(
         error=float(error.max()),
         amplitude=amplitude(reference),
-        magnitude=float(by_rows(lambda z: np.abs(z).max(axis=1), reference).max()),
+        magnitude=max(-lowest, highest),
+        lowest=lowest,
+        highest=highest,
         flips=flips,
         agreement=1 - flips / labels.size,
         pixel=worst_pixel(error),

@@ -37,7 +37,7 @@ from fcn_edge_export.verification.case_result import (
     broken_head,
     run_case,
 )
-from fcn_edge_export.verification.cases import Case
+from fcn_edge_export.verification.cases import PATTERN, Case
 from fcn_edge_export.verification.head_rule import ROUNDINGS
 from fcn_edge_export.verification.measure import (
     Measurement,
@@ -59,6 +59,7 @@ Logits = Callable[[Array], npt.NDArray[np.float32]]
 
 RELATIVE = 1e-4
 MOST_FLIPS = 0.005
+MOST_REPEATED = 1 << 17  # pixels of a pattern on which the file itself is run, too
 MOST_FLIPS_ALONE = {"labels": 0.0005, "integers": 0.01}
 Kind = Literal["scores", "labels", "integers"]
 TOLERANCES: dict[Kind, str] = {
@@ -161,10 +162,14 @@ def compare(
 def check_shipped(shipped: Session, verdict: Verdict, cases: Sequence[Case]) -> None:
     """The file itself, without the probe's extra output, gives the probe's labels bit for bit.
 
+    The two differ in an output that the probe adds at every size, so large patterns are not run again.
+
     Raises:
         VerificationError: it does not; names the input.
     """
     for case, result in zip(cases, verdict.results, strict=True):
+        if case.name == PATTERN and math.prod(result.size) > MOST_REPEATED:
+            continue
         labels = shipped.run(case.image(), [LABELS])[LABELS]
         if labels_digest(labels) != result.labels_sha256:
             raise VerificationError(
