@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
     from fcn_edge_export.lowering.lower import LoweringResult
     from fcn_edge_export.lowering.quantize import quantize
+    from fcn_edge_export.lowering.weights_only import quantize_weights
     from fcn_edge_export.options import (
         AdoptOptions,
         ExportOptions,
         Fp16Options,
         QuantizeOptions,
         VerifyOptions,
+        WeightsOptions,
     )
     from fcn_edge_export.pipeline import export
     from fcn_edge_export.variants.variant import VariantResult, variant
@@ -103,6 +105,7 @@ __all__ = [
     "VerificationError",
     "VerifyOptions",
     "VerifyResult",
+    "WeightsOptions",
     "__version__",
     "adopt",
     "benchmark",
@@ -115,6 +118,7 @@ __all__ = [
     "numbered_classes",
     "plan",
     "quantize",
+    "quantize_weights",
     "selftest",
     "tune",
     "variant",
@@ -130,12 +134,14 @@ _HOMES = {
     "fcn_edge_export.lowering.fp16": ("convert_to_fp16",),
     "fcn_edge_export.lowering.lower": ("LoweringResult",),
     "fcn_edge_export.lowering.quantize": ("quantize",),
+    "fcn_edge_export.lowering.weights_only": ("quantize_weights",),
     "fcn_edge_export.options": (
         "AdoptOptions",
         "ExportOptions",
         "Fp16Options",
         "QuantizeOptions",
         "VerifyOptions",
+        "WeightsOptions",
     ),
     "fcn_edge_export.finish": ("ExportResult",),
     "fcn_edge_export.pipeline": ("export",),

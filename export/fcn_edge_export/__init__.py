@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
     from fcn_edge_export.lowering.lower import LoweringResult
     from fcn_edge_export.lowering.quantize import quantize
+    from fcn_edge_export.lowering.weights_only import quantize_weights
     from fcn_edge_export.options import (
         AdoptOptions,
         ExportOptions,
         Fp16Options,
         QuantizeOptions,
         VerifyOptions,
+        WeightsOptions,
     )
     from fcn_edge_export.pipeline import export
     from fcn_edge_export.variants.variant import VariantResult, variant
@@ -37,12 +39,14 @@ __all__ = [
     "VariantResult",
     "VerifyOptions",
     "VerifyResult",
+    "WeightsOptions",
     "adopt",
     "classes_from_names",
     "convert_to_fp16",
     "export",
     "numbered_classes",
     "quantize",
+    "quantize_weights",
     "variant",
     "verify",
 ]
@@ -59,12 +63,14 @@ _HOMES = {
     "VariantResult": "variants.variant",
     "VerifyOptions": "options",
     "VerifyResult": "verification.verify_file",
+    "WeightsOptions": "options",
     "adopt": "adoption",
     "classes_from_names": "classes",
     "convert_to_fp16": "lowering.fp16",
     "export": "pipeline",
     "numbered_classes": "classes",
     "quantize": "lowering.quantize",
+    "quantize_weights": "lowering.weights_only",
     "variant": "variants.variant",
     "verify": "verification.verify_file",
 }

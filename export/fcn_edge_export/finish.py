@@ -40,6 +40,7 @@ from fcn_edge_export.verification.verdict import Kind, Verdict
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import UNTRAINED, Card, LoweringInfo, WorkingSize
+from fcn_edge_runtime.model.card_facts import ANY
 from fcn_edge_runtime.progress import Stage, Stages
 from fcn_edge_runtime.session.session import open_session
 
@@ -220,14 +221,14 @@ def finish(
             grafted = with_unlabeled_border(grafted, draft, found.crop)
         did.text = verdict_text(certified.verdicts)
 
-    lowering = _of_others(network, grafted, cases[0]) if network.integers else None
+    precision, lowering = _of_others(network, grafted, cases[0]) if network.integers else (None, None)
     card = finished_card(
         draft,
         grafted,
         certified.verification,
         produced_by(),
         graph=facts,
-        precision="int8" if lowering else None,
+        precision=precision,
         lowering=lowering,
     )
     with stages.stage("write") as did, target.draft(assemble(grafted, card, certified.golden)) as written:
@@ -239,15 +240,17 @@ def finish(
     )
 
 
-def _of_others(network: Network, model: onnx.ModelProto, case: Case) -> LoweringInfo:
-    """What the card says of the integers of a file that others quantized."""
+def _of_others(network: Network, model: onnx.ModelProto, case: Case) -> tuple[str, LoweringInfo]:
+    """What the card says of the integers of a file that others quantized: precision and lowering."""
+    if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        return "int8-weights", LoweringInfo(network.weights_sha256, ANY)
     named = onnx.ModelProto()
     named.CopyFrom(model)
     for index, node in enumerate(named.graph.node):
         node.name = f"n{index}"
     share = integer_share(work_of(named, case.image()), of_integers(named))
     # Their weights may use all 8 bits, as those for processors with VNNI do.
-    return LoweringInfo(network.weights_sha256, "x86-vnni", integer_share=share)
+    return "int8", LoweringInfo(network.weights_sha256, "x86-vnni", integer_share=share)
 
 
 def simplified(stages: Stages, model: onnx.ModelProto, *, allow_unsimplified: bool) -> onnx.ModelProto:

@@ -27,6 +27,7 @@ __all__ = [
     "Fp16Options",
     "QuantizeOptions",
     "VerifyOptions",
+    "WeightsOptions",
     "inputs_text",
     "parse_inputs",
     "wanted_working_size",
@@ -235,6 +236,23 @@ class QuantizeOptions:
         if self.target is not None:
             _check_one_of("target", self.target, TARGETS)
         _check_one_of("method", self.method, METHODS)
+        _check_agreement(self.agreement)
+
+
+@dataclass(frozen=True)
+class WeightsOptions:
+    """How the weights of a float file are put into 8 bits.
+
+    Attributes:
+        agreement: share of the frames' labels that must equal the parent's, above 0 to 1.
+
+    Raises:
+        UsageError: an agreement out of range.
+    """
+
+    agreement: float = AGREEMENT
+
+    def __post_init__(self) -> None:
         _check_agreement(self.agreement)
 
 

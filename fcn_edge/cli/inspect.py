@@ -94,11 +94,16 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _lowering(lowering: dict[str, Any] | None) -> list[tuple[str, str]]:
+    from fcn_edge_runtime.model.card_facts import ANY
+
     if lowering is None:
         return []
     measured = "measured" if lowering["speed_measured"] else "unmeasured"
     calibration = lowering["calibration"]
-    lines = [("", f"for {lowering['target']}, speed {measured}"), ("", f"parent {lowering['parent_sha256']}")]
+    kind = f"for {lowering['target']}, speed {measured}"
+    if lowering["target"] == ANY:
+        kind = "weights in 8 bits, unpacked when it is opened; computes in float"
+    lines = [("", kind), ("", f"parent {lowering['parent_sha256']}")]
     if lowering["integer_share"] is not None:
         lines.append(("", f"{100 * lowering['integer_share']:.1f} % of the work in integers"))
     if calibration is not None:

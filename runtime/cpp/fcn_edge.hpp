@@ -184,6 +184,8 @@ class Segmenter {
         .AddConfigEntry("optimization.disable_specified_optimizers", "WeightBiasQuantization");
     if (card().precision == "int8" && card().target != "x86" && !detail::adds_exactly())
       options.AddConfigEntry("session.x64quantprecision", "1");
+    if (card().precision == "int8-weights")  // unpacked once, not in each frame
+      options.AddConfigEntry("session.disable_quant_qdq", "1");
     if (options_.configure) options_.configure(options);
     return options;
   }

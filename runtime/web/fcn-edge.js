@@ -214,6 +214,8 @@ async function started(model, options, device, why) {
           force_spinning_stop: "0",
           ...(inNode() ? { model_external_initializers_file_folder_path: "/dev/null/none" } : {}),
           // Which processor this is cannot be known here: 8-bit products must not saturate.
+          // Weights of 8 bits are unpacked once, not in each frame.
+          ...(precision === "int8-weights" ? { disable_quant_qdq: "1" } : {}),
           ...(precision === "int8" && lowering?.target !== "x86" ? { x64quantprecision: "1" } : {}),
         },
         optimization: { disable_specified_optimizers: "WeightBiasQuantization" },

@@ -375,3 +375,22 @@ def test_a_quantized_file_of_others_keeps_its_integers(tmp_path):
 def upsampled(scores, size):
     x = torch.from_numpy(scores)[None]
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)[0].numpy()
+
+
+def test_small_weights_of_others_stay_small(tmp_path):
+    source = theirs(tmp_path / "float.onnx", Net(last="coarse"))
+    packed = onnx.load(source)
+    for constant in [c for c in packed.graph.initializer if len(c.dims) == 4]:
+        weight, scale = numpy_helper.to_array(constant), np.float32(0.01)
+        small = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
+        packed.graph.initializer.remove(constant)
+        packed.graph.initializer.append(numpy_helper.from_array(small, f"{constant.name}/int8"))
+        packed.graph.initializer.append(numpy_helper.from_array(np.array(scale), f"{constant.name}/scale"))
+        names = [f"{constant.name}/int8", f"{constant.name}/scale"]
+        packed.graph.node.insert(0, onnx.helper.make_node("DequantizeLinear", names, [constant.name]))
+    onnx.save(packed, tmp_path / "packed.onnx")
+    result = adopt(tmp_path / "packed.onnx", CARD, tmp_path / "a.onnx")
+    assert (result.card.precision, result.card.lowering.target) == ("int8-weights", "any")
+    assert any(c.data_type == 3 and len(c.dims) == 4 for c in onnx.load(result.path).graph.initializer)
+    with Segmenter(result.path, "cpu") as segmenter:
+        assert segmenter(frame()).labels.shape == (70, 90)

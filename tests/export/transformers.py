@@ -12,12 +12,12 @@ from onnx import TensorProto, helper, numpy_helper
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
-WIDTH, HIDDEN, PATCH = 16, 32, 8
+PATCH = 8
 COLORS = np.arange(3)
 PRODUCTS = ("patches", "query", "key", "value", "project", "expand", "reduce", "summary")
 
 
-def transformer(*, outlier: float = 0.0) -> onnx.ModelProto:
+def transformer(*, outlier: float = 0.0, width: int = 16, hidden: int = 32) -> onnx.ModelProto:
     """Patches, a summary of all tokens, attention, a multilayer perceptron, a classifier, upsampling.
 
     `outlier` is what one feature between the perceptron's products is multiplied by, read by no one.
@@ -28,43 +28,43 @@ def transformer(*, outlier: float = 0.0) -> onnx.ModelProto:
     def small(*shape: int) -> np.ndarray:
         return random.normal(0, 0.05, shape).astype(np.float32)
 
-    patches = small(WIDTH, 3, PATCH, PATCH) / 64
+    patches = small(width, 3, PATCH, PATCH) / 64
     patches[COLORS, COLORS] += 1 / PATCH**2
     pads, strides = [0, 0, PATCH - 1, PATCH - 1], [PATCH, PATCH]
-    made.add("Conv", [TRACED_INPUT, patches, small(WIDTH)], "map", name="patches", pads=pads, strides=strides)
+    made.add("Conv", [TRACED_INPUT, patches, small(width)], "map", name="patches", pads=pads, strides=strides)
     made.add("Shape", ["map"], "map_size")
-    made.add("Reshape", ["map", np.array([0, WIDTH, -1])], "rows")
+    made.add("Reshape", ["map", np.array([0, width, -1])], "rows")
     made.add("Transpose", ["rows"], "tokens", perm=[0, 2, 1])
 
     made.add("ReduceMean", ["tokens", np.array([1])], "mean", keepdims=0)
-    made.add("Gemm", ["mean", small(WIDTH, WIDTH), small(WIDTH)], "summed", name="summary", transB=1)
+    made.add("Gemm", ["mean", small(width, width), small(width)], "summed", name="summary", transB=1)
     made.add("Unsqueeze", ["summed", np.array([1])], "context")
     made.add("Add", ["tokens", "context"], "informed", name="add_summary")
 
-    made.add("LayerNormalization", ["informed", np.ones(WIDTH, np.float32), small(WIDTH)], "normal", axis=-1)
+    made.add("LayerNormalization", ["informed", np.ones(width, np.float32), small(width)], "normal", axis=-1)
     for name in ("query", "key", "value"):
-        made.linear(name, "normal", name, small(WIDTH, WIDTH), small(WIDTH))
+        made.linear(name, "normal", name, small(width, width), small(width))
     made.add("Transpose", ["key"], "keys", perm=[0, 2, 1])
     made.add("MatMul", ["query", "keys"], "alike", name="attention")
     made.add("Softmax", ["alike"], "shares", axis=-1)
     made.add("MatMul", ["shares", "value"], "attended", name="attended")
-    made.linear("project", "attended", "projected", small(WIDTH, WIDTH), small(WIDTH))
+    made.linear("project", "attended", "projected", small(width, width), small(width))
     made.add("Add", ["informed", "projected"], "stream", name="add_attention")
 
-    made.add("LayerNormalization", ["stream", np.ones(WIDTH, np.float32), small(WIDTH)], "again", axis=-1)
-    expand, reduce = small(WIDTH, HIDDEN), small(HIDDEN, WIDTH)
+    made.add("LayerNormalization", ["stream", np.ones(width, np.float32), small(width)], "again", axis=-1)
+    expand, reduce = small(width, hidden), small(hidden, width)
     expand[COLORS, COLORS + 1] = reduce[COLORS + 1, COLORS + 3] = 1  # what the classifier reads
     if outlier:
         expand[:, 0] *= outlier
         reduce[0] = 0
-    made.linear("expand", "again", "expanded", expand, small(HIDDEN))
+    made.linear("expand", "again", "expanded", expand, small(hidden))
     made.gelu("expanded", "active")
-    made.linear("reduce", "active", "reduced", reduce, small(WIDTH))
+    made.linear("reduce", "active", "reduced", reduce, small(width))
     made.add("Add", ["stream", "reduced"], "seen", name="add_perceptron")
 
     made.add("Transpose", ["seen"], "planes", perm=[0, 2, 1])
     made.add("Reshape", ["planes", "map_size"], "back")
-    classifier = np.zeros((3, WIDTH, 1, 1), np.float32)
+    classifier = np.zeros((3, width, 1, 1), np.float32)
     classifier[COLORS, COLORS + 3] = 4
     made.add("Conv", ["back", classifier, np.zeros(3, np.float32)], "low", name="classifier")
     made.add("Shape", [TRACED_INPUT], "hw", start=2, end=4)

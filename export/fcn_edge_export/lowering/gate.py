@@ -28,11 +28,12 @@ from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
 from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.session.session import Session
 
-__all__ = ["MOST_LOST", "Gate", "logits_of", "run_gate", "truth_of"]
+__all__ = ["CALIBRATE", "MOST_LOST", "Gate", "logits_of", "run_gate", "truth_of"]
 
 Array = npt.NDArray[Any]
 
 MOST_LOST = 0.005  # of mean IoU
+CALIBRATE = "calibrate on more frames like those, or with another --method"
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ class Gate:
             line += f"; mean IoU {self.mean_iou[0]:.4f} -> {self.mean_iou[1]:.4f}"
         return line
 
-    def require(self) -> None:
-        """Raise unless the file passed.
+    def require(self, fix: str = CALIBRATE) -> None:
+        """Raise unless the file passed; `fix` is what to do where it does not agree.
 
         Raises:
             VerificationError: it failed; got, expected, and the worst frame in one line.
@@ -96,13 +97,12 @@ class Gate:
             name, share = self.worst_frame
             raise VerificationError(
                 f"gate: {100 * self.agreement:.3f} % of the labels are the parent's, expected at least "
-                f"{100 * self.least:g} %; worst on {name} ({100 * share:.2f} %): calibrate on more frames "
-                "like those, or with another --method"
+                f"{100 * self.least:g} %; worst on {name} ({100 * share:.2f} %): {fix}"
             )
         if not self.agrees:
             raise VerificationError(
                 f"gate: mean IoU falls from {self.parent_iou:.4f} to {self.iou:.4f}, expected a loss of at "
-                f"most {self.most_lost:g}: calibrate on more frames, or with another --method"
+                f"most {self.most_lost:g}: {fix}"
             )
 
 

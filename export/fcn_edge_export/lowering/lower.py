@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from fcn_edge_export.final_card import finished_card
 from fcn_edge_export.graph.names import LABELS, LOGITS
 from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.graph.reject import refuse_rejecting
-from fcn_edge_export.lowering.gate import Gate, logits_of, run_gate
+from fcn_edge_export.lowering.gate import CALIBRATE, Gate, logits_of, run_gate
 from fcn_edge_export.lowering.sensitivity import LayerDamage
 from fcn_edge_export.speed import Speed
 from fcn_edge_export.verification.cases import Case, default_sizes, pattern_cases
@@ -36,7 +36,7 @@ from fcn_edge_runtime.model.card import Card, LoweringInfo, VerificationInfo
 from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, raise_to
 from fcn_edge_runtime.progress import Stage, Stages
-from fcn_edge_runtime.session.session import Session, SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.session import Session, SessionOptions, needed_config, open_session
 
 __all__ = [
     "Child",
@@ -72,7 +72,7 @@ class LoweringResult:
         float_products: int8: what onnxruntime computes in float besides these and the classifier; empty
             where the target is another machine.
         speed: int8: the speed on this machine; None where the target is another one.
-        warnings: int8: (name, words) of everything doubtful.
+        warnings: (name, words) of everything doubtful.
     """
 
     path: Path
@@ -91,6 +91,10 @@ class LoweringResult:
     float_products: tuple[str, ...] = ()
     speed: Speed | None = None
     warnings: tuple[tuple[str, str], ...] = ()
+
+    def warned(self, name: str, words: str) -> LoweringResult:
+        """The same with a further warning."""
+        return replace(self, warnings=(*self.warnings, (name, words)))
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,7 @@ def gate_child(
     lowering: LoweringInfo,
     truth: Mapping[str, Callable[[], Array]] | None = None,
     device: str = "cpu",
+    fix: str = CALIBRATE,
 ) -> Child:
     """The stage "gate": compare a child with its parent on patterns and frames, and make card and self-test.
 
@@ -182,12 +187,13 @@ def gate_child(
         stages: where the stage is listed.
         parent: the float file.
         model: the child's graph.
-        frames: inputs on which it must agree.
+        frames: inputs on which it must agree; without any, it must on the patterns.
         precision: for the card.
         least: share of the frames' labels that must be the parent's, 0..1.
         lowering: for the card.
         truth: labels of frames, by name.
         device: where the child runs; the parent runs on the CPU.
+        fix: what to do where it does not agree.
 
     Raises:
         VerificationError: it failed the gate.
@@ -197,22 +203,23 @@ def gate_child(
         reference = open_session(parent.probe, "cpu")
         probe_bytes = with_logits_output(model)
         half = precision == "fp16"
-        as_the_file = SessionOptions(config=exact_integers(), tf32=half)
+        as_the_file = SessionOptions(config=needed_config(precision), tf32=half)
         probe = open_session(probe_bytes, device, options=as_the_file)
         geometry = card.geometry
         sizes = default_sizes(geometry.smallest_size, geometry.size_multiple, geometry.largest_size)
         patterns = tuple(pattern_cases(sizes, card.input))
+        shown = f"{len(frames)} frames" if frames else f"{len(patterns)} patterns"
         gate = run_gate(
             reference,
             probe,
-            patterns,
-            frames,
+            patterns if frames else (),
+            frames or patterns,
             least=least,
             classes=len(card.classes),
             truth=truth,
             progress=stages.progress,
         )
-        gate.require()
+        gate.require(fix)
         plain = open_session(probe_bytes, device, options=SessionOptions(optimization="none", tf32=half))
         error, engines = _relative_errors(reference, probe, plain, card)
         tau = min(1.0, max(error, engines, TAU.get(precision, 0.0)))
@@ -221,8 +228,7 @@ def gate_child(
             reference="parent",
             sizes=tuple(result.size for result in gate.verdict.results),
             providers=(gate.verdict.provider,),
-            tolerance="labels = argmax; agreement with the parent on "
-            f"{len(frames)} frames >= {100 * least:g} %",
+            tolerance=f"labels = argmax; agreement with the parent on {shown} >= {100 * least:g} %",
             blind=gate.verdict.blind,
         )
         golden = golden_vectors(logits_of(reference), probe, card, tau, smallest=card.geometry.smallest_size)

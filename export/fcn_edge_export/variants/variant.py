@@ -38,7 +38,7 @@ from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, raise_to
 from fcn_edge_runtime.model.seal import sealed
 from fcn_edge_runtime.progress import Progress, Stage, Stages
 from fcn_edge_runtime.selftest import require_passed, run_selftest
-from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.session import SessionOptions, needed_config, open_session
 
 __all__ = ["VariantResult", "variant", "write_variant"]
 
@@ -210,7 +210,7 @@ def _check_scores(model: onnx.ModelProto, card: Card, target: Target) -> None:
 
 
 def _integers(card: Card) -> SessionOptions:
-    return SessionOptions(config=exact_integers() if card.precision == "int8" else {})
+    return SessionOptions(config=needed_config(card.precision))
 
 
 def _record(card: Card, digest: str, target: Target, facts: Facts) -> dict[str, Any]:

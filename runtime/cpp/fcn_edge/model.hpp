@@ -39,7 +39,7 @@ struct Card {
   double scale;
   int smallest_size;
   std::pair<int, int> largest_size;  // height, width; 0 means any
-  std::string target;                // of an int8 or fp16 file
+  std::string target;                // of a file of lower precision
   bool rejects = false;              // whether the file leaves pixels unlabeled: of low confidence, or the border
   bool wide() const { return unlabeled != 255; }
 };

@@ -11,6 +11,7 @@ from fcn_edge_runtime._fields import Fields, Key
 from fcn_edge_runtime._sizes import size_text
 
 __all__ = [
+    "ANY",
     "METHODS",
     "TARGETS",
     "CalibrationInfo",
@@ -26,6 +27,7 @@ __all__ = [
 
 METHODS = ("minmax", "percentile", "entropy")
 TARGETS = ("x86-vnni", "x86", "arm64", "gpu")
+ANY = "any"  # the target of files that compute in float
 REFERENCES = ("pytorch", "parent", "onnx")
 MAX_WORKING_SIDE = 4096
 # No network refuses images of this size for being too small; the self-test's images are at least as large.
@@ -116,10 +118,11 @@ class LoweringInfo:
 
     Attributes:
         parent_sha256: of the float file, or of the quantized one that was adopted.
-        target: the kind of machine it is for: x86-vnni, x86 (weights of 7 bits), arm64 or gpu.
+        target: the kind of machine it is for: x86-vnni, x86 (weights of 7 bits), arm64 or gpu; any for a file
+            whose weights alone have 8 bits.
         speed_measured: whether its speed was compared with its parent's, on a machine of that kind.
         integer_share: of an int8 file: share of the multiply-accumulates that are in integers, 0..1.
-        calibration: of an int8 file; None for fp16.
+        calibration: of an int8 file; None for the others.
         kept_in_float: names of the layers that stayed in float for the sake of agreement.
     """
 
@@ -183,7 +186,7 @@ def read_lowering(fields: Fields) -> LoweringInfo:
     """Validate the card's lowering."""
     return LoweringInfo(
         parent_sha256=fields.digest("parent_sha256"),
-        target=fields.one_of("target", TARGETS),
+        target=fields.one_of("target", (*TARGETS, ANY)),
         speed_measured=fields.boolean("speed_measured"),
         integer_share=fields.optional("integer_share", lambda f, key: f.number(key, 0, 1)),
         calibration=fields.optional("calibration", lambda f, key: _calibration(f.object(key))),

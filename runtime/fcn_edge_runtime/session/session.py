@@ -57,6 +57,7 @@ __all__ = [
     "Session",
     "SessionOptions",
     "exact_integers",
+    "needed_config",
     "open_session",
 ]
 
@@ -82,6 +83,9 @@ _EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
 # x86 before VNNI adds two 8-bit products in 16 bits, which saturate: this avoids it, at some cost in time.
 # It must be off where nothing saturates: with AMX it makes int8 two and a half times as slow.
 _EXACT = {"session.x64quantprecision": "1"}
+# Weights of 8 bits are unpacked once. By default onnxruntime leaves them packed for operators that take
+# integers, of which such a file has none, and unpacks them in each frame.
+_UNPACKED = {"session.disable_quant_qdq": "1"}
 # It would quantize convolutions that a file keeps in float because int8 ruins them.
 UNWANTED_OPTIMIZERS = ["WeightBiasQuantization"]
 # Longer than the time between most operators, and too short for other programs to notice.
@@ -95,6 +99,14 @@ def exact_integers() -> dict[str, str]:
     from fcn_edge_runtime.session.cpu import adds_exactly  # float files do not need it
 
     return {} if adds_exactly() else dict(_EXACT)
+
+
+def needed_config(precision: str, target: str = "") -> dict[str, str]:
+    """The configuration with which files of a precision, for a target, are right and fast here."""
+    if precision == "int8-weights":
+        return dict(_UNPACKED)
+    # Weights for x86 before VNNI use 7 bits: their products do not saturate.
+    return exact_integers() if precision == "int8" and target != "x86" else {}
 
 
 @dataclass(frozen=True)
@@ -402,7 +414,7 @@ class _Recipe:
             # By default onnxruntime spins after a frame, for 50 ms and 35 ms of processor time.
             "session.force_spinning_stop": str(int(bool(self.options.spinning))),
             "session.model_external_initializers_file_folder_path": _EMPTY_FOLDER,
-            **(exact_integers() if _may_saturate(self.model) else {}),
+            **_needed_by(self.model),
             **({} if provider == CPU else {"session.record_ep_graph_assignment_info": "1"}),
             **self.options.config,
         }
@@ -473,12 +485,10 @@ def _check_size(size: object) -> None:
         )
 
 
-def _may_saturate(model: ModelFile | bytes) -> bool:
-    """Whether a file's weights use all 8 bits: files for x86 before VNNI use 7."""
-    if not isinstance(model, ModelFile):
-        return False
-    lowering = model.card.lowering
-    return model.card.precision == "int8" and lowering is not None and lowering.target != "x86"
+def _needed_by(model: ModelFile | bytes) -> dict[str, str]:
+    if not isinstance(model, ModelFile) or model.card.lowering is None:
+        return {}
+    return needed_config(model.card.precision, model.card.lowering.target)
 
 
 def _refusal(provider: str, message: str, printed: str) -> ProviderError:
