@@ -19,11 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from fcn_edge_export.graph.strip import strip
 from fcn_edge_export.lowering.body import FLOATS_OUT, INTEGER_OPS, Body, constants_of, drop_unused
 from fcn_edge_export.lowering.fold_normalization import without_rounding
 from fcn_edge_export.lowering.ranges import Range
+from fcn_edge_export.lowering.rounding import RoundedLayer
 from fcn_edge_runtime.errors import ArtifactError, UsageError
 from fcn_edge_runtime.session.cpu import adds_exactly
 
@@ -82,6 +84,7 @@ def with_qdq(
     ranges: Mapping[str, Range],
     target: IntegerTarget,
     keep_float: AbstractSet[str],
+    rounded: Mapping[str, RoundedLayer] | None = None,
 ) -> onnx.ModelProto:
     """The model with its body in integers, all but the nodes named in `keep_float`.
 
@@ -91,6 +94,7 @@ def with_qdq(
         ranges: of every tensor of the body.
         target: the machine it is for.
         keep_float: names of nodes that stay in float.
+        rounded: convolutions whose weights are rounded already, by name.
 
     Raises:
         ArtifactError: onnxruntime's quantizer failed.
@@ -105,6 +109,7 @@ def with_qdq(
     copy.CopyFrom(model)
     _keep_biases_apart(copy, set(wanted))
     inputs = {node.name: list(node.input) for node in copy.graph.node if node.name not in wanted}
+    scales = _with_rounded(copy, {n: layer for n, layer in (rounded or {}).items() if n in wanted})
     with _quiet():
         try:
             quantizer = QDQQuantizer(
@@ -121,6 +126,7 @@ def with_qdq(
                     "ActivationSymmetric": target.signed,
                     "WeightSymmetric": True,
                     "OpTypesToExcludeOutputQuantization": list(FLOATS_OUT),
+                    "TensorQuantOverrides": scales,
                 },
             )
             quantizer.quantize_model()
@@ -135,6 +141,25 @@ def with_qdq(
     made.producer_version = ""
     made.ir_version = model.ir_version
     return strip(made)
+
+
+def _with_rounded(
+    model: onnx.ModelProto, layers: Mapping[str, RoundedLayer]
+) -> dict[str, list[dict[str, object]]]:
+    """Replace weights and biases by rounded ones, in place, and return what tells the quantizer their scales."""
+    scales = {}
+    for node in model.graph.node:
+        layer = layers.get(node.name)
+        if layer is None:
+            continue
+        names = [f"fcn_edge/rounded/{node.name}/{what}" for what in ("weight", "bias")]
+        for name, value in zip(names, (layer.weight, layer.bias), strict=True):
+            model.graph.initializer.append(numpy_helper.from_array(value, name))
+        node.input[:] = [node.input[0], *names]
+        scales[names[0]] = [
+            {"axis": 0, "scale": np.float32(scale), "zero_point": np.int8(0)} for scale in layer.scale
+        ]
+    return scales
 
 
 def _marked(model: onnx.ModelProto) -> onnx.ModelProto:

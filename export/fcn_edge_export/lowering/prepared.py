@@ -1,0 +1,80 @@
+"""What a model in integers is made of: channels equalized, ranges of activations, weights rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+
+from fcn_edge_export.lowering.body import Body
+from fcn_edge_export.lowering.equalization import equalized
+from fcn_edge_export.lowering.fold_normalization import FoldedModel
+from fcn_edge_export.lowering.qdq import IntegerTarget, with_qdq
+from fcn_edge_export.lowering.ranges import Frames, Range, activation_ranges
+from fcn_edge_export.lowering.rounding import RoundedLayer, rounded_layers
+from fcn_edge_export.options import QuantizeOptions
+from fcn_edge_runtime.progress import Progress
+
+__all__ = ["Prepared", "prepared"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A float model with all that its integers are made of.
+
+    Attributes:
+        model: it computes what the parent computes, see `fold_normalization` and `equalization`.
+        body: of this model.
+        target: the machine it is for.
+        ranges: of the body's tensors.
+        rounded: the convolutions whose weights are rounded to fit the calibration frames, by name.
+    """
+
+    model: onnx.ModelProto
+    body: Body
+    target: IntegerTarget
+    ranges: Mapping[str, Range]
+    rounded: Mapping[str, RoundedLayer] = field(default_factory=dict)
+
+    def in_integers(self, keep_float: AbstractSet[str] = frozenset()) -> onnx.ModelProto:
+        """The model with its body in integers, all but the nodes named.
+
+        Raises:
+            ArtifactError: onnxruntime's quantizer failed.
+        """
+        return with_qdq(self.model, self.body, self.ranges, self.target, keep_float, self.rounded)
+
+    def fitted(self, images: Sequence[Array], progress: Progress | None = None) -> Prepared:
+        """The same with weights rounded to fit some images (1, H, W, C)."""
+        top = 64 if self.target.seven_bits else 127
+        rounded = rounded_layers(self.model, self.in_integers(), self.body, images, top, progress)
+        return replace(self, rounded=rounded)
+
+
+def prepared(
+    entry: FoldedModel,
+    body: Body,
+    target: IntegerTarget,
+    frames: Frames,
+    images: Sequence[Array],
+    method: str = QuantizeOptions.method,
+) -> Prepared:
+    """Equalize channels and find the ranges of activations.
+
+    Args:
+        entry: the float model.
+        body: of it.
+        target: the machine it is for.
+        frames: to find ranges on, see `activation_ranges`.
+        images: (N, H, W, C) each, a few of them, to equalize channels on.
+        method: how ranges are chosen.
+    """
+    model = equalized(entry.model, body, images)
+    ranges = activation_ranges(model, body.tensors, frames, method, entry.known)
+    return Prepared(model, body, target, ranges)
