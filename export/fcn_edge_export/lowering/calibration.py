@@ -28,7 +28,7 @@ from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.golden_input import image_digest
 from fcn_edge_runtime.progress import Progress, tracked
 
-__all__ = ["MOST_PIXELS", "FrameSet", "cut", "inspect_frames"]
+__all__ = ["FITTED_PIXELS", "MOST_PIXELS", "FrameSet", "cut", "inspect_frames"]
 
 Array = npt.NDArray[Any]
 
@@ -37,6 +37,7 @@ HELD_OUT = 4  # where no frames to verify on are given, every 4th is held out fr
 MOST_CALIBRATED = 36
 MOST_HELD_OUT = 12
 MOST_PIXELS = 1 << 20  # of a frame, as the network sees it
+MOST_FITTED, FITTED_PIXELS = 8, 1 << 18  # all of these are in memory at a time
 PLACES = ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))  # of a part: half the margin above it, and left of it
 
 
@@ -45,7 +46,8 @@ class FrameSet:
     """Frames that can be segmented, split into those to calibrate on and those to verify on.
 
     Attributes:
-        calibrated: cases to learn ranges from, of `MOST_PIXELS` at most.
+        calibrated: cases to learn ranges from, of `MOST_PIXELS` at most, in the order of their digests.
+        fitted: a few of them, of `FITTED_PIXELS` at most, to fit weights to and to rank layers on.
         held_out: cases to compare the int8 file with its parent on, of their own size; none of them is among
             the calibrated.
         given: how many frames there were to choose from.
@@ -55,6 +57,7 @@ class FrameSet:
     """
 
     calibrated: tuple[Case, ...]
+    fitted: tuple[Case, ...]
     held_out: tuple[Case, ...]
     given: int
     digest: str
@@ -155,6 +158,10 @@ def cut(case: Case, card: Card, most: int, place: int = 0) -> Case:
     return Case(case.name, part)
 
 
+def _part(frame: _Inspected, card: Card, most: int) -> Case:
+    return cut(frame.case, card, most, int(frame.digest[:4], 16))
+
+
 def _frame_set(given: Sequence[_Inspected], others: Sequence[_Inspected], count: int, card: Card) -> FrameSet:
     if not others:
         raise InputError("got no frames to verify on, expected some that were not calibrated on")
@@ -166,8 +173,10 @@ def _frame_set(given: Sequence[_Inspected], others: Sequence[_Inspected], count:
             "verify on frames that were not calibrated on"
         )
     digests = sorted(known)
+    in_order = sorted(given, key=lambda frame: frame.digest)  # so that the same frames give the same file
     return FrameSet(
-        calibrated=tuple(cut(frame.case, card, MOST_PIXELS, int(frame.digest[:4], 16)) for frame in given),
+        calibrated=tuple(_part(frame, card, MOST_PIXELS) for frame in in_order),
+        fitted=tuple(_part(frame, card, FITTED_PIXELS) for frame in in_order[:MOST_FITTED]),
         held_out=tuple(frame.case for frame in others),
         given=count,
         digest=hashlib.sha256("\n".join(digests).encode()).hexdigest(),

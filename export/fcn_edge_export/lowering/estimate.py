@@ -18,13 +18,14 @@ import numpy.typing as npt
 
 from fcn_edge_export.graph.work import integer_share, work_of
 from fcn_edge_export.lowering.body import Body
-from fcn_edge_export.lowering.calibration import FrameSet
+from fcn_edge_export.lowering.calibration import FITTED_PIXELS, FrameSet
 from fcn_edge_export.lowering.float_search import RANKED_ON, RANKED_PIXELS
 from fcn_edge_export.lowering.fold_normalization import FoldedModel
 from fcn_edge_export.lowering.lower import Parent
 from fcn_edge_export.lowering.optimized_graph import float_products
 from fcn_edge_export.lowering.qdq import IntegerTarget, this_target, with_qdq
 from fcn_edge_export.lowering.ranges import Range, activation_ranges
+from fcn_edge_export.lowering.rounding import rounding_work
 from fcn_edge_runtime.progress import time_text
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 from fcn_edge_runtime.timing import interleaved
@@ -34,6 +35,9 @@ __all__ = ["Estimate", "estimated"]
 Array = npt.NDArray[Any]
 
 HISTOGRAMS = 1.2  # time of the pass that counts values, in passes that find minimum and maximum
+REGAINED = 0.5  # of the labels that differ, by calibrating on all frames and rounding weights to fit them
+ALGEBRA = 3.0  # time of a multiplication when weights are rounded, relative to those of the network
+ONE_LAYER = 0.2  # time of quantizing a layer and opening a session of it, relative to the whole body
 SPEED_SECONDS, SPEED_ROUNDS = 4.0, (8, 42)  # of the stage "speed"
 PATTERN_PIXELS = 1 << 20  # that gate and self-test are computed on besides the frames, about
 
@@ -122,9 +126,10 @@ def estimated(
         integers -= set(float_products(int8, entry.model, integers))
     share = integer_share(work_of(entry.model, frames.blank(parent.card)), integers)
     passes = _Passes(reading, ranging, making, own, other, prod(shown.shape[1:3]))
+    algebra = rounding_work(entry.model, body, len(frames.fitted)) / sum(work_of(entry.model, shown).values())
     search = passes.search(len(body.products) + len(body.additions), len(frames.held_out))
-    probable = agreement < least
-    seconds = passes.stages(frames, 1.0 if method == "minmax" else 1 + HISTOGRAMS)
+    probable = REGAINED * (1 - agreement) > 1 - least
+    seconds = passes.stages(frames, 1.0 if method == "minmax" else 1 + HISTOGRAMS, algebra)
     seconds["integers"] += search if probable else 0.0
     if not here:
         del seconds["speed"]
@@ -151,14 +156,22 @@ class _Passes:
     other: float
     pixels: int
 
-    def stages(self, frames: FrameSet, rounds: float) -> dict[str, float]:
-        """Of each stage, where no layer must stay in float; `rounds` of passes that find ranges."""
+    def stages(self, frames: FrameSet, rounds: float, algebra: float) -> dict[str, float]:
+        """Of each stage, where no layer must stay in float.
+
+        Args:
+            frames: calibrated and held out.
+            rounds: of passes that find ranges.
+            algebra: multiplications of rounding, in passes of the parent.
+        """
         held_out = len(frames.held_out)
         both, patterns = self.own + self.other, PATTERN_PIXELS / self.pixels
         comparing = held_out * (both + 2 * self.reading)
         fewest, most = (count * both for count in SPEED_ROUNDS)
+        fitting = len(frames.fitted) * both * min(1.0, FITTED_PIXELS / self.pixels)
         return {
             "calibrate": len(frames.calibrated) * (self.reading + self.ranging) * rounds,
+            "round": self.making + fitting + ALGEBRA * algebra * self.other,
             "integers": self.making + comparing,
             "speed": min(max(SPEED_SECONDS, fewest), most),
             "gate": comparing + both * patterns,
@@ -168,7 +181,7 @@ class _Passes:
     def search(self, layers: int, held_out: int) -> float:
         """The seconds of a search for layers that must stay in float."""
         share = min(1.0, RANKED_PIXELS / self.pixels)
-        ranking = layers * (self.making + RANKED_ON * self.other * share)
+        ranking = layers * (ONE_LAYER * self.making + RANKED_ON * self.other * share)
         return ranking + layers.bit_length() * (self.making + held_out * (self.own + self.reading))
 
 

@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
 from fcn_edge_export.graph.names import LABELS
 from fcn_edge_export.graph.probe_outputs import with_logits_output
-from fcn_edge_export.lowering.body import Body
 from fcn_edge_export.lowering.calibration import FrameSet, cut
 from fcn_edge_export.lowering.gate import MOST_LOST, truth_of
 from fcn_edge_export.lowering.lower import Parent
-from fcn_edge_export.lowering.qdq import IntegerTarget, with_qdq
-from fcn_edge_export.lowering.ranges import Range
+from fcn_edge_export.lowering.prepared import Prepared
 from fcn_edge_export.lowering.sensitivity import LayerDamage, logits_of_frames, rank_layers, shares_of
 from fcn_edge_runtime.errors import VerificationError
 from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
@@ -29,7 +26,7 @@ __all__ = ["RANKED_ON", "RANKED_PIXELS", "FloatSearch", "most_passes"]
 Array = npt.NDArray[Any]
 
 RANKED_ON = 4  # calibrated frames that the damage of a layer is measured on
-RANKED_PIXELS = 1 << 18  # of each
+RANKED_PIXELS = 1 << 16  # of each
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,7 @@ class FloatSearch:
 
     Attributes:
         parent: the float file.
-        model: what is quantized, see `fold_normalization`.
-        body: of this model.
-        ranges: of the body's tensors.
-        target: the machine it is for.
+        whole: what is quantized.
         frames: calibrated and held out.
         least: share of the held-out frames' labels that must be the parent's, 0..1.
         truth: labels of held-out frames, by name: mean IoU is kept, too.
@@ -49,10 +43,7 @@ class FloatSearch:
     """
 
     parent: Parent
-    model: onnx.ModelProto
-    body: Body
-    ranges: Mapping[str, Range]
-    target: IntegerTarget
+    whole: Prepared
     frames: FrameSet
     least: float
     truth: Mapping[str, Callable[[], Array]] | None
@@ -70,7 +61,7 @@ class FloatSearch:
         whole = expected.score(self._session(()))
         if whole.agrees(self.least):
             return ()
-        layers = len(self.body.products) + len(self.body.additions)
+        layers = len(self.whole.body.products) + len(self.whole.body.additions)
         passes.total = most_passes(held_out, layers)
         ranked = self._ranked(passes)
         few, enough = 0, len(ranked)  # agreement grows with their number, closely enough to bisect
@@ -88,25 +79,24 @@ class FloatSearch:
 
     def _session(self, kept: Sequence[LayerDamage]) -> Session:
         names = {layer.name for layer in kept}
-        int8 = with_qdq(self.model, self.body, self.ranges, self.target, names)
+        int8 = self.whole.in_integers(names)
         return open_session(int8.SerializeToString(), "cpu", options=SessionOptions(config=exact_integers()))
 
     def _ranked(self, passes: _Passes) -> tuple[LayerDamage, ...]:
         """Ranked on calibrated frames, so that the held-out ones decide only how many are kept in float."""
-        calibrated = self.frames.calibrated
-        some = calibrated[:: max(1, len(calibrated) // RANKED_ON)][:RANKED_ON]
-        images = [cut(case, self.parent.card, RANKED_PIXELS).image() for case in some]
+        model, body = self.whole.model, self.whole.body
+        some = [cut(case, self.parent.card, RANKED_PIXELS) for case in self.frames.fitted[:RANKED_ON]]
+        images = [case.image() for case in some]
 
         def logits_with(name: str) -> list[Array]:
-            others = {node for node in self.body.nodes if node != name}
-            alone = with_qdq(self.model, self.body, self.ranges, self.target, others)
+            alone = self.whole.in_integers({node for node in body.nodes if node != name})
             found = logits_of_frames(with_logits_output(alone), images)
             passes.add(len(images))
             return found
 
-        shares = shares_of(self.model, self.body, images[0])
-        whole = logits_of_frames(with_logits_output(self.model), images)
-        return rank_layers(self.body, shares, whole, logits_with)
+        shares = shares_of(model, body, images[0])
+        expected = logits_of_frames(with_logits_output(model), images)
+        return rank_layers(body, shares, expected, logits_with)
 
 
 def most_passes(held_out: int, layers: int) -> int:

@@ -146,7 +146,7 @@ def with_qdq(
 def _with_rounded(
     model: onnx.ModelProto, layers: Mapping[str, RoundedLayer]
 ) -> dict[str, list[dict[str, object]]]:
-    """Replace weights and biases by rounded ones, in place, and return what tells the quantizer their scales."""
+    """Set rounded weights and biases, in place, and return the scales as the quantizer takes them."""
     scales = {}
     for node in model.graph.node:
         layer = layers.get(node.name)

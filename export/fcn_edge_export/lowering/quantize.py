@@ -1,6 +1,7 @@
 """quantize(): a verified float file becomes an int8 one that gives the same labels, faster; or an error.
 
-    open -> frames -> estimate -> calibrate -> integers, but layers kept in float -> speed -> gate -> write
+    open -> frames -> estimate -> calibrate -> round -> integers, but layers kept in float -> speed -> gate
+    -> write
 
 Importing and running it loads no torch.
 """
@@ -34,8 +35,9 @@ from fcn_edge_export.lowering.lower import (
     write_child,
 )
 from fcn_edge_export.lowering.optimized_graph import float_products
-from fcn_edge_export.lowering.qdq import target_named, this_target, with_qdq
-from fcn_edge_export.lowering.ranges import Range, activation_ranges
+from fcn_edge_export.lowering.prepared import Prepared, prepared
+from fcn_edge_export.lowering.qdq import IntegerTarget, target_named, this_target
+from fcn_edge_export.lowering.ranges import Frames
 from fcn_edge_export.lowering.sensitivity import LayerDamage
 from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_export.speed import Speed, compare_speed
@@ -118,17 +120,12 @@ def quantize(
     _require_integers(estimate.share, options, possible=True)
     stages.expect(estimate.seconds)
 
-    with stages.stage("calibrate", unit="frames") as did:
-        ranges = _ranges(entry, body, frames, options.method, stages.progress)
-        did.text = f"{options.method} of {len(ranges)} tensors over {len(frames.calibrated)} frames"
-
+    whole = _fitted(stages, entry, body, frames, integer_target, options.method)
     with stages.stage("integers", unit="passes") as did:
-        search = FloatSearch(
-            parent, model, body, ranges, integer_target, frames, options.agreement, truth, stages.progress
-        )
+        search = FloatSearch(parent, whole, frames, options.agreement, truth, stages.progress)
         kept = search.kept_in_float()
         names = frozenset(layer.name for layer in kept)
-        int8 = with_qdq(model, body, ranges, integer_target, names)
+        int8 = whole.in_integers(names)
         wanted = set(body.products) - names
         left = float_products(int8, model, wanted) if measurable else ()
         share = integer_share(work_of(model, frames.blank(card)), wanted - set(left))
@@ -191,9 +188,23 @@ def _require_integers(share: float, options: QuantizeOptions, *, possible: bool)
     )
 
 
-def _ranges(
-    entry: FoldedModel, body: Body, frames: FrameSet, method: str, progress: Progress
-) -> dict[str, Range]:
+def _fitted(
+    stages: Stages, entry: FoldedModel, body: Body, frames: FrameSet, target: IntegerTarget, method: str
+) -> Prepared:
+    """The stages "calibrate" and "round"."""
+    few = [case.image() for case in frames.fitted]
+    with stages.stage("calibrate", unit="frames") as did:
+        images = _images(frames, method, stages.progress)
+        whole = prepared(entry, body, target, images, few, method)
+        did.text = f"{method} of {len(whole.ranges)} tensors over {len(frames.calibrated)} frames"
+    with stages.stage("round", unit="layers") as did:
+        whole = whole.fitted(few, stages.progress)
+        did.text = f"the weights of {len(whole.rounded)} convolutions, to fit {len(few)} frames"
+    return whole
+
+
+def _images(frames: FrameSet, method: str, progress: Progress) -> Frames:
+    """What gives the calibrated images, one after another, for each pass that finds ranges."""
     count, passes = len(frames.calibrated), itertools.count()
     total = count * (1 if method == "minmax" else 2)
 
@@ -201,7 +212,7 @@ def _ranges(
         for case in tracked(frames.calibrated, progress, before=next(passes) * count, total=total):
             yield case.image()
 
-    return activation_ranges(entry.model, body.tensors, images, method, entry.known)
+    return images
 
 
 def _measured_speed(

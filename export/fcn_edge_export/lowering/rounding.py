@@ -1,18 +1,20 @@
 """Weights rounded so that each layer, not each weight, errs least on calibration frames.
 
-The error of a layer is the mean square of what changes in its outputs, E = dW H dW', with H the covariance of its
-inputs. Weights are rounded one input after another, and what one loses is made good by those that are still
-to be rounded, as far as their inputs move together (Frantar et al., "GPTQ", 2023, which has it from Hassibi and
-Stork's "optimal brain surgeon", 1993). The mean error left goes into the bias (Nagel et al., 2019). Inputs are
-those of the integer network, in which all layers before are rounded already, so that errors do not add up.
+The error of a layer is the mean square of the change of its outputs, dW H dW', with H the covariance of its
+inputs. Weights are rounded one input after another, and the error of each is made up for by the weights still
+to be rounded, as far as their inputs vary together (Frantar et al., "GPTQ", 2023, after Hassibi and Stork's
+"optimal brain surgeon", 1993). The mean error left goes into the bias (Nagel et al., 2019). Inputs are those
+of the integer network, whose earlier layers are rounded already: the bias corrects their mean error, too.
 
-A rounded weight stays within the range of its channel, so whatever holds for eight or seven bits holds for it.
+A rounded weight stays within the range of its channel: what holds for weights of eight or seven bits still
+holds, such as that nothing saturates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from fcn_edge_export.lowering.body import Body, constants_of
 from fcn_edge_export.lowering.walk import Walk
 from fcn_edge_runtime.progress import Progress, tracked
 
-__all__ = ["RoundedLayer", "rounded_layers"]
+__all__ = ["RoundedLayer", "rounded_layers", "rounding_work"]
 
 Array = npt.NDArray[Any]
 
@@ -81,7 +83,9 @@ def rounded_layers(
         groups = int(_attributes(original).get("group", 1))
         flat = weight.reshape(groups, len(weight) // groups, -1)
         steps = scale.reshape(groups, -1)
-        samples = _samples(original, weight.shape, exact.values(original.input[0]), small.values(node.input[0]))
+        samples = _samples(
+            original, weight.shape, exact.values(original.input[0]), small.values(node.input[0])
+        )
         at, parts = 0, []
         for covariance in samples.covariances:
             parts.append(_rounded(flat[..., at : at + covariance.shape[-1]], steps, covariance, top))
@@ -100,6 +104,19 @@ def rounded_layers(
             step = numpy_helper.to_array(small.constants[source.input[1]]).astype(np.float64)
             _replace(small, source.input[0], np.rint((bias + moved) / step).astype(np.int32))
     return found
+
+
+def rounding_work(model: onnx.ModelProto, body: Body, images: int) -> int:
+    """Multiplications, about, of rounding the body's convolutions to fit so many images."""
+    constants, whole = constants_of(model), 0
+    for node in model.graph.node:
+        if node.name in body.products and _is_plain(node):
+            outputs, inputs = constants[node.input[1]].dims[0], prod(constants[node.input[1]].dims[1:])
+            groups, together = int(_attributes(node).get("group", 1)), min(inputs, MOST_INPUTS)
+            whole += (
+                groups * inputs * together * (images * POSITIONS + together) + outputs * inputs * together
+            )
+    return whole
 
 
 def _replace(walk: Walk, name: str, value: Array) -> None:
@@ -124,7 +141,7 @@ class _Samples:
 def _samples(
     node: onnx.NodeProto, shape: tuple[int, ...], exact: Sequence[Array], small: Sequence[Array]
 ) -> _Samples:
-    groups, inputs = int(_attributes(node).get("group", 1)), int(np.prod(shape[1:]))
+    groups, inputs = int(_attributes(node).get("group", 1)), prod(shape[1:])
     cuts = [slice(at, min(at + MOST_INPUTS, inputs)) for at in range(0, inputs, MOST_INPUTS)]
     squares = [np.zeros((groups, cut.stop - cut.start, cut.stop - cut.start)) for cut in cuts]
     sums, count = np.zeros((2, groups, inputs)), 0
@@ -132,8 +149,8 @@ def _samples(
         own, other = (_patches(image[0], node, shape[2:], seed).reshape(groups, inputs, -1) for image in pair)
         sums += np.stack([own.sum(2), other.sum(2)])
         count += own.shape[2]
-        for square, cut in zip(squares, cuts, strict=True):
-            square += own[:, cut] @ own[:, cut].transpose(0, 2, 1)
+        for index, cut in enumerate(cuts):
+            squares[index] += own[:, cut] @ own[:, cut].transpose(0, 2, 1)
     mean, exact_mean = sums / count
     covariances = [
         square / count - mean[:, cut, None] * mean[:, None, cut]
@@ -162,8 +179,8 @@ def _patches(image: Array, node: onnx.NodeProto, kernel: tuple[int, ...], seed: 
 def _rounded(weight: Array, scale: Array, covariance: Array, top: int) -> Array:
     """Integers (G, O, K) for weights (G, O, K) with scales (G, O) and covariances (G, K, K) of the inputs.
 
-    With inverse(H) = U' U, U upper triangular, rounding input k with the error e costs e^2 / U[k, k]^2 at least,
-    and that least is reached by moving the weights of each later input j by -e U[k, j] / U[k, k].
+    With inverse(H) = U' U, U upper triangular, an error e of the weight of input k costs e^2 / U[k, k]^2 at
+    least, and just that where the weight of each later input j is moved by -e U[k, j] / U[k, k].
     """
     left = weight.copy()
     variance = np.diagonal(covariance, axis1=1, axis2=2)

@@ -10,12 +10,13 @@ import onnx
 
 from fcn_edge_export.lowering.body import body_of, typed
 from fcn_edge_export.lowering.fold_normalization import folded
-from fcn_edge_export.lowering.qdq import target_named, with_qdq
-from fcn_edge_export.lowering.ranges import activation_ranges
-from fcn_edge_export.options import QuantizeOptions
+from fcn_edge_export.lowering.prepared import prepared
+from fcn_edge_export.lowering.qdq import target_named
 from fcn_edge_runtime.model.card import InputSpec
 
 __all__ = ["in_integers"]
+
+FITTED = 4  # images that weights are fitted to
 
 
 def in_integers(
@@ -31,9 +32,8 @@ def in_integers(
     Raises:
         ArtifactError: no layer can be computed in integers, or onnxruntime's quantizer failed.
     """
-    target = target_named(None)
     plain = typed(model)
-    body = body_of(plain)
+    body, target = body_of(plain), target_named(None)
     entry = folded(plain, body, spec, signed=target.signed)
-    ranges = activation_ranges(entry.model, body.tensors, lambda: images, QuantizeOptions.method, entry.known)
-    return with_qdq(entry.model, body, ranges, target, frozenset())
+    whole = prepared(entry, body, target, lambda: images, images[:FITTED])
+    return whole.fitted(images[:FITTED]).in_integers()

@@ -1,8 +1,8 @@
 """The values of a graph for some images, computed part by part as they are asked for.
 
-Every node runs once, and a value that no later node reads is dropped. So to look at the input of each layer in
-turn takes the time of one pass and the memory of what a pass holds at a time. Between two looks the constants
-of what is not yet computed may change: that is how a layer is fitted to what the layers before it give.
+Every node runs once, and a value that no later node reads is dropped. So looking at the input of every layer
+takes the time of one pass, and the memory of what a pass holds at a time. Between two looks the constants of
+what is not yet computed may change: that is how a layer is fitted to what the layers before it give.
 """
 
 from __future__ import annotations
@@ -91,6 +91,6 @@ class Walk:
             [onnx.ValueInfoProto(name=name) for name in wanted],
             [constant for name, constant in self.constants.items() if name in read],
         )
-        return helper.make_model(
-            graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version
-        ).SerializeToString()
+        imports, version = self._model.opset_import, self._model.ir_version
+        model = helper.make_model(graph, opset_imports=imports, ir_version=version)
+        return bytes(model.SerializeToString())

@@ -97,7 +97,7 @@ def test_the_report_lists_what_was_measured(made):
 
 
 def test_a_layer_damaged_by_eight_bits_is_kept_in_float(tmp_path):
-    parent = write_parent(tmp_path / "outlier.onnx", outlier=4000.0)
+    parent = write_parent(tmp_path / "outlier.onnx", outlier=40000.0)
     made = attempt(parent, tmp_path)
     assert {layer.name for layer in made.kept_in_float} == {"first", "second"}
     # Next to integer layers onnxruntime would quantize them again.
@@ -117,7 +117,7 @@ def test_the_share_of_the_work_in_integers_is_stated(made):
 
 
 def test_a_file_that_stays_mostly_float_is_refused(tmp_path):
-    parent = write_parent(tmp_path / "outlier.onnx", outlier=4000.0)  # two of three layers stay in float
+    parent = write_parent(tmp_path / "outlier.onnx", outlier=40000.0)  # two of three layers stay in float
     before = sorted(tmp_path.iterdir())
     with pytest.raises(
         VerificationError, match=r"15.5 % of the multiply-accumulates are in integers.*--allow-mostly-float"
@@ -139,7 +139,17 @@ def test_time_and_gain_are_estimated_before_the_work(parent, tmp_path):
     options = QuantizeOptions(allow_slower=True)
     quantize(parent, tmp_path / "int8.onnx", lambda _: frames(20), options=options, progress=seen)
     stages = [name for name, *_ in seen.stages]
-    assert stages == ["open", "frames", "estimate", "calibrate", "integers", "speed", "gate", "write"]
+    assert stages == [
+        "open",
+        "frames",
+        "estimate",
+        "calibrate",
+        "round",
+        "integers",
+        "speed",
+        "gate",
+        "write",
+    ]
     estimate = seen.summaries[2]
     assert re.match(
         r"at most 98.3 % of the work in integers, then [\d.]+ times as fast; about \d+ s", estimate
@@ -162,7 +172,7 @@ def test_no_more_frames_than_needed_are_calibrated_on(parent, tmp_path):
 
 
 def test_a_file_that_disagrees_is_not_written(tmp_path):
-    parent = write_parent(tmp_path / "outlier.onnx", outlier=4000.0)
+    parent = write_parent(tmp_path / "outlier.onnx", outlier=40000.0)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(VerificationError, match="expected at least 100 %") as caught:
         attempt(parent, tmp_path, agreement=1.0)
