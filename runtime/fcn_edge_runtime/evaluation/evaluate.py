@@ -6,39 +6,36 @@ labels of the same voxels, as NIfTI or DICOM.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
-from fcn_edge_runtime.evaluation.coverage import Coverage, confidence_counts, coverage_of
+from fcn_edge_runtime.evaluation.coverage import Coverage, coverage_of
 from fcn_edge_runtime.evaluation.masks import (
     LabelFolder,
     Pair,
     check_masks,
     check_occurring,
-    count_labels,
     find_pairs,
 )
 from fcn_edge_runtime.evaluation.metrics import (
     Scores,
     ThresholdScore,
-    confusion_matrix,
     scores_of,
     threshold_score,
 )
-from fcn_edge_runtime.evaluation.surfaces import hausdorff_95
-from fcn_edge_runtime.imaging.reading import read_picture
-from fcn_edge_runtime.medical.labeling import VolumeOptions, label_volume, read_truth, read_volume
+from fcn_edge_runtime.evaluation.scoring import Scoring
+from fcn_edge_runtime.medical.labeling import VolumeOptions
 from fcn_edge_runtime.medical.series import is_volume
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.progress import SILENT, Progress, tracked
-from fcn_edge_runtime.segmentation import Segmentation, check_threshold, outputs_for_threshold
+from fcn_edge_runtime.segmentation import check_threshold, outputs_for_threshold
 from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["Evaluation", "FailedPair", "ImageScore", "evaluate", "outputs_to_score", "score_pairs"]
@@ -227,26 +224,25 @@ def score_pairs(
     failed: list[FailedPair] = []
     counts: np.ndarray | None = None
     unlabeled, dark = 0, False
-    for pair in tracked(pairs, progress):
-        try:
-            ran = (_run_volume if is_volume(pair.image) else _run_image)(segmenter, pair, tried, reading)
-        except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory, say
-            if not keep_going or len(failed) + 1 == len(pairs):
-                raise
-            failed.append(FailedPair(pair, str(error)))
-            continue
-        if ran.dark and not dark:
-            dark = True
-            warnings.warn(ran.dark, stacklevel=2)
-        unlabeled += count_labels(ran.truth, count)[1]
-        ran = replace(ran, truth=_covered(ran, card))
-        if ran.confidence is not None:
-            counted = confidence_counts(ran.truth, ran.labels[0], ran.confidence, count)
-            counts = counted if counts is None else counts + counted
-        for total, scored, labels in zip(totals, done, ran.labels, strict=True):
-            matrix = confusion_matrix(ran.truth, labels, count)
-            np.add(total, matrix, out=total)
-            scored.append(ImageScore(pair, scores_of(matrix), ran.milliseconds, ran.hausdorff))
+    scoring = Scoring(segmenter, tried, reading or VolumeOptions())
+    with contextlib.closing(scoring.of(pairs)) as counted:
+        for pair, future in tracked(counted, progress, total=len(pairs)):
+            try:
+                found = future.result()
+            except (InputError, ModelError) as error:  # ModelError: onnxruntime ran out of memory, say
+                if not keep_going or len(failed) + 1 == len(pairs):
+                    raise
+                failed.append(FailedPair(pair, str(error)))
+                continue
+            if found.dark and not dark:
+                dark = True
+                warnings.warn(found.dark, stacklevel=2)
+            unlabeled += found.unlabeled
+            if found.confidence is not None:
+                counts = found.confidence if counts is None else counts + found.confidence
+            for total, scored, matrix in zip(totals, done, found.matrices, strict=True):
+                np.add(total, matrix, out=total)
+                scored.append(ImageScore(pair, scores_of(matrix), found.milliseconds, found.hausdorff))
     if pairs:
         check_occurring(totals[0].sum(axis=1), unlabeled, card, pairs[0].folder)
     progress.finish(f"{len(done[0])} image{'s' if len(done[0]) != 1 else ''}")
@@ -263,69 +259,6 @@ def score_pairs(
         tuple(failed),
         () if counts is None or any(image.hausdorff for image in done[best]) else coverage_of(counts),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """True labels, the model's at each threshold, the time, and what is special about the image.
-
-    Attributes:
-        confidence: of the labels, without thresholds, where it was computed.
-    """
-
-    truth: np.ndarray
-    labels: list[np.ndarray]
-    milliseconds: float
-    dark: str = ""
-    confidence: np.ndarray | None = None
-    hausdorff: tuple[float | None, ...] = ()
-
-
-def _covered(ran: _Run, card: Card) -> np.ndarray:
-    """The true labels without those of a border that the network does not cover: they are not counted."""
-    if card.net.border != "unlabeled":
-        return ran.truth
-    return np.where(ran.labels[0] == card.unlabeled, card.unlabeled, ran.truth)
-
-
-def _run_image(
-    segmenter: Segmenter, pair: Pair, tried: Sequence[float | None], _: VolumeOptions | None
-) -> _Run:
-    """An image and its mask.
-
-    Raises:
-        InputError: one of them cannot be read, or they differ in size.
-    """
-    try:
-        truth = pair.truth(segmenter.card)
-        picture = read_picture(pair.image, segmenter.card.input, segmenter.max_pixels)
-        if picture.pixels.shape[:2] != truth.shape:
-            got, expected = size_text(truth.shape), size_text(picture.pixels.shape[:2])
-            raise InputError(f"{pair.labels} has {got} pixels, its image {expected}: expected equal sizes")
-        result = segmenter(picture.pixels)
-        labels = [_labels_at(result, threshold) for threshold in tried]
-        plain = segmenter.threshold is None and tuple(tried) == (None,)
-        return _Run(truth, labels, result.milliseconds, picture.dark, result.confidence if plain else None)
-    except MemoryError:
-        raise InputError(f"the memory is not enough for {pair.image}: make it smaller") from None
-
-
-def _run_volume(
-    segmenter: Segmenter, pair: Pair, _: Sequence[float | None], reading: VolumeOptions | None
-) -> _Run:
-    """A medical volume and its labels.
-
-    Raises:
-        InputError: one of them cannot be read, they are not in one place, or a package is missing.
-    """
-    try:
-        volume = read_volume(pair.image, segmenter.max_pixels)
-        truth = read_truth(pair.labels, volume, segmenter.card, segmenter.max_pixels, pair.folder.foreground)
-        done = label_volume(segmenter, volume, reading or VolumeOptions())
-        distances = hausdorff_95(done.labels, truth, volume.spacing, segmenter.card)
-        return _Run(truth, [done.labels], done.milliseconds, hausdorff=distances)
-    except MemoryError:
-        raise InputError(f"the memory is not enough for {pair.image}: crop or resample it") from None
 
 
 def _check_classes(count: int) -> None:
@@ -361,10 +294,6 @@ def _check_thresholds(segmenter: Segmenter, thresholds: Sequence[float]) -> None
         )
     if thresholds and segmenter.threshold is not None:
         raise UsageError("the segmenter has a threshold already: open one without, or give no thresholds")
-
-
-def _labels_at(result: Segmentation, threshold: float | None) -> np.ndarray:
-    return result.labels if threshold is None else result.thresholded(threshold).labels
 
 
 def _finite(value: float) -> float | None:
