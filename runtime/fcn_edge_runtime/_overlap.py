@@ -7,7 +7,7 @@ process. What comes out is in the order of the items, and few of them are in mem
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ def overlapped(
     run: Callable[[T], R],
     write: Callable[[R], S],
     size: Callable[[T], int] = lambda _: 0,
-) -> Iterator[Future[S]]:
+) -> Generator[Future[S], None, None]:
     """Do two steps with each item: the first with one while the second is done with the one before.
 
     Args:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._files import require_writable, write_whole
+from fcn_edge_runtime._overlap import overlapped
 from fcn_edge_runtime.batch import FileResult
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.image_job import SaveOptions
@@ -216,13 +217,23 @@ def _write_frames(
     tally: _Tally,
     progress: Progress,
 ) -> None:
-    for frame in _frames(source):
+    """The next frame is decoded, and pictures of the one before are made, while the network runs."""
+
+    def run(frame: np.ndarray) -> tuple[np.ndarray, Segmentation]:
         pixels = convert(frame, job.segmenter.card.input, source.name, "videos cannot feed it")
-        result = job.segmenter(pixels)
-        for name, writer in writers.items():
-            writer.write(job.picture(name, frame, result))
-        tally.add(result)
-        progress.advance(tally.frames)
+        return frame, job.segmenter(pixels)
+
+    def pictures(ran: tuple[np.ndarray, Segmentation]) -> tuple[Segmentation, dict[str, np.ndarray]]:
+        frame, result = ran
+        return result, {name: job.picture(name, frame, result) for name in writers}
+
+    with contextlib.closing(overlapped(_frames(source), run, pictures, lambda frame: frame.size)) as done:
+        for future in done:  # where a frame fails, none after it is written
+            result, made = future.result()
+            for name, picture in made.items():
+                writers[name].write(picture)
+            tally.add(result)
+            progress.advance(tally.frames)
 
 
 def _frames(source: VideoSource) -> Iterator[np.ndarray]:

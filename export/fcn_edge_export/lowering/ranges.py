@@ -23,6 +23,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from fcn_edge_export.graph.nodes import Nodes
+from fcn_edge_runtime._overlap import overlapped
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.session.session import open_session
 
@@ -139,8 +140,12 @@ def _outer_ranges(model: onnx.ModelProto, tensors: Sequence[str], frames: Frames
     # Concatenated protobuf messages are merged, so no copy of the weights is made.
     session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
     least, greatest = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
-    for batch in frames():
-        values = np.array([float(v) for v in session.run(batch, outputs).values()])
+
+    def ends(found: Mapping[str, Array]) -> Array:
+        return np.array([float(value) for value in found.values()])
+
+    for future in overlapped(frames(), lambda batch: session.run(batch, outputs), ends, np.size):
+        values = future.result()
         least, greatest = np.minimum(least, values[::2]), np.maximum(greatest, values[1::2])
     return {name: (float(a), float(b)) for name, a, b in zip(tensors, least, greatest, strict=True)}
 
@@ -157,9 +162,13 @@ def _spreads(model: onnx.ModelProto, outer: Mapping[str, Range], frames: Frames)
     more.graph.initializer.extend(out.constants)
     more.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names)
     session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
-    for batch in frames():
-        for spread, values in zip(spreads, session.run(batch, names).values(), strict=True):
+
+    def count(sampled: Mapping[str, Array]) -> None:
+        for spread, values in zip(spreads, sampled.values(), strict=True):
             spread.add(values)
+
+    for future in overlapped(frames(), lambda batch: session.run(batch, names), count, np.size):
+        future.result()
     return dict(zip(wanted, spreads, strict=True))
 
 

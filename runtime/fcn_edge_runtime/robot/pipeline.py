@@ -15,7 +15,15 @@ from fcn_edge_runtime.robot.shrink import grown, shrunk
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
 from fcn_edge_runtime.segmenter import Segmenter
 
-__all__ = ["MASK_ENCODINGS", "MASK_SIZES", "Pipeline", "PipelineOptions", "SegmentedFrame", "StageTimes"]
+__all__ = [
+    "MASK_ENCODINGS",
+    "MASK_SIZES",
+    "Pipeline",
+    "PipelineOptions",
+    "ReadFrame",
+    "SegmentedFrame",
+    "StageTimes",
+]
 
 MASK_ENCODINGS = ("auto", "mono8", "mono16")
 MASK_SIZES = ("source", "model")
@@ -88,6 +96,23 @@ class SegmentedFrame:
     segmentation: Segmentation
 
 
+@dataclass(frozen=True, eq=False)
+class ReadFrame:
+    """The pixels of a message.
+
+    Attributes:
+        header: of the message.
+        frame: its pixels.
+        seen: those that the network gets.
+        milliseconds: that it took to decode them.
+    """
+
+    header: Header
+    frame: np.ndarray
+    seen: np.ndarray
+    milliseconds: float
+
+
 class Pipeline:
     """Segments image messages. Holds no state between frames; safe to call from many threads at once.
 
@@ -137,20 +162,33 @@ class Pipeline:
             InputError: the image cannot be segmented as it is. The pipeline stays usable.
             ModelError, ProviderError: as `Segmenter`.
         """
+        return self.messages(self.segment(self.read(message)), confidence=confidence, overlay=overlay)
+
+    def read(self, message: Image | CompressedImage) -> ReadFrame:
+        """The first step of a call: the pixels of a message. It raises InputError."""
         start = time.perf_counter()
         frame = read_frame(message, self.segmenter.card.input, self.segmenter.max_pixels)
         seen = shrunk(frame, self.options.shrink)
-        decoded = time.perf_counter()
-        result = self.segmenter(seen)
-        segmented = time.perf_counter()
-        size = frame.shape[:2] if self.options.mask_size == "source" else seen.shape[:2]
-        picture = frame if self.options.mask_size == "source" else seen
-        mask = self._mask(message.header, self._sized(result.labels, size))
-        sure = self._confidence(message.header, result, size) if confidence else None
-        shown = self._overlay(message.header, result, picture, size) if overlay else None
-        timings = StageTimes(
-            (decoded - start) * 1000, (segmented - decoded) * 1000, (time.perf_counter() - segmented) * 1000
-        )
+        return ReadFrame(message.header, frame, seen, (time.perf_counter() - start) * 1000)
+
+    def segment(self, read: ReadFrame) -> tuple[ReadFrame, Segmentation, float]:
+        """The second step: the network, with its milliseconds. It raises what `Segmenter` raises."""
+        start = time.perf_counter()
+        result = self.segmenter(read.seen)
+        return read, result, (time.perf_counter() - start) * 1000
+
+    def messages(
+        self, segmented: tuple[ReadFrame, Segmentation, float], *, confidence: bool, overlay: bool
+    ) -> SegmentedFrame:
+        """The last step: the messages of a frame."""
+        start = time.perf_counter()
+        read, result, network = segmented
+        picture = read.frame if self.options.mask_size == "source" else read.seen
+        size = picture.shape[:2]
+        mask = self._mask(read.header, self._sized(result.labels, size))
+        sure = self._confidence(read.header, result, size) if confidence else None
+        shown = self._overlay(read.header, result, picture, size) if overlay else None
+        timings = StageTimes(read.milliseconds, network, (time.perf_counter() - start) * 1000)
         return SegmentedFrame(mask, sure, shown, _counts(result), timings, result)
 
     def _sized(self, plane: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

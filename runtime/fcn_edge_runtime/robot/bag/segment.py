@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Container, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fcn_edge_runtime._overlap import attempted, overlapped
 from fcn_edge_runtime._text import printable
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.progress import SILENT, Progress
@@ -14,18 +18,19 @@ from fcn_edge_runtime.robot.bag.channels import Channel
 from fcn_edge_runtime.robot.bag.outputs import bag_publisher
 from fcn_edge_runtime.robot.bag.reader import LATEST, Bag, Record, Topic, decode_frame
 from fcn_edge_runtime.robot.bag.writer import bag_writer, storage_for, why_not_copied
-from fcn_edge_runtime.robot.pipeline import Pipeline
+from fcn_edge_runtime.robot.pipeline import Pipeline, ReadFrame, SegmentedFrame
 from fcn_edge_runtime.robot.publisher import FramePublisher
 from fcn_edge_runtime.robot.stats import quantiles
 from fcn_edge_runtime.robot.topics import Topics
+from fcn_edge_runtime.segmentation import Segmentation
 
 __all__ = ["BagOptions", "BagSummary", "segment_bag"]
-
 
 _LONGEST = 1e10  # seconds: 300 years
 OTHER_REASONS = "other reasons"
 _LONGEST_REASON = 300  # characters
 _MOST_REASONS = 50  # that are told apart
+_MOST_HELD = 16 << 20  # bytes of messages that are copied together
 
 
 @dataclass(frozen=True)
@@ -126,22 +131,78 @@ def segment_bag(
         run = _Run(pipeline, bag_publisher(writer, topics, pipeline, overlay=options.overlay))
         inputs = {channel.id: writer.add_channel(channel) for channel in kept}
         frames = {channel.id for channel in topic.channels}
-        start, stop = _span(bag, options)
+        records = bag.records(tuple(dict.fromkeys((*topic.channels, *kept))), *_span(bag, options))
+        parts = _parts(records, frames, inputs.keys(), options.every, pipeline)
         number = copied = 0
-        for record in bag.records(tuple(dict.fromkeys((*topic.channels, *kept))), start, stop):
-            if record.channel.id in inputs:
-                writer.write(inputs[record.channel.id], record.time, record.data)
-                copied += 1
-            if record.channel.id not in frames:
-                continue
-            if number % options.every == 0:
-                run.segment(record)
-            number += 1
-            progress.advance(number)
+        with contextlib.closing(overlapped(parts, run.segment, run.messages, _numbers)) as done:
+            for future in done:
+                part, messages = future.result()
+                for record in part.copies:
+                    writer.write(inputs[record.channel.id], record.time, record.data)
+                if messages is not None:
+                    run.add(part.time, messages)
+                number, copied = part.number, copied + len(part.copies)
+                progress.advance(number)
         if not run.times:
             _refuse_empty(run, topic, number)
     progress.finish(f"{len(run.times)} frames of {topic.name}")
     return run.summary(copied, not_copied, time.perf_counter() - begin)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Messages of a bag that are copied, and the frame that follows them.
+
+    Attributes:
+        copies: the messages.
+        frame: what was read of the frame, or why it could not be; None where none follows.
+        time: when the frame was recorded.
+        number: messages of the frames' topic until here.
+    """
+
+    copies: tuple[Record, ...]
+    frame: Future[ReadFrame] | None
+    time: int
+    number: int
+
+
+def _parts(
+    records: Iterable[Record], frames: Container[int], copied: Container[int], every: int, pipeline: Pipeline
+) -> Iterator[_Part]:
+    """The records of a bag by their frames, of which every n-th is read.
+
+    Args:
+        records: in the order of time.
+        frames: channels of the frames.
+        copied: channels that are copied.
+        every: n.
+        pipeline: reads the frames.
+    """
+    copies: list[Record] = []
+    held = number = moment = 0
+    for record in records:
+        moment = record.time
+        if record.channel.id in copied:
+            copies.append(record)
+            held += len(record.data)
+        read = None
+        if record.channel.id in frames:
+            if number % every == 0:
+                read = attempted(lambda record=record: pipeline.read(decode_frame(record)))  # type: ignore[misc]
+            number += 1
+        if read is not None or held > _MOST_HELD:
+            yield _Part(tuple(copies), read, moment, number)
+            copies, held = [], 0
+    yield _Part(tuple(copies), None, moment, number)
+
+
+def _numbers(part: _Part) -> int:
+    read = part.frame
+    pixels = 0 if read is None or read.exception() is not None else read.result().frame.size
+    return pixels + sum(len(record.data) for record in part.copies)
+
+
+_Segmented = tuple[ReadFrame, Segmentation, float]
 
 
 class _Run:
@@ -153,17 +214,35 @@ class _Run:
         self.errors: dict[str, int] = {}
         self.counts = [0] * (len(pipeline.segmenter.card.classes) + 1)
 
-    def segment(self, record: Record) -> None:
+    def segment(self, part: _Part) -> tuple[_Part, Future[_Segmented] | None]:
+        """Run the network on a part's frame."""
+        read = part.frame
+        return part, None if read is None else attempted(lambda: self.pipeline.segment(read.result()))
+
+    def messages(
+        self, ran: tuple[_Part, Future[_Segmented] | None]
+    ) -> tuple[_Part, Future[SegmentedFrame] | None]:
+        """The messages of a part's frame."""
+        part, segmented = ran
+        if segmented is None:
+            return part, None
         confidence, overlay = self.publisher.wanted()
+        made = attempted(
+            lambda: self.pipeline.messages(segmented.result(), confidence=confidence, overlay=overlay)
+        )
+        return part, made
+
+    def add(self, time: int, messages: Future[SegmentedFrame]) -> None:
+        """Write the messages of a frame that was recorded at a time, or count why there are none."""
         try:
-            frame = self.pipeline(decode_frame(record), confidence=confidence, overlay=overlay)
+            frame = messages.result()
         except InputError as error:
             reason = printable(str(error), _LONGEST_REASON)
             if reason not in self.errors and len(self.errors) >= _MOST_REASONS:
                 reason = OTHER_REASONS
             self.errors[reason] = self.errors.get(reason, 0) + 1
             return
-        self.publisher.record(frame, record.time)
+        self.publisher.record(frame, time)
         self.times.append(frame.timings.total)
         self.counts = [old + new for old, new in zip(self.counts, frame.counts, strict=True)]
 
