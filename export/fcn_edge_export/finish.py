@@ -39,8 +39,10 @@ from fcn_edge_export.verification.stripes import Operations, in_stripes
 from fcn_edge_export.verification.verdict import Kind, Verdict
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.model.allowed import ALLOW_OPERATORS, allowed_operators
 from fcn_edge_runtime.model.card import UNTRAINED, Card, LoweringInfo, WorkingSize
 from fcn_edge_runtime.model.card_facts import ANY
+from fcn_edge_runtime.model.dry_run.operators import ALLOWED
 from fcn_edge_runtime.progress import Stage, Stages
 from fcn_edge_runtime.session.session import open_session
 
@@ -257,12 +259,26 @@ def simplified(stages: Stages, model: onnx.ModelProto, *, allow_unsimplified: bo
     """The stage "simplify".
 
     Raises:
-        ArtifactError: it failed, and going on without is not allowed.
+        ArtifactError: it failed, and going on without is not allowed; or the network has an operator that the
+            runtime does not take.
     """
     with stages.stage("simplify") as did:
         result = _simplified(model, allow_unsimplified=allow_unsimplified)
+        _check_operators(result.model)
         did.text = _simplify_text(result)
     return result.model
+
+
+def _check_operators(model: onnx.ModelProto) -> None:
+    """Raise ArtifactError for an operator that a file may not hold, before anything is compared."""
+    accepted = {*ALLOWED, "Constant", *allowed_operators()}
+    unknown = next((node.op_type for node in model.graph.node if node.op_type not in accepted), None)
+    if unknown is not None:
+        raise ArtifactError(
+            f"simplify: the network needs ONNX's operator {unknown}, which is not on the list of those that "
+            f"a file may hold: compute it in another way, or set {ALLOW_OPERATORS}={unknown} for this export "
+            "and wherever the file runs"
+        )
 
 
 def _sizes(

@@ -167,16 +167,24 @@ class _Probe:
     def _first_size(self) -> tuple[int, str, Tensor]:
         """The first side that the network accepts, the name of the logits in its output, and the logits."""
         error, end = "", time.process_time() + PATIENCE
+        short: list[tuple[int, str, Tensor]] = []  # where the logits do not cover the image
         for height, width in (*((side, side) for side in STARTS), *_further_sizes(self.net)):
             run = _run(self.net, self.channels, height, width)
             if not run.error and height != width:
                 raise OneSizeError((height, width))
             if not run.error:
                 name = self._chosen(run.output, (height, width))
-                return height, name, self._scores(run.output, name)
+                found = height, name, self._scores(run.output, name)
+                if self.asked.border != "none" or _covers(found[2], height):
+                    return found
+                short.append(found)
             error = error or run.error
-            if time.process_time() > end:
+            # A border as wide at each size is that of a network without padding; others count patches.
+            is_border = len({side - scores.shape[2] for side, _, scores in short}) < len(short)
+            if is_border or time.process_time() > end:
                 break
+        if short:
+            return short[0]
         raise ArtifactError(
             f"probe: the network accepted no {self.channels}-channel image of "
             f"{', '.join(map(str, STARTS))} pixels a side, nor of other common sizes; the error at "
@@ -187,6 +195,16 @@ class _Probe:
                 else "if it takes images of one size alone, name that size: --working-size HEIGHTxWIDTH"
             )
         )
+
+
+def _covers(scores: Tensor, side: int) -> bool:
+    """Whether logits have a whole multiple or fraction of the sides of an image of side x side."""
+    if any(tuple(scores.shape[2:]) == (k * side, k * side) for k in ENLARGEMENTS):
+        return True
+    try:
+        return reduction_of(side, side, tuple(scores.shape)) > 0
+    except ArtifactError:
+        return False
 
 
 def _reduced(shape: tuple[int, ...], by: int) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from fcn_edge_export.decisions import Decisions
 from fcn_edge_export.known_values import KnownValues
 from fcn_edge_export.masked_writes import MaskedWrites, filled
 from fcn_edge_export.resampling import adaptive_avg_pool2d, adaptive_max_pool2d, resize
+from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Rewrites"]
 
@@ -126,6 +127,18 @@ def _linspace(func: Any, args: Any, kwargs: Any) -> Any:
     last = torch.sym_max(steps - 1, 1)  # type: ignore[no-untyped-call]  # torch has no type for it
     step = (end - start) / last
     return torch.where(index < steps // 2, start + step * index, end - step * (steps - 1 - index))
+
+
+def _arange(func: Any, args: Any, kwargs: Any) -> Any:
+    """Start + i step, where one of them is no whole number: ONNX counts in one type alone."""
+    given = dict(zip(("start", "end", "step") if len(args) > 1 else ("end",), args, strict=False)) | kwargs
+    start, end, step = given.pop("start", 0), given.pop("end"), given.pop("step", 1)
+    if not _symbolic(start, end, step) or all(isinstance(n, (int, torch.SymInt)) for n in (start, end, step)):
+        return NotImplemented
+    dtype = given.pop("dtype", None) or torch.get_default_dtype()
+    whole = isinstance(start, float) and step == 1 and isinstance(end, (int, torch.SymInt))
+    count = end - math.floor(start) if whole else math.ceil((end - start) / step)
+    return start + func(count, **given).to(dtype) * step
 
 
 def _avg_pool2d(func: Any, args: Any, kwargs: Any) -> Any:
@@ -258,6 +271,40 @@ def _patch_kernels(like: Tensor, kernel: tuple[int, int]) -> Tensor:
     return one.repeat(like.shape[1], 1, 1, 1)
 
 
+def _conv2d(func: Any, args: Any, kwargs: Any) -> Any:
+    """By a product for each group, where their number is computed: kernels of each image's own."""
+    del func
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    given = dict(zip(names, args, strict=False)) | kwargs
+    x, weight, bias, groups = given["input"], given["weight"], given.get("bias"), given.get("groups", 1)
+    padding = given.get("padding", 0)
+    if not _symbolic(groups) or isinstance(padding, str):
+        return NotImplemented
+    kernel, step, reach = weight.shape[2:], _pair(given.get("stride", 1)), _pair(given.get("dilation", 1))
+    x = F.pad(x, [amount for amount in reversed(_pair(padding)) for _ in range(2)])
+    down, right = ((x.shape[2 + i] - reach[i] * (kernel[i] - 1) - 1) // step[i] + 1 for i in (0, 1))
+    shifted = [
+        x[:, :, i * reach[0] :: step[0], j * reach[1] :: step[1]][:, :, :down, :right]
+        for i in range(kernel[0])
+        for j in range(kernel[1])
+    ]
+    inputs = weight.shape[1] * len(shifted)
+    patches = torch.stack(shifted, dim=2).reshape(x.shape[0], groups, inputs, down * right)
+    products = weight.reshape(1, groups, -1, inputs) @ patches
+    result = products.reshape(x.shape[0], weight.shape[0], down, right)
+    return result if bias is None else result + bias.reshape(1, -1, 1, 1)
+
+
+def _recurrent(func: Any, args: Any, kwargs: Any) -> Any:
+    """Refused at once: tracing would take every step of it apart."""
+    del args, kwargs
+    name = func.__name__.partition("_")[0].upper()
+    raise ArtifactError(
+        f"trace: the network has a recurrent layer ({name}), which is not on the list of what a file may "
+        "hold: replace it by convolutions or attention"
+    )
+
+
 def _conv_transpose2d(func: Any, args: Any, kwargs: Any) -> Any:
     """With a computed output padding: as much as there may be, and the rest cut off."""
     names = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
@@ -364,6 +411,7 @@ _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     **dict.fromkeys((torch.masked_fill, Tensor.masked_fill, Tensor.masked_fill_), _masked_fill),
     **dict.fromkeys((torch.where, Tensor.where), _where),
     torch.linspace: _linspace,
+    torch.arange: _arange,
     F.avg_pool2d: _avg_pool2d,
     F.max_pool2d: _max_pool2d,
     F.adaptive_avg_pool2d: _adaptive_avg,
@@ -371,6 +419,8 @@ _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     F.interpolate: _interpolate,
     F.unfold: _unfold,
     F.fold: _fold,
+    F.conv2d: _conv2d,
+    **dict.fromkeys((torch.gru, torch.lstm, torch.rnn_tanh, torch.rnn_relu), _recurrent),
     F.conv_transpose2d: _conv_transpose2d,
     F.group_norm: _group_norm,
     F.instance_norm: _instance_norm,

@@ -3,6 +3,7 @@
 `int(h / 2)`, `round(w * 0.5)`, `np.ceil(h / 16)` and `len(x)` must return Python's numbers, so while a
 network is traced they freeze the size to that of the example. In the modules whose code the network runs,
 these names stand for functions of ours while it is traced: equal to Python's on numbers, symbolic on symbols.
+A scripted function, whose sizes are numbers, too, gives way to the Python that it was made of.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
-__all__ = ["symbolic_numbers"]
+__all__ = ["function_behind", "symbolic_numbers"]
 
 _SYMBOLS = (torch.SymInt, torch.SymFloat)
 _NOT_THEIRS = frozenset({"torch", "numpy", "sympy", "fcn_edge_export", "", *sys.stdlib_module_names})
@@ -178,6 +179,8 @@ def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, _Library(value)
         elif isinstance(value, types.BuiltinFunctionType) and value in (math.ceil, math.floor, math.sqrt):
             yield name, _of_both(value, _OF_SYMBOLS[value.__name__])
+        elif (function := function_behind(value)) is not None:
+            yield name, function
 
 
 def _namespaces(net: nn.Module) -> tuple[dict[str, Any], ...]:
@@ -193,6 +196,12 @@ def _namespaces(net: nn.Module) -> tuple[dict[str, Any], ...]:
             found[id(names)] = names
             waiting += [v for v in tuple(names.values()) if isinstance(v, (type, types.FunctionType))]
     return tuple(found.values())
+
+
+def function_behind(value: Any) -> Any:
+    """The Python function of a scripted one; None of anything else."""
+    is_scripted = isinstance(value, torch.jit.ScriptFunction)
+    return getattr(value, "_torchdynamo_inline", None) if is_scripted else None
 
 
 def _globals_of(value: Any) -> Iterator[dict[str, Any]]:

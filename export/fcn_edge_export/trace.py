@@ -25,12 +25,15 @@ from fcn_edge_export.blocks import InBlocks, blocks_of, without_blocks
 from fcn_edge_export.conditions import Condition, conditions_of
 from fcn_edge_export.exact_sizes import factors_of, multiply_sizes_in_float64, resize_decompositions
 from fcn_edge_export.examples import Example
+from fcn_edge_export.floor_division import round_down
+from fcn_edge_export.fourier import fourier_decompositions
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_export.rewrites import Rewrites
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.symbolic_python import symbolic_numbers
 from fcn_edge_export.symbolic_tensors import symbolic_tensors
+from fcn_edge_export.unscripted import unscripted
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
@@ -79,17 +82,18 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     places = (0, 2, 3 if sizes.multiple == 1 else 4)
     axes = dict.fromkeys(places[: 1 if sizes.fixed else 3], torch.export.Dim.DYNAMIC)
     try:
-        with _quiet(), torch.no_grad(), symbolic_numbers(network), symbolic_tensors(), Rewrites(network):
+        with _quiet(), torch.no_grad(), unscripted(network), _rewritten(network):
             program = torch.export.export(
                 traced_network, (example,), dynamic_shapes={"x": axes}, strict=False
             )
         with _quiet(), torch.no_grad():
             conditions = conditions_of(program, sizes.multiple)
-            decompositions = resize_decompositions(program)
+            decompositions = resize_decompositions(program) | fourier_decompositions(program)
             factors = factors_of(program)
             if decompositions:
                 program = program.run_decompositions(decompositions)
                 factors = (*factors, *factors_of(program))
+            round_down(program)
             traced = torch.onnx.export(
                 program,
                 (example,),
@@ -103,6 +107,8 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
                 verbose=False,
             )
     except Exception as error:
+        if isinstance(_cause(error), ArtifactError):
+            raise _cause(error) from error
         if frozen := _FROZEN_AXIS.search(str(error)):
             axis = places.index(int(frozen[1]))
             side = int(frozen[2]) * (sizes.multiple if axis else 1)
@@ -126,6 +132,12 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     if sizes.multiple > 1:
         model = without_blocks(model, sizes.multiple)
     return Traced(_by_contract(model, channels, sizes), conditions)
+
+
+@contextlib.contextmanager
+def _rewritten(network: nn.Module) -> Iterator[None]:
+    with symbolic_numbers(network), symbolic_tensors(), Rewrites(network):
+        yield
 
 
 def _by_contract(model: onnx.ModelProto, channels: int, sizes: Sizes) -> onnx.ModelProto:

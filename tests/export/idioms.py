@@ -287,6 +287,106 @@ class WritesByMasks(Idiom):
         return f * torch.where(mask, mask.flip(1), ~mask).masked_fill(f > 0.2, True)
 
 
+class CropsByNegativePads(Idiom):
+    """Doubled maps that are larger than what they are joined with: pads of -1, split by Python's halves."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        up = F.interpolate(f[:, :, ::2, ::2], scale_factor=2.0)
+        down, right = (f.shape[axis] - up.shape[axis] for axis in (2, 3))
+        return f + F.pad(up, (right // 2, right - right // 2, down // 2, down - down // 2))
+
+
+class CountsFromAHalf(Idiom):
+    """Centers of pixels, as rotary positions take them: counted from 0.5."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        rows, columns = (torch.arange(0.5, side, dtype=torch.float32) / side for side in (height, width))
+        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1).flatten(0, 1)
+        wave = torch.sin(3 * grid[:, None, :] * torch.tensor([1.0, 2.0])[:, None]).flatten(1)
+        return f + wave.t().reshape(1, 4, height, width) + torch.arange(0, 1, 1 / width)[:width].mean()
+
+
+class Fourier(Idiom):
+    """Filters the frequencies of the map, and mixes those of its channels."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        waves = torch.fft.rfft2(f, norm="ortho")
+        waves = torch.complex(waves.real.relu(), waves.imag * 0.5)
+        whole = torch.fft.ifft2(torch.fft.fft2(f)).real
+        return torch.fft.irfftn(waves, s=f.shape[-2:], dim=(-2, -1), norm="ortho") + whole
+
+
+class KernelsOfItsOwn(Idiom):
+    """A kernel for each image and channel, computed from it: as many groups as these."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        batch, channels, height, width = f.shape
+        kernels = F.adaptive_avg_pool2d(f, 3).reshape(batch * channels, 1, 3, 3)
+        maps = F.pad(f.reshape(1, batch * channels, height, width), (1, 1, 1, 1))
+        maps = F.conv2d(maps, kernels, groups=batch * channels).view(batch, channels, height, width)
+        mixed = F.adaptive_avg_pool2d(f, 2).reshape(batch, 4, 4, 1, 1).repeat(1, 1, 1, 3, 3).flatten(0, 1)
+        whole = F.conv2d(f.reshape(1, -1, height, width), mixed, stride=2, padding=1, groups=batch)
+        return maps + whole.view(batch, 4, *whole.shape[2:]).mean((2, 3), keepdim=True)
+
+
+class Recurrent(Idiom):
+    """A recurrent layer along the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.GRU(4, 4, batch_first=True)
+
+    def inside(self, f: Tensor) -> Tensor:
+        batch, channels, height, width = f.shape
+        rows = f.permute(0, 2, 3, 1).reshape(batch * height, width, channels)
+        return self.rows(rows)[0].reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+class Resizer(nn.Module):
+    """A module to be scripted: it computes with sizes, and has a constant and a function of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.factor = 2
+
+    def half(self, side: int) -> int:
+        return side // self.factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2], x.shape[3]
+        y = F.interpolate(self.conv(x), size=[self.half(height), self.half(width)], mode="nearest")
+        return F.interpolate(y, size=[height, width], mode="bilinear", align_corners=False)
+
+
+@torch.jit.script
+def gated(x: Tensor) -> Tensor:
+    return x * x.sigmoid()
+
+
+class HasScriptedParts(Idiom):
+    """A scripted module and a scripted function inside of ordinary code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = torch.jit.script(Resizer())
+
+    def inside(self, f: Tensor) -> Tensor:
+        return gated(self.part(f))
+
+
+class LeavesOutPartialPatches(nn.Module):
+    """Whole patches of 14 pixels alone: the scores of 96 pixels are of 84."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 3, 14, stride=14)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.patch(x), scale_factor=14.0, mode="bilinear")
+
+
 class CentersIfEven(nn.Module):
     """Another kernel at each parity of the height, at every size."""
 

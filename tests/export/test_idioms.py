@@ -54,6 +54,11 @@ IDIOMS = {
     "sizes as tensors": idioms.SizesAsTensors,
     "values written by masks": idioms.WritesByMasks,
     "a map that shrinks to a pixel": idioms.Deep,
+    "negative pads": idioms.CropsByNegativePads,
+    "counting from a half": idioms.CountsFromAHalf,
+    "Fourier transforms": idioms.Fourier,
+    "scripted parts": idioms.HasScriptedParts,
+    "kernels of its own": idioms.KernelsOfItsOwn,
 }
 
 
@@ -113,6 +118,11 @@ def test_a_network_that_remembers_images_is_as_it_was_handed(tmp_path):
 def test_a_kernel_chosen_by_parity_is_refused_with_the_way_out(tmp_path):
     with pytest.raises(VerificationError, match=r"idioms\.py:\d+: odd = x\.shape.*--size-multiple 2$"):
         exported(seeded(idioms.CentersIfEven), tmp_path)
+
+
+def test_a_recurrent_layer_is_refused_before_it_is_compared(tmp_path):
+    with pytest.raises(ArtifactError, match=r"^trace: the network has a recurrent layer \(GRU\)"):
+        exported(seeded(idioms.Recurrent), tmp_path)
 
 
 def test_a_requested_multiple_is_padded_to(tmp_path):

@@ -13,6 +13,7 @@ from fcn_edge_export.sizes import find_sizes
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import ArtifactError
 from tests.export import public_styles as styles
+from tests.export.idioms import LeavesOutPartialPatches
 from tests.export.test_idioms import exported, seeded, traced
 
 STYLES = (
@@ -114,6 +115,11 @@ def test_a_large_multiple_is_found_by_images_of_ordinary_size():
 
     assert find_sizes(shape_at, 512, (1, 3, 512, 512)).multiple == 256
     assert max(tried) <= 1080 * 1920
+
+
+def test_a_network_that_cuts_to_whole_patches_has_a_multiple():
+    found = probe(LeavesOutPartialPatches(), 3)
+    assert (found.multiple, found.smallest) == (14, 14)
 
 
 def test_a_requested_multiple_is_no_grid_around_another_size():
