@@ -60,7 +60,8 @@ def _to_real(z: Tensor, dim: Sequence[int], normalization: int, last_dim_size: A
     times = torch.where(alone, 1.0, 2.0).to(real.dtype)
     result = _along(real, dim[-1], cosine * times) - _along(imaginary, dim[-1], sine * times)
     count = math.prod([*(z.shape[axis] for axis in dim[:-1]), last_dim_size])
-    return result * _scale(normalization, count)
+    scaled: Tensor = result * _scale(normalization, count)
+    return scaled
 
 
 def _transformed(parts: _Pair, dim: Sequence[int], *, inverse: bool) -> _Pair:

@@ -17,7 +17,7 @@ from fcn_edge_export.probe import Question, probe
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_runtime import Segmenter, UsageError
 from fcn_edge_runtime.evaluation.evaluate import evaluate
-from fcn_edge_runtime.selftest import selftest
+from fcn_edge_runtime.trusted_session import selftest
 from tests.export.public_styles import ValidUNet
 from tests.export.test_idioms import exported, seeded
 from tests.export.test_reject import named
