@@ -15,6 +15,7 @@ from pathlib import Path
 
 import onnx
 
+from fcn_edge_export.graph.gelu import halve_gelu_last
 from fcn_edge_export.graph.means import split_means
 from fcn_edge_runtime._child import ChildError, run_child
 from fcn_edge_runtime.errors import ArtifactError
@@ -70,6 +71,7 @@ def simplify(model: onnx.ModelProto, *, seconds: float = 600) -> Simplified:
     del simplified.graph.value_info[:]
     simplified.ir_version = model.ir_version
     split_means(simplified)
+    halve_gelu_last(simplified)
     return Simplified(simplified, len(model.graph.node), len(simplified.graph.node))
 
 
