@@ -32,6 +32,7 @@ OURS = (  # (head, float file, the same in int8)
     ("dense", "ours-fp32.onnx", "ours-int8.onnx"),
     ("sparse", "ours-fp32-sparse.onnx", "ours-int8-sparse.onnx"),
 )
+NEWCOMER = ("ours-fp32.onnx", "newcomer-quantized.onnx")  # by `fcn-edge quantize`, with its defaults
 HELD_OUT, CALIBRATION = 20, 32  # frames
 
 Say = Callable[[str], None]
@@ -76,8 +77,12 @@ def shared(name: str, folder: Path, names: Iterable[str], say: Say) -> Shared:
     torch.save(net.state_dict(), folder / "net.pth")
     made = Shared(recipe, net, folder, frozenset(names))
     for head, parent, child in OURS:
-        if made.wanted & {parent, child}:
+        if made.wanted & {parent, child} or (parent == NEWCOMER[0] and made.wanted & {*NEWCOMER}):
             _make(parent, partial(_export, name, head, folder / parent), made.refused, say)
+    parent, child = NEWCOMER
+    if child in made.wanted:
+        quantized = partial(_quantize, folder / parent, folder / child, MODELS / "calibration", None)
+        _make(child, quantized, made.refused, say)
     return made
 
 
@@ -159,13 +164,15 @@ def _export(name: str, head: str, path: Path) -> None:
     )
 
 
-def _quantize(parent: Path, path: Path, pictures: Path, agreement: float) -> None:
+def _quantize(parent: Path, path: Path, pictures: Path, agreement: float | None) -> None:
     """int8 as `fcn-edge quantize` makes it, on the calibration frames.
 
-    It is written even if it is not faster or mostly float: the table shows its speed.
+    With an agreement it is written even if it is not faster or mostly float: the table shows its speed.
     """
     path.unlink(missing_ok=True)
-    options = QuantizeOptions(agreement=agreement, allow_slower=True, allow_mostly_float=True)
+    options = QuantizeOptions()
+    if agreement is not None:
+        options = QuantizeOptions(agreement=agreement, allow_slower=True, allow_mostly_float=True)
     quantize(parent, path, pictures, options=options)
 
 

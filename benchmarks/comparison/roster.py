@@ -64,9 +64,16 @@ ROSTER: tuple[Contender, ...] = (
         "int8 sparse head",
         "int8 sparse head, tuned",
         "int8 tuned",
+        "fp32, as a newcomer runs it",
+        "int8, as a newcomer runs it",
     ),
     *_variants(
-        "fcn-edge", "ours", "ort-openvino", "int8, OpenVINO provider", "int8, OpenVINO provider, tuned"
+        "fcn-edge",
+        "ours",
+        "ort-openvino",
+        "int8, OpenVINO provider",
+        "int8, OpenVINO provider, tuned",
+        "int8, as a newcomer runs it with OpenVINO",
     ),
 )
 

@@ -35,6 +35,7 @@ __all__ = ["command"]
         "fcn-edge bench road.onnx road.int8.onnx --size 480x640 --plot bench.png",
         "fcn-edge bench road.onnx --images drive/ --rate 15 --seconds 60",
         "fcn-edge bench road.onnx --map ortho.tif",
+        "fcn-edge bench road.onnx road.int8.onnx --limits --size 240x320",
         "fcn-edge bench road.onnx --sweep --plot sizes.png --json > bench.json",
     ),
 )
@@ -76,6 +77,11 @@ __all__ = ["command"]
     shell_complete=files,
     help="Measure maps of this raster instead: seconds, memory, and the share of the network in the time.",
 )
+@click.option(
+    "--limits",
+    is_flag=True,
+    help="Measure how far each stage of a frame is from what this processor can do instead.",
+)
 @device_option
 @threads_option
 @click.option(
@@ -99,6 +105,7 @@ def command(
     sweep: bool,
     plot: Path | None,
     raster: str | None,
+    limits: bool,
     device: str,
     threads: int | None,
     profiles: tuple[str, ...],
@@ -114,9 +121,24 @@ def command(
     """
     from fcn_edge.cli.progress import progress_on_stderr
 
+    if limits:
+        others = {
+            "--images": images,
+            "--map": raster,
+            "--plot": plot,
+            "--profile": profiles,
+            "--rate": rate,
+            "--sweep": sweep,
+        }
+        if given := [name for name, value in others.items() if value]:
+            raise click.UsageError(f"--limits measures computed frames alone: leave out {', '.join(given)}")
     if raster is not None:
         with progress_on_stderr(quiet=quiet) as progress:
             _maps(raster, models, device, threads, progress, as_json=as_json)
+        return
+    if limits:
+        with progress_on_stderr(quiet=quiet) as progress:
+            _limits(models, size, device, threads, seconds, progress, as_json=as_json)
         return
     from fcn_edge.reports.bench_table import lines
     from fcn_edge_runtime.benchmark.report import BenchmarkOptions
@@ -144,6 +166,30 @@ def command(
         click.echo(json.dumps(report.to_dict()))
         return
     for line in lines(report):
+        click.echo(printable(line))
+
+
+def _limits(
+    models: tuple[str, ...],
+    size: tuple[int, int] | None,
+    device: str,
+    threads: int | None,
+    seconds: float,
+    progress: Progress,
+    *,
+    as_json: bool,
+) -> None:
+    from fcn_edge.reports.limits_table import lines
+    from fcn_edge_runtime.benchmark.limits import measure_limits
+
+    found = [
+        measure_limits(model, size, device=device, threads=threads, seconds=seconds, progress=progress)
+        for model in models
+    ]
+    if as_json:
+        click.echo(json.dumps([each.to_dict() for each in found]))
+        return
+    for line in lines(found):
         click.echo(printable(line))
 
 

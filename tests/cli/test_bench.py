@@ -104,3 +104,18 @@ def test_a_numpy_head_and_a_fixed_size_are_measured(fcn_edge, tmp_path):
     assert done.returncode == 1
     assert "expected one of 30x40" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_limits_are_a_row_for_each_stage(fcn_edge, model_path):
+    path = str(model_path("rgb"))
+    done = fcn_edge("bench", path, path, "--limits", "--size", "48x64", "--seconds", "0.1", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    for row in ("network  ", "call  ", "whole frame  "):
+        assert done.stdout.count(f"\n{row}") == 2
+    assert "billion products in float" in done.stdout
+
+
+def test_the_limits_are_measured_on_computed_frames_alone(fcn_edge, model_path):
+    done = fcn_edge("bench", str(model_path("rgb")), "--limits", "--sweep", "--rate", "5")
+    assert done.returncode == 2
+    assert "--limits measures computed frames alone: leave out --rate, --sweep" in done.stderr

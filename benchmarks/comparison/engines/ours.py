@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ FILES = {
     "int8 tuned": "ours-int8.onnx",
     "int8, OpenVINO provider": "ours-int8.onnx",
     "int8, OpenVINO provider, tuned": "ours-int8.onnx",
+    "fp32, as a newcomer runs it": "ours-fp32.onnx",
+    "int8, as a newcomer runs it": "newcomer-quantized.onnx",
+    "int8, as a newcomer runs it with OpenVINO": "newcomer-quantized.onnx",
 }
 BUDGET = 20.0  # seconds of tuning
 
@@ -32,6 +36,15 @@ def _open(materials: Materials, variant: str) -> Prepared:
 
     segmenter = Segmenter(_file(materials, variant), _device(variant), materials.threads)
     return _prepared(segmenter, "Segmenter, its defaults")
+
+
+def _newcomer(materials: Materials, variant: str) -> Prepared:
+    """What the README's first lines give: no device, no threads, no profile."""
+    from fcn_edge_runtime import Segmenter
+
+    segmenter = Segmenter(_file(materials, variant))
+    session = segmenter.session
+    return _prepared(segmenter, f"Segmenter(file): {session.device}, {session.threads} threads")
 
 
 def _device(variant: str) -> str:
@@ -72,6 +85,10 @@ def _prepared(segmenter: Segmenter, how: str) -> Prepared:
     return Prepared(label, how, {"onnxruntime": onnxruntime.__version__})
 
 
-VARIANTS: dict[str, Prepare] = {
-    name: partial(_tuned if name.endswith("tuned") else _open, variant=name) for name in FILES
-}
+def _way(name: str) -> Callable[..., Prepared]:
+    if "newcomer" in name:
+        return _newcomer
+    return _tuned if name.endswith("tuned") else _open
+
+
+VARIANTS: dict[str, Prepare] = {name: partial(_way(name), variant=name) for name in FILES}

@@ -10,6 +10,7 @@
     overhead    the time per frame spent outside onnxruntime
     operators   the time per operator inside it (stages.py: before, network, head)
     sweep       time and memory over image area
+    limits      how far each stage of a frame is from what the processor can do (peaks.py measures that)
     machine     the machine it was measured on
 
     tune        a search for session options that run one model faster here

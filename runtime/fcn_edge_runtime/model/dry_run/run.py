@@ -122,6 +122,16 @@ class DryRun:
         Raises:
             ModelError: an operator would make more than the network of an export does.
         """
+        self.follow(batch, height, width, channels)
+
+    def follow(self, batch: int, height: int, width: int, channels: int) -> dict[str, Known]:
+        """What is known of each tensor for images of this size, by name.
+
+        Those that trusted operators make are left out.
+
+        Raises:
+            ModelError: as `check`.
+        """
         count = _Count(batch * height * width, self._classes, self._size)
         known = dict(self._stored)
         known["image"] = Known((batch, height, width, channels), self._kind)
@@ -137,6 +147,7 @@ class DryRun:
                     shape = f" for an image of {batch}x{height}x{width}"
                     raise self._error(step.op, f"{reason}{shape}") from None
                 known.update(zip(step.outputs, made, strict=False))
+        return known
 
     def check_count(self, most: int, why: str) -> None:
         """Refuse more operators than that; those that the user trusts are not counted.
