@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
 
 if TYPE_CHECKING:  # adopting an ONNX file needs the conditions and no torch
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # adopting an ONNX file needs the conditions and no torch
 
 __all__ = [
     "Condition",
+    "FrozenSizeError",
     "Sides",
     "Size",
     "breaking_sizes",
@@ -52,6 +54,10 @@ _SOME_SIDES = _SOME_SIDES.astype(np.int64)
 _FAR_SIDES = np.geomspace(MAX_SIDE + 1, 1 << 16, 24).astype(np.int64)
 _BATCHES = (1, 2, 3, 4, 8)
 ORDINARY = 180  # side of the second size at which a condition is broken
+
+
+class FrozenSizeError(ArtifactError):
+    """The code of a network fixes a size of its image to that of the example."""
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fcn_edge_export.artifact import OutputFile
+from fcn_edge_export.attempts import first_right
 from fcn_edge_export.classes import numbered_classes
+from fcn_edge_export.conditions import Size
 from fcn_edge_export.final_card import drafted
 from fcn_edge_export.finish import ExportResult, Network, finish, simplified
 from fcn_edge_export.graph.graft import check_classes
 from fcn_edge_export.graph.working_size import fitted
 from fcn_edge_export.options import AUTO, ExportOptions, wanted_working_size
-from fcn_edge_export.verification.borders import LARGEST_SMALLEST, USEFUL, SizeDependentError
-from fcn_edge_export.verification.certify import all_cases
+from fcn_edge_export.sizes import Sizes
+from fcn_edge_export.verification.certify import agrees_at, all_cases
 from fcn_edge_runtime._sizes import size_text
-from fcn_edge_runtime.errors import FcnEdgeError, UsageError
+from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import Card, WorkingSize
 from fcn_edge_runtime.model.contract import OPSET
@@ -60,7 +63,7 @@ def export(
     """
     import torch
 
-    from fcn_edge_export.examples import Example, example_size
+    from fcn_edge_export.examples import example_size
     from fcn_edge_export.inputs import SplitInputs
     from fcn_edge_export.operations import OperationsAt
     from fcn_edge_export.probe import Question, probe
@@ -114,30 +117,12 @@ def export(
         smallest = 1 if working else found.smallest_image
         check_classes(found.classes, draft)
         all_cases(draft, options.sizes, {}, smallest=smallest, multiple=found.multiple)  # the user's sizes
-        did.text = (
-            f"{found.classes} logits a pixel"
-            + (f" in its output {found.output!r}" if found.output else "")
-            + f", any size from {smallest}"
-            + (f", working at {working}" if working else "")
-            + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
-            + (
-                f", padded to sides of k * {found.grid[0]} + {found.grid[1]}"
-                if found.grid and found.grid[0] > 1
-                else ""
-            )
-            + (
-                f", {found.crop} rows and columns of border {_border_text(options.border)}"
-                if found.crop
-                else ""
-            )
-            + (f", reduced {found.enlargement} times" if found.enlargement > 1 else "")
-            + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
-        )
+        did.text = _probed_text(found, working, options.border)
     logits_network = LogitsNetwork.of(net, found, options.activation or "none", options.border or "none")
 
     operations = OperationsAt(logits_network, card.input.channels)
 
-    def traced(example: Example) -> Network:
+    def traced(example: Size) -> Network:
         with stages.stage("trace") as did:
             tracing = trace(logits_network, card.input.channels, found, example)
             did.text = (
@@ -162,20 +147,25 @@ def export(
     def finished(network: Network, useful: int) -> ExportResult:
         return finish(network, draft, target, frames, working, options, stages, useful=useful)
 
-    example = example_size(logits_network, card.input.channels, found)
-    network = traced(example)
-    try:
-        return finished(network, useful=LARGEST_SMALLEST)
-    except SizeDependentError as error:
-        # An example four times as large may take the branches that other images take.
-        larger = example_size(logits_network, card.input.channels, found, times=4)
-        if all(condition.holds(larger) for condition in error.limits):
-            return finished(network, useful=USEFUL)
-    try:
-        return finished(traced(larger), useful=LARGEST_SMALLEST)
-    except FcnEdgeError:  # the network may not take images as large
-        return finished(network, useful=USEFUL)
+    def agrees(network: Network, size: Size) -> bool:
+        return working is None and agrees_at(network.reference(None), network.model, size, draft.input)
+
+    return first_right(
+        partial(example_size, logits_network, card.input.channels, found), traced, finished, agrees
+    )
 
 
-def _border_text(border: str | None) -> str:
-    return "left unlabeled" if border == "unlabeled" else f"padded by {border}"
+def _probed_text(found: Sizes, working: WorkingSize | None, border: str | None) -> str:
+    beyond = "left unlabeled" if border == "unlabeled" else f"padded by {border}"
+    step, rest = found.grid or (1, 0)
+    return (
+        f"{found.classes} logits a pixel"
+        + (f" in its output {found.output!r}" if found.output else "")
+        + f", any size from {1 if working else found.smallest_image}"
+        + (f", working at {working}" if working else "")
+        + (f", padded to multiples of {found.multiple}" if found.multiple > 1 else "")
+        + (f", padded to sides of k * {step} + {rest}" if step > 1 else "")
+        + (f", {found.crop} rows and columns of border {beyond}" if found.crop else "")
+        + (f", reduced {found.enlargement} times" if found.enlargement > 1 else "")
+        + (f", upsampled {found.reduction} times" if found.reduction > 1 else "")
+    )

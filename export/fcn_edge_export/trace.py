@@ -22,7 +22,7 @@ from torch import nn
 from torch.export import _trace
 
 from fcn_edge_export.blocks import InBlocks, blocks_of, without_blocks
-from fcn_edge_export.conditions import Condition, conditions_of
+from fcn_edge_export.conditions import Condition, FrozenSizeError, conditions_of
 from fcn_edge_export.exact_sizes import factors_of, multiply_sizes_in_float64, resize_decompositions
 from fcn_edge_export.examples import Example
 from fcn_edge_export.floor_division import round_down
@@ -72,6 +72,7 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
         size: (batch, height, width) of the example, see `examples`.
 
     Raises:
+        FrozenSizeError: its code fixes the batch, height or width.
         ArtifactError: torch cannot trace it, or the traced model differs from the contract.
     """
     batch, height, width = size
@@ -112,7 +113,7 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
         if frozen := _FROZEN_AXIS.search(str(error)):
             axis = places.index(int(frozen[1]))
             side = int(frozen[2]) * (sizes.multiple if axis else 1)
-            raise ArtifactError(
+            raise FrozenSizeError(
                 f"trace: the network's code fixes the {AXES[axis]} of its input to {side}: it has a "
                 f"condition on the {AXES[axis]}, or a shape made of it as a Python number: compute with "
                 "tensors instead"

@@ -343,6 +343,23 @@ class Recurrent(Idiom):
         return self.rows(rows)[0].reshape(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
+class FreezesSmallMaps(Idiom):
+    """Traced with fewer than 200 columns their number is frozen, and no condition tells so."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        width = f.shape[-1]
+        if hasattr(width, "node") and width.node.hint < 200:
+            width = width.node.hint
+        return f * (width / 100)
+
+
+class OtherwiseIfTraced(Idiom):
+    """Computes something else while it is traced."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        return f * (2 if hasattr(f.shape[-1], "node") else 3)
+
+
 class Resizer(nn.Module):
     """A module to be scripted: it computes with sizes, and has a constant and a function of its own."""
 

@@ -160,3 +160,19 @@ def test_a_norm_over_all_pixels_is_as_exact_on_large_images(norm):
         expected = network(x).numpy()
     got = session.run(None, {"normalized": x.numpy()})[0]
     assert np.abs(got - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+def test_a_file_right_where_it_was_traced_is_traced_again(tmp_path):
+    result = exported(seeded(idioms.FreezesSmallMaps), tmp_path)
+    assert [stage.name for stage in result.stages].count("trace") == 2
+    assert all(verdict.passed for verdict in result.verdicts)
+
+
+@pytest.mark.slow
+def test_a_file_wrong_where_it_was_traced_is_refused_at_once(tmp_path, monkeypatch):
+    traces = []
+    monkeypatch.setattr("fcn_edge_export.trace.trace", lambda *args: traces.append(args) or trace(*args))
+    with pytest.raises(VerificationError, match="inputs differ from PyTorch"):
+        exported(seeded(idioms.OtherwiseIfTraced), tmp_path)
+    assert len(traces) == 1

@@ -25,7 +25,7 @@ from fcn_edge_export.verification.verdict import (
     error_bound,
 )
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError, VerificationError
-from fcn_edge_runtime.model.card import Card, VerificationInfo
+from fcn_edge_runtime.model.card import Card, InputSpec, VerificationInfo
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE, Golden
 from fcn_edge_runtime.progress import Progress, tracked
@@ -35,7 +35,27 @@ from fcn_edge_runtime.session.session import SessionOptions, exact_integers, ope
 
 REFERENCES = {"pytorch": "PyTorch", "onnx": "the given file"}  # as on the card -> in messages
 
-__all__ = ["Certified", "Reference", "all_cases", "certify", "check_draft"]
+__all__ = [
+    "Certified",
+    "DifferenceError",
+    "Reference",
+    "agrees_at",
+    "all_cases",
+    "certify",
+    "check_draft",
+]
+
+
+class DifferenceError(VerificationError):
+    """A file does not decide like its reference.
+
+    Attributes:
+        size: (batch, height, width) of the worst input.
+    """
+
+    def __init__(self, message: str, size: tuple[int, int, int]) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class Reference(Protocol):
@@ -129,7 +149,7 @@ def certify(
         kind: see `verdict.compare`.
 
     Raises:
-        VerificationError: a verdict failed; the message names the input, pixel, rule and stage.
+        DifferenceError: a verdict failed; the message names the input, pixel, rule and stage.
         ProviderError: a device does not start.
     """
     if not devices:
@@ -202,33 +222,49 @@ def _refuse(
     try:
         verdict.require()
     except VerificationError as error:
-        raise VerificationError(f"{error}{where}") from None
+        raise DifferenceError(f"{error}{where}", verdict.worst.size) from None
+
+
+def agrees_at(
+    reference: Reference, model: onnx.ModelProto, size: tuple[int, int, int], spec: InputSpec
+) -> bool:
+    """Whether a network as ONNX, from `normalized` to `logits`, gives the reference's logits.
+
+    Args:
+        reference: at the image's own size.
+        model: the network.
+        size: (batch, height, width) of an image.
+        spec: of the image.
+    """
+    image = next(pattern_cases((size,), spec)).image()
+    return _agrees(model, np.asarray(reference.normalized(image)), reference(image), "cpu")
 
 
 def _first_wrong_stage(
     reference: Reference, image: npt.NDArray[Any], earlier: Mapping[str, onnx.ModelProto], device: str
 ) -> str:
     x = np.asarray(reference.normalized(image))
-    height, width = image.shape[1:3]
     expected = reference(image)
     if not np.isfinite(expected).all():
         return "the network itself"
-    for stage, model in earlier.items():
-        try:
-            session = open_session(model.SerializeToString(), device)
-            got = session.raw.run(None, {TRACED_INPUT: x})[0]
-        except FcnEdgeError:
-            return stage
-        except Exception:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
-            return stage
-        if got.shape[-2:] != x.shape[-2:]:
-            return stage
-        got = got[..., :height, :width]
-        if got.shape != expected.shape or not _within_bound(expected, got):
-            return stage
-    return "graft"
+    return next((s for s, model in earlier.items() if not _agrees(model, x, expected, device)), "graft")
 
 
-def _within_bound(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> bool:
+def _agrees(
+    model: onnx.ModelProto, x: npt.NDArray[Any], expected: npt.NDArray[np.float32], device: str
+) -> bool:
+    """Whether a network as ONNX gives these logits, of an image that may be smaller than `x`."""
+    try:
+        session = open_session(model.SerializeToString(), device)
+        got = session.raw.run(None, {TRACED_INPUT: x})[0]
+    except FcnEdgeError:
+        return False
+    except Exception:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
+        return False
+    if got.shape[-2:] != x.shape[-2:]:
+        return False
+    got = got[..., : expected.shape[-2], : expected.shape[-1]]
+    if got.shape != expected.shape:
+        return False
     measured = measure(labeled(expected), labeled(got))
     return measured.error <= error_bound(measured)
