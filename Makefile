@@ -23,7 +23,7 @@
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
 #   make consumers      what the long tests of variants and packages need: Model API, luxonis-ml, transformers
 #   make node-packages  what the long tests of the browser's side need from npm
-#   make gpu            tests and times on an NVIDIA GPU, in 9 minutes; GPU_PYTHON has torch and onnxruntime-gpu
+#   make gpu            tests and times on an NVIDIA GPU, in 9 minutes, else a dry run; GPU_PYTHON has torch and onnxruntime-gpu
 #   make clean          remove all that these targets made
 
 PYTHON ?= python3

@@ -51,8 +51,8 @@ def as_markdown(occasion: Occasion, found: Sequence[EngineComparison]) -> str:
     ]
     for one in found:
         lines += ["", f"## {one.size}, {one.rounds} rounds", "", *_table(one), "", *_words(verdict(one))]
-    versions = {k: v for one in found for row in one.rows for k, v in (row.versions or {}).items()}
-    lines += ["", "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted(versions.items())) + "."]
+    versions = {entry for one in found for row in one.rows for entry in (row.versions or {}).items()}
+    lines += ["", "Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(versions)) + "."]
     return "\n".join(lines) + "\n"
 
 

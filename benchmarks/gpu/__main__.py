@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from fcn_edge_runtime.errors import FcnEdgeError
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCHES = (1, 4, 16)
+SIZES = ((240, 320), (480, 640), (720, 1280))
+DRY_SIZES = ((96, 128),)
 
 
 @click.command()
@@ -26,7 +30,13 @@ BATCHES = (1, 4, 16)
 @click.option(
     "--size", "sizes", type=SizeType(), multiple=True, metavar="HxW", help="Repeatable.  [default: three]"
 )
-@click.option("--device", type=click.Choice(("cuda", "cpu")), default="cuda", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(("auto", "cuda", "cpu")),
+    default="auto",
+    show_default=True,
+    help="cpu is a dry run, which auto makes where there is no GPU: all steps, no tests, one small size.",
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(0),
@@ -64,8 +74,13 @@ def main(
         click.echo(f"{time.monotonic() - begun:6.0f} s  {line}", err=True)
 
     output.parent.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {"machine": _machine(), "skipped": [], "rows": []}
-    if tests:
+    machine = _machine()
+    device = _chosen(device, machine)
+    dry = device == "cpu"
+    report: dict[str, Any] = {"dry_run": dry, "machine": machine, "skipped": [], "rows": []}
+    if dry:
+        say("a dry run on the CPU: every step is run, and no time says anything about a GPU")
+    elif tests:
         say("tests for CUDA")
         report["tests"] = _tests(left() / 2)
         say(report["tests"]["summary"])
@@ -78,16 +93,15 @@ def main(
         report["skipped"] += [f"{net} {what}: {why}" for what, why in subject.refused.items()]
         if "float" not in subject.files:
             continue
-        for size in sizes or ((240, 320), (480, 640), (720, 1280)):
-            for batch in BATCHES:
-                what = f"{net} {size[0]}x{size[1]}, batch {batch}"
-                if left() < 20:
-                    report["skipped"].append(f"{what}: out of time")
-                    continue
-                found = rows(subject, size, batch, device, seconds, compile_too=batch == 1 and left() > 90)
-                report["rows"] += [asdict(row) for row in found]
-                say(f"{what}: {fastest(found)}")
-                write_whole(output, _json(report))  # what is there if the machine goes away
+        for size, batch in itertools.product(sizes or (DRY_SIZES if dry else SIZES), BATCHES):
+            what = f"{net} {size[0]}x{size[1]}, batch {batch}"
+            if left() < 20:
+                report["skipped"].append(f"{what}: out of time")
+                continue
+            found = rows(subject, size, batch, device, seconds, compile_too=batch == 1 and left() > 90)
+            report["rows"] += [asdict(row) for row in found]
+            say(f"{what}: {fastest(found)}")
+            write_whole(output, _json(report))  # what is there if the machine goes away
     report["seconds"] = round(time.monotonic() - begun, 1)
     write_whole(output, _json(report))
     click.echo(json.dumps(report))
@@ -95,6 +109,13 @@ def main(
 
 def _json(report: dict[str, Any]) -> bytes:
     return json.dumps(report, indent=1).encode() + b"\n"
+
+
+def _chosen(device: str, machine: Mapping[str, Any]) -> str:
+    """The device that `auto` is."""
+    if device != "auto":
+        return device
+    return "cuda" if machine["cuda_works"] else "cpu"
 
 
 def _machine() -> dict[str, Any]:
@@ -113,6 +134,8 @@ def _machine() -> dict[str, Any]:
         "processor": processor_name(),
         "onnxruntime": onnxruntime.__version__,
         "providers": onnxruntime.get_available_providers(),
+        "cuda_works": torch.cuda.is_available()
+        and "CUDAExecutionProvider" in onnxruntime.get_available_providers(),
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]

@@ -107,5 +107,7 @@ def _opened(subject: Subject, precision: str, device: str, options: SessionOptio
 def fastest(found: Sequence[Row]) -> str:
     """The fastest way, for the log."""
     timed = [row for row in found if row.milliseconds is not None]
+    if not timed:
+        return "nothing ran"
     best = min(timed, key=lambda row: row.milliseconds or 0.0)
     return f"fastest: {best.how}, {best.milliseconds} ms a frame"
