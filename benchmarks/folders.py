@@ -1,6 +1,6 @@
 """What files cost: `fcn-edge run` on a folder of photographs beside the network alone and a plain loop.
 
-    python -m benchmarks.folders MODEL.onnx [--images 200] [--size 480x640] [--save labels] [--rounds 4]
+    python -m benchmarks.folders MODEL.onnx [--images 200] [--size 480x640] [--save labels] [--batch 4]
 
 The photographs are cut from scikit-image's, and written as JPEG. In each round every way takes the same
 part of them, in another order: the network alone has its images in memory; the plain loop reads, segments and
@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -32,14 +32,6 @@ from fcn_edge_runtime.session.cpu import processor_name
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 
 
-@dataclass(frozen=True)
-class Save:
-    """What is written of each image."""
-
-    names: tuple[str, ...]
-    options: SaveOptions
-
-
 def write_photographs(folder: Path, count: int, height: int, width: int) -> None:
     """So many JPEG files, each another part of a photograph, enlarged to the size."""
     import skimage.data
@@ -55,16 +47,15 @@ def write_photographs(folder: Path, count: int, height: int, width: int) -> None
         part.save(folder / f"{index:06d}.jpg", quality=90)
 
 
-def plain_loop(segmenter: Segmenter, images: Sequence[ImageFile], out: Path, save: Save) -> None:
+def plain_loop(job: ImageJob, images: Sequence[ImageFile]) -> None:
     """One image after the other, each read, segmented and written before the next."""
     for image in images:
-        for _ in segment_files(ImageJob(segmenter, out, save.names, options=save.options), [image]):
-            pass
+        folder_at_once(job, [image])
 
 
-def folder_at_once(segmenter: Segmenter, images: Sequence[ImageFile], out: Path, save: Save) -> None:
+def folder_at_once(job: ImageJob, images: Sequence[ImageFile]) -> None:
     """What `fcn-edge run` does."""
-    for _ in segment_files(ImageJob(segmenter, out, save.names, options=save.options), images):
+    for _ in segment_files(job, images):
         pass
 
 
@@ -74,26 +65,34 @@ def network_alone(segmenter: Segmenter, pictures: Sequence[NDArray[np.generic]])
         segmenter(picture)
 
 
-def measure(segmenter: Segmenter, folder: Path, save: Save, rounds: int) -> dict[str, list[float]]:
+def ways_of(job: ImageJob, batch: int) -> dict[str, Callable[[Sequence[ImageFile]], None]]:
+    """All but the network alone."""
+    ways: dict[str, Callable[[Sequence[ImageFile]], None]] = {
+        "plain loop": lambda images: plain_loop(job, images),
+        "run": lambda images: folder_at_once(job, images),
+    }
+    if batch > 1:
+        ways[f"run --batch {batch}"] = lambda images: folder_at_once(replace(job, together=batch), images)
+    return ways
+
+
+def measure(job: ImageJob, folder: Path, batch: int, rounds: int) -> dict[str, list[float]]:
     """Images a second of each way, one figure a round."""
-    images = find_images([str(folder)])
+    images, segmenter, ways = find_images([str(folder)]), job.segmenter, ways_of(job, batch)
     part = max(len(images) // rounds, 1)
-    rates: dict[str, list[float]] = {"network alone": [], "plain loop": [], "run": []}
+    names = ["network alone", *ways]
+    rates: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
         own = images[turn * part : (turn + 1) * part]
         pictures = [read_image(image.source, segmenter.card.input) for image in own]
         segmenter(pictures[0])
-        with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-            ways: dict[str, Callable[[], None]] = {
-                "network alone": lambda pictures=pictures: network_alone(segmenter, pictures),  # type: ignore[misc]
-                "plain loop": lambda own=own, out=first: plain_loop(segmenter, own, Path(out), save),  # type: ignore[misc]
-                "run": lambda own=own, out=second: folder_at_once(segmenter, own, Path(out), save),  # type: ignore[misc]
-            }
-            names = list(ways)
-            for name in names[turn % 3 :] + names[: turn % 3]:
-                start = time.perf_counter()
-                ways[name]()
-                rates[name].append(len(own) / (time.perf_counter() - start))
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            start = time.perf_counter()
+            if name in ways:
+                ways[name](own)
+            else:
+                network_alone(segmenter, pictures)
+            rates[name].append(len(own) / (time.perf_counter() - start))
     return rates
 
 
@@ -107,22 +106,28 @@ def main() -> None:
     parser.add_argument("--size", default="480x640")
     parser.add_argument("--save", default="labels,overlay,json")
     parser.add_argument("--format", default="png", help="of overlays")
+    parser.add_argument("--batch", type=int, default=1, help="also `run --batch N`")
     parser.add_argument("--rounds", type=int, default=4)
     given = parser.parse_args()
     height, width = map(int, given.size.split("x"))
-    save = Save(tuple(given.save.split(",")), SaveOptions(given.format))
-    with tempfile.TemporaryDirectory() as place, Segmenter(given.model, outputs=["labels"]) as segmenter:
+    with (
+        tempfile.TemporaryDirectory() as place,
+        tempfile.TemporaryDirectory() as out,
+        Segmenter(given.model, outputs=["labels"]) as segmenter,
+    ):
         write_photographs(Path(place), given.images, height, width)
-        rates = measure(segmenter, Path(place), save, given.rounds)
+        options = SaveOptions(given.format, overwrite=True)
+        job = ImageJob(segmenter, Path(out), tuple(given.save.split(",")), options=options)
+        rates = measure(job, Path(place), given.batch, given.rounds)
         device, threads = segmenter.session.device, segmenter.session.threads
     show = click.echo
     show(f"{given.images} photographs of {given.size}; {device}, {threads} threads")
     show(f"saved: {given.save}, overlays as {given.format}")
     show(f"{processor_name()}\n")
-    show(f"{'':14} {'images/s':>9} {'of the network alone':>21}")
+    show(f"{'':16} {'images/s':>9} {'of the network alone':>21}")
     for name, own in rates.items():
         ratios = [mine / other for mine, other in zip(own, rates["network alone"], strict=True)]
-        show(f"{name:14} {statistics.median(own):9.1f} {statistics.median(ratios):21.2f}")
+        show(f"{name:16} {statistics.median(own):9.1f} {statistics.median(ratios):21.2f}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.results import MapArea, MapFiles, Targets
 from fcn_edge_runtime.maps.sharing import Sources, TileJob
 from fcn_edge_runtime.maps.simplify import require_simplification
-from fcn_edge_runtime.maps.sizing import cache_bytes, core_for, default_memory, kept_bytes
+from fcn_edge_runtime.maps.sizing import cache_bytes, default_memory, kept_bytes, plan_for
 from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.maps.workers import label_in_processes
 from fcn_edge_runtime.progress import Progress, Stages
@@ -188,11 +188,12 @@ class _Job:
         with self.stages.stage("check") as summary:
             if exact:
                 require_exact(self.network, source.height, source.width)
-            core = core_for(self.network, source.height, source.width, _memory(options))
-            journal = Journal(self._beside("map"), {"identity": self._identity(), "core": list(core)})
+            plan = plan_for(self.network, source.height, source.width, _memory(options))
+            journal = Journal(self._beside("map"), {"identity": self._identity(), "core": list(plan.core)})
             summary.text = "tiles are the whole image" if exact else f"approximate: {self._how()}"
         with contextlib.closing(journal):
             core = (journal.job["core"][0], journal.job["core"][1])
+            source.keep_strips(core[0] + self.network.around, self.sources.cache + plan.spare)
             size = (source.height, source.width)
             sampled = step_for(*size) if options.preview else 0
             reach, digest = self.network.reach, self.network.digest

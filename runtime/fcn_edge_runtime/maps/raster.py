@@ -36,6 +36,7 @@ _EXACT = {
     "float32": ("uint8", "int8", "uint16", "int16", "float32"),
 }
 _RGB = ("red", "green", "blue")
+_CACHED = 1.15  # bytes of GDAL's cache for each of a block's
 _STRIP = 256  # rows of the raster that are read at once
 _MOST_SIDE = 1 << 27  # pixels of a resampled raster
 _SMALLEST_EXTENT, _LARGEST_EXTENT = 1e-20, 1e20  # of a pixel, in squared units of the CRS
@@ -172,6 +173,22 @@ class Raster:
             valid[:] = self._valid(planes, masks)
             if not valid.all():
                 pixels[~valid] = self._fill()
+
+    def keep_strips(self, rows: int, most: int) -> None:
+        """Have GDAL keep so many rows of a raster in strips, if these take so many bytes at most.
+
+        A strip is as wide as the raster, and is decoded whole for each window that has a part of it.
+        """
+        shapes, kinds = self._source.block_shapes, self._source.dtypes
+        if not all(wide >= self.width for _, wide in shapes):
+            return
+        high = max(high for high, _ in shapes)
+        pixels = (rows + 2 * high) * self.width
+        wanted = int(_CACHED * pixels * sum(np.dtype(kind).itemsize for kind in kinds))
+        if wanted <= most:
+            import rasterio
+
+            rasterio.env.setenv(GDAL_CACHEMAX=wanted)
 
     def lost(self) -> tuple[str, ...]:
         """What the result cannot keep of this raster's georeference."""

@@ -6,13 +6,15 @@ looked at. The session keeps what it took, so the second image shows what a larg
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fcn_edge_runtime._memory import available_bytes, used_bytes
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.maps.network import TileNetwork
 
-__all__ = ["BLOCK", "cache_bytes", "core_for", "default_memory", "kept_bytes"]
+__all__ = ["BLOCK", "Plan", "cache_bytes", "default_memory", "kept_bytes", "plan_for"]
 
 BLOCK = 512  # of the map's file: no two tiles write the same block
 _LARGEST = 4096  # beyond it, margins cost little
@@ -46,8 +48,21 @@ def kept_bytes(memory: int) -> int:
     return memory // _KEPT_SHARE
 
 
-def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tuple[int, int]:
-    """Rows and columns of a tile's core, multiples of a block unless the image is smaller.
+@dataclass(frozen=True)
+class Plan:
+    """What fits into the memory.
+
+    Attributes:
+        core: rows and columns of a tile's core, multiples of a block unless the image is smaller.
+        spare: bytes that are left.
+    """
+
+    core: tuple[int, int]
+    spare: int
+
+
+def plan_for(network: TileNetwork, height: int, width: int, memory: int) -> Plan:
+    """The largest tiles that fit.
 
     Args:
         network: that will run.
@@ -83,7 +98,8 @@ def core_for(network: TileNetwork, height: int, width: int, memory: int) -> tupl
         )
     if network.fixed is not None:
         most = BLOCK
-    return _even(height, most), _even(width, most)
+    core = _even(height, most), _even(width, most)
+    return Plan(core, max(0, memory - needed(max(core))))
 
 
 def _kept_bytes(network: TileNetwork, rows: int, width: int) -> int:

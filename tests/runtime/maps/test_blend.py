@@ -16,6 +16,7 @@ from fcn_edge_runtime.maps.blend import BlendedImage
 from fcn_edge_runtime.maps.journal import Journal
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
 from fcn_edge_runtime.maps.network import TileNetwork
+from fcn_edge_runtime.maps.sizing import Plan
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.golden_input import pattern
 from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
@@ -146,8 +147,8 @@ class StoppedError(Exception):
 @pytest.mark.parametrize("after", [1, 3, 5])
 def test_a_stopped_approximate_map_goes_on_with_the_same_bytes(tmp_path, monkeypatch, after):
     write_raster(tmp_path / "a.tif", RGB, 400, 500)
-    module = "fcn_edge_runtime.maps.label_raster.core_for"
-    monkeypatch.setattr(module, lambda *_: (128, 256))
+    module = "fcn_edge_runtime.maps.label_raster.plan_for"
+    monkeypatch.setattr(module, lambda *_: Plan((128, 256), 0))
     label_raster(tmp_path / "a.tif", POOLED, tmp_path / "whole.tif", options())
     add, left = Journal.add, [after]
 

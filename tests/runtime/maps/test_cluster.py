@@ -13,6 +13,7 @@ from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.maps import cluster
 from fcn_edge_runtime.maps import label_raster as module
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
+from fcn_edge_runtime.maps.sizing import Plan
 from fcn_edge_runtime.ray import Labeler
 from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
 
@@ -35,7 +36,7 @@ def machines():
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
     write_raster(tmp_path / "scene.tif", RGB, 560, 640, tiled=True)
-    monkeypatch.setattr(module, "core_for", lambda *_: (128, 128))
+    monkeypatch.setattr(module, "plan_for", lambda *_: Plan((128, 128), 0))
     label_raster(tmp_path / "scene.tif", MODEL, tmp_path / "whole.tif", options())
     return tmp_path / "scene.tif"
 

@@ -312,8 +312,8 @@ def test_too_little_memory_is_named(scene, tmp_path):
 _SLOWED = """
 import sys, time
 from fcn_edge_runtime.maps import label_raster as module
-from fcn_edge_runtime.maps.sizing import BLOCK
-module.core_for = lambda *_: (BLOCK // 4, BLOCK // 4)
+from fcn_edge_runtime.maps.sizing import BLOCK, Plan
+module.plan_for = lambda *_: Plan((BLOCK // 4, BLOCK // 4), 0)
 add = module.Journal.add
 def slowly(self, *given):
     add(self, *given)

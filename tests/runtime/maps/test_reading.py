@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rasterio
 
 from fcn_edge_runtime.maps.raster import Raster
 from fcn_edge_runtime.maps.reading import Reader
 from tests.runtime.maps.rasters import RGB, write_raster
 
 STARTS = ((0, 90, 130, 200), (0, 100, 210, 260))  # of windows' rows and columns; the last overlap more
+TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 WINDOWS = [(slice(y, y + 100), slice(x, x + 160)) for y in STARTS[0] for x in STARTS[1]]
 
 
@@ -49,3 +51,20 @@ def test_windows_in_rows_take_each_pixel_once(source, monkeypatch):
     for window in WINDOWS:
         reader.read(*window)
     assert (taken == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("profile", "most", "kept"),
+    [
+        ({}, 1 << 30, True),
+        ({}, 1000, False),
+        ({"tiled": True, "blockxsize": 64, "blockysize": 64}, 1 << 30, False),
+    ],
+    ids=["strips", "too little memory", "tiles"],
+)
+def test_strips_are_kept_where_memory_allows(tmp_path, profile, most, kept):
+    write_raster(tmp_path / "a.tif", RGB, **profile)
+    with rasterio.Env(GDAL_CACHEMAX=1 << 20), Raster.open(tmp_path / "a.tif", RGB) as raster:
+        raster.keep_strips(200, most)
+        room = rasterio.env.getenv()["GDAL_CACHEMAX"]
+    assert (room >= 200 * 420 * 3) if kept else room == 1 << 20

@@ -14,6 +14,7 @@ import pytest
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
 from fcn_edge_runtime.maps import label_raster as module
 from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
+from fcn_edge_runtime.maps.sizing import Plan
 from fcn_edge_runtime.model.file import ModelFile
 from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
 
@@ -27,7 +28,7 @@ def options(**changed):
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
     write_raster(tmp_path / "scene.tif", RGB, 560, 640, tiled=True)
-    monkeypatch.setattr(module, "core_for", lambda *_: (128, 128))
+    monkeypatch.setattr(module, "plan_for", lambda *_: Plan((128, 128), 0))
     label_raster(tmp_path / "scene.tif", MODEL, tmp_path / "whole.tif", options())
     return tmp_path / "scene.tif"
 
