@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from textwrap import fill
 
 from benchmarks.comparison.results import EngineComparison
 from benchmarks.comparison.table import Occasion
@@ -39,9 +40,8 @@ def draw(occasion: Occasion, found: Sequence[EngineComparison]) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel("ms per frame, median")
         axes.set_title(one.size)
-    figure.suptitle(
-        f"{occasion.model}: frame to labels, {occasion.threads} threads, {occasion.cpu}, {occasion.date}"
-    )
+    title = f"{occasion.model}: frame to labels, {occasion.threads} threads, {occasion.cpu}, {occasion.date}"
+    figure.suptitle(fill(title, 80 * max(len(found), 1)), fontsize=10)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()

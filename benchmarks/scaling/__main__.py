@@ -39,7 +39,7 @@ def _show(axis: Axis) -> None:
         cost = f"{amount(curve.y[0], curve.unit)} to {amount(curve.y[-1], curve.unit)}"
         mark = "  super-linear" if curve.super_linear else ""
         click.echo(
-            f"  {curve.name:43} {span:24} {cost:20} {curve.exponent:5.2f} {curve.at_the_end:9.2f}{mark}"
+            f"  {curve.name:43} {span:24} {cost:20} {curve.exponent:z5.2f} {curve.at_the_end:z9.2f}{mark}"
         )
     for note in axis.notes:
         click.echo(f"  not measured: {note}")

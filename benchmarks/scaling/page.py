@@ -10,6 +10,7 @@ from benchmarks.scaling.curves import Axis, Curve
 
 __all__ = ["amount", "draw"]
 
+_FEW = 16  # an axis that grows less has a tick at each of its points
 _LINES = {"s": "o-", "B": "s--"}
 
 
@@ -30,14 +31,15 @@ def draw(title: str, axes: Sequence[Axis]) -> bytes:
         _panel(panel, axis)
     for panel in panels[len(axes) :]:
         panel.axis("off")
-    figure.suptitle(title, fontsize=11, parse_math=False)
+    explained = "times the first value of each curve; gray: as fast as the axis"
+    figure.suptitle(f"{title}\n{explained}", fontsize=11, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def _panel(panel: Any, axis: Axis) -> None:
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullFormatter, StrMethodFormatter
 
     for index, curve in enumerate(axis.curves):
         relative = [value / curve.y[0] for value in curve.y]
@@ -56,6 +58,9 @@ def _panel(panel: Any, axis: Axis) -> None:
         ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ticks.set_minor_formatter(NullFormatter())
         ticks.set_tick_params(labelsize=8)
+    if axis.curves and x[-1] <= _FEW * x[0]:
+        panel.xaxis.set_major_locator(FixedLocator(x))
+        panel.xaxis.set_minor_locator(FixedLocator([]))
     panel.grid(visible=True, which="major", alpha=0.3)
     panel.set_xlabel(axis.name, fontsize=10)
     panel.set_title(axis.setting, fontsize=9)
@@ -64,4 +69,4 @@ def _panel(panel: Any, axis: Axis) -> None:
 def _label(curve: Curve) -> str:
     first, last = (amount(value, curve.unit) for value in (curve.y[0], curve.y[-1]))
     mark = "  SUPER-LINEAR" if curve.super_linear else ""
-    return f"{curve.name}: {first} to {last}, exponent {curve.exponent:.2f}{mark}"
+    return f"{curve.name}: {first} to {last}, exponent {curve.exponent:z.2f}{mark}"
