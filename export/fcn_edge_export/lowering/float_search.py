@@ -89,8 +89,7 @@ class FloatSearch:
         images = [case.image() for case in some]
 
         def logits_with(name: str) -> list[Array]:
-            alone = self.whole.in_integers({node for node in body.nodes if node != name})
-            found = logits_of_frames(with_logits_output(alone), images)
+            found = logits_of_frames(with_logits_output(self.whole.alone(name)), images)
             passes.add(len(images))
             return found
 

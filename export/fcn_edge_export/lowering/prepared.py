@@ -43,12 +43,29 @@ class Prepared:
     rounded: Mapping[str, RoundedLayer] = field(default_factory=dict)
 
     def in_integers(self, keep_float: AbstractSet[str] = frozenset()) -> onnx.ModelProto:
-        """The model with its body in integers, all but the nodes named.
+        """The model with its body in integers, all but the layers named.
 
         Raises:
             ArtifactError: onnxruntime's quantizer failed.
         """
-        return with_qdq(self.model, self.body, self.ranges, self.target, keep_float, self.rounded)
+        floats = {node for name in keep_float for node in self._layer(name)}
+        return with_qdq(self.model, self.body, self.ranges, self.target, floats, self.rounded)
+
+    def alone(self, name: str) -> onnx.ModelProto:
+        """The model with only one layer of its body in integers.
+
+        Raises:
+            ArtifactError: onnxruntime's quantizer failed.
+        """
+        floats = set(self.body.nodes) - self._layer(name)
+        return with_qdq(self.model, self.body, self.ranges, self.target, floats, self.rounded)
+
+    def _layer(self, name: str) -> set[str]:
+        """A node and the ReLU or Clip that it is merged with: what is between them is never stored."""
+        given = {output for node in self.model.graph.node if node.name == name for output in node.output}
+        readers = [node for node in self.model.graph.node if not given.isdisjoint(node.input)]
+        merged = len(readers) == 1 and readers[0].op_type in ("Relu", "Clip")
+        return {name, readers[0].name} if merged else {name}
 
     def fitted(self, images: Sequence[Array], progress: Progress | None = None) -> Prepared:
         """The same with weights rounded to fit some images (1, H, W, C)."""
