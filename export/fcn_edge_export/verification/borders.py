@@ -78,9 +78,9 @@ def of_images(
     conditions: Sequence[Condition], multiple: int, working: WorkingSize | None
 ) -> tuple[Condition, ...]:
     """The conditions on what the network sees, as conditions on the image that the file is given."""
-    sides = range(FARTHEST + 1)
-    seen = [(side, side) if working is None else working.of(side, side) for side in sides]
-    height, width = (np.array(axis) + -np.array(axis) % multiple for axis in zip(*seen, strict=True))
+    sides = np.arange(FARTHEST + 1)
+    seen = (sides, sides) if working is None else np.array([working.of(s, s) for s in sides.tolist()]).T
+    height, width = (axis + -axis % multiple for axis in seen)
     return tuple(condition.through(height, width) for condition in conditions)
 
 

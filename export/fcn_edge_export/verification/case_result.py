@@ -21,7 +21,7 @@ from fcn_edge_export.verification.measure import Measurement, Outputs, by_rows, 
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.session.session import Session
 
-__all__ = ["BrokenRule", "CaseResult", "CaseRun", "Rules", "broken_head", "run_case"]
+__all__ = ["BrokenRule", "CaseResult", "CaseRun", "Rules", "broken_head", "check_case", "run_case"]
 
 Array = npt.NDArray[Any]
 
@@ -96,6 +96,22 @@ def run_case(
         got = probe.run(image, [LABELS, LOGITS, *outputs, *sparse_outputs(probe.outputs)])
     except FcnEdgeError as error:
         return CaseRun(replace(result, failure="run", detail=f"onnxruntime stopped: {error}"), None)
+    return check_case(result, expected, got, reference_name, rules)
+
+
+def check_case(
+    case: CaseResult, expected: Outputs, got: Outputs, reference_name: str, rules: Rules
+) -> CaseRun:
+    """Measure what both sides gave for one input, and apply the rules.
+
+    Args:
+        case: its name and size.
+        expected: the reference's outputs.
+        got: the file's.
+        reference_name: for messages.
+        rules: what must hold besides shape and finite.
+    """
+    result = CaseResult(name=case.name, size=case.size)
     if any(got[key].shape != expected[key].shape for key in (LABELS, LOGITS)):
         words = f"got labels {got[LABELS].shape} and logits {got[LOGITS].shape}, {reference_name} gives "
         words += f"logits {expected[LOGITS].shape}"
