@@ -22,9 +22,11 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -56,8 +58,9 @@ struct SelfTestReport {
 
 struct Options {
   int threads = 0;  // of one operator on the CPU; 0 means all cores that this process may use
-  bool spinning =
-      false;  // let idle threads busy-wait: faster on an idle machine, slower beside other programs
+  // Let idle threads busy-wait between operators, 30 microseconds at most where onnxruntime knows the limit
+  // (1.26 and newer, where it is the default); before, until the frame is done.
+  std::optional<bool> spinning;
   std::int64_t max_pixels = 100'000'000;
   // Called last: for another provider, such as options.AppendExecutionProvider_CUDA(...).
   std::function<void(Ort::SessionOptions&)> configure;
@@ -81,6 +84,13 @@ template <class Pixel>
 constexpr const char* dtype_of = std::is_same_v<Pixel, std::uint8_t>    ? "uint8"
                                  : std::is_same_v<Pixel, std::uint16_t> ? "uint16"
                                                                         : "float32";
+
+// Whether this onnxruntime limits how long a thread spins.
+inline bool limits_spinning() {
+  int major = 0, minor = 0;
+  const int read = std::sscanf(OrtGetApiBase()->GetVersionString(), "%d.%d", &major, &minor);
+  return read == 2 && (major > 1 || minor >= 26);
+}
 
 inline std::string one_line(const char* message) {
   std::istringstream words{std::string(message).substr(0, 400)};
@@ -171,14 +181,16 @@ class Segmenter {
   Ort::SessionOptions session_options() const {  // as the Python runtime's session.py sets them
     Ort::SessionOptions options;
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+    const char* spinning = options_.spinning.value_or(detail::limits_spinning()) ? "1" : "0";
     options.SetGraphOptimizationLevel(ORT_ENABLE_ALL)
         .SetIntraOpNumThreads(options_.threads > 0 ? options_.threads : static_cast<int>(cores))
         .SetInterOpNumThreads(1)
         .DisableMemPattern()
         .SetLogSeverityLevel(4)
-        .AddConfigEntry("session.intra_op.allow_spinning", options_.spinning ? "1" : "0")
+        .AddConfigEntry("session.intra_op.allow_spinning", spinning)
+        .AddConfigEntry("session.intra_op.spin_duration_us", "30")
         .AddConfigEntry("session.inter_op.allow_spinning", "0")
-        .AddConfigEntry("session.force_spinning_stop", options_.spinning ? "1" : "0")
+        .AddConfigEntry("session.force_spinning_stop", spinning)
         // No folder can exist below a device, so weights outside the file are never found.
         .AddConfigEntry("session.model_external_initializers_file_folder_path", "/dev/null/none")
         .AddConfigEntry("optimization.disable_specified_optimizers", "WeightBiasQuantization");
