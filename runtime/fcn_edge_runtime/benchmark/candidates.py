@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from fcn_edge_runtime.session.profile import ProfileOptions
 from fcn_edge_runtime.session.session import HEADS, OPTIMIZATIONS
 
-__all__ = ["Candidates", "bfloat16", "heads", "memory", "optimizations", "threads"]
+__all__ = ["Candidates", "bfloat16", "devices", "heads", "memory", "optimizations", "threads"]
 
 
 Candidates = Iterator[tuple[str, ProfileOptions]]
+
+
+def devices(now: ProfileOptions, others: Iterable[str]) -> Candidates:
+    """Every other device, without what only this one has."""
+    for name in others:
+        yield f"device {name}", replace(now, device=name, bf16=False)
 
 
 def heads(now: ProfileOptions) -> Candidates:

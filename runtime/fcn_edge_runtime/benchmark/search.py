@@ -200,7 +200,7 @@ def search(
 
     others = _other_devices(chosen) if device.strip().lower() == "auto" else ()
     knobs: tuple[Callable[[ProfileOptions], candidates.Candidates], ...] = (
-        lambda now: ((f"device {name}", replace(now, device=name)) for name in others),
+        lambda now: candidates.devices(now, others),
         candidates.heads,
         candidates.bfloat16,
         lambda now: (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime import Segmenter, UsageError, VerificationError
+from fcn_edge_runtime.benchmark import candidates
 from fcn_edge_runtime.benchmark.search import TuneOptions, _verdict, search
 from fcn_edge_runtime.benchmark.tune import tune
 from fcn_edge_runtime.model.file import ModelFile
@@ -136,6 +137,12 @@ def test_changes_beyond_the_budget_are_listed_as_not_tried(model_path):
     assert len(untried) == found.untried >= 1
     assert not any(trial.taken for trial in untried)
     assert found.profile.options not in [trial.options for trial in untried]
+
+
+def test_another_device_is_tried_without_bfloat16():
+    now = ProfileOptions("openvino", 2, spinning=True, bf16=True, head="numpy")
+    expected = ("device cpu", ProfileOptions("cpu", 2, spinning=True, head="numpy"))
+    assert list(candidates.devices(now, ["cpu"])) == [expected]
 
 
 def test_threads_never_exceed_the_maximum(model_path, photo):

@@ -140,6 +140,7 @@ def test_fp16_agrees_with_its_parent_on_the_gpu_it_is_for(corridor):
         with Segmenter(made.path, "cuda") as segmenter, Segmenter(corridor, "cuda") as parent:
             image = next(iter(photographs(parent.card).values()))()
             assert (segmenter(image).labels == parent(image).labels).mean() > 0.99
+            assert segmenter.session.options.nhwc
 
 
 def test_fp16_and_float_print_nothing_to_stderr(corridor, capfd):
