@@ -33,7 +33,7 @@ def many_options(command: _Command) -> _Command:
                 show_default=True,
                 metavar="N",
                 help="Run up to N images of one size that follow each other in one call, with the same "
-                "labels. It pays on GPUs; on a CPU, one at a time is as fast and takes less memory.",
+                "labels: faster on a GPU if the network takes longest, see --time; not on a CPU.",
             ),
             click.option(
                 "--shard",
