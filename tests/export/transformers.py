@@ -14,10 +14,10 @@ from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
 PATCH = 8
 COLORS = np.arange(3)
-PRODUCTS = ("patches", "query", "key", "value", "project", "expand", "reduce", "summary")
+PRODUCTS = ("query", "key", "value", "project", "expand", "reduce", "summary")
 
 
-def transformer(*, outlier: float = 0.0, width: int = 16, hidden: int = 32) -> onnx.ModelProto:
+def transformer(*, outlier: float = 0.0, width: int = 48, hidden: int = 192) -> onnx.ModelProto:
     """Patches, a summary of all tokens, attention, a multilayer perceptron, a classifier, upsampling.
 
     `outlier` is what one feature between the perceptron's products is multiplied by, read by no one.
