@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -310,6 +311,21 @@ def test_onnxruntime_writes_its_profile_to_the_given_path(model, tmp_path):
 def test_a_wrong_fixed_size_is_wrong_usage(model, size):
     with pytest.raises(UsageError, match=r"size is .*, expected .height, width. of 1 to 4096 each, or None"):
         open_session(model, "cpu", options=SessionOptions(size=size))
+
+
+def test_a_device_that_needs_caution_to_start_starts(model, monkeypatch):
+    made = session._Recipe._made
+
+    def refusing(recipe, provider, further):
+        if recipe.options.bf16:
+            raise ProviderError("no bfloat16 here")
+        return made(recipe, provider, further)
+
+    monkeypatch.setattr(session._Recipe, "_made", refusing)
+    monkeypatch.setattr(session, "decided", lambda options, *_: replace(options, bf16=options.bf16 is None))
+    opened = open_session(model, "cpu")
+    assert (opened.options.bf16, opened.why) == (False, "requested")
+    assert (opened.run(IMAGE)["labels"] == 2 * IMAGE).all()
 
 
 def test_bfloat16_is_refused_where_openvino_does_not_run(model):
