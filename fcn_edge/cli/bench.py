@@ -22,6 +22,7 @@ from fcn_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from fcn_edge_runtime.benchmark.machine import Machine
     from fcn_edge_runtime.progress import Progress
 
 __all__ = ["command"]
@@ -151,12 +152,7 @@ def command(
     options = BenchmarkOptions(size, images or None, rate, threads, device, profiles, seconds, sweep)
     with progress_on_stderr(quiet=quiet) as progress:
         report = benchmark(models, options, progress)
-    if report.machine.busy:
-        click.echo(
-            f"warning: this machine was busy at the start (load {report.machine.load:.1f} on "
-            f"{report.machine.cores} cores): times are longer than on an idle machine, ratios still hold",
-            err=True,
-        )
+    _warn_if_busy(report.machine, "ratios still hold")
     if plot is not None:
         from fcn_edge.reports.bench_plots import write_plot
 
@@ -167,6 +163,15 @@ def command(
         return
     for line in lines(report):
         click.echo(printable(line))
+
+
+def _warn_if_busy(machine: Machine, otherwise: str) -> None:
+    if machine.busy:
+        click.echo(
+            f"warning: this machine was busy at the start (load {machine.load:.1f} on {machine.cores} "
+            f"cores): times are longer than on an idle machine, {otherwise}",
+            err=True,
+        )
 
 
 def _limits(
@@ -186,6 +191,7 @@ def _limits(
         measure_limits(model, size, device=device, threads=threads, seconds=seconds, progress=progress)
         for model in models
     ]
+    _warn_if_busy(found[0].machine, "and what is reached of the limits is less")
     if as_json:
         click.echo(json.dumps([each.to_dict() for each in found]))
         return
