@@ -20,7 +20,7 @@ import hashlib
 import inspect
 import io
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 from torch.overrides import TorchFunctionMode
 
 from fcn_edge_export.full_precision import FullPrecision
@@ -41,6 +42,7 @@ from fcn_edge_runtime.model.card import InputSpec, WorkingSize
 __all__ = ["LogitsNetwork", "Reference", "ends_in_upsampling", "prepared", "weights_sha256"]
 
 
+N = TypeVar("N", bound=nn.Module)
 LEAST = 1e-6  # probabilities are kept this far from 0 and 1, where logits are infinite
 
 
@@ -167,22 +169,44 @@ def ends_in_upsampling(network: LogitsNetwork, channels: int, size: tuple[int, i
 def prepared(net: nn.Module) -> nn.Module:
     """The network in float32, on the CPU, in evaluation mode, unchanged by calls; a copy if it was not.
 
-    Queries that classify masks become a map of scores.
+    Weights that are computed of others (`torch.nn.utils.parametrizations`) become what they are. Queries that
+    classify masks become a map of scores.
     """
     tensors = [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
     missing = [name for name, tensor in net.named_parameters() if is_lazy(tensor)]
+    computed = [m for m in net.modules() if is_parametrized(m)]  # weights that are computed of others
     ready = (
         not missing
+        and not computed
         and not any(m.training for m in net.modules())
         and all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
     )
     if not ready:
-        net = copy.deepcopy(net)
+        net = _copied(net)
         for name in missing:
             owner, _, parameter = name.rpartition(".")
             delattr(net.get_submodule(owner), parameter)  # of a layer that was never run: it has no shape
+        net = net.eval()
+        for module in [m for m in net.modules() if is_parametrized(m)]:
+            _settle(module)
         net = net.to(device="cpu", dtype=torch.float32)
     return SemanticMap(Unchanging(net)).eval()
+
+
+def _settle(module: nn.Module) -> None:
+    """Make its parametrized weights plain ones. Torch's own way changes the class, which a copy shares."""
+    names = [name for name, _ in cast("nn.ModuleDict", module.parametrizations).items()]
+    values = {name: getattr(module, name).detach().clone() for name in names}
+    del module.parametrizations
+    module.__class__ = type(module).__bases__[0]
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value))
+
+
+def _copied(net: N) -> N:
+    """A copy; weights that `nn.utils.weight_norm` computed in an earlier call come without their history."""
+    tensors = [t for module in net.modules() for t in vars(module).values() if isinstance(t, Tensor)]
+    return copy.deepcopy(net, {id(t): t.detach().clone() for t in tensors if not t.is_leaf})
 
 
 def weights_sha256(net: nn.Module) -> str:
@@ -245,7 +269,7 @@ class Reference:
 
     def in_float64(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32] | None:
         """The same logits computed in float64 from the same normalized pixels; None if the network cannot."""
-        network = copy.deepcopy(self.network).double()
+        network = _copied(self.network).double()
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
         try:

@@ -194,7 +194,8 @@ def _interpolate(func: Any, args: Any, kwargs: Any) -> Any:
     if mode == "nearest" and given["size"] is not None and x.dim() == 4 and not _symbolic(tuple(x.shape[2:])):
         return _nearest(x, _pair(given["size"]))
     filtered = given["antialias"] or mode == "bicubic"
-    if x.dim() != 4 or mode not in ("bilinear", "bicubic") or not (filtered or _symbolic(factor)):
+    known = mode in ("bilinear", "bicubic") or (mode == "nearest" and given["size"] is None)
+    if x.dim() != 4 or not known or not (filtered or _symbolic(factor)):
         return NotImplemented
     sides = x.shape[-2:]
     if given["size"] is not None:
@@ -203,6 +204,8 @@ def _interpolate(func: Any, args: Any, kwargs: Any) -> Any:
         factors = _pair(factor)
         size = tuple(math.floor(side * f) for side, f in zip(sides, factors, strict=True))
         ratios = (None, None) if given["recompute_scale_factor"] else tuple(1 / f for f in factors)
+    if mode == "nearest":
+        return _nearest(x, size, ratios)
     return resize(
         x,
         size,
@@ -213,16 +216,37 @@ def _interpolate(func: Any, args: Any, kwargs: Any) -> Any:
     )
 
 
-def _nearest(x: Tensor, size: tuple[Any, Any]) -> Any:
+def _nearest(x: Tensor, size: tuple[Any, Any], ratios: tuple[Any, Any] = (None, None)) -> Any:
     """A grid resized to the image: pixel i is floor(i * float32(in / out)), as PyTorch rounds it."""
     if not _symbolic(size):
         return NotImplemented
-    for axis, length in zip((2, 3), size, strict=True):
+    for axis, length, ratio in zip((2, 3), size, ratios, strict=True):
         side = x.shape[axis]
         cell = torch.arange(length, dtype=torch.float32, device=x.device)
-        source = torch.floor(cell * (side / length)).to(torch.int64)
+        source = torch.floor(cell * (side / length if ratio is None else ratio)).to(torch.int64)
         x = x.index_select(axis, source.clamp(max=side - 1))
     return x
+
+
+def _affine_grid(func: Any, args: Any, kwargs: Any) -> Any:
+    """Centers of pixels from -1 to 1, or of the outermost ones, turned by each image's matrix."""
+    given = _given(func, args, kwargs)
+    theta, size = given["theta"], given["size"]
+    if len(size) != 4 or not _symbolic(tuple(size)):
+        return NotImplemented
+    rows, columns = (_from_minus_one(side, theta, bool(given["align_corners"])) for side in size[2:])
+    height, width = size[2:]
+    across, down = columns.expand(height, width), rows[:, None].expand(height, width)
+    base = torch.stack([across, down, torch.ones_like(across)], dim=-1).reshape(1, height * width, 3)
+    return (base @ theta.transpose(1, 2)).reshape(theta.shape[0], height, width, 2)
+
+
+def _from_minus_one(side: Any, like: Tensor, align_corners: bool) -> Any:  # noqa: FBT001 (PyTorch's own)
+    index = torch.arange(side, device=like.device).to(like.dtype)
+    if align_corners:
+        last = torch.sym_max(side - 1, 1)  # type: ignore[no-untyped-call]  # torch has no type for it
+        return index * (2 / last) - 1
+    return (2 * index + 1) / side - 1
 
 
 def _unfold(func: Any, args: Any, kwargs: Any) -> Any:
@@ -416,6 +440,7 @@ _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     F.max_pool2d: _max_pool2d,
     F.adaptive_avg_pool2d: _adaptive_avg,
     F.adaptive_max_pool2d: _adaptive_max,
+    F.affine_grid: _affine_grid,
     F.interpolate: _interpolate,
     F.unfold: _unfold,
     F.fold: _fold,

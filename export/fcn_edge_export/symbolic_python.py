@@ -3,12 +3,14 @@
 `int(h / 2)`, `round(w * 0.5)`, `np.ceil(h / 16)` and `len(x)` must return Python's numbers, so while a
 network is traced they freeze the size to that of the example. In the modules whose code the network runs,
 these names stand for functions of ours while it is traced: equal to Python's on numbers, symbolic on symbols.
-A scripted function, whose sizes are numbers, too, gives way to the Python that it was made of.
+A scripted function, whose sizes are numbers, too, gives way to the Python that it was made of, and one that
+keeps its results by its arguments to the function behind it. Sizes are hashable meanwhile: keys of a dict.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import sys
 import types
@@ -139,6 +141,10 @@ def _len(value: Any) -> Any:
     return value.shape[0] if isinstance(value, torch.Tensor) and value.dim() else len(value)
 
 
+def _divmod(over: Any, under: Any) -> Any:
+    return (over // under, over % under) if isinstance(over, _SYMBOLS) else divmod(over, under)
+
+
 _OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
     "ceil": _ceil,
     "floor": _floor,
@@ -152,13 +158,26 @@ _OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
 def symbolic_numbers(net: nn.Module) -> Iterator[None]:
     """int, float, len, math and numpy work on symbols in the modules whose code the network may run."""
     changed: list[tuple[dict[str, Any], str, Any]] = []
+    cached = [
+        (kind, name, value)
+        for kind in dict.fromkeys(kind for module in net.modules() for kind in type(module).__mro__)
+        for name, value in tuple(vars(kind).items())
+        if isinstance(value, _CACHED)
+    ]
+    unhashable = torch.SymInt.__hash__
     try:
+        torch.SymInt.__hash__ = _hash  # type: ignore[method-assign, assignment]  # as the module says
+        for kind, name, value in cached:
+            setattr(kind, name, value.__wrapped__)
         for names in _namespaces(net):
             for name, stand_in in _stand_ins(names):
                 changed.append((names, name, names.get(name, _ABSENT)))
                 names[name] = stand_in
         yield
     finally:
+        torch.SymInt.__hash__ = unhashable  # type: ignore[method-assign]  # as above
+        for kind, name, value in cached:
+            setattr(kind, name, value)
         for names, name, before in reversed(changed):
             if before is _ABSENT:
                 del names[name]
@@ -167,10 +186,23 @@ def symbolic_numbers(net: nn.Module) -> Iterator[None]:
 
 
 _ABSENT = object()
+_CACHED = functools._lru_cache_wrapper  # noqa: SLF001 (the type has no other name)
+
+
+def _hash(symbol: torch.SymInt) -> int:
+    """Of one size in one trace, so that it can be a key."""
+    node = symbol.node
+    return hash((id(node.shape_env), node.expr))
 
 
 def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    numbers: dict[str, Any] = {"int": _Int, "float": _Float, "round": _of_both(round, _round), "len": _len}
+    numbers: dict[str, Any] = {
+        "int": _Int,
+        "float": _Float,
+        "round": _of_both(round, _round),
+        "len": _len,
+        "divmod": _divmod,
+    }
     for name, stand_in in numbers.items():
         if name not in names:
             yield name, stand_in
@@ -181,11 +213,13 @@ def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, _of_both(value, _OF_SYMBOLS[value.__name__])
         elif (function := function_behind(value)) is not None:
             yield name, function
+        elif isinstance(value, _CACHED):
+            yield name, value.__wrapped__
 
 
 def _namespaces(net: nn.Module) -> tuple[dict[str, Any], ...]:
     """The global names of the modules that define the network, and of those whose functions they use."""
-    waiting: list[Any] = [type(module) for module in net.modules()]
+    waiting: list[Any] = [kind for module in net.modules() for kind in type(module).__mro__]
     found: dict[int, dict[str, Any]] = {}
     while waiting:
         value: Any = waiting.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -315,6 +316,51 @@ class Fourier(Idiom):
         waves = torch.complex(waves.real.relu(), waves.imag * 0.5)
         whole = torch.fft.ifft2(torch.fft.fft2(f)).real
         return torch.fft.irfftn(waves, s=f.shape[-2:], dim=(-2, -1), norm="ortho") + whole
+
+
+class TurnsByAGrid(Idiom):
+    """Turned by a matrix of its own, as spatial transformers do."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        theta = torch.eye(2, 3) + f.mean((2, 3)).reshape(-1, 2, 2).sum(2, keepdim=True) / 10
+        turned = [
+            F.grid_sample(
+                f, F.affine_grid(theta, list(f.size()), align_corners=corners), align_corners=corners
+            )
+            for corners in (False, True)
+        ]
+        return turned[0] + turned[1]
+
+
+class KeepsGridsBySize(Idiom):
+    """Grids kept by height and width, in a dict and by functools; sides by divmod."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[int, int], Tensor] = {}
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 (as it is written)
+    def rows(self, height: int) -> Tensor:
+        return torch.arange(height)[:, None] / height
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[2:]
+        if (height, width) not in self.kept:
+            self.kept[height, width] = torch.linspace(-1, 1, width).repeat(height, 1)
+        quarter, rest = divmod(width, 4)
+        small = F.interpolate(f, (height, quarter + rest))
+        return (
+            f
+            + self.kept[height, width]
+            + self.rows(height)
+            + columns(width)
+            + small.mean((2, 3), keepdim=True)
+        )
+
+
+@functools.lru_cache
+def columns(width: int) -> Tensor:
+    return torch.arange(width) / width
 
 
 class KernelsOfItsOwn(Idiom):

@@ -237,3 +237,57 @@ class ValidUNet(nn.Module):
         top, left = ((skip.shape[axis] - up.shape[axis]) // 2 for axis in (2, 3))
         skip = skip[:, :, top : top + up.shape[2], left : left + up.shape[3]]
         return self.head(self.last(torch.cat([skip, up], 1)))
+
+
+class Unpooled(nn.Module):
+    """ENet and SegNet: maxima put back to where they were pooled, at sizes that were kept."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__()
+        self.stem = conv(3, 8, 2)
+        self.down = nn.ModuleList([conv(8, 16), conv(16, 16)])
+        self.up = nn.ModuleList([conv(16, 16), conv(16, 8)])
+        self.pool = nn.MaxPool2d(2, stride=2, return_indices=True)
+        self.unpool = nn.MaxUnpool2d(2)
+        self.head = nn.ConvTranspose2d(8, classes, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, f, kept = x.size(), self.stem(x), []
+        for layer in self.down:
+            f = layer(f)
+            before = f.size()
+            f, places = self.pool(f)
+            kept.append((places, before))
+        for layer in self.up:
+            places, before = kept.pop()
+            f = layer(self.unpool(f, places, output_size=before))
+        return self.head(f, output_size=size)
+
+
+class CrissCross(nn.Module):
+    """CCNet: attention along the row and the column of each pixel, which counts itself once."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(conv(3, 8, 2), conv(8, 8, 2), conv(8, 8, 2))
+        self.parts = nn.ModuleList([nn.Conv2d(8, 8, 1) for _ in range(3)])
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def attended(self, x: Tensor) -> Tensor:
+        batch, _, height, width = x.size()
+        columns = [part(x).permute(0, 3, 1, 2).reshape(batch * width, -1, height) for part in self.parts]
+        rows = [part(x).permute(0, 2, 1, 3).reshape(batch * height, -1, width) for part in self.parts]
+        itself = torch.diag(torch.tensor(float("inf")).repeat(height), 0)
+        down = torch.bmm(columns[0].transpose(1, 2), columns[1]) - itself.repeat(batch * width, 1, 1)
+        down = down.view(batch, width, height, height).transpose(1, 2)
+        across = torch.bmm(rows[0].transpose(1, 2), rows[1]).view(batch, height, width, width)
+        both = torch.cat([down, across], 3).softmax(3)
+        down = both[..., :height].transpose(1, 2).reshape(batch * width, height, height)
+        across = both[..., height:].reshape(batch * height, width, width)
+        along = torch.bmm(columns[2], down.transpose(1, 2)).view(batch, width, -1, height).permute(0, 2, 3, 1)
+        beside = torch.bmm(rows[2], across.transpose(1, 2)).view(batch, height, -1, width).transpose(1, 2)
+        return x + (along + beside) / 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        f = self.attended(self.attended(self.stem(x)))
+        return F.interpolate(self.head(f), x.shape[2:], mode="bilinear", align_corners=True)

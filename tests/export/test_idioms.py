@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from fcn_edge_export import ExportOptions, export
 from fcn_edge_export.examples import example_size
 from fcn_edge_export.probe import probe
-from fcn_edge_export.reference import LogitsNetwork
+from fcn_edge_export.reference import LogitsNetwork, prepared
 from fcn_edge_export.trace import trace
 from fcn_edge_export.unchanging import Unchanging
 from fcn_edge_runtime import Segmenter
@@ -59,6 +63,8 @@ IDIOMS = {
     "Fourier transforms": idioms.Fourier,
     "scripted parts": idioms.HasScriptedParts,
     "kernels of its own": idioms.KernelsOfItsOwn,
+    "grids of matrices": idioms.TurnsByAGrid,
+    "grids kept by size": idioms.KeepsGridsBySize,
 }
 
 
@@ -160,6 +166,36 @@ def test_a_norm_over_all_pixels_is_as_exact_on_large_images(norm):
         expected = network(x).numpy()
     got = session.run(None, {"normalized": x.numpy()})[0]
     assert np.abs(got - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+def parametrized():
+    of = nn.utils.parametrizations
+    return nn.Sequential(
+        of.weight_norm(nn.Conv2d(3, 4, 3, padding=1)),
+        of.spectral_norm(nn.Conv2d(4, 4, 3, padding=1)),
+        of.orthogonal(nn.Conv2d(4, 4, 1)),
+    )
+
+
+def test_weights_computed_of_others_become_what_they_are():
+    net, x = seeded(parametrized), torch.randn(1, 3, 9, 11)
+    ready = prepared(net)
+    assert not any(is_parametrized(module) for module in ready.modules())
+    assert all(is_parametrized(module) for module in net)
+    with torch.no_grad():
+        torch.testing.assert_close(ready(x), net(x))
+
+
+def test_a_network_with_normed_weights_is_copied_after_a_call():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the older weight_norm is what many networks have
+        net = nn.Sequential(nn.utils.weight_norm(nn.Conv2d(3, 4, 3)), nn.Dropout())
+    x = torch.randn(1, 3, 9, 11)
+    net(x)  # in training: the weight has a history, with which torch copies nothing
+    ready = prepared(net)
+    assert net.training
+    with torch.no_grad():
+        torch.testing.assert_close(ready(x), net.eval()(x))
 
 
 @pytest.mark.slow

@@ -23,6 +23,8 @@ STYLES = (
     pytest.param(styles.ShortTerm, marks=pytest.mark.slow),
     pytest.param(styles.SemanticFlow, marks=pytest.mark.slow),
     pytest.param(styles.PointRefined, marks=pytest.mark.slow),
+    pytest.param(styles.Unpooled, marks=pytest.mark.slow),
+    pytest.param(styles.CrissCross, marks=pytest.mark.slow),
 )
 SIZES = ((1, 64, 96), (2, 97, 131), (1, 80, 64), (1, 45, 67), (1, 250, 331))
 

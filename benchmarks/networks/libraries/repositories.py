@@ -48,6 +48,13 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "values written by masks": idioms.WritesByMasks,
     "a grid kept from the first image": idioms.KeepsItsFirstGrid,
     "a kernel for even sizes alone": idioms.CentersIfEven,
+    "ENet": public_styles.Unpooled,
+    "CCNet": public_styles.CrissCross,
+    "scripted parts": idioms.HasScriptedParts,
+    "Fourier transforms": idioms.Fourier,
+    "kernels of its own": idioms.KernelsOfItsOwn,
+    "positions counted from a half": idioms.CountsFromAHalf,
+    "pads below 0": idioms.CropsByNegativePads,
 }
 # Their classes cannot be balanced on an image, as those of the others are.
 _PLAIN = (public_styles.PyramidOfEightPlusOne, public_styles.PatchSegmenter)
