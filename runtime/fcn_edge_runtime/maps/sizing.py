@@ -1,4 +1,4 @@
-"""How large tiles may be: the larger, the less their margins cost, as far as memory goes.
+"""How large tiles are: the larger, the less their margins cost, as far as memory goes.
 
 What a network needs for each pixel is measured: images of growing size are run, and this process' memory is
 looked at. The session keeps what it took, so the second image shows what a larger one will take.
@@ -7,6 +7,7 @@ looked at. The session keeps what it took, so the second image shows what a larg
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Plan:
 
 
 def plan_for(network: TileNetwork, height: int, width: int, memory: int) -> Plan:
-    """The largest tiles that fit.
+    """The tiles that fit and have the fewest pixels in their windows.
 
     Args:
         network: that will run.
@@ -80,37 +81,49 @@ def plan_for(network: TileNetwork, height: int, width: int, memory: int) -> Plan
         + len(network.card.classes) * network.probabilities
     )
     fixed = (used_bytes() or 0) + _BESIDES + cache_bytes(memory) + kept_bytes(memory)
-    around = network.around
 
-    def needed(core: int) -> int:
-        rows, columns = (
-            min(core + around, side) if network.fixed is None else size
-            for side, size in zip((height, width), network.fixed or (0, 0), strict=True)
-        )
-        kept = 0 if network.overlap is None else 3 * _kept_bytes(network, core + rows, width)
-        return int((fixed + rows * columns * each + kept) / _SHARE)
+    def spare(down: _Side, right: _Side) -> int:
+        kept = 0 if network.overlap is None else _kept_bytes(network, down.core + down.window, width)
+        return memory - int((fixed + down.window * right.window * each + 3 * kept) / _SHARE)
 
-    most = max((core for core in range(BLOCK, _LARGEST + 1, BLOCK) if needed(core) <= memory), default=0)
-    if not most:
+    both = list(product(_sides(network, 0, height), _sides(network, 1, width)))
+    fitting = [sides for sides in both if spare(*sides) >= 0]
+    if not fitting:
         raise UsageError(
-            f"the memory is {memory >> 20} MiB, expected at least {(needed(BLOCK) >> 20) + 1} MiB: a tile of "
-            f"{BLOCK} pixels with {around // 2} around it takes as much"
+            f"the memory is {memory >> 20} MiB, expected at least "
+            f"{(memory - max(spare(*sides) for sides in both) >> 20) + 1} MiB: a tile of {BLOCK} pixels with "
+            f"{network.around // 2} around it takes as much"
         )
-    if network.fixed is not None:
-        most = BLOCK
-    core = _even(height, most), _even(width, most)
-    return Plan(core, max(0, memory - needed(max(core))))
+    down, right = min(fitting, key=lambda sides: (sides[0].seen * sides[1].seen, -spare(*sides)))
+    return Plan((down.core, right.core), spare(down, right))
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A way to cut an axis: pixels of a core, of a window, and of all windows."""
+
+    core: int
+    window: int
+    seen: int
+
+
+def _sides(network: TileNetwork, axis: int, length: int) -> list[_Side]:
+    """The ways to cut an axis of this length."""
+    found = []
+    for core in range(BLOCK, _LARGEST + 1, BLOCK):
+        count = -(-length // core)
+        # Of two tiles, each has one neighbor.
+        around = network.around if count > 2 or network.overlap is not None else network.around // 2
+        window = min(core + around, length) if network.fixed is None else network.fixed[axis]
+        found.append(_Side(core, window, count * window))
+        if network.fixed is not None or count == 1:
+            break
+    return found
 
 
 def _kept_bytes(network: TileNetwork, rows: int, width: int) -> int:
     """What the scores of so many rows of pixels take."""
     return 4 * len(network.card.classes) * (rows // network.step + 1) * (width // network.step + 1)
-
-
-def _even(length: int, most: int) -> int:
-    """The smallest core that gives as few tiles as the largest one does."""
-    count = -(-length // most)
-    return -(-length // (count * BLOCK)) * BLOCK
 
 
 def _itemsize(network: TileNetwork) -> int:

@@ -77,7 +77,7 @@ def spans(length: int, core: int, reach: Reach, seen: Callable[[int, int], Pixel
     wanted = []
     for pixels in cores:
         first, last = seen(*pixels)
-        wanted.append((max(0, first - reach.margin) // unit * unit, last + reach.margin))
+        wanted.append((max(0, first - reach.margin) // unit * unit, min(last + reach.margin, length)))
     size = _up(max(reach.smallest, *(last - first for first, last in wanted)), unit)
     found = []
     for pixels, (first, _) in zip(cores, wanted, strict=True):
