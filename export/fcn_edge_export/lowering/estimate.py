@@ -34,7 +34,6 @@ __all__ = ["Estimate", "estimated"]
 
 Array = npt.NDArray[Any]
 
-HISTOGRAMS = 1.2  # time of the pass that counts values, in passes that find minimum and maximum
 REGAINED = 0.5  # of the labels that differ, by calibrating on all frames and rounding weights to fit them
 ALGEBRA = 3.0  # time of a multiplication when weights are rounded, relative to those of the network
 ONE_LAYER = 0.2  # time of quantizing a layer and opening a session of it, relative to the whole body
@@ -102,7 +101,7 @@ def estimated(
     watch = _Watch()
     image = frames.calibrated[0].image()
     reading = watch.lap()
-    ranges, ranging = _first_ranges(entry, body, image)
+    ranges, ranging = _first_ranges(entry, body, image, method)
     watch.lap()
     int8 = with_qdq(entry.model, body, ranges, target, frozenset())
     options = SessionOptions(config=exact_integers())
@@ -129,7 +128,7 @@ def estimated(
     algebra = rounding_work(entry.model, body, len(frames.fitted)) / sum(work_of(entry.model, shown).values())
     search = passes.search(len(body.products) + len(body.additions), len(frames.held_out))
     probable = REGAINED * (1 - agreement) > 1 - least
-    seconds = passes.stages(frames, 1.0 if method == "minmax" else 1 + HISTOGRAMS, algebra)
+    seconds = passes.stages(frames, algebra)
     seconds["integers"] += search if probable else 0.0
     if not here:
         del seconds["speed"]
@@ -156,12 +155,11 @@ class _Passes:
     other: float
     pixels: int
 
-    def stages(self, frames: FrameSet, rounds: float, algebra: float) -> dict[str, float]:
+    def stages(self, frames: FrameSet, algebra: float) -> dict[str, float]:
         """Of each stage, where no layer must stay in float.
 
         Args:
             frames: calibrated and held out.
-            rounds: of passes that find ranges.
             algebra: multiplications of rounding, in passes of the parent.
         """
         held_out = len(frames.held_out)
@@ -170,7 +168,7 @@ class _Passes:
         fewest, most = (count * both for count in SPEED_ROUNDS)
         fitting = len(frames.fitted) * both * min(1.0, FITTED_PIXELS / self.pixels)
         return {
-            "calibrate": len(frames.calibrated) * (self.reading + self.ranging) * rounds,
+            "calibrate": len(frames.calibrated) * (self.reading + self.ranging),
             "round": self.making + fitting + ALGEBRA * algebra * self.other,
             "integers": self.making + comparing,
             "speed": min(max(SPEED_SECONDS, fewest), most),
@@ -185,7 +183,9 @@ class _Passes:
         return ranking + layers.bit_length() * (self.making + held_out * (self.own + self.reading))
 
 
-def _first_ranges(entry: FoldedModel, body: Body, image: Array) -> tuple[dict[str, Range], float]:
+def _first_ranges(
+    entry: FoldedModel, body: Body, image: Array, method: str
+) -> tuple[dict[str, Range], float]:
     """The ranges over one frame, and the seconds of a pass that finds them."""
     laps: list[float] = []
 
@@ -195,7 +195,7 @@ def _first_ranges(entry: FoldedModel, body: Body, image: Array) -> tuple[dict[st
             yield image
             laps.append(time.perf_counter() - start)
 
-    ranges = activation_ranges(entry.model, body.tensors, twice, known=entry.known)
+    ranges = activation_ranges(entry.model, body.tensors, twice(), method, entry.known)
     return ranges, laps[-1]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +14,7 @@ from fcn_edge_export.lowering.body import Body
 from fcn_edge_export.lowering.equalization import equalized
 from fcn_edge_export.lowering.fold_normalization import FoldedModel
 from fcn_edge_export.lowering.qdq import IntegerTarget, with_qdq
-from fcn_edge_export.lowering.ranges import Frames, Range, activation_ranges
+from fcn_edge_export.lowering.ranges import Range, activation_ranges
 from fcn_edge_export.lowering.rounding import RoundedLayer, rounded_layers
 from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_runtime.progress import Progress
@@ -78,7 +78,7 @@ def prepared(
     entry: FoldedModel,
     body: Body,
     target: IntegerTarget,
-    frames: Frames,
+    frames: Iterable[Array],
     images: Sequence[Array],
     method: str = QuantizeOptions.method,
 ) -> Prepared:
@@ -88,7 +88,7 @@ def prepared(
         entry: the float model.
         body: of it.
         target: the machine it is for.
-        frames: to find ranges on, see `activation_ranges`.
+        frames: (N, H, W, C) each, to find ranges on, taken one at a time.
         images: (N, H, W, C) each, a few of them, to equalize channels on.
         method: how ranges are chosen.
     """

@@ -8,9 +8,8 @@ Importing and running it loads no torch.
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ from fcn_edge_export.lowering.lower import (
 from fcn_edge_export.lowering.optimized_graph import float_products
 from fcn_edge_export.lowering.prepared import Prepared, prepared
 from fcn_edge_export.lowering.qdq import IntegerTarget, target_named, this_target
-from fcn_edge_export.lowering.ranges import Frames
 from fcn_edge_export.lowering.sensitivity import LayerDamage
 from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_export.speed import Speed, compare_speed
@@ -194,25 +192,13 @@ def _fitted(
     """The stages "calibrate" and "round"."""
     few = [case.image() for case in frames.fitted]
     with stages.stage("calibrate", unit="frames") as did:
-        images = _images(frames, method, stages.progress)
+        images = (case.image() for case in tracked(frames.calibrated, stages.progress))
         whole = prepared(entry, body, target, images, few, method)
         did.text = f"{method} of {len(whole.ranges)} tensors over {len(frames.calibrated)} frames"
     with stages.stage("round", unit="layers") as did:
         whole = whole.fitted(few, stages.progress)
         did.text = f"the weights of {len(whole.rounded)} convolutions, to fit {len(few)} frames"
     return whole
-
-
-def _images(frames: FrameSet, method: str, progress: Progress) -> Frames:
-    """What gives the calibrated images, one after another, for each pass that finds ranges."""
-    count, passes = len(frames.calibrated), itertools.count()
-    total = count * (1 if method == "minmax" else 2)
-
-    def images() -> Iterator[Array]:
-        for case in tracked(frames.calibrated, progress, before=next(passes) * count, total=total):
-            yield case.image()
-
-    return images
 
 
 def _measured_speed(

@@ -1,8 +1,8 @@
-"""The range of every activation over calibration frames, in memory that does not grow with their number.
+"""The range of every activation over calibration frames, in one pass and in memory that does not grow.
 
 Minimum and maximum are computed inside the graph, so that only two numbers per tensor come back. Percentile
-and entropy also need a histogram: a second pass counts values in `BINS` equal bins between the two. The graph
-itself picks the values that are counted, so that one run gives those of all tensors.
+and entropy also need a histogram. The graph itself picks the values that are counted, so that one run gives
+those of all tensors; where a frame leaves the range of those before it, bins are merged in pairs.
 
     minmax      the full range
     percentile  all but the outermost hundredth of a percent
@@ -14,7 +14,6 @@ itself picks the values that are counted, so that one run gives those of all ten
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,34 +29,60 @@ from fcn_edge_runtime.session.session import open_session
 __all__ = ["METHODS", "Range", "activation_ranges", "clipped_by_entropy", "clipped_by_percentile"]
 
 Array = npt.NDArray[Any]
-Frames = Callable[[], Iterable[Array]]
 Range = tuple[float, float]
 
 METHODS = ("minmax", "percentile", "entropy")
 BINS = 2048
+FINE = 8 * BINS  # half of these at least are between minimum and maximum
 LEVELS = 256
+SMALL = 1e-6  # span of values that are all equal, relative to them
 KEPT = 0.9999
 SHARES = np.linspace(0.2, 1.0, 81)  # how much of the range entropy tries to keep
-SAMPLED = 1 << 16  # values counted per tensor and frame, evenly spaced
+SAMPLED = 1 << 15  # values counted per tensor and frame, evenly spaced
 
 
-@dataclass
 class _Spread:
-    """Histogram of one tensor's values in equal bins between its minimum and its maximum."""
+    """Histogram of one tensor's values, in more and finer bins than the methods need."""
 
-    low: float
-    high: float
-    counts: npt.NDArray[np.int64]
+    def __init__(self) -> None:
+        self.low, self.high = float("inf"), float("-inf")
+        self._start = self._width = 0.0
+        self._counts = np.zeros(FINE, np.int64)
 
-    def add(self, values: Array) -> None:
-        bins = (values - self.low) * (BINS / (self.high - self.low))
-        self.counts += np.bincount(np.clip(bins.astype(np.int32), 0, BINS - 1), minlength=BINS)
+    def add(self, low: float, high: float, values: Array | None) -> None:
+        """Count values of a frame whose minimum and maximum are these; None counts nothing."""
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        if values is None:
+            return
+        if not self._width:
+            least = max(SMALL * max(abs(low), abs(high)), SMALL)  # where all values are equal
+            self._start, self._width = low, max(high - low, least) / FINE
+        while low < self._start or high > self._start + self._width * FINE:
+            self._widen(upward=low >= self._start)
+        bins = ((values - self._start) / self._width).astype(np.int32)
+        self._counts += np.bincount(np.clip(bins, 0, FINE - 1), minlength=FINE)
+
+    def _widen(self, *, upward: bool) -> None:
+        pairs, empty = self._counts.reshape(-1, 2).sum(1), np.zeros(FINE // 2, np.int64)
+        if not upward:
+            self._start -= self._width * FINE
+        self._counts = np.concatenate([pairs, empty] if upward else [empty, pairs])
+        self._width *= 2
+
+    def clipped(self, clip: Callable[[npt.NDArray[np.int64], float, float], Range]) -> Range:
+        """The range as one of the methods clips it."""
+        if self.low >= self.high:
+            return self.low, self.high
+        middles = self._start + (np.arange(FINE) + 0.5) * self._width
+        bins = ((middles - self.low) * (BINS / (self.high - self.low))).astype(np.int32)
+        counts = np.bincount(np.clip(bins, 0, BINS - 1), self._counts, BINS).astype(np.int64)
+        return clip(counts, self.low, self.high)
 
 
 def activation_ranges(
     model: onnx.ModelProto,
     tensors: Sequence[str],
-    frames: Frames,
+    frames: Iterable[Array],
     method: str = "minmax",
     known: Mapping[str, Range] | None = None,
 ) -> dict[str, Range]:
@@ -66,7 +91,7 @@ def activation_ranges(
     Args:
         model: the float model.
         tensors: names of float values in it.
-        frames: called for each pass: gives the batches (N, H, W, C), one at a time.
+        frames: the batches (N, H, W, C), taken one at a time.
         method: one of `METHODS`.
         known: ranges that no frame can leave: these are taken as they are.
 
@@ -76,11 +101,13 @@ def activation_ranges(
     if method not in METHODS:
         raise UsageError(f"got the method {method!r}, expected one of {', '.join(METHODS)}")
     known = {name: span for name, span in (known or {}).items() if name in tensors}
-    outer = _outer_ranges(model, [name for name in tensors if name not in known], frames)
-    spreads = _spreads(model, outer, frames) if method != "minmax" else {}
+    spreads = _spreads(
+        model, [name for name in tensors if name not in known], frames, counted=method != "minmax"
+    )
+    if method == "minmax":
+        return {**{name: (spread.low, spread.high) for name, spread in spreads.items()}, **known}
     clip = clipped_by_percentile if method == "percentile" else clipped_by_entropy
-    clipped = {name: clip(spread.counts, *outer[name]) for name, spread in spreads.items()}
-    return {**outer, **clipped, **known}
+    return {**{name: spread.clipped(clip) for name, spread in spreads.items()}, **known}
 
 
 def clipped_by_percentile(counts: npt.NDArray[np.int64], low: float, high: float) -> Range:
@@ -130,46 +157,33 @@ def _divergence(counts: npt.NDArray[np.int64], first: int, last: int) -> float:
     return float((p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-9))).sum())
 
 
-def _outer_ranges(model: onnx.ModelProto, tensors: Sequence[str], frames: Frames) -> dict[str, Range]:
-    outputs = [f"fcn_edge/{what}/{i}" for i in range(len(tensors)) for what in ("least", "greatest")]
-    more = onnx.ModelProto()
-    for name, low, high in zip(tensors, outputs[::2], outputs[1::2], strict=True):
-        more.graph.node.append(helper.make_node("ReduceMin", [name], [low], keepdims=0))
-        more.graph.node.append(helper.make_node("ReduceMax", [name], [high], keepdims=0))
-    more.graph.output.extend(helper.make_tensor_value_info(o, TensorProto.FLOAT, []) for o in outputs)
-    # Concatenated protobuf messages are merged, so no copy of the weights is made.
-    session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
-    least, greatest = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
-
-    def ends(found: Mapping[str, Array]) -> Array:
-        return np.array([float(value) for value in found.values()])
-
-    for future in overlapped(frames(), lambda batch: session.run(batch, outputs), ends, np.size):
-        values = future.result()
-        least, greatest = np.minimum(least, values[::2]), np.maximum(greatest, values[1::2])
-    return {name: (float(a), float(b)) for name, a, b in zip(tensors, least, greatest, strict=True)}
-
-
-def _spreads(model: onnx.ModelProto, outer: Mapping[str, Range], frames: Frames) -> dict[str, _Spread]:
-    wanted = [name for name, (low, high) in outer.items() if high > low]
-    spreads = [_Spread(*outer[name], np.zeros(BINS, np.int64)) for name in wanted]
-    if not spreads:
-        return {}
-    out, names = Nodes(), [f"fcn_edge/sample/{index}" for index in range(len(wanted))]
-    _sample(out, dict(zip(wanted, names, strict=True)))
+def _spreads(
+    model: onnx.ModelProto, tensors: Sequence[str], frames: Iterable[Array], *, counted: bool
+) -> dict[str, _Spread]:
+    out, samples = Nodes(), [f"fcn_edge/sample/{index}" for index in range(len(tensors))]
+    outputs = []
+    for index, name in enumerate(tensors):
+        outputs.append(out.add("ReduceMin", [name], f"fcn_edge/least/{index}", keepdims=0))
+        outputs.append(out.add("ReduceMax", [name], f"fcn_edge/greatest/{index}", keepdims=0))
+    if counted:
+        _sample(out, dict(zip(tensors, samples, strict=True)))
+        outputs += samples
     more = onnx.ModelProto()
     more.graph.node.extend(out.nodes)
     more.graph.initializer.extend(out.constants)
-    more.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names)
+    more.graph.output.extend(helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs)
+    # Concatenated protobuf messages are merged, so no copy of the weights is made.
     session = open_session(model.SerializeToString() + more.SerializeToString(), "cpu")
+    spreads = {name: _Spread() for name in tensors}
 
-    def count(sampled: Mapping[str, Array]) -> None:
-        for spread, values in zip(spreads, sampled.values(), strict=True):
-            spread.add(values)
+    def add(values: Mapping[str, Array]) -> None:
+        for index, spread in enumerate(spreads.values()):
+            low, high = (float(values[name]) for name in outputs[2 * index : 2 * index + 2])
+            spread.add(low, high, values.get(samples[index]))
 
-    for future in overlapped(frames(), lambda batch: session.run(batch, names), count, np.size):
+    for future in overlapped(frames, lambda batch: session.run(batch, outputs), add, np.size):
         future.result()
-    return dict(zip(wanted, spreads, strict=True))
+    return spreads
 
 
 def _sample(out: Nodes, names: Mapping[str, str]) -> None:

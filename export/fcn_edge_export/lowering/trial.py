@@ -35,5 +35,5 @@ def in_integers(
     plain = typed(model)
     body, target = body_of(plain), target_named(None)
     entry = folded(plain, body, spec, signed=target.signed)
-    whole = prepared(entry, body, target, lambda: images, images[:FITTED])
+    whole = prepared(entry, body, target, images, images[:FITTED])
     return whole.fitted(images[:FITTED]).in_integers()

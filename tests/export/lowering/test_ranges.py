@@ -22,7 +22,7 @@ def model(tmp_path_factory):
 
 
 def batches(count):
-    return lambda: (blocks(seed=index)[None] for index in range(count))
+    return (blocks(seed=index)[None] for index in range(count))
 
 
 def test_the_body_lies_between_normalization_and_classifier(model):
@@ -60,9 +60,7 @@ def test_all_classifiers_and_learned_upsampling_stay_in_float():
 
 def test_minimum_and_maximum_are_taken_over_all_frames(model):
     whole = activation_ranges(model, ["normalized", "sr"], batches(6))
-    parts = [
-        activation_ranges(model, ["normalized", "sr"], lambda i=i: [blocks(seed=i)[None]]) for i in range(6)
-    ]
+    parts = [activation_ranges(model, ["normalized", "sr"], [blocks(seed=i)[None]]) for i in range(6)]
     for name, (low, high) in whole.items():
         assert low == min(part[name][0] for part in parts)
         assert high == max(part[name][1] for part in parts)
@@ -74,6 +72,26 @@ def test_every_method_stays_within_the_observed_range(model, method):
     outer = activation_ranges(model, ["fr", "sum"], batches(3))
     for name, (low, high) in activation_ranges(model, ["fr", "sum"], batches(3), method).items():
         assert outer[name][0] - 1e-5 <= low < high <= outer[name][1] + 1e-5
+
+
+@pytest.mark.parametrize("method", ["percentile", "entropy"])
+def test_the_order_of_frames_hardly_changes_ranges(model, method):
+    def dimmed(count):
+        return [(blocks(seed=index) // (count - index))[None] for index in range(count)]
+
+    up, down = (
+        activation_ranges(model, ["normalized", "fr", "sum"], each, method)
+        for each in (dimmed(8), reversed(dimmed(8)))
+    )
+    for name, (low, high) in up.items():
+        assert np.allclose(down[name], (low, high), atol=0.02 * (high - low))
+
+
+def test_a_tensor_that_changes_on_a_later_frame_only_has_a_range(model):
+    black = np.zeros((1, 48, 64, 3), np.uint8)
+    low, high = activation_ranges(model, ["normalized"], [black, *batches(2)], "percentile")["normalized"]
+    assert low < -1
+    assert high > 1
 
 
 def counts_of(values):

@@ -26,7 +26,7 @@ def images(first, count):
 
 def made(model, target):
     seen = images(0, 6)
-    return prepared(FoldedModel(model, None), body_of(model), target_named(target), lambda: seen, seen)
+    return prepared(FoldedModel(model, None), body_of(model), target_named(target), seen, seen)
 
 
 def logits(model):
