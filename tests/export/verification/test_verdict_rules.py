@@ -6,11 +6,13 @@ both sides can be set pixel by pixel.
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fcn_edge_export.verification.cases import Case
+from fcn_edge_export.verification.cases import PATTERN, Case
 from fcn_edge_export.verification.measure import labeled
 from fcn_edge_export.verification.verdict import check_shipped, compare
 from fcn_edge_runtime.errors import VerificationError
@@ -267,6 +269,18 @@ def test_a_file_whose_labels_differ_from_its_probe_is_refused():
     check_shipped(session(argmax(), CAST, outputs=("labels",)), verdict, cases)
     image[0, 0, 0] = (0, 0, 9) if image[0, 0, 0].argmax() != 2 else (9, 0, 0)
     with pytest.raises(VerificationError, match="at made 2x20x30 the file's labels differ from its probe's"):
+        check_shipped(session(argmax(), CAST, outputs=("labels",)), verdict, cases)
+
+
+@pytest.mark.parametrize(
+    ("name", "height", "repeated"), [("street.png", 257, True), (PATTERN, 256, True), (PATTERN, 257, False)]
+)
+def test_your_frames_and_all_but_large_patterns_run_in_the_file(name, height, repeated):
+    image = random_image(height, 128)
+    cases = [Case(name, lambda: image)]
+    verdict = compare(as_logits, session(argmax(), CAST), cases)
+    image[0, 0, 0] = (0, 0, 9) if image[0, 0, 0].argmax() != 2 else (9, 0, 0)
+    with pytest.raises(VerificationError, match="differ") if repeated else contextlib.nullcontext():
         check_shipped(session(argmax(), CAST, outputs=("labels",)), verdict, cases)
 
 
