@@ -107,6 +107,8 @@ def with_qdq(
     wanted = [name for name in body.nodes if name not in keep_float]
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    if not wanted:  # the quantizer takes no name for every name
+        return strip(copy)
     _keep_biases_apart(copy, set(wanted))
     inputs = {node.name: list(node.input) for node in copy.graph.node if node.name not in wanted}
     scales = _with_rounded(copy, {n: layer for n, layer in (rounded or {}).items() if n in wanted})
