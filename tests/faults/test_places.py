@@ -227,7 +227,7 @@ def test_ctrl_c_ends_with_130_and_nothing_half_written(name, work, start, tmp_pa
     from tests.runtime.robot.make_corridor_bag import write_bag
 
     if name == "bag":
-        write_bag(tmp_path / "in.mcap", [blocks(96, 128, seed=i) for i in range(400)])
+        write_bag(tmp_path / "in.mcap", [blocks(192, 256, seed=i) for i in range(600)])
     else:
         for folder in ("frames", "labels"):
             shutil.copytree(work / folder, tmp_path / folder)
