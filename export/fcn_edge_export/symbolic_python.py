@@ -78,6 +78,8 @@ class _Library(types.ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.__dict__["_real"], name)
+        if name in ("array", "asarray"):
+            return _array_of_both(found)
         symbolic = _OF_SYMBOLS.get(name)
         return found if symbolic is None else _of_both(found, symbolic)
 
@@ -87,6 +89,17 @@ def _of_both(real: Callable[..., Any], symbolic: Callable[[Any], Any]) -> Callab
         if len(args) == 1 and not kwargs and isinstance(args[0], _SYMBOLS):
             return symbolic(args[0])
         return real(*args, **kwargs)
+
+    return function
+
+
+def _array_of_both(real: Callable[..., Any]) -> Callable[..., Any]:
+    """An array of symbols holds them as objects, which numpy computes with as they do."""
+
+    def function(data: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(data, (tuple, list)) and any(isinstance(entry, _SYMBOLS) for entry in data):
+            return real(data, dtype=object)
+        return real(data, *args, **kwargs)
 
     return function
 

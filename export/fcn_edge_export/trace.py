@@ -45,6 +45,7 @@ _FROZEN_AXIS = re.compile(
 )
 
 
+_NO_OPERATOR = re.compile(r"No ONNX function found for <OpOverload\(op='(?:aten\.)?([\w.]+)'")
 _BY_VALUES = ("GuardOnDataDependentSymNode", "DataDependentOutputException")
 _TALKATIVE = ("torch.onnx", "torch.export", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")
 
@@ -119,6 +120,11 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
                 "tensors instead"
             ) from error
         where = _line_of_theirs(error)
+        if missing := _NO_OPERATOR.search(str(_cause(error))):
+            raise ArtifactError(
+                f"trace: ONNX has no operator for PyTorch's {missing[1]}: let the network compute it in "
+                "another way"
+            ) from error
         if type(_cause(error)).__name__ in _BY_VALUES:
             raise ArtifactError(
                 f"trace: the network decides by the values of its image{where and f' ({where})'}, and a file "

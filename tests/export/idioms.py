@@ -349,6 +349,8 @@ class KeepsGridsBySize(Idiom):
             self.kept[height, width] = torch.linspace(-1, 1, width).repeat(height, 1)
         quarter, rest = divmod(width, 4)
         small = F.interpolate(f, (height, quarter + rest))
+        half = np.array(f.shape[2:]) // 2 + 1
+        small = small + F.interpolate(f, tuple(half.tolist())).mean()
         return (
             f
             + self.kept[height, width]
