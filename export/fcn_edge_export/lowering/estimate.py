@@ -126,9 +126,10 @@ def estimated(
     share = integer_share(work_of(entry.model, frames.blank(parent.card)), integers)
     passes = _Passes(reading, ranging, making, own, other, prod(shown.shape[1:3]))
     algebra = rounding_work(entry.model, body, len(frames.fitted)) / sum(work_of(entry.model, shown).values())
-    search = passes.search(len(body.products) + len(body.additions), len(frames.held_out))
     probable = REGAINED * (1 - agreement) > 1 - least
     seconds = passes.stages(frames, algebra)
+    layers = len(body.products) + len(body.additions)
+    search = passes.search(layers, len(frames.held_out)) + layers.bit_length() * seconds["round"]
     seconds["integers"] += search if probable else 0.0
     if not here:
         del seconds["speed"]

@@ -33,23 +33,29 @@ class Prepared:
         body: of this model.
         target: the machine it is for.
         ranges: of the body's tensors.
-        rounded: the convolutions whose weights are rounded to fit the calibration frames, by name.
+        images: (1, H, W, C) each, that weights are fitted to.
+        rounded: the convolutions whose weights are rounded to fit them, by name.
     """
 
     model: onnx.ModelProto
     body: Body
     target: IntegerTarget
     ranges: Mapping[str, Range]
+    images: Sequence[Array] = ()
     rounded: Mapping[str, RoundedLayer] = field(default_factory=dict)
 
     def in_integers(self, keep_float: AbstractSet[str] = frozenset()) -> onnx.ModelProto:
         """The model with its body in integers, all but the layers named.
 
+        Where weights are fitted, they are fitted again to what layers in float give: the biases behind these
+        would correct errors that are no longer there.
+
         Raises:
             ArtifactError: onnxruntime's quantizer failed.
         """
-        floats = {node for name in keep_float for node in self._layer(name)}
-        return with_qdq(self.model, self.body, self.ranges, self.target, floats, self.rounded)
+        floats = frozenset(node for name in keep_float for node in self._layer(name))
+        rounded = self._rounded(self.images, floats) if floats and self.images else self.rounded
+        return self._quantized(floats, rounded)
 
     def alone(self, name: str) -> onnx.ModelProto:
         """The model with only one layer of its body in integers.
@@ -57,8 +63,7 @@ class Prepared:
         Raises:
             ArtifactError: onnxruntime's quantizer failed.
         """
-        floats = set(self.body.nodes) - self._layer(name)
-        return with_qdq(self.model, self.body, self.ranges, self.target, floats, self.rounded)
+        return self._quantized(set(self.body.nodes) - self._layer(name), self.rounded)
 
     def _layer(self, name: str) -> set[str]:
         """A node and the ReLU or Clip that it is merged with: what is between them is never stored."""
@@ -69,9 +74,17 @@ class Prepared:
 
     def fitted(self, images: Sequence[Array], progress: Progress | None = None) -> Prepared:
         """The same with weights rounded to fit some images (1, H, W, C)."""
+        return replace(self, images=images, rounded=self._rounded(images, frozenset(), progress))
+
+    def _rounded(
+        self, images: Sequence[Array], floats: AbstractSet[str], progress: Progress | None = None
+    ) -> dict[str, RoundedLayer]:
         top = 64 if self.target.seven_bits else 127
-        rounded = rounded_layers(self.model, self.in_integers(), self.body, images, top, progress)
-        return replace(self, rounded=rounded)
+        integers = self._quantized(floats, {})
+        return rounded_layers(self.model, integers, self.body, images, top, progress)
+
+    def _quantized(self, floats: AbstractSet[str], rounded: Mapping[str, RoundedLayer]) -> onnx.ModelProto:
+        return with_qdq(self.model, self.body, self.ranges, self.target, floats, rounded)
 
 
 def prepared(

@@ -63,7 +63,8 @@ def rounded_layers(
 
     Args:
         model: in float.
-        integers: the same, all of its body in integers, by `qdq.with_qdq`; its weights are changed in place.
+        integers: the same, its body or a part of it in integers, by `qdq.with_qdq`; its weights are changed
+            in place.
         body: of both.
         images: (1, H, W, C) each, to learn from.
         top: the largest integer that a weight may be.
@@ -74,7 +75,8 @@ def rounded_layers(
     dequantized = {node.output[0]: node for node in integers.graph.node if node.op_type == "DequantizeLinear"}
     originals = {n.name: n for n in model.graph.node if n.name in body.products and _is_plain(n)}
     found = {}
-    for node in tracked([n for n in integers.graph.node if n.name in originals], progress):
+    wanted = [n for n in integers.graph.node if n.name in originals and n.input[1] in dequantized]
+    for node in tracked(wanted, progress):
         original = originals[node.name]
         source = dequantized[node.input[1]]
         weight, scale = (
