@@ -36,6 +36,7 @@ from fcn_edge_runtime.model.card import Card, LoweringInfo, VerificationInfo
 from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, Golden, raise_to
 from fcn_edge_runtime.progress import Stage, Stages
+from fcn_edge_runtime.selftest import LEAST_DECIDED
 from fcn_edge_runtime.session.session import Session, SessionOptions, needed_config, open_session
 
 __all__ = [
@@ -50,7 +51,7 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-LEAST_DECIDED = 0.02  # of the self-test's pixels; one that decides fewer than half of these is refused
+_ENOUGH_DECIDED = 2 * LEAST_DECIDED  # of the self-test's pixels, of which it needs half
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def gate_child(
             blind=gate.verdict.blind,
         )
         golden = golden_vectors(logits_of(reference), probe, card, tau, smallest=card.geometry.smallest_size)
-        if _decided(golden, card) < LEAST_DECIDED:
+        if _decided(golden, card) < _ENOUGH_DECIDED:
             # On patterns unlike the frames the file is too far from its parent: its own scores decide.
             tau = min(1.0, max(2 * engines, TAU.get(precision, 0.0)))
             golden = golden_vectors(logits_of(probe), probe, card, tau, smallest=card.geometry.smallest_size)

@@ -72,6 +72,17 @@ def test_the_self_test_of_an_int8_file_sees_several_labels(made):
     assert not report.blind
 
 
+def test_frames_unlike_the_self_tests_patterns_leave_it_useful(parent, tmp_path):
+    dark = {name: (lambda read=read: read() // 2) for name, read in frames(20).items()}
+    made = attempt(parent, tmp_path, calibration=lambda _: dark)
+    with ModelFile.open(made.path) as file, ModelFile.open(parent) as whole:
+        report = run_selftest(open_session(file, "cpu"), file.card, file.golden)
+        of_parent = run_selftest(open_session(whole, "cpu"), file.card, file.golden)
+    assert report.passed
+    assert not report.blind
+    assert not of_parent.passed  # on patterns this bright its scores are not the file's
+
+
 def test_the_same_frames_give_the_same_bytes(parent, made, tmp_path):
     backwards = dict(reversed(frames(20).items()))
     held_out = {f"frame{i}.png": frames(20)[f"frame{i}.png"] for i in range(1, 20, 4)}
