@@ -106,12 +106,13 @@ class Scoring:
                 result.labels if threshold is None else result.thresholded(threshold).labels
                 for threshold in self.thresholds
             ]
+            truth = self._covered(read.truth, labels[0])
             return Counts(
-                tuple(confusion_matrix(read.truth, found, self._classes) for found in labels),
+                tuple(confusion_matrix(truth, found, self._classes) for found in labels),
                 count_labels(read.truth, self._classes)[1],
                 result.milliseconds,
                 read.picture.dark,
-                None if sure is None else confidence_counts(read.truth, labels[0], sure, self._classes),
+                None if sure is None else confidence_counts(truth, labels[0], sure, self._classes),
             )
 
     def _volume(self, pair: Pair) -> Counts:
@@ -122,12 +123,20 @@ class Scoring:
                 pair.labels, volume, segmenter.card, segmenter.max_pixels, pair.folder.foreground
             )
             done = label_volume(segmenter, volume, self.reading)
+            covered = self._covered(truth, done.labels)
             return Counts(
-                (confusion_matrix(truth, done.labels, self._classes),),
+                (confusion_matrix(covered, done.labels, self._classes),),
                 count_labels(truth, self._classes)[1],
                 done.milliseconds,
-                hausdorff=hausdorff_95(done.labels, truth, volume.spacing, segmenter.card),
+                hausdorff=hausdorff_95(done.labels, covered, volume.spacing, segmenter.card),
             )
+
+    def _covered(self, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The true labels without those of a border that the network does not cover: they are not counted."""
+        card = self.segmenter.card
+        if card.net.border != "unlabeled":
+            return truth
+        return np.where(labels == card.unlabeled, card.unlabeled, truth)
 
     def _size(self, read: Future[_Read]) -> int:
         """Numbers that an image, and the matrices of it, hold."""
