@@ -100,7 +100,7 @@ def pytorch(kind, net, frames):
 SIZES = [(1, 1), (1, 40), (37, 1), (2, 2), (7, 9), (16, 24), (61, 83), (128, 64), (101, 211), (301, 17)]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 def test_any_size_of_image_is_segmented_correctly(exported):
     kind, made = exported
     geometry = made.result.card.geometry
@@ -140,6 +140,7 @@ def assert_right(got, logits, where):
         np.testing.assert_allclose(got.probabilities, shares, atol=1e-4, err_msg=str(where))
 
 
+@pytest.mark.sampled(2)
 def test_labels_are_bytes_up_to_255_classes_and_two_bytes_above(exported):
     kind, made = exported
     got = Segmenter(made.path, "cpu")(picture(20, 30, kind.channels, kind.dtype))

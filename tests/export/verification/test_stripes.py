@@ -127,7 +127,7 @@ LIES = (
 
 @pytest.mark.usefixtures("every_network_is_heavy")
 @pytest.mark.parametrize("build", LIES, ids=lambda build: build.__name__)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 def test_a_heavy_network_that_lies_is_refused_or_right(tmp_path, build):
     net = seeded(build)
     try:
