@@ -150,6 +150,7 @@ def test_labels_are_bytes_up_to_255_classes_and_two_bytes_above(exported):
     assert got.labels.shape == (20, 30)
 
 
+@pytest.mark.sampled(3)
 def test_the_verdict_covers_batches_odd_sizes_and_orientations(exported):
     kind, made = exported
     sizes = made.result.card.verification.sizes
