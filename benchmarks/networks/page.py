@@ -98,6 +98,8 @@ def _how(found: dict[str, Any]) -> str:
         parts.append(f"up to {'x'.join(map(str, found['largest']))}")
     if found.get("smallest", 1) > 33:
         parts.append(f"from {found['smallest']}")
+    if found.get("unstable"):
+        parts.append(f"unstable in PyTorch at {', '.join(found['unstable'])}")
     return ", ".join(parts)
 
 

@@ -45,6 +45,23 @@ def test_a_file_of_another_network_is_wrong(exported):
     assert worker._compared(small(1), exported)["outcome"] == "wrong"  # its public face is a process
 
 
+def test_a_size_where_pytorch_itself_is_unstable_does_not_count(exported):
+    class Unstable(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = small(0)
+
+        def forward(self, x):
+            logits = self.net(x)
+            at_width = 0.01 * logits.abs().max() if x.shape[-1] == 96 else 0
+            return logits + at_width * torch.sin(1e6 * x[:, :1])
+
+    found = worker._compared(Unstable(), exported)
+    assert (found["outcome"], found["right"], found["unstable"]) == ("right", ["33x47"], ["64x96"])
+    page = as_page(merged({}, "monai", "1", ["x"], {"x": {**RIGHT, **found}}))
+    assert "unstable in PyTorch at 64x96" in page
+
+
 @pytest.mark.slow
 def test_the_option_that_a_message_proposes_is_used():
     class OneSize(nn.Module):
