@@ -13,6 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from fcn_edge_export import ExportOptions, export
 from fcn_edge_export.examples import example_size
+from fcn_edge_export.graph.means import split_means
 from fcn_edge_export.probe import probe
 from fcn_edge_export.reference import LogitsNetwork, prepared
 from fcn_edge_export.trace import trace
@@ -34,6 +35,7 @@ def traced(net):
     sizes = probe(net, 3)
     network = LogitsNetwork.of(net, sizes)
     model = trace(network, 3, sizes, example_size(network, 3, sizes)).model
+    split_means(model)  # as is done behind the simplifier
     return network, sizes, onnxruntime.InferenceSession(model.SerializeToString())
 
 

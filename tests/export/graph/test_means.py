@@ -22,7 +22,8 @@ class Normed(nn.Module):
 
     def forward(self, x):
         x = self.norm(x)
-        return self.head(x + x.mean((2, 3), keepdim=True))
+        squeezed = x.mean((2, 3))[:, :, None, None] + x.mean(dim=(1, 2, 3))[:, None, None, None] + x.mean()
+        return self.head(x + x.mean((2, 3), keepdim=True) + squeezed)
 
 
 def test_means_are_split_behind_the_simplifier():
@@ -33,7 +34,7 @@ def test_means_are_split_behind_the_simplifier():
     model = simplify(trace(network, 3, sizes, example_size(network, 3, sizes)).model).model
     axes = {i.name: i.dims[0] for i in model.graph.initializer if i.dims}
     means = [node for node in model.graph.node if node.op_type == "ReduceMean"]
-    assert len(means) >= 6
+    assert len(means) >= 15
     assert all(axes[node.input[1]] == 1 for node in means)
     read = {name for node in model.graph.node for name in node.input}
     assert {i.name for i in model.graph.initializer} <= read  # the runtime refuses others
@@ -41,4 +42,4 @@ def test_means_are_split_behind_the_simplifier():
     with torch.inference_mode():
         expected = net.double()(x.double()).numpy()
     got = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"normalized": x.numpy()})[0]
-    assert np.abs(got - expected).max() < 5e-6 * np.abs(expected).max()
+    assert np.abs(got - expected).max() < 1e-5 * np.abs(expected).max()
