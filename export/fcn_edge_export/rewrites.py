@@ -27,6 +27,7 @@ from fcn_edge_runtime.errors import ArtifactError
 __all__ = ["Rewrites"]
 
 _SYMBOLS = (torch.SymInt, torch.SymFloat)
+_OFFSETS = {"nearest": 0.0, "nearest-exact": 0.5}  # of a pixel's place in the resized map
 
 
 class Rewrites(TorchFunctionMode):
@@ -191,8 +192,10 @@ def _interpolate(func: Any, args: Any, kwargs: Any) -> Any:
     """Two matrix products, where the filter has no ONNX operator or the scale is computed from the size."""
     given = _given(func, args, kwargs)
     x, mode, factor = given["input"], given["mode"], given["scale_factor"]
-    if mode == "nearest" and given["size"] is not None and x.dim() == 4 and not _symbolic(tuple(x.shape[2:])):
-        return _nearest(x, _pair(given["size"]))
+    if mode in _OFFSETS and given["size"] is not None and x.dim() == 4:
+        size, sides = _pair(given["size"]), tuple(x.shape[2:])
+        alike = (_exact_in_onnx(*both, exact=mode != "nearest") for both in zip(sides, size, strict=True))
+        return NotImplemented if _symbolic(sides) and all(alike) else _nearest(x, size, offset=_OFFSETS[mode])
     filtered = given["antialias"] or mode == "bicubic"
     known = mode in ("bilinear", "bicubic") or (mode == "nearest" and given["size"] is None)
     if x.dim() != 4 or not known or not (filtered or _symbolic(factor)):
@@ -216,13 +219,30 @@ def _interpolate(func: Any, args: Any, kwargs: Any) -> Any:
     )
 
 
-def _nearest(x: Tensor, size: tuple[Any, Any], ratios: tuple[Any, Any] = (None, None)) -> Any:
-    """A grid resized to the image: pixel i is floor(i * float32(in / out)), as PyTorch rounds it."""
+def _exact_in_onnx(side: Any, grown: Any, *, exact: bool) -> bool:
+    """Whether ONNX's nearest neighbors, which divide by out / in, are PyTorch's, which multiply by in / out.
+
+    They differ by rounding where a source lies on the border of a pixel, but for factors of two. None lies
+    there if the sizes have no common divisor: if they differ by one, or one is twice the other but for one.
+    Of "nearest-exact", whose pixels have centers, one may even then.
+    """
+    symbols = isinstance(side, torch.SymInt) and isinstance(grown, torch.SymInt)
+    if symbols and any(grown.node.expr == factor * side.node.expr for factor in (1, 2, 4, 8, 16, 32)):
+        return True
+    now, then = (int(n.node.hint if isinstance(n, torch.SymInt) else n) for n in (side, grown))
+    return not exact and (abs(now - then) <= 1 or 2 * now - then in (0, 1))
+
+
+def _nearest(
+    x: Tensor, size: tuple[Any, Any], ratios: tuple[Any, Any] = (None, None), offset: float = 0.0
+) -> Any:
+    """Pixel i is floor((i + offset) * float32(in / out)), as PyTorch rounds it."""
     if not _symbolic(size):
         return NotImplemented
     for axis, length, ratio in zip((2, 3), size, ratios, strict=True):
         side = x.shape[axis]
         cell = torch.arange(length, dtype=torch.float32, device=x.device)
+        cell = cell + offset if offset else cell
         source = torch.floor(cell * (side / length if ratio is None else ratio)).to(torch.int64)
         x = x.index_select(axis, source.clamp(max=side - 1))
     return x

@@ -332,6 +332,17 @@ class TurnsByAGrid(Idiom):
         return turned[0] + turned[1]
 
 
+class NearestToComputedSizes(Idiom):
+    """Maps resized by nearest neighbors to parts of their size, and back."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[2:]
+        small = F.interpolate(f, (height // 3 + 1, width // 2 + 1))
+        exact = F.interpolate(f, (height // 2 + 1, width // 5 + 2), mode="nearest-exact")
+        f = f + F.interpolate(small, (height, width))
+        return f + F.interpolate(exact, (height, width), mode="nearest-exact")
+
+
 class KeepsGridsBySize(Idiom):
     """Grids kept by height and width, in a dict and by functools; sides by divmod."""
 

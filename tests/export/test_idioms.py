@@ -67,6 +67,7 @@ IDIOMS = {
     "kernels of its own": idioms.KernelsOfItsOwn,
     "grids of matrices": idioms.TurnsByAGrid,
     "grids kept by size": idioms.KeepsGridsBySize,
+    "nearest to computed sizes": idioms.NearestToComputedSizes,
 }
 
 
