@@ -189,7 +189,10 @@ def _cells(x: Tensor, size: Any) -> tuple[Any, Any]:
 
 
 def _interpolate(func: Any, args: Any, kwargs: Any) -> Any:
-    """Two matrix products, where the filter has no ONNX operator or the scale is computed from the size."""
+    """Two matrix products, where the filter has no ONNX operator or the scale is computed from the size.
+
+    Nearest neighbors are gathered where ONNX's may be others.
+    """
     given = _given(func, args, kwargs)
     x, mode, factor = given["input"], given["mode"], given["scale_factor"]
     if mode in _OFFSETS and given["size"] is not None and x.dim() == 4:
@@ -197,7 +200,7 @@ def _interpolate(func: Any, args: Any, kwargs: Any) -> Any:
         alike = (_exact_in_onnx(*both, exact=mode != "nearest") for both in zip(sides, size, strict=True))
         return NotImplemented if _symbolic(sides) and all(alike) else _nearest(x, size, offset=_OFFSETS[mode])
     filtered = given["antialias"] or mode == "bicubic"
-    known = mode in ("bilinear", "bicubic") or (mode == "nearest" and given["size"] is None)
+    known = mode in ("bilinear", "bicubic", "nearest")
     if x.dim() != 4 or not known or not (filtered or _symbolic(factor)):
         return NotImplemented
     sides = x.shape[-2:]

@@ -20,7 +20,7 @@ def split_means(model: onnx.ModelProto) -> None:
     ranks = _ranks(model) if any(_of_all(node) for node in graph.node) else {}
     nodes: list[onnx.NodeProto] = []
 
-    def several(axes: list[int]) -> str:
+    def constant_of(axes: list[int]) -> str:
         name = f"mean_of_axis_{axes[0]}" if len(axes) == 1 else f"axes_of_mean_{'_'.join(map(str, axes))}"
         if name not in constants:
             constants[name] = helper.make_tensor(name, onnx.TensorProto.INT64, [len(axes)], axes)
@@ -39,12 +39,12 @@ def split_means(model: onnx.ModelProto) -> None:
             output = node.output[0] if last else f"{node.output[0]}_{position}"
             label = node.name if last else f"{node.name}_{position}"
             nodes.append(
-                helper.make_node("ReduceMean", [value, several([axis])], [output], name=label, keepdims=1)
+                helper.make_node("ReduceMean", [value, constant_of([axis])], [output], name=label, keepdims=1)
             )
             value = output
         if not keeps:
             nodes.append(
-                helper.make_node("Squeeze", [value, several(axes)], [node.output[0]], name=node.name)
+                helper.make_node("Squeeze", [value, constant_of(axes)], [node.output[0]], name=node.name)
             )
     del graph.node[:]
     graph.node.extend(nodes)
