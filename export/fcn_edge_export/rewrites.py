@@ -240,7 +240,7 @@ def _nearest(
     x: Tensor, size: tuple[Any, Any], ratios: tuple[Any, Any] = (None, None), offset: float = 0.0
 ) -> Any:
     """Pixel i is floor((i + offset) * float32(in / out)), as PyTorch rounds it."""
-    if not _symbolic(size):
+    if not _symbolic(size, tuple(x.shape[2:])):
         return NotImplemented
     for axis, length, ratio in zip((2, 3), size, ratios, strict=True):
         side = x.shape[axis]

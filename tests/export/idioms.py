@@ -339,7 +339,7 @@ class NearestToComputedSizes(Idiom):
         height, width = f.shape[2:]
         small = F.interpolate(f, (height // 3 + 1, width // 2 + 1))
         exact = F.interpolate(f, (height // 2 + 1, width // 5 + 2), mode="nearest-exact")
-        f = f + F.interpolate(small, (height, width))
+        f = f + F.interpolate(small, (height, width)) + F.interpolate(f, (15, 50)).mean((2, 3), keepdim=True)
         return f + F.interpolate(exact, (height, width), mode="nearest-exact")
 
 
