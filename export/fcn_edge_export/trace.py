@@ -29,7 +29,7 @@ from fcn_edge_export.floor_division import round_down
 from fcn_edge_export.fourier import fourier_decompositions
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.reference import LogitsNetwork
-from fcn_edge_export.rewrites import Rewrites
+from fcn_edge_export.rewrites.mode import Rewrites
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.symbolic_python import symbolic_numbers
 from fcn_edge_export.symbolic_tensors import symbolic_tensors
