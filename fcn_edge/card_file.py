@@ -16,16 +16,12 @@ from fcn_edge_export.normalization import check_normalization
 from fcn_edge_runtime._fields import Fields, Key
 from fcn_edge_runtime._files import read_regular
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.model.card import (
+from fcn_edge_runtime.model.card import Card, ClassInfo, InputSpec, NetInfo, read_code
+from fcn_edge_runtime.model.card_input import (
     DTYPE_SCALE,
     IMAGENET_MEAN,
     IMAGENET_STD,
     MAX_CHANNELS,
-    Card,
-    ClassInfo,
-    InputSpec,
-    NetInfo,
-    read_code,
     read_window,
 )
 

@@ -9,7 +9,7 @@ would agree with PyTorch on inputs that the network was not trained on.
 from __future__ import annotations
 
 from fcn_edge_runtime.errors import UsageError
-from fcn_edge_runtime.model.card import DTYPE_SCALE, LARGEST_PIXEL, InputSpec
+from fcn_edge_runtime.model.card_input import DTYPE_SCALE, LARGEST_PIXEL, InputSpec
 
 __all__ = ["check_normalization"]
 

@@ -54,7 +54,7 @@ def test_a_users_own_file_and_weights_become_the_same_model(made):
     import torch
 
     from fcn_edge_runtime import Segmenter
-    from fcn_edge_runtime.model.card import IMAGENET_MEAN, IMAGENET_STD
+    from fcn_edge_runtime.model.card_input import IMAGENET_MEAN, IMAGENET_STD
 
     folder, net, _ = made
     image = np.random.default_rng(0).integers(0, 256, (41, 59, 3), dtype=np.uint8)

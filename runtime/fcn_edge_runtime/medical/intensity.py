@@ -13,7 +13,7 @@ import numpy as np
 
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.medical.volume import Volume
-from fcn_edge_runtime.model.card import LARGEST_PIXEL, InputSpec
+from fcn_edge_runtime.model.card_input import LARGEST_PIXEL, InputSpec
 
 __all__ = ["Window", "window_of"]
 
