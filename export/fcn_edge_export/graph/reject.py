@@ -11,16 +11,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from fcn_edge_export.graph.behind_labels import with_nodes, without_nodes
 from fcn_edge_export.graph.names import CONFIDENCE, LABELS
-from fcn_edge_export.graph.nodes import Nodes, rename
-from fcn_edge_runtime.errors import ArtifactError, UsageError
+from fcn_edge_export.graph.nodes import Nodes
+from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.model.card import Card
 
-__all__ = ["refuse_rejecting", "rejected", "with_nodes", "with_rejection", "without_rejection"]
+__all__ = ["refuse_rejecting", "rejected", "with_rejection", "without_rejection"]
 
 _DECIDED = "fcn_edge/reject/decided"  # the labels of the plain file
 _LOW, _WIDE, _KEPT = (f"fcn_edge/reject/{name}" for name in ("low", "wide", "kept"))
-_LEAST, _UNLABELED = "reject/least", "reject/unlabeled"
 
 
 def refuse_rejecting(card: Card, path: object) -> None:
@@ -51,15 +51,14 @@ def with_rejection(plain: onnx.ModelProto, card: Card, least: float, *, confiden
     wide = card.label_dtype == "uint16"
     if wide:  # onnxruntime has no Where for uint16
         decided = out.add("Cast", [decided], _WIDE, to=TensorProto.INT32)
-    limit = out.constant(_LEAST, np.array(least, np.float32))
+    limit = out.constant("reject/least", np.array(least, np.float32))
     low = out.add("Less", [CONFIDENCE, limit], _LOW)
     kind = np.int32 if wide else np.uint8
-    nothing = out.constant(_UNLABELED, np.array(card.unlabeled, kind))
+    nothing = out.constant("reject/unlabeled", np.array(card.unlabeled, kind))
     last = _KEPT if wide else LABELS
     out.add("Where", [low, nothing, decided], last)
     if wide:
         out.add("Cast", [last], LABELS, to=TensorProto.UINT16)
-    out.nodes[-1].name = "fcn_edge/reject/labels"  # the plain file's node keeps the other name
     model = with_nodes(plain, out, _DECIDED)
     graph = model.graph
     kept = [value for value in graph.output if confidence or value.name != CONFIDENCE]
@@ -69,34 +68,15 @@ def with_rejection(plain: onnx.ModelProto, card: Card, least: float, *, confiden
     return model
 
 
-def with_nodes(plain: onnx.ModelProto, further: Nodes, decided: str) -> onnx.ModelProto:
-    """The model with nodes that make `labels` of its own labels, which are called `decided` from then on."""
-    model = onnx.ModelProto()
-    model.CopyFrom(plain)
-    rename(model.graph, LABELS, decided)
-    model.graph.node.extend(further.nodes)
-    model.graph.initializer.extend(further.constants)
-    return model
-
-
 def without_rejection(model: onnx.ModelProto) -> onnx.ModelProto:
     """The plain file of one that rejects, with `confidence` among its outputs.
 
     Raises:
         ArtifactError: the model holds no rejection.
     """
-    plain = onnx.ModelProto()
-    plain.CopyFrom(model)
+    absent = "names a confidence to reject, and the graph rejects nothing"
+    plain = without_nodes(model, _DECIDED, absent)
     graph = plain.graph
-    inner = [node for node in graph.node if {_LOW, _WIDE, _KEPT, LABELS} & set(node.output)]
-    if not any(_DECIDED in node.output for node in graph.node):
-        raise ArtifactError("verify: the card names a confidence to reject, and the graph rejects nothing")
-    for node in inner:
-        graph.node.remove(node)
-    constants = {f"fcn_edge/{name}" for name in (_LEAST, _UNLABELED)}
-    for constant in [c for c in graph.initializer if c.name in constants]:
-        graph.initializer.remove(constant)
-    rename(graph, _DECIDED, LABELS)
     if all(value.name != CONFIDENCE for value in graph.output):
         shape = ["batch", "height", "width"]
         graph.output.append(helper.make_tensor_value_info(CONFIDENCE, TensorProto.FLOAT, shape))

@@ -12,10 +12,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from fcn_edge_export.graph.behind_labels import with_nodes, without_nodes
 from fcn_edge_export.graph.names import LABELS
-from fcn_edge_export.graph.nodes import Nodes, rename
-from fcn_edge_export.graph.reject import with_nodes
-from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_export.graph.nodes import Nodes
 from fcn_edge_runtime.model.card import Card
 
 __all__ = ["with_border", "with_unlabeled_border", "without_unlabeled_border"]
@@ -61,7 +60,6 @@ def with_unlabeled_border(plain: onnx.ModelProto, card: Card, crop: int) -> onnx
     out.add("Pad", [covered, pads, out.constant("border/unlabeled", value)], last)
     if wide:
         out.add("Cast", [last], LABELS, to=TensorProto.UINT16)
-    out.nodes[-1].name = f"{_PREFIX}labels"  # the plain file's node keeps the other name
     return with_nodes(plain, out, _DECIDED)
 
 
@@ -71,14 +69,5 @@ def without_unlabeled_border(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         ArtifactError: the model leaves no border.
     """
-    plain = onnx.ModelProto()
-    plain.CopyFrom(model)
-    graph = plain.graph
-    if not any(_DECIDED in node.output for node in graph.node):
-        raise ArtifactError("verify: the card says that the border is unlabeled, and the graph labels it")
-    for node in [node for node in graph.node if node.name.startswith(_PREFIX)]:
-        graph.node.remove(node)
-    for constant in [c for c in graph.initializer if c.name.startswith(_PREFIX)]:
-        graph.initializer.remove(constant)
-    rename(graph, _DECIDED, LABELS)
-    return plain
+    absent = "says that the border is unlabeled, and the graph labels it"
+    return without_nodes(model, _DECIDED, absent)
