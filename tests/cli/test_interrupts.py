@@ -9,9 +9,8 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from tests.export.parents import blocks, write_parent
+from tests.export.parents import write_frames, write_parent
 
 # Presses Ctrl-C a moment after the C++ of a compiled module has begun one of the two steps of its start.
 INSIDE = """
@@ -34,12 +33,7 @@ ONNXRUNTIME, ONNX = "exec_dynamic onnxruntime_pybind11_state", "create_dynamic o
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("interrupts")
     write_parent(folder / "parent.onnx")
-    for kind in ("frames", "labels"):
-        (folder / kind).mkdir()
-    for index in range(12):
-        image = blocks(seed=index)
-        Image.fromarray(image).save(folder / "frames" / f"{index:02}.png")
-        Image.fromarray(image.argmax(-1).astype(np.uint8)).save(folder / "labels" / f"{index:02}.png")
+    write_frames(folder, 12)
     return folder
 
 

@@ -21,6 +21,14 @@ logging.getLogger("torch.__trace").disabled = True
 torch.set_num_threads(1)
 
 ALL_OUTPUTS = ("labels", "confidence", "probabilities", "logits")
+PROPERTIES = [  # of every file, in their order
+    "Image.BitmapPixelFormat",
+    "Image.ColorSpaceGamma",
+    "Image.NominalPixelRange",
+    "fcn_edge.card",
+    "fcn_edge.golden",
+    "fcn_edge.sha256",
+]
 
 
 @dataclass(frozen=True)

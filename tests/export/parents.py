@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from fcn_edge_export.artifact import assemble
 from fcn_edge_export.classes import numbered_classes
@@ -15,6 +16,7 @@ from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.lowering.gate import logits_of
 from fcn_edge_export.simplify import operators
 from fcn_edge_export.verification.golden_vectors import golden_vectors
+from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.model.card import Card, InputSpec, VerificationInfo
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 from fcn_edge_runtime.session.session import open_session
@@ -33,6 +35,25 @@ def blocks(height=48, width=64, seed=0):
 
 def frames(count, **size):
     return {f"frame{i}.png": (lambda i=i: blocks(seed=i, **size)) for i in range(count)}
+
+
+def write_frames(folder, count):
+    """frames/ and labels/, whose classes are the colors."""
+    for kind in ("frames", "labels"):
+        (folder / kind).mkdir()
+    for index in range(count):
+        image = blocks(seed=index)
+        Image.fromarray(image).save(folder / "frames" / f"{index:02}.png")
+        Image.fromarray(image.argmax(-1).astype(np.uint8)).save(folder / "labels" / f"{index:02}.png")
+
+
+def agreement(parent, made):
+    """The share of equal labels of two files, on a frame in which there are all three classes."""
+    frame = blocks(96, 128, seed=77)
+    with Segmenter(parent) as one, Segmenter(made) as other:
+        expected, labels = one(frame).labels, other(frame).labels
+    assert len(np.unique(expected)) == 3
+    return (expected == labels).mean()
 
 
 def network(*, outlier=0.0, channels=3, bright=0.0, reach=0):

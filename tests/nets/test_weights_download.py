@@ -75,15 +75,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def serve(httpd):
+    """The server, which answers in a thread of its own until it is given back."""
+    httpd.asked = []
+    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+    yield httpd
+    httpd.shutdown()
+    thread.join()
+
+
 @pytest.fixture(scope="module")
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        httpd.asked = []
-        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
-        thread.start()
-        yield httpd
-        httpd.shutdown()
-        thread.join()
+        yield from serve(httpd)
 
 
 @pytest.fixture(autouse=True)
@@ -226,12 +231,7 @@ def encrypted(tmp_path, monkeypatch):
     context.load_cert_chain(certificate, key)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
         httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
-        httpd.asked = []
-        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
-        thread.start()
-        yield httpd
-        httpd.shutdown()
-        thread.join()
+        yield from serve(httpd)
 
 
 @pytest.mark.security("redirects to other schemes, from https to http, malformed", "not followed, one line")

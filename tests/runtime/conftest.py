@@ -28,6 +28,15 @@ def model_path(tmp_path_factory):
     return give
 
 
+@pytest.fixture(scope="module")
+def machines():
+    """A Ray cluster of three actors, on this machine."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'fcn-edge[ray]'")
+    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture(scope="session")
 def photo():
     """A picture with structure: (48, 64, 3) uint8."""

@@ -27,13 +27,6 @@ MODEL = Path(__file__).parents[1] / "artifacts" / "0.1.0-sparse.onnx"
 SAVE = ("labels", "overlay", "json")
 
 
-@pytest.fixture(scope="module")
-def machines():
-    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 @pytest.fixture
 def photos(tmp_path):
     rng = np.random.default_rng(0)

@@ -7,11 +7,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 import fcn_edge
 from fcn_edge.card_file import card_from, read_description
@@ -30,7 +28,7 @@ from fcn_edge_runtime.benchmark.latency import latency_of
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.model.card import Card, Geometry, NetInfo, VerificationInfo, WorkingSize
 from fcn_edge_runtime.session.session import open_session
-from tests.export.parents import blocks, frames, network, write_parent
+from tests.export.parents import blocks, frames, network, write_frames, write_parent
 from tests.runtime.recorded import Recorded
 
 SIZES = ("0.5x", "0.75x", "0.35x", "0.25x")
@@ -41,12 +39,7 @@ def folder(tmp_path_factory):
     """parent.onnx, frames/ and labels/."""
     folder = tmp_path_factory.mktemp("plan")
     write_parent(folder / "parent.onnx")
-    for kind in ("frames", "labels"):
-        (folder / kind).mkdir()
-    for index in range(8):
-        image = blocks(seed=index)
-        Image.fromarray(image).save(folder / "frames" / f"{index}.png")
-        Image.fromarray(image.argmax(-1).astype(np.uint8)).save(folder / "labels" / f"{index}.png")
+    write_frames(folder, 8)
     return folder
 
 

@@ -1,7 +1,6 @@
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -16,7 +15,7 @@ from fcn_edge_runtime.errors import InputError, UsageError, VerificationError
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.selftest import run_selftest
 from fcn_edge_runtime.session.session import SessionOptions, open_session
-from tests.export.parents import blocks, frames, write_parent
+from tests.export.parents import agreement, blocks, frames, write_parent
 from tests.export.transformers import transformer
 
 
@@ -33,10 +32,7 @@ def made(parent, tmp_path_factory):
 
 
 def test_a_file_of_small_weights_decides_like_its_parent(parent, made):
-    frame = blocks(96, 128, seed=77)
-    with Segmenter(parent) as whole, Segmenter(made.path) as small:
-        assert len(np.unique(whole(frame).labels)) == 3
-        assert (whole(frame).labels == small(frame).labels).mean() > 0.995
+    assert agreement(parent, made.path) > 0.995
     assert made.agreement >= 0.995
 
 

@@ -20,6 +20,7 @@ from fcn_edge_runtime.errors import ArtifactError, UsageError, VerificationError
 from fcn_edge_runtime.model.card import CARD_KEY, Card
 from fcn_edge_runtime.model.seal import sealed, unsealed
 from tests.export import networks
+from tests.export.conftest import PROPERTIES
 from tests.export.frames import picture
 from tests.export.networks import MEAN, STD, Plain, seeded
 
@@ -227,14 +228,7 @@ def test_a_harmless_change_is_refused_until_it_is_resealed(plain, copied):
     np.testing.assert_array_equal(labels, Segmenter(plain.path, "cpu")(frame).labels)
     assert b"somebody" not in copied.read_bytes()
     healed = onnx.load(copied)
-    assert [p.key for p in healed.metadata_props] == [
-        "Image.BitmapPixelFormat",
-        "Image.ColorSpaceGamma",
-        "Image.NominalPixelRange",
-        "fcn_edge.card",
-        "fcn_edge.golden",
-        "fcn_edge.sha256",
-    ]
+    assert [p.key for p in healed.metadata_props] == PROPERTIES
     assert verify(copied, plain.net).digest == result.digest
     found = json.loads(copied.with_suffix(".verification.json").read_text())
     assert found["model_sha256"] == result.digest

@@ -11,34 +11,18 @@ import pytest
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import InputError, ModelError, UsageError
 from fcn_edge_runtime.maps import cluster
-from fcn_edge_runtime.maps import label_raster as module
-from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
-from fcn_edge_runtime.maps.sizing import Plan
+from fcn_edge_runtime.maps.label_raster import label_raster
 from fcn_edge_runtime.ray import Labeler
-from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
+from tests.runtime.maps.labeled_scene import MODEL, labeled_scene, options
+from tests.runtime.maps.rasters import RGB, write_raster
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'fcn-edge[ray]'")
 pytestmark = pytest.mark.slow
-MODEL = ARTIFACTS / "0.1.0-sparse.onnx"
-
-
-def options(**changed):
-    return MapOptions(**{"preview": False, "device": "cpu", "threads": 1, **changed})
-
-
-@pytest.fixture(scope="module")
-def machines():
-    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
-    write_raster(tmp_path / "scene.tif", RGB, 560, 640, tiled=True)
-    monkeypatch.setattr(module, "plan_for", lambda *_: Plan((128, 128), 0))
-    label_raster(tmp_path / "scene.tif", MODEL, tmp_path / "whole.tif", options())
-    return tmp_path / "scene.tif"
+    return labeled_scene(tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("machines")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -330,14 +329,18 @@ def _run(scene, out, seconds):
     return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
 
 
+def _killed_after_three_tiles(scene, out):
+    process = _run(scene, out, 0.2)
+    for _ in range(3):
+        process.stdout.readline()
+    process.kill()
+    process.wait()
+
+
 def test_a_killed_map_goes_on_and_has_the_same_bytes(scene, tmp_path):
     whole, killed = tmp_path / "whole.tif", tmp_path / "killed.tif"
     assert _run(scene[0], whole, 0).communicate()[0].split()[-1] == "0"
-    process = _run(scene[0], killed, 0.2)
-    for _ in range(3):
-        process.stdout.readline()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    _killed_after_three_tiles(scene[0], killed)
     assert not killed.exists()
     resumed = int(_run(scene[0], killed, 0).communicate()[0].split()[-1])
     assert 2 <= resumed < 25
@@ -347,11 +350,7 @@ def test_a_killed_map_goes_on_and_has_the_same_bytes(scene, tmp_path):
 
 def test_a_half_written_tile_is_made_again(scene, tmp_path):
     out = tmp_path / "map.tif"
-    process = _run(scene[0], out, 0.2)
-    for _ in range(3):
-        process.stdout.readline()
-    process.kill()
-    process.wait()
+    _killed_after_three_tiles(scene[0], out)
     journal = tmp_path / ".map.tif.fcn-edge-map"
     os.truncate(journal, journal.stat().st_size - 10)
     assert 1 <= int(_run(scene[0], out, 0).communicate()[0].split()[-1]) < 25
@@ -359,11 +358,7 @@ def test_a_half_written_tile_is_made_again(scene, tmp_path):
 
 def test_a_changed_raster_starts_again(scene, tmp_path):
     out = tmp_path / "map.tif"
-    process = _run(scene[0], out, 0.2)
-    for _ in range(3):
-        process.stdout.readline()
-    process.kill()
-    process.wait()
+    _killed_after_three_tiles(scene[0], out)
     os.utime(scene[0], (time.time() + 5,) * 2)
     assert _run(scene[0], out, 0).communicate()[0].split()[-1] == "0"
 

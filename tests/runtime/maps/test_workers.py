@@ -12,25 +12,15 @@ import numpy as np
 import pytest
 
 from fcn_edge_runtime.errors import FcnEdgeError, UsageError
-from fcn_edge_runtime.maps import label_raster as module
-from fcn_edge_runtime.maps.label_raster import MapOptions, label_raster
-from fcn_edge_runtime.maps.sizing import Plan
+from fcn_edge_runtime.maps.label_raster import label_raster
 from fcn_edge_runtime.model.file import ModelFile
+from tests.runtime.maps.labeled_scene import MODEL, labeled_scene, options
 from tests.runtime.maps.rasters import ARTIFACTS, RGB, write_raster
-
-MODEL = ARTIFACTS / "0.1.0-sparse.onnx"
-
-
-def options(**changed):
-    return MapOptions(**{"preview": False, "device": "cpu", "threads": 1, **changed})
 
 
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
-    write_raster(tmp_path / "scene.tif", RGB, 560, 640, tiled=True)
-    monkeypatch.setattr(module, "plan_for", lambda *_: Plan((128, 128), 0))
-    label_raster(tmp_path / "scene.tif", MODEL, tmp_path / "whole.tif", options())
-    return tmp_path / "scene.tif"
+    return labeled_scene(tmp_path, monkeypatch)
 
 
 def children():
