@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcn_edge_export.graph.work import integer_share, work_of
-from fcn_edge_export.lowering.body import Body
+from fcn_edge_export.lowering.body import Body, typed
 from fcn_edge_export.lowering.calibration import FITTED_PIXELS, FrameSet
 from fcn_edge_export.lowering.float_search import RANKED_ON, RANKED_PIXELS
 from fcn_edge_export.lowering.fold_normalization import FoldedModel
@@ -123,7 +123,7 @@ def estimated(
     integers = set(body.products)
     if here:
         integers -= set(float_products(int8, entry.model, integers))
-    share = integer_share(work_of(entry.model, frames.blank(parent.card)), integers)
+    share = integer_share(work_of(typed(parent.model), frames.blank(parent.card)), integers)
     passes = _Passes(reading, ranging, making, own, other, prod(shown.shape[1:3]))
     algebra = rounding_work(entry.model, body, len(frames.fitted)) / sum(work_of(entry.model, shown).values())
     probable = REGAINED * (1 - agreement) > 1 - least

@@ -5,19 +5,23 @@
     W ((p s - mean) / std) + b  =  (W s / std) (p - z)  +  b + sum of W (z s - mean) / std
 
 Bytes p with scale 1 and zero point z are what an integer convolution takes, so nothing is computed before it
-and no pixel is rounded a second time. The padding changes: zeros that stood for the mean color now stand for
-the gray z, the byte nearest to the channels' mean colors. Where there is padding and a channel's mean is far
-from that gray, nothing is folded, because keeping layers in float would not correct that error.
+and no pixel is rounded a second time. z is the byte nearest to the channels' mean colors.
+
+Where a convolution pads, its zeros stand for the mean color of each channel, and then would stand for z. So
+b stays, and the sum of W (z s - mean) / std comes from one more channel: a constant of the image, which is
+zero where the convolution pads. Without it `corridor` loses 0.12 % of its labels before any layer is in
+integers, along the borders of the image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from fcn_edge_export.graph.names import TRACED_INPUT
 from fcn_edge_export.graph.nodes import Nodes
@@ -28,10 +32,10 @@ from fcn_edge_runtime.model.card import InputSpec
 __all__ = ["FoldedModel", "folded", "without_rounding"]
 
 PLANES = "fcn_edge/planes"  # the image's bytes, channels first
+BORDERED = "fcn_edge/bordered"  # the same with a constant channel
 FLOAT = "fcn_edge/float"
 ZERO_POINT = "zero_point"
 TOP = 255
-GRAYISH = 0.2  # error of the padding that is accepted, in normalized units; ImageNet's is 0.18
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,7 @@ def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool)
     """The model with its normalization folded into its first convolutions, where that is possible.
 
     It is not possible where the image is not uint8, is padded or resized before the network, where
-    activations are signed, where anything but a plain convolution of the body reads the image, or where
-    padding would stand for a clearly different color.
+    activations are signed, or where anything but a convolution of the body, of one group, reads the image.
 
     Args:
         model: typed, see `body.typed`; it is not changed.
@@ -65,27 +68,34 @@ def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool)
         spec: the card's input formula.
         signed: whether activations will be int8 without a zero point.
     """
-    mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
-    zero = int(np.clip(np.rint(np.mean(mean) / spec.scale), 0, TOP))
-    exact = bool((np.abs(zero * spec.scale - mean) <= GRAYISH * std).all())
-    first = _first_convolutions(model, body, padded=exact)
+    first = _first_convolutions(model, body)
     if signed or spec.dtype != "uint8" or not first:
         return FoldedModel(model, _normalized_range(spec))
+    mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
+    zero = int(np.clip(np.rint(np.mean(mean) / spec.scale), 0, TOP))
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     constants = constants_of(model)
-    for node in copy.graph.node:
-        if node.name not in first:
-            continue
+    shift = zero * spec.scale - mean
+    convolutions = [node for node in copy.graph.node if node.name in first]
+    bordered = any(_pads(node) for node in convolutions) and bool((shift / spec.scale).any())
+    # Of a size with which the weights of the constant channel are no larger than the others.
+    constant = int(np.clip(np.ceil(np.abs(shift).sum() / spec.scale), 1, TOP - zero)) if bordered else 0
+    for node in convolutions:
         weight = numpy_helper.to_array(constants[node.input[1]]).astype(np.float64)
-        scaled = weight * (spec.scale / std)[:, None, None]
-        shift = (weight.sum((2, 3)) * ((zero * spec.scale - mean) / std)).sum(1)
         bias = numpy_helper.to_array(constants[node.input[2]]) if len(node.input) > 2 else 0.0
+        scaled = weight * (spec.scale / std)[:, None, None]
+        moved = (weight * (shift / std)[:, None, None]).sum(1)
+        if bordered:
+            scaled = np.concatenate([scaled, moved[:, None] / constant], 1)
+            bias = np.broadcast_to(bias, len(weight))
+        else:
+            bias = bias + moved.sum((1, 2))
         names = [f"fcn_edge/raw/{node.name}/weight", f"fcn_edge/raw/{node.name}/bias"]
-        for name, value in zip(names, (scaled, bias + shift), strict=True):
+        for name, value in zip(names, (scaled, bias), strict=True):
             copy.graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
         node.input[:] = [node.input[0], *names]
-    _replace_formula(copy, zero)
+    _replace_formula(copy, zero, constant)
     return FoldedModel(copy, (float(-zero), float(TOP - zero)))
 
 
@@ -107,8 +117,9 @@ def without_rounding(model: onnx.ModelProto) -> onnx.ModelProto:
     ):
         return model
     idle = {TRACED_INPUT, FLOAT, *(n.output[0] for n in rounding)}
+    source = made[FLOAT].input[0]
     for node in model.graph.node:
-        node.input[:] = [PLANES if name in idle else name for name in node.input]
+        node.input[:] = [source if name in idle else name for name in node.input]
     _keep(model, [node for node in model.graph.node if node.output[0] not in idle])
     return model
 
@@ -122,11 +133,8 @@ def _normalized_range(spec: InputSpec) -> Range | None:
     return min(-mean / std for mean, std in pairs), max((top - mean) / std for mean, std in pairs)
 
 
-def _first_convolutions(model: onnx.ModelProto, body: Body, *, padded: bool) -> frozenset[str]:
-    """Names of the convolutions that read the normalized image; none if anything else reads it, too.
-
-    With `padded` they may pad it.
-    """
+def _first_convolutions(model: onnx.ModelProto, body: Body) -> frozenset[str]:
+    """Names of the convolutions that read the normalized image; none if anything else reads it, too."""
     if any(a.HasField("g") or a.graphs for node in model.graph.node for a in node.attribute):
         return frozenset()  # a subgraph may read it, too
     made = {node.output[0]: node for node in model.graph.node}
@@ -138,36 +146,45 @@ def _first_convolutions(model: onnx.ModelProto, body: Body, *, padded: bool) -> 
     readers = [n for n in model.graph.node if TRACED_INPUT in n.input and n.op_type != "Shape"]
     constants = constants_of(model)
     plain = all(
-        n.op_type == "Conv" and n.name in body.products and _is_plain(n, constants, padded=padded)
+        n.op_type == "Conv"
+        and n.name in body.products
+        and _attributes(n).get("group", 1) == 1
+        and all(name in constants for name in n.input[2:])
         for n in readers
     )
     return frozenset(n.name for n in readers) if plain else frozenset()
 
 
-def _is_plain(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto], *, padded: bool) -> bool:
-    """Whether a convolution has one group, and pads by less than its kernel (`padded`) or not at all."""
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    kernel = constants[node.input[1]].dims[2:]
-    reach = [d * (k - 1) for k, d in zip(kernel, attributes.get("dilations", [1, 1]), strict=True)]
-    pads = attributes.get("pads", [0, 0, 0, 0])
-    inside = all(pad <= (r if padded else 0) for pad, r in zip(pads, [*reach, *reach], strict=True))
-    known = len(node.input) < 3 or node.input[2] in constants
-    return (
-        inside
-        and known
-        and attributes.get("group", 1) == 1
-        and attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
+def _pads(node: onnx.NodeProto) -> bool:
+    """Whether a convolution may read zeros around the image."""
+    attributes = _attributes(node)
+    return any(attributes.get("pads", ())) or attributes.get("auto_pad", b"NOTSET") not in (
+        b"NOTSET",
+        b"VALID",
     )
 
 
-def _replace_formula(model: onnx.ModelProto, zero: int) -> None:
-    """Replace the card's formula between the bytes and the network by a subtraction of the zero point."""
+def _attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _replace_formula(model: onnx.ModelProto, zero: int, constant: int) -> None:
+    """Replace the card's formula between the bytes and the network by a subtraction of the zero point.
+
+    A constant above 0 is that of a further channel, after the subtraction.
+    """
     out = Nodes()
+    source = PLANES
+    if constant:
+        pads = out.constant("border/pads", np.array([0, 0, 0, 0, 0, 1, 0, 0]))
+        value = out.constant("border/value", np.array(zero + constant, np.uint8))
+        source = out.add("Pad", [PLANES, pads, value], BORDERED)
+    out.add("Cast", [source], FLOAT, to=TensorProto.FLOAT)
     out.add("Sub", [FLOAT, out.constant(ZERO_POINT, np.array(zero, np.float32))], TRACED_INPUT)
     made = {node.output[0]: node for node in model.graph.node}
     old = []
     at = made[TRACED_INPUT]
-    while at.op_type in ("Add", "Mul"):
+    while at.output[0] != PLANES:
         old.append(at)
         at = made[at.input[0]]
     nodes: list[onnx.NodeProto] = []
@@ -176,6 +193,9 @@ def _replace_formula(model: onnx.ModelProto, zero: int) -> None:
             nodes.extend(out.nodes)
         elif node not in old:
             nodes.append(node)
+    for node in nodes:
+        if node.op_type == "Shape":  # of the image, whatever its channels are
+            node.input[:] = [PLANES if name == TRACED_INPUT else name for name in node.input]
     model.graph.initializer.extend(out.constants)
     _keep(model, nodes)
 

@@ -126,7 +126,7 @@ def quantize(
         int8 = whole.in_integers(names)
         wanted = set(body.products) - names
         left = float_products(int8, model, wanted) if measurable else ()
-        share = integer_share(work_of(model, frames.blank(card)), wanted - set(left))
+        share = integer_share(work_of(plain, frames.blank(card)), wanted - set(left))
         did.text = _integers_text(share, body, kept, left)
     _require_integers(share, options, possible=False)
 
