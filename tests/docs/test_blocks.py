@@ -19,6 +19,7 @@ from tests.docs.conftest import environment
 
 LANGUAGES = {"bash", "python", "toml", "json", "text", "cpp", "js", "yaml"}
 STOPS = {"|", ">", "2>", "&&", ";", "&"}
+TOO_SLOW = "error: nothing measured keeps up"  # how `plan` ends, with 1, on a machine that is slow or busy
 PAGES = [page for page in pages() if blocks_of(page)]
 SLOW = [page for page in PAGES if any(b.marker == "slow" for b in blocks_of(page))]
 
@@ -62,6 +63,8 @@ def run(command, block):
         timeout=500,
     )
     last = command == commands_of(block)[-1]
+    if done.returncode == 1 and TOO_SLOW in done.stdout:
+        return done.stdout
     assert done.returncode == (expected if last else 0), f"{block.place}: {command}\n{done.stdout}"
     return done.stdout
 
