@@ -276,7 +276,7 @@ def _extra(outputs: Sequence[str], session: Session) -> tuple[str, ...]:
     """What a threshold needs besides the outputs that are computed anyway."""
     if "confidence" in outputs or "probabilities" in outputs:
         return ()
-    if session.head is not None:
+    if session.options.head != "graph" and session.outputs == ("labels",):
         raise UsageError(
             "a threshold needs probabilities, and with the head 'numpy' there are labels alone: "
             "open the model without this option or profile"

@@ -10,7 +10,7 @@ as a whole; what is no longer needed, the head's operators and other outputs, is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 
@@ -27,7 +27,7 @@ from fcn_edge_runtime.model.protobuf.tensors import read_tensor
 from fcn_edge_runtime.model.protobuf.views import AttributeView, NodeView, read_node
 from fcn_edge_runtime.model.protobuf.writing import field, message
 
-__all__ = ["Scores", "WithoutHead", "scores_of", "without_head"]
+__all__ = ["Scores", "WithoutHead", "scores_of", "with_tail", "without_head"]
 
 # From the labels backwards: the first input of each is made by the next.
 _DECISIONS = (("Cast", "ArgMax", "Resize"), ("Cast", "Squeeze", "Greater", "Resize"))
@@ -129,7 +129,6 @@ def _nodes(view: memoryview) -> tuple[Reader, dict[Span, NodeView]]:
 
 def _cut(reader: Reader, nodes: dict[Span, NodeView], needed: set[str], logits: str) -> bytes:
     """The model with only what makes the needed values, and the logits as its output."""
-    view = reader.buffer
 
     def stays(number: int, begin: int, end: int) -> bool:
         if number == Graph.NODE:
@@ -138,15 +137,33 @@ def _cut(reader: Reader, nodes: dict[Span, NodeView], needed: set[str], logits: 
             return read_tensor(reader, begin, end).name in needed
         return number not in (Graph.OUTPUT, Graph.VALUE_INFO)
 
+    float32 = message(Type.TENSOR_TYPE, field(TensorType.ELEM_TYPE, DataType.FLOAT))
+    output = message(Graph.OUTPUT, field(ValueInfo.NAME, logits), message(ValueInfo.TYPE, float32))
+    return _changed(reader, stays, (output,))
+
+
+def with_tail(model: bytes, tail: Iterable[bytes]) -> bytes:
+    """The model with other outputs, and what makes them.
+
+    Args:
+        model: an ONNX model, such as `without_head` gives.
+        tail: fields of a GraphProto: nodes, initializers, outputs.
+    """
+    with memoryview(model) as view:
+        return _changed(Reader(view), lambda number, _begin, _end: number != Graph.OUTPUT, tail)
+
+
+def _changed(reader: Reader, stays: Callable[[int, int, int], bool], more: Iterable[bytes]) -> bytes:
+    """The model with only those fields of its graph that stay, and with more of them."""
+    view = reader.buffer
+
     def cut(start: int, stop: int) -> bytes:
         kept = [
             field(number, view[begin:end])
             for number, wire, begin, end in reader.fields(start, stop)
             if wire == BYTES and stays(number, begin, end)
         ]
-        float32 = message(Type.TENSOR_TYPE, field(TensorType.ELEM_TYPE, DataType.FLOAT))
-        output = field(ValueInfo.NAME, logits), message(ValueInfo.TYPE, float32)
-        return b"".join((*kept, message(Graph.OUTPUT, *output)))
+        return b"".join((*kept, *more))
 
     model = []
     for number, wire, value, stop in reader.fields(0, len(view)):

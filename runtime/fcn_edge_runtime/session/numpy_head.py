@@ -157,7 +157,7 @@ class Axis:
 
         The result counts its logits from the beginning of that slice.
         """
-        place = self._places()[first:last]
+        place = self.places()[first:last]
         begin, end = int(place[0]) // self.most, int(place[-1]) // self.most + 1
         corners = self.padded[begin : end + 1]
         needed = slice(int(corners[0]), int(corners[-1]) + 1)
@@ -166,11 +166,12 @@ class Axis:
 
     def neighbors(self) -> tuple[Integers, Integers, Floats]:
         """Of each pixel the logits before and after it, and how far it lies from the first to the second."""
-        cell, inside = np.divmod(self._places(), self.most)
+        cell, inside = np.divmod(self.places(), self.most)
         row = np.zeros_like(cell) if len(self.fraction) == 1 else cell
         return self.padded[cell], self.padded[cell + 1], self.fraction[row, inside]
 
-    def _places(self) -> Integers:
+    def places(self) -> Integers:
+        """`place` as numbers."""
         place = self.place
         return np.arange(place.start, place.stop) if isinstance(place, slice) else place
 

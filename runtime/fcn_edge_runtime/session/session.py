@@ -293,11 +293,28 @@ class _Recipe:
         without = _without_head(self.model, self.options.head, provider)
         if without is None:
             return self._on(provider, why)
+        whole = self._with_fixed_head(without, provider)
+        if whole is not None:
+            return replace(self, cut=whole)._on(provider, why)  # noqa: SLF001 - of another of its kind
         from fcn_edge_runtime.session.numpy_head import NumpyHead
 
         head = NumpyHead(without.logits, without.align_corners, without.labels)
         session = replace(self, cut=without.model)._on(provider, why)  # noqa: SLF001 - of another of its kind
         return replace(session, head=head, outputs=("labels",))
+
+    def _with_fixed_head(self, without: WithoutHead, provider: str) -> bytes | None:
+        """The model with a head that OpenVINO compiles; None elsewhere, and where the size is not known."""
+        model, size = self.model, self.options.size
+        if provider != OPENVINO or size is None or not isinstance(model, ModelFile):
+            return None
+        from fcn_edge_runtime.model.without_head import with_tail
+        from fcn_edge_runtime.session.fixed_head import MOST_CLASSES, fixed_head
+
+        logits = model.limits.follow(1, *size, model.card.input.channels).get(without.logits)
+        if logits is None or not logits.exact or logits.dims[1] > MOST_CLASSES:
+            return None
+        how = {"align_corners": without.align_corners, "dtype": without.labels}
+        return with_tail(without.model, fixed_head(without.logits, logits.dims, size, **how))
 
     def _on(self, provider: str, why: str) -> Session:
         if isinstance(self.model, ModelFile):

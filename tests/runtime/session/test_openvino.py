@@ -91,6 +91,29 @@ def test_an_int8_file_keeps_its_labels_with_every_fast_option(python, tmp_path):
     assert (np.array(labels) == expected).mean() > 0.99
 
 
+ONE_SIZE = """
+import json, sys
+import numpy as np
+from fcn_edge_runtime import Segmenter
+from fcn_edge_runtime.session.session import SessionOptions
+image = np.load(sys.argv[1])[..., :3].copy()
+labels = []
+for size in (None, image.shape[:2]):
+    options = SessionOptions(head="auto", bf16=False, size=size)
+    segmenter = Segmenter(sys.argv[2], "openvino", threads=1, options=options)
+    labels.append(segmenter(image).labels)
+print(json.dumps([segmenter.session.head is None, float((labels[0] == labels[1]).mean())]))
+"""
+
+
+def test_a_session_of_one_size_computes_the_labels_itself(python, tmp_path):
+    image = np.random.default_rng(7).integers(0, 256, (61, 83, 3), dtype=np.uint8)
+    path = ROOT / "tests" / "artifacts" / "0.1.0-int8.onnx"
+    itself, equal = answer(python, ONE_SIZE, image, [path], tmp_path)
+    assert itself
+    assert equal > 0.999
+
+
 def test_the_command_line_offers_it(python, tmp_path):
     done = subprocess.run(
         [python, "-m", "fcn_edge", "selftest", ARTIFACTS[0], "--device", "openvino"],
