@@ -118,10 +118,12 @@ class _Fields:
         return outputs
 
     def between(self, start: str, step: str, fraction: str) -> str:
-        """start + step * fraction; returns its name."""
+        """The sum of a start and a part of a step; returns its name."""
         return self.node("Add", start, self.node("Mul", step, fraction))
 
-    def _add(self, op: str, inputs: Sequence[str], outputs: Sequence[str], attributes: dict[str, int]) -> None:
+    def _add(
+        self, op: str, inputs: Sequence[str], outputs: Sequence[str], attributes: dict[str, int]
+    ) -> None:
         integer = field(Attribute.TYPE, AttributeType.INT)
         parts = [field(Node.INPUT, name) for name in inputs]
         parts += [field(Node.OUTPUT, name) for name in outputs]
