@@ -313,8 +313,10 @@ class _Recipe:
         logits = model.limits.follow(1, *size, model.card.input.channels).get(without.logits)
         if logits is None or not logits.exact or logits.dims[1] > MOST_CLASSES:
             return None
-        how = {"align_corners": without.align_corners, "dtype": without.labels}
-        return with_tail(without.model, fixed_head(without.logits, logits.dims, size, **how))
+        tail = fixed_head(
+            without.logits, logits.dims, size, align_corners=without.align_corners, dtype=without.labels
+        )
+        return with_tail(without.model, tail)
 
     def _on(self, provider: str, why: str) -> Session:
         if isinstance(self.model, ModelFile):
