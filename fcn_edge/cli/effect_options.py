@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from fcn_edge.cli.completion import classes, files
 from fcn_edge.cli.numbers import Real
+from fcn_edge.cli.options import option_group
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.imaging.effects import Effect
 
 __all__ = ["effect_from", "effect_options"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 # As in `fcn_edge_runtime.imaging.effects`, which would load numpy for `--help`; a test compares the two.
 NAMES = ("blur-background", "replace-background", "gray-background", "tint")
 # Options that only one effect has; the others belong to all.
@@ -57,7 +57,8 @@ class _Radius(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gener
         return Real(0, 1000, above=True).convert(value, param, ctx), 0.015
 
 
-_OPTIONS = (
+# The options that `effect_from` reads.
+effect_options = option_group(
     click.option(
         "--effect",
         type=click.Choice(NAMES),
@@ -98,13 +99,6 @@ _OPTIONS = (
         help="How soft the edges of the class are.",
     ),
 )
-
-
-def effect_options(command: F) -> F:
-    """The options that `effect_from` reads."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def effect_from(given: Mapping[str, Any]) -> Effect | None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from fcn_edge.cli.completion import files, words
 from fcn_edge.cli.numbers import CHANNELS, Real
-from fcn_edge.cli.options import SizesType
+from fcn_edge.cli.options import SizesType, option_group
 
 __all__ = ["devices_option", "naming_options", "net_options", "normalize_option", "sizes_option"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 
 _WEIGHTS = click.option(
     "--weights",
@@ -93,13 +90,8 @@ sizes_option = click.option(
 )
 
 
-def naming_options(command: F) -> F:
-    """Options for what a model says of itself besides its card."""
-    return _LICENSE(_AUTHOR(_RESOLUTION(command)))
+# What a model states about itself besides its card.
+naming_options = option_group(_LICENSE, _AUTHOR, _RESOLUTION)
 
-
-def net_options(command: F) -> F:
-    """The options for the network, its weights and its card."""
-    for option in reversed((_WEIGHTS, _SHA256, _CLASSES, _CHANNELS, _SETTINGS, _CARD, _IMAGES)):
-        command = option(command)
-    return command
+# The network, its weights and its card.
+net_options = option_group(_WEIGHTS, _SHA256, _CLASSES, _CHANNELS, _SETTINGS, _CARD, _IMAGES)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fcn_edge.cli.numbers import Whole
+from fcn_edge.cli.options import option_group
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.evaluation.masks import LabelFolder
 
 __all__ = ["label_folder", "label_options"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = (
+# The options that `label_folder` reads.
+label_options = option_group(
     click.option(
         "--labels-by",
         type=click.Choice(["auto", "id", "color"]),
@@ -39,13 +40,6 @@ _OPTIONS = (
         help="How the names of masks end: with _mask, the mask of a.jpg is a_mask.png.",
     ),
 )
-
-
-def label_options(command: F) -> F:
-    """The options that `label_folder` reads."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def label_folder(path: Path | None, given: Mapping[str, Any]) -> LabelFolder | None:

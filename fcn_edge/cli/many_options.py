@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fcn_edge.cli.numbers import Whole
-from fcn_edge.cli.options import named_error, printable
+from fcn_edge.cli.options import named_error, option_group, printable
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.batch import FileResult
@@ -19,50 +18,43 @@ if TYPE_CHECKING:
 
 __all__ = ["check_many", "many_options", "segment_shard"]
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
-
-def many_options(command: _Command) -> _Command:
-    """Add `--batch`, `--shard`, `--resume`, `--ray` and `--workers`."""
-    for option in reversed(
-        (
-            click.option(
-                "--batch",
-                type=Whole(1, 256),
-                default=1,
-                show_default=True,
-                metavar="N",
-                help="Run up to N images of one size that follow each other in one call, with the same "
-                "labels: faster on a GPU if the network takes longest, see --time; not on a CPU.",
-            ),
-            click.option(
-                "--shard",
-                metavar="I/N",
-                help="Of one folder of any number of images: only the I-th of N parts, such as 3/16. What is "
-                "done is a line in DIR/manifest-I-of-N.jsonl, and results keep the image's own ending, as in "
-                "a.jpg.labels.png.",
-            ),
-            click.option(
-                "--resume",
-                is_flag=True,
-                help="The same, and skip the images that the manifest names as done with the same model.",
-            ),
-            click.option(
-                "--ray",
-                metavar="ADDRESS",
-                help="Segment images on a Ray cluster: its address, auto, or local for this machine alone. "
-                "Needs the extra `ray`.",
-            ),
-            click.option(
-                "--workers",
-                type=Whole(1, 1024),
-                metavar="N",
-                help="Actors on the cluster.  [default: one for each of its cores]",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+# Parts of a folder, batches, and a cluster.
+many_options = option_group(
+    click.option(
+        "--batch",
+        type=Whole(1, 256),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Run up to N images of one size that follow each other in one call, with the same "
+        "labels: faster on a GPU if the network takes longest, see --time; not on a CPU.",
+    ),
+    click.option(
+        "--shard",
+        metavar="I/N",
+        help="Of one folder of any number of images: only the I-th of N parts, such as 3/16. What is "
+        "done is a line in DIR/manifest-I-of-N.jsonl, and results keep the image's own ending, as in "
+        "a.jpg.labels.png.",
+    ),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="The same, and skip the images that the manifest names as done with the same model.",
+    ),
+    click.option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Segment images on a Ray cluster: its address, auto, or local for this machine alone. "
+        "Needs the extra `ray`.",
+    ),
+    click.option(
+        "--workers",
+        type=Whole(1, 1024),
+        metavar="N",
+        help="Actors on the cluster.  [default: one for each of its cores]",
+    ),
+)
 
 
 def check_many(inputs: tuple[str, ...], given: dict[str, Any]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -24,6 +25,7 @@ __all__ = [
     "json_option",
     "model_argument",
     "named_error",
+    "option_group",
     "printable",
     "profile_option",
     "quiet_option",
@@ -37,6 +39,19 @@ DEVICES = ("auto", "cpu", "cuda", "openvino", "tensorrt")  # names that people t
 LONGEST_NAME = 60  # of a class, in characters
 _LONGEST_SIZE = 40  # characters
 MOST_PIXELS = 100_000_000  # as `imaging.arrays.MAX_PIXELS`, which would load numpy; a test compares them
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def option_group(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Options that belong together as one decorator; `--help` lists them in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 class OutputPath(click.Path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fcn_edge.cli.numbers import Range
+from fcn_edge.cli.options import option_group
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.medical.labeling import VolumeOptions
@@ -15,37 +15,31 @@ if TYPE_CHECKING:
 __all__ = ["reading_from", "volume_options"]
 
 _NAMES = ("axis", "window", "percentiles")
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def volume_options(command: _Command) -> _Command:
-    """Add `--axis`, `--window` and `--percentiles`."""
-    for option in reversed(
-        (
-            click.option(
-                "--axis",
-                type=click.Choice(["axial", "coronal", "sagittal"]),
-                default="axial",
-                show_default=True,
-                help="Of medical volumes: which slices are segmented.",
-            ),
-            click.option(
-                "--window",
-                type=Range(),
-                metavar="LOW,HIGH",
-                help="Of medical volumes: the values, such as Hounsfield units, that become the lowest and "
-                "the highest pixel.  [default: as the model's card says]",
-            ),
-            click.option(
-                "--percentiles",
-                type=Range(),
-                metavar="LOW,HIGH",
-                help="The same as percentiles of the voxels above the lowest value.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+# What `reading_from` takes out of the options.
+volume_options = option_group(
+    click.option(
+        "--axis",
+        type=click.Choice(["axial", "coronal", "sagittal"]),
+        default="axial",
+        show_default=True,
+        help="Of medical volumes: which slices are segmented.",
+    ),
+    click.option(
+        "--window",
+        type=Range(),
+        metavar="LOW,HIGH",
+        help="Of medical volumes: the values, such as Hounsfield units, that become the lowest and "
+        "the highest pixel.  [default: as the model's card says]",
+    ),
+    click.option(
+        "--percentiles",
+        type=Range(),
+        metavar="LOW,HIGH",
+        help="The same as percentiles of the voxels above the lowest value.",
+    ),
+)
 
 
 def reading_from(given: dict[str, Any]) -> VolumeOptions:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
 from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import SHARE, Whole
-from fcn_edge.cli.options import allow_operators_option, trusted_keys_option
+from fcn_edge.cli.options import allow_operators_option, option_group, trusted_keys_option
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = ["model_option", "overlay_alpha_option", "prefix_option", "shrink_option"]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-
-def model_option(command: Command) -> Command:
-    """The options that name the model, what is accepted in it, and who must have signed it."""
-    named = click.option(
+# The model, what is accepted in it, and who must have signed it.
+model_option = option_group(
+    click.option(
         "--model", required=True, metavar="MODEL.onnx", shell_complete=files, help="The model to run."
-    )
-    return named(allow_operators_option(trusted_keys_option(command)))
-
+    ),
+    allow_operators_option,
+    trusted_keys_option,
+)
 
 prefix_option = click.option(
     "--prefix",
