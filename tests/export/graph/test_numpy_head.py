@@ -17,7 +17,7 @@ from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.session.numpy_head import labels_of_logits
 from fcn_edge_runtime.session.session import SessionOptions
 from tests.export import networks
-from tests.export.graph.test_sparse_head import differing, scores
+from tests.export.graph.test_sparse_head import differing, drawn, scores
 from tests.export.parents import blocks, write_parent
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
@@ -29,14 +29,10 @@ NUMPY = SessionOptions(head="numpy")
 def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corners):
     random = np.random.default_rng(classes)
     for index in range(200):
-        h, w = random.integers(1, 20, 2)
-        height = int(h * random.integers(1, 12) + random.integers(0, h))
-        width = int(w * random.integers(1, 12) + random.integers(0, w))
-        kind = ("noise", "smooth", "ties", "flat")[index % 4]
-        low = scores(random, (1 + index % 2, classes, h, w), kind)
+        kind, low, height, width = drawn(random, index, classes)
         labels = labels_of_logits(low, height, width, align_corners=align_corners)
         count, worst = differing(labels, low, align_corners=align_corners)
-        assert worst <= 1, (kind, h, w, height, width, count)
+        assert worst <= 1, (kind, low.shape, height, width, count)
 
 
 @pytest.mark.parametrize("size", [(240, 320), (517, 513), (480, 640), (7, 9), (1, 1)])

@@ -79,19 +79,24 @@ def differing(got, low, *, align_corners):
     return int(off.sum()), float(margin[off].max() / (8 * 2.0**-23 * np.abs(low).max())) if off.any() else 0.0
 
 
+def drawn(random, index, classes):
+    """Their kind, low scores (N, C, h, w), and a height and width at which they are upsampled."""
+    h, w = random.integers(1, 20, 2)
+    height = int(h * random.integers(1, 12) + random.integers(0, h))
+    width = int(w * random.integers(1, 12) + random.integers(0, w))
+    kind = ("noise", "smooth", "ties", "flat")[index % 4]
+    return kind, scores(random, (1 + index % 2, classes, h, w), kind), height, width
+
+
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("classes", [1, 2, 6])
 def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corners):
     random = np.random.default_rng(classes)
     session = head_session(classes, align_corners=align_corners)
     for index in range(120):
-        h, w = random.integers(1, 20, 2)
-        height = int(h * random.integers(1, 12) + random.integers(0, h))
-        width = int(w * random.integers(1, 12) + random.integers(0, w))
-        kind = ("noise", "smooth", "ties", "flat")[index % 4]
-        low = scores(random, (1 + index % 2, classes, h, w), kind)
+        kind, low, height, width = drawn(random, index, classes)
         count, worst = differences(session, low, height, width, align_corners=align_corners)
-        assert worst <= 1, (kind, h, w, height, width, count)
+        assert worst <= 1, (kind, low.shape, height, width, count)
 
 
 def test_no_pixel_differs_where_logits_are_smooth():
