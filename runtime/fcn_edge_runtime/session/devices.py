@@ -9,6 +9,7 @@ from typing import Any
 
 from fcn_edge_runtime._cgroup import granted_cores
 from fcn_edge_runtime._extras import install_command, what_is_wrong
+from fcn_edge_runtime._siblings import cores_of
 from fcn_edge_runtime.errors import ProviderError, UsageError
 
 __all__ = [
@@ -97,12 +98,14 @@ def quiet_run(runtime: Any) -> Any:
 
 
 def cores() -> int:
-    """CPU cores that this process may use: its affinity mask, limited by its control groups' quotas.
+    """CPU cores that this process may use: those of its affinity mask, limited by its control groups' quotas.
 
-    A number in the environment variable OMP_NUM_THREADS, which job systems set, limits them, too.
+    Two threads of one core share its arithmetic, which one of them can fill: they count as one core, as in
+    onnxruntime's, OpenVINO's and PyTorch's own defaults. A number in the environment variable
+    OMP_NUM_THREADS, which job systems set, limits the cores, too.
     """
     try:
-        allowed = len(os.sched_getaffinity(0))
+        allowed = cores_of(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         allowed = os.cpu_count() or 1
     limits = [granted_cores(), _stated(os.environ.get("OMP_NUM_THREADS", ""))]
