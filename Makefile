@@ -23,7 +23,7 @@
 #   make cpp-example    build/segment, which labels a PPM: runtime/cpp on the onnxruntime of .venv
 #   make consumers      what the long tests of variants and packages need: Model API, luxonis-ml, transformers
 #   make node-packages  what the long tests of the browser's side need from npm
-#   make gpu            tests and times on an NVIDIA GPU, in 9 minutes, else a dry run; GPU_PYTHON has torch and onnxruntime-gpu
+#   make gpu            tests and times on an NVIDIA GPU, in 9 minutes, by GPU_PYTHON, which has torch and onnxruntime-gpu; else a dry run
 #   make clean          remove all that these targets made
 
 PYTHON ?= python3
@@ -50,6 +50,10 @@ NETWORK_PINS := benchmarks/networks/environment/networks
 MAPS := .venv-maps
 MAPS_PINS := benchmarks/maps/environment/maps
 ARGS ?=
+MODEL ?=
+BASE ?=
+
+GPU_PYTHON ?= $(BIN)/python
 
 CONSUMERS := .venv-consumers
 CONSUMER_PINS := tests/environments/consumers
@@ -246,8 +250,8 @@ $(CONSUMERS)/.ready: $(wildcard $(CONSUMER_PINS)*.txt)
 consumers:
 	@$(MAKE) --no-print-directory $(CONSUMERS)/.ready || { rm -rf $(CONSUMERS); echo 'the consumers could not be installed: tests that need them are skipped' >&2; }
 
-# On the machine as it is: a CUDA build of torch takes longer to install than to measure.
-gpu:
+# On a machine with a GPU, by a Python that is there: a CUDA build of torch takes longer to install than to measure.
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(VENV)/.ready)
 	PYTHONPATH=.:export:runtime $(GPU_PYTHON) -m benchmarks.gpu $(ARGS)
 
 clean:

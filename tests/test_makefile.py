@@ -17,3 +17,10 @@ def test_make_help_lists_every_target():
 def test_the_ci_script_runs_targets_that_exist():
     words = re.findall(r"^make (.+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     assert {"check", "test", "package-check"} <= {word for line in words for word in line.split()} <= TARGETS
+
+
+def test_every_target_uses_variables_that_have_a_value():
+    command = ["make", "--dry-run", "--warn-undefined-variables", *sorted(TARGETS)]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "undefined variable" not in shown.stderr
