@@ -17,15 +17,15 @@ from fcn_edge_runtime.model.card import Card, InputSpec
 from fcn_edge_runtime.session.numpy_head import labels_of_logits
 from fcn_edge_runtime.session.session import SessionOptions
 from tests.export import networks
-from tests.export.graph.test_sparse_head import differing, drawn, scores
+from tests.export.graph.test_sparse_head import HEADS, differing, drawn, scores
 from tests.export.parents import blocks, write_parent
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 NUMPY = SessionOptions(head="numpy")
 
 
-@pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("classes", [1, 2, 6])
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize(("classes", "align_corners"), HEADS)
 def test_labels_equal_those_of_pytorch_at_hundreds_of_sizes(classes, align_corners):
     random = np.random.default_rng(classes)
     for index in range(200):
