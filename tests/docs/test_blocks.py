@@ -130,8 +130,14 @@ def run_blocks(page, folder, *, slow):
             printed = "".join(runner(command, block) for command in commands_of(block))
 
 
+# Long pages with slow blocks run whole, below.
 @pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LONG else page for page in PAGES]
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow) if page in LONG else page
+        for page in PAGES
+        if page not in LONG.intersection(SLOW)
+    ],
 )
 def test_the_blocks_of_a_page_run(page, folder, monkeypatch):
     run_page(page, folder, monkeypatch, slow=False)
