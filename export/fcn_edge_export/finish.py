@@ -27,7 +27,7 @@ from fcn_edge_export.graph.unlabeled_border import with_unlabeled_border
 from fcn_edge_export.graph.work import integer_share, of_integers, work_of
 from fcn_edge_export.graph.working_size import whole_geometry
 from fcn_edge_export.options import ExportOptions, inputs_text
-from fcn_edge_export.simplify import Simplified, operators, simplify
+from fcn_edge_export.simplify import Simplified, Simplifier, operators
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.verification.activation import require_logits
 from fcn_edge_export.verification.borders import USEFUL, SizeRange, find_range, of_images
@@ -255,7 +255,9 @@ def _of_others(network: Network, model: onnx.ModelProto, case: Case) -> tuple[st
     return "int8", LoweringInfo(network.weights_sha256, "x86-vnni", integer_share=share)
 
 
-def simplified(stages: Stages, model: onnx.ModelProto, *, allow_unsimplified: bool) -> onnx.ModelProto:
+def simplified(
+    stages: Stages, model: onnx.ModelProto, simplify: Simplifier, *, allow_unsimplified: bool
+) -> onnx.ModelProto:
     """The stage "simplify".
 
     Raises:
@@ -263,7 +265,7 @@ def simplified(stages: Stages, model: onnx.ModelProto, *, allow_unsimplified: bo
             runtime does not take.
     """
     with stages.stage("simplify") as did:
-        result = _simplified(model, allow_unsimplified=allow_unsimplified)
+        result = _simplified(model, simplify, allow_unsimplified=allow_unsimplified)
         _check_operators(result.model)
         did.text = _simplify_text(result)
     return result.model
@@ -329,7 +331,7 @@ def _sizes(
     return sizes, large
 
 
-def _simplified(traced: onnx.ModelProto, *, allow_unsimplified: bool) -> Simplified:
+def _simplified(traced: onnx.ModelProto, simplify: Simplifier, *, allow_unsimplified: bool) -> Simplified:
     """The simplified model; the traced one, noted as such, if that fails and going on is allowed."""
     try:
         return simplify(traced)

@@ -15,6 +15,7 @@ from fcn_edge_export.finish import ExportResult, Network, finish, simplified
 from fcn_edge_export.graph.graft import check_classes
 from fcn_edge_export.graph.working_size import fitted
 from fcn_edge_export.options import AUTO, ExportOptions, wanted_working_size
+from fcn_edge_export.simplify import simplifier
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.verification.certify import agrees_at, all_cases
 from fcn_edge_runtime._sizes import size_text
@@ -123,13 +124,14 @@ def export(
     operations = OperationsAt(logits_network, card.input.channels)
 
     def traced(example: Size) -> Network:
-        with stages.stage("trace") as did:
-            tracing = trace(logits_network, card.input.channels, found, example)
-            did.text = (
-                f"{len(tracing.model.graph.node)} nodes from an image of {size_text(example[1:])}, "
-                f"opset {OPSET}, torch {torch.__version__}"
-            )
-        model = simplified(stages, tracing.model, allow_unsimplified=options.allow_unsimplified)
+        with simplifier() as simplify:  # it gets ready while the network is traced
+            with stages.stage("trace") as did:
+                tracing = trace(logits_network, card.input.channels, found, example)
+                did.text = (
+                    f"{len(tracing.model.graph.node)} nodes from an image of {size_text(example[1:])}, "
+                    f"opset {OPSET}, torch {torch.__version__}"
+                )
+            model = simplified(stages, tracing.model, simplify, allow_unsimplified=options.allow_unsimplified)
         return Network(
             model,
             found,

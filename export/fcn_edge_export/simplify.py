@@ -10,17 +10,20 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx
 
 from fcn_edge_export.graph.gelu import halve_gelu_last
 from fcn_edge_export.graph.means import split_means
-from fcn_edge_runtime._child import ChildError, run_child
+from fcn_edge_runtime._child import Child, ChildError, started
 from fcn_edge_runtime.errors import ArtifactError
 
-__all__ = ["Simplified", "contract", "operators", "simplify"]
+__all__ = ["Simplified", "Simplifier", "contract", "operators", "simplifier", "simplify"]
 
 # Not done: these put operators of onnxruntime alone in place of attention that is written in ONNX's own.
 FUSIONS = ("fuse_attention", "fuse_gqa")
@@ -30,8 +33,9 @@ WORKER = f"""
 import sys
 sys.modules["torch"] = None
 import onnx, onnxsim
-model, _ = onnxsim.simplify(onnx.load(sys.argv[1]), skipped_optimizers={list(FUSIONS)})
-onnx.save(model, sys.argv[2])
+source, target = sys.stdin.read().split("\\0")
+model, _ = onnxsim.simplify(onnx.load(source), skipped_optimizers={list(FUSIONS)})
+onnx.save(model, target)
 """
 
 
@@ -45,6 +49,17 @@ class Simplified:
     skipped: str = ""
 
 
+Simplifier = Callable[[onnx.ModelProto], Simplified]
+
+
+@contextmanager
+def simplifier(*, seconds: float = 600) -> Iterator[Simplifier]:
+    """`simplify` for one model, in a process that starts with the context: it takes seconds to be ready."""
+    # -P: files in the working directory are not modules of ours.
+    with started([sys.executable, "-P", "-c", WORKER]) as child:
+        yield partial(_simplify, child, seconds)
+
+
 def simplify(model: onnx.ModelProto, *, seconds: float = 600) -> Simplified:
     """Simplify a traced model: constants folded, batch norms merged, shape arithmetic removed.
 
@@ -52,11 +67,16 @@ def simplify(model: onnx.ModelProto, *, seconds: float = 600) -> Simplified:
         ArtifactError: onnxsim crashed, took longer than `seconds`, or changed inputs, outputs or their axes;
             or the folder for temporary files is full.
     """
+    with simplifier(seconds=seconds) as simplified:
+        return simplified(model)
+
+
+def _simplify(child: Child, seconds: float, model: onnx.ModelProto) -> Simplified:
     try:
         with tempfile.TemporaryDirectory(prefix="fcn-edge-") as folder:
             source, target = Path(folder, "traced.onnx"), Path(folder, "simplified.onnx")
             onnx.save(model, source)
-            _run(source, target, seconds)
+            _run(child, source, target, seconds)
             simplified = onnx.load(target)
     except OSError as error:
         where = tempfile.gettempdir()
@@ -93,12 +113,10 @@ def operators(model: onnx.ModelProto) -> dict[str, int]:
     return dict(Counter(node.op_type for node in model.graph.node).most_common())
 
 
-def _run(source: Path, target: Path, seconds: float) -> None:
-    # -P: files in the working directory are not modules of ours.
-    command = [sys.executable, "-P", "-c", WORKER, str(source), str(target)]
+def _run(child: Child, source: Path, target: Path, seconds: float) -> None:
     advice = "export with --allow-unsimplified to go on without it"
     try:
-        run_child(command, seconds=seconds)
+        child.finish(f"{source}\0{target}", seconds=seconds)
     except ChildError as error:
         raise ArtifactError(f"simplify: onnxsim {error}: {advice}") from None
     if not target.is_file():

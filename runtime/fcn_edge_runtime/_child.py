@@ -6,10 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ChildError", "environment_with", "how_it_ended", "our_environment", "run_child"]
+__all__ = [
+    "Child",
+    "ChildError",
+    "environment_with",
+    "how_it_ended",
+    "our_environment",
+    "run_child",
+    "started",
+]
 
 _LONGEST = 200  # characters of a child's last line
 
@@ -26,6 +35,70 @@ class ChildError(Exception):
         self.killed = killed
 
 
+class Child:
+    """A program that was started and may still run.
+
+    Args:
+        process: the program, with text pipes.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def finish(self, given: str = "", *, seconds: float | None = None) -> str:
+        """Wait for its end, and return what it wrote to stdout.
+
+        Args:
+            given: what it reads from stdin.
+            seconds: end it after this long; None waits.
+
+        Raises:
+            ChildError: it ended with another exit code than 0, or took longer than `seconds`.
+        """
+        try:
+            output, errors = self._process.communicate(given, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise ChildError(f"took longer than {seconds:g} s") from None
+        code = self._process.returncode
+        if code != 0:
+            last = errors.strip() or output.strip()
+            raise ChildError(how_it_ended(code, last), killed=code < 0)
+        return output
+
+
+@contextmanager
+def started(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Iterator[Child]:
+    """A program that runs beside this one, and no longer than the context.
+
+    Args:
+        command: the program and its arguments.
+        environment: its environment variables; None takes those of this process.
+        folder: its working directory; None takes that of this process.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    with subprocess.Popen(  # noqa: S603 - callers run our own interpreter, or a wheel's own program
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+        cwd=folder,
+    ) as process:
+        try:
+            yield Child(process)
+        finally:
+            process.kill()  # nothing, if it has ended
+
+
 def run_child(
     command: Sequence[str],
     *,
@@ -37,7 +110,7 @@ def run_child(
 
     Args:
         command: the program and its arguments.
-        seconds: kill it after this long; None waits.
+        seconds: end it after this long; None waits.
         environment: its environment variables; None takes those of this process.
         folder: its working directory; None takes that of this process.
 
@@ -45,23 +118,8 @@ def run_child(
         ChildError: it ended with another exit code than 0, or took longer than `seconds`.
         OSError: it could not be started.
     """
-    try:
-        done = subprocess.run(  # noqa: S603 - callers run our own interpreter, or a wheel's own program
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-            env=environment,
-            cwd=folder,
-        )
-    except subprocess.TimeoutExpired:
-        raise ChildError(f"took longer than {seconds:g} s") from None
-    if done.returncode != 0:
-        last = done.stderr.strip() or done.stdout.strip()
-        raise ChildError(how_it_ended(done.returncode, last), killed=done.returncode < 0)
-    return done.stdout
+    with started(command, environment=environment, folder=folder) as child:
+        return child.finish(seconds=seconds)
 
 
 def how_it_ended(code: int, output: str = "") -> str:
