@@ -21,7 +21,6 @@ from fcn_edge_export.graph.geometry import geometry
 from fcn_edge_export.graph.graft import can_be_sparse, graft
 from fcn_edge_export.graph.head_choice import choose_sparse
 from fcn_edge_export.graph.names import CONFIDENCE
-from fcn_edge_export.graph.probe_outputs import with_logits_output
 from fcn_edge_export.graph.reject import with_rejection
 from fcn_edge_export.graph.unlabeled_border import with_unlabeled_border
 from fcn_edge_export.graph.work import integer_share, of_integers, work_of
@@ -32,7 +31,7 @@ from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.verification.activation import require_logits
 from fcn_edge_export.verification.borders import USEFUL, SizeRange, find_range, of_images
 from fcn_edge_export.verification.cases import LARGE, Case
-from fcn_edge_export.verification.certify import Reference, all_cases, certify, check_draft
+from fcn_edge_export.verification.certify import Reference, all_cases, certify, check_draft, open_probes
 from fcn_edge_export.verification.rejection import certified_with_border, certified_with_rejection
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.stripes import Operations, in_stripes
@@ -44,7 +43,7 @@ from fcn_edge_runtime.model.card import UNTRAINED, Card, LoweringInfo, WorkingSi
 from fcn_edge_runtime.model.card_facts import ANY
 from fcn_edge_runtime.model.dry_run.operators import ALLOWED
 from fcn_edge_runtime.progress import Stage, Stages
-from fcn_edge_runtime.session.session import open_session
+from fcn_edge_runtime.session.session import Session
 
 __all__ = ["ExportResult", "Network", "finish", "simplified"]
 
@@ -174,7 +173,9 @@ def finish(
 
     # What other processors' libraries and the sparse head do with large maps is verified on large maps.
     ordinary = working is None and not sparse and set(options.devices) == {"cpu"}
-    sizes, large = _sizes(stages, reference, grafted, network, draft, working, useful, stripes=ordinary)
+    probes = open_probes(grafted, options.devices, network.kind)
+    probe = next((p for p in probes if p.device == "cpu"), None) or open_probes(grafted, ["cpu"])[0]
+    sizes, large = _sizes(stages, reference, probe, network, draft, working, useful, stripes=ordinary)
     whole = replace(whole, smallest_size=sizes.smallest, largest_size=sizes.largest)
     cases = all_cases(
         draft,
@@ -202,10 +203,10 @@ def finish(
         earlier = {} if working or network.integers else network.earlier or {}
         certified = certify(
             reference,
-            grafted,
+            probes,
             draft,
             cases,
-            options.devices,
+            [output.name for output in grafted.graph.output],
             earlier,
             stages.progress,
             smallest=sizes.smallest,
@@ -222,6 +223,7 @@ def finish(
             certified = certified_with_border(certified, grafted, draft, found.crop, cases)
             grafted = with_unlabeled_border(grafted, draft, found.crop)
         did.text = verdict_text(certified.verdicts)
+    del probes, probe  # they hold the weights, and so will the sessions of the file
 
     precision, lowering = _of_others(network, grafted, cases[0]) if network.integers else (None, None)
     card = finished_card(
@@ -286,7 +288,7 @@ def _check_operators(model: onnx.ModelProto) -> None:
 def _sizes(
     stages: Stages,
     reference: Reference,
-    model: onnx.ModelProto,
+    probe: Session,
     network: Network,
     draft: Card,
     working: WorkingSize | None,
@@ -303,7 +305,7 @@ def _sizes(
         if image_conditions:
             sizes = find_range(
                 reference,
-                open_session(with_logits_output(model), "cpu"),
+                probe,
                 image_conditions,
                 draft.input,
                 smallest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -200,6 +201,8 @@ def command(
     images of any size, holds normalization, argmax, class names and colors, and is written only if it agrees
     with PyTorch at many sizes. NAME.verification.json beside it lists what was compared.
     """
+    # Loading torch and tracing make a million objects that stay: looking for garbage took two seconds.
+    gc.set_threshold(100_000, 20, 20)
     from fcn_edge._extras import require_export
 
     require_export()

@@ -8,7 +8,7 @@ step *= stride. Where paths meet, the larger field and the coarser step count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from fcn_edge_export.graph.inferred import inferred_shapes
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.graph.probe_outputs import with_outputs
 from fcn_edge_runtime.errors import ArtifactError
@@ -58,7 +59,7 @@ def geometry(network: onnx.ModelProto, *, smallest: int, multiple: int) -> Geome
 
     `smallest` (of an image) and `multiple` are what probing found; they go onto the result.
     """
-    sizes = _measured_widths(network, _convenient_size(smallest, multiple))
+    sizes = _widths(network, _convenient_size(smallest, multiple))
     constants = {i.name: i for i in network.graph.initializer}
     reach: dict[str, _Reach] = {TRACED_INPUT: _Reach()}
     for node in network.graph.node:
@@ -155,26 +156,32 @@ def _convenient_size(smallest: int, multiple: int) -> int:
     return unit * -(-max(256, smallest) // unit)
 
 
-def _measured_widths(network: onnx.ModelProto, side: int) -> dict[str, Fraction]:
-    """Input pixels per element of every resized or reshaped value, measured by one run at side x side.
+def _widths(network: onnx.ModelProto, side: int) -> dict[str, Fraction]:
+    """Input pixels per element of every resized or reshaped value, for an image of side x side.
 
     Values that are not square maps (attention heads, channels last) are left out. A network that does not run
-    at that size was traced wrongly: nothing is measured, and the verdict will fail.
+    at that size was traced wrongly: nothing is known then, and the verdict will fail.
     """
     names = [n.output[0] for n in network.graph.node if n.op_type in RESIZING | SHUFFLING]
-    if not names:
-        return {}
+    image = (1, network.graph.input[0].type.tensor_type.shape.dim[1].dim_value, side, side)
+    shapes = inferred_shapes(network, image)
+    if not shapes.keys() >= {*names}:
+        shapes = _measured_shapes(network, names, image)
+    return {
+        name: Fraction(side, shape[-1])
+        for name in names
+        if len(shape := shapes.get(name, ())) == 4 and shape[-1] == shape[-2] > 0
+    }
+
+
+def _measured_shapes(
+    network: onnx.ModelProto, names: Sequence[str], image: tuple[int, ...]
+) -> dict[str, tuple[int, ...]]:
     known = {o.name for o in network.graph.output}
     outputs = [onnx.ValueInfoProto(name=name) for name in names if name not in known]
-    channels = network.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    image = np.zeros((1, channels, side, side), np.float32)
     try:
         session = open_session(with_outputs(network, outputs), "cpu")
-        values = session.raw.run(names, {TRACED_INPUT: image})
+        values = session.raw.run(names, {TRACED_INPUT: np.zeros(image, np.float32)})
     except Exception:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
         return {}
-    return {
-        name: Fraction(side, value.shape[-1])
-        for name, value in zip(names, values, strict=True)
-        if value.ndim == 4 and value.shape[-1] == value.shape[-2]
-    }
+    return {name: value.shape for name, value in zip(names, values, strict=True)}

@@ -31,7 +31,7 @@ from fcn_edge_runtime.model.golden_vectors import MAX_SIDE, Golden
 from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.selftest import require_passed, run_selftest
 from fcn_edge_runtime.session.options import cautious
-from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.session import Session, SessionOptions, exact_integers, open_session
 
 REFERENCES = {"pytorch": "PyTorch", "onnx": "the given file"}  # as on the card -> in messages
 
@@ -43,6 +43,7 @@ __all__ = [
     "all_cases",
     "certify",
     "check_draft",
+    "open_probes",
 ]
 
 
@@ -121,12 +122,31 @@ def all_cases(
     return [*pattern_cases(tuple(dict.fromkeys(wanted)), card.input), *frame_cases(images, card)]
 
 
+def open_probes(model: onnx.ModelProto, devices: Sequence[str], kind: Kind = "scores") -> list[Session]:
+    """A session of a grafted model's probe on every device.
+
+    Args:
+        model: the grafted model.
+        devices: "cpu", "cuda", ...
+        kind: see `verdict.compare`.
+
+    Raises:
+        UsageError: there is no device.
+        ProviderError: a device does not start.
+    """
+    if not devices:
+        raise UsageError("got no device to verify on, expected at least one, such as cpu")
+    probe = with_logits_output(model)
+    as_the_file = SessionOptions(config=exact_integers() if kind == "integers" else {})
+    return [open_session(probe, device, options=as_the_file) for device in devices]
+
+
 def certify(
     reference: Reference,
-    model: onnx.ModelProto,
+    probes: Sequence[Session],
     card: Card,
     cases: Sequence[Case],
-    devices: Sequence[str],
+    outputs: Sequence[str],
     earlier: Mapping[str, onnx.ModelProto],
     progress: Progress | None = None,
     *,
@@ -138,10 +158,10 @@ def certify(
 
     Args:
         reference: of the network.
-        model: the grafted model.
+        probes: sessions of the grafted model, see `open_probes`.
         card: of the file, or its draft.
         cases: the inputs.
-        devices: "cpu", "cuda", ...
+        outputs: of the grafted model.
         earlier: models of the stages before grafting, by stage, to find where a refused model went wrong.
         progress: receives how many inputs are done, on all devices together.
         smallest: height and width of an image that the file takes.
@@ -150,18 +170,10 @@ def certify(
 
     Raises:
         DifferenceError: a verdict failed; the message names the input, pixel, rule and stage.
-        ProviderError: a device does not start.
     """
-    if not devices:
-        raise UsageError("got no device to verify on, expected at least one, such as cpu")
-    outputs = [o.name for o in model.graph.output]
-    probe_bytes = with_logits_output(model)
-    as_the_file = SessionOptions(config=exact_integers() if kind == "integers" else {})
-    sessions = [open_session(probe_bytes, device, options=as_the_file) for device in devices]
-    del probe_bytes  # as large as the model
-    total = len(cases) * len(devices)
+    total = len(cases) * len(probes)
     verdicts = []
-    for index, session in enumerate(sessions):
+    for index, session in enumerate(probes):
         inputs = tracked(cases, progress, before=index * len(cases), total=total)
         verdict = compare(
             reference,
@@ -178,7 +190,7 @@ def certify(
     if kind == "integers":
         relative = max(r.error / max(r.amplitude, 1e-30) for v in verdicts for r in v.results)
         tau = min(1.0, max(tau, relative))
-    golden = golden_vectors(reference, sessions[0], card, tau, smallest=smallest)
+    golden = golden_vectors(reference, probes[0], card, tau, smallest=smallest)
     info = VerificationInfo(
         verdict="passed",
         sizes=tuple(r.size for r in verdicts[0].results),
@@ -187,7 +199,7 @@ def certify(
         blind=all(v.blind for v in verdicts),
         reference=compared_with,
     )
-    return Certified(info, golden, tuple(verdicts), tuple(devices))
+    return Certified(info, golden, tuple(verdicts), tuple(probe.device for probe in probes))
 
 
 def check_draft(path: Path, certified: Certified, cases: Sequence[Case]) -> tuple[str, int]:

@@ -60,7 +60,7 @@ Logits = Callable[[Array], npt.NDArray[np.float32]]
 
 RELATIVE = 1e-4
 MOST_FLIPS = 0.005
-MOST_REPEATED = 1 << 16  # pixels of a pattern on which the file itself is run, too
+MOST_REPEATED = 1 << 15  # pixels of a pattern on which the file itself is run, too
 MOST_FLIPS_ALONE = {"labels": 0.0005, "integers": 0.01}
 Kind = Literal["scores", "labels", "integers"]
 TOLERANCES: dict[Kind, str] = {

@@ -16,7 +16,7 @@ from fcn_edge_export.final_card import finished_card
 from fcn_edge_export.graph.reject import without_rejection
 from fcn_edge_export.graph.unlabeled_border import without_unlabeled_border
 from fcn_edge_export.options import VerifyOptions, parse_inputs
-from fcn_edge_export.verification.certify import all_cases, certify, check_draft
+from fcn_edge_export.verification.certify import all_cases, certify, check_draft, open_probes
 from fcn_edge_export.verification.rejection import certified_with_border, certified_with_rejection
 from fcn_edge_export.verification.report import produced_by, verdict_text, verification_report
 from fcn_edge_export.verification.verdict import Verdict
@@ -133,10 +133,10 @@ def verify(
         plain = without_unlabeled_border(plain) if bordered else plain
         certified = certify(
             reference,
-            plain,
+            open_probes(plain, options.devices),
             card,
             cases,
-            options.devices,
+            [output.name for output in plain.graph.output],
             {},
             stages.progress,
             smallest=smallest,

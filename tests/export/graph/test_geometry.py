@@ -158,6 +158,26 @@ def test_a_graph_that_does_not_run_is_left_to_the_verdict():
     onnx.checker.check_model(network(conv("normalized", "a", 3, 2), fixed, constants=constants))
 
 
+def test_sizes_that_onnx_infers_are_not_measured_by_a_run(monkeypatch):
+    def no_run(*_, **__):
+        pytest.fail("a session")
+
+    monkeypatch.setattr("fcn_edge_export.graph.geometry.open_session", no_run)
+    test_sizes_alone_carry_no_pixels()
+    test_large_multiples_are_not_measured_on_a_huge_image()
+
+
+def test_sizes_that_onnx_cannot_infer_are_measured_by_a_run():
+    nodes = [
+        conv("normalized", "a", 3, 2),
+        ("Shape", ["normalized"], "whole", {}),
+        ("Mod", ["whole", "many"], "size", {}),  # which inference does not compute
+        ("Resize", ["a", "", "", "size"], "logits", {"mode": "linear"}),
+    ]
+    many = ("many", np.array([1000] * 4))
+    assert found(*nodes, constants=(*WEIGHTS, many)) == (2, 5, False)
+
+
 class Strided(nn.Module):
     """Strides, a dilation and two pooled branches, all weights positive so that no gradient is lost."""
 
