@@ -217,7 +217,7 @@ class QuantizeOptions:
 
     Attributes:
         target: x86-vnni, x86, arm64 or gpu; None is this machine. Speed is measured on this machine only.
-        method: how the ranges of activations are chosen: minmax, percentile or entropy.
+        method: how the ranges of activations are chosen: minmax, percentile, entropy or error.
         agreement: share of the held-out frames' labels that must equal the parent's, above 0 to 1.
         allow_slower: write the file even if it is not faster on this machine.
         allow_mostly_float: write the file even if less than half of the work is in integers.
@@ -227,7 +227,7 @@ class QuantizeOptions:
     """
 
     target: str | None = None
-    method: str = "entropy"
+    method: str = "error"
     agreement: float = AGREEMENT
     allow_slower: bool = False
     allow_mostly_float: bool = False

@@ -62,8 +62,8 @@ __all__ = ["command"]
 )
 @click.option(
     "--method",
-    type=click.Choice(["minmax", "percentile", "entropy"]),
-    help="How ranges of activations are chosen.  [default: entropy]",
+    type=click.Choice(["minmax", "percentile", "entropy", "error"]),
+    help="How ranges of activations are chosen.  [default: error]",
 )
 @click.option(
     "--agreement",
@@ -152,7 +152,7 @@ def command(
                 images=images or None,
                 labels=truth,
                 options=QuantizeOptions(
-                    target, method or "entropy", agreement, allow_slower, allow_mostly_float
+                    target, method or "error", agreement, allow_slower, allow_mostly_float
                 ),
                 progress=progress,
             )

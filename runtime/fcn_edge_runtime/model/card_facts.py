@@ -25,7 +25,7 @@ __all__ = [
     "read_working_size",
 ]
 
-METHODS = ("minmax", "percentile", "entropy")
+METHODS = ("minmax", "percentile", "entropy", "error")
 TARGETS = ("x86-vnni", "x86", "arm64", "gpu")
 ANY = "any"  # the target of files that compute in float
 REFERENCES = ("pytorch", "parent", "onnx")
@@ -104,7 +104,7 @@ class CalibrationInfo:
     Attributes:
         sha256: over the sorted digests of the frames.
         frames: how many.
-        method: how ranges were chosen: minmax, percentile or entropy.
+        method: how ranges were chosen: minmax, percentile, entropy or error.
     """
 
     sha256: str

@@ -10,6 +10,7 @@ from fcn_edge_export.lowering.ranges import (
     METHODS,
     activation_ranges,
     clipped_by_entropy,
+    clipped_by_error,
     clipped_by_percentile,
 )
 from fcn_edge_runtime.errors import UsageError
@@ -74,7 +75,7 @@ def test_every_method_stays_within_the_observed_range(model, method):
         assert outer[name][0] - 1e-5 <= low < high <= outer[name][1] + 1e-5
 
 
-@pytest.mark.parametrize("method", ["percentile", "entropy"])
+@pytest.mark.parametrize("method", ["percentile", "entropy", "error"])
 def test_the_order_of_frames_hardly_changes_ranges(model, method):
     def dimmed(count):
         return [(blocks(seed=index) // (count - index))[None] for index in range(count)]
@@ -108,9 +109,35 @@ def test_percentile_and_entropy_clip_a_single_outlier():
     assert clipped_by_entropy(*counts_of(values))[1] < 20
 
 
+def test_least_error_clips_each_end_by_itself():
+    random = np.random.default_rng(0)
+    values = np.concatenate([random.normal(size=2_000_000), random.uniform(5, 9, 20_000), [-20.0]])
+    low, high = clipped_by_error(*counts_of(values))
+    assert -12 < low < -3
+    assert high > 8
+
+
+def test_least_error_is_below_that_of_other_ranges():
+    values = np.maximum(np.random.default_rng(0).laplace(size=400_000), 0)
+    counts = counts_of(values)
+
+    def error(clip):
+        low, high = clip(*counts)
+        step = (high - low) / 255
+        return np.square(np.clip(np.rint((values - low) / step) * step + low, low, high) - values).mean()
+
+    assert error(clipped_by_error) < 0.9 * error(lambda _, low, high: (low, high))
+    assert error(clipped_by_error) < error(clipped_by_entropy)
+    assert error(clipped_by_error) < error(clipped_by_percentile)
+
+
+def test_a_range_with_zeros_alone_is_kept():
+    assert clipped_by_error(np.zeros(BINS, np.int64), 0.0, 1.0) == (0.0, 1.0)
+
+
 def test_values_that_fill_their_range_are_hardly_clipped():
     values = np.random.default_rng(0).uniform(-1, 3, 200_000)
-    for clip in (clipped_by_percentile, clipped_by_entropy):
+    for clip in (clipped_by_percentile, clipped_by_entropy, clipped_by_error):
         low, high = clip(*counts_of(values))
         assert low < -0.9
         assert high > 2.7
@@ -119,7 +146,7 @@ def test_values_that_fill_their_range_are_hardly_clipped():
 def test_memory_does_not_grow_with_the_number_of_frames(model):
     def peak(count):
         tracemalloc.start()
-        activation_ranges(model, body_of(model).tensors, batches(count), "entropy")
+        activation_ranges(model, body_of(model).tensors, batches(count), "error")
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
