@@ -37,6 +37,7 @@ __all__ = [
     "breaking_sizes",
     "breaks_beyond",
     "conditions_of",
+    "fixing_line",
     "largest_size",
     "smallest_size",
     "steady_multiple",
@@ -127,6 +128,13 @@ def conditions_of(program: torch.export.ExportedProgram, multiple: int = 1) -> t
         if text not in found or (condition.where and not found[text].where):
             found[text] = condition
     return tuple(found.values())
+
+
+def fixing_line(side: torch.SymInt) -> str:
+    """The line of the user's code that fixed a size of the input to a number, as `Condition.where`."""
+    symbol = side.node._expr  # noqa: SLF001 (`expr` is the number that it was fixed to)
+    fixing = (guard for guard in side.node.shape_env.guards if guard.expr.free_symbols == {symbol})
+    return next((where for guard in fixing if guard.expr.is_Equality and (where := _where(guard))), "")
 
 
 def breaking_sizes(condition: Condition, smallest: int) -> list[Size]:

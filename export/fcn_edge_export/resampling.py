@@ -33,8 +33,11 @@ def adaptive_max_pool2d(x: Tensor, output_size: Any) -> Tensor:
     lowest = torch.finfo(x.dtype).min
     rows, columns = (_cells(x.shape[axis], cells, x) for axis, cells in ((-2, height), (-1, width)))
     # One cell of rows after the other: all at once would need a copy of the map for each.
-    x = torch.stack([torch.where(rows[i, :, None], x, lowest).amax(-2) for i in range(height)], dim=-2)
-    return torch.stack([torch.where(columns[i], x, lowest).amax(-1) for i in range(width)], dim=-1)
+    if not _is_same(height, x.shape[-2]):
+        x = torch.stack([torch.where(rows[i, :, None], x, lowest).amax(-2) for i in range(height)], dim=-2)
+    if not _is_same(width, x.shape[-1]):
+        x = torch.stack([torch.where(columns[i], x, lowest).amax(-1) for i in range(width)], dim=-1)
+    return x
 
 
 def resize(x: Tensor, size: Any, ratios: Any, *, cubic: bool, antialias: bool, align_corners: bool) -> Tensor:
@@ -77,6 +80,11 @@ def _cells(size: Any, cells: Any, like: Tensor) -> Tensor:
     pixel = torch.arange(size, device=like.device)
     inside: Tensor = (pixel[None, :] >= first[:, None]) & (pixel[None, :] < last[:, None])
     return inside
+
+
+def _is_same(cells: Any, size: Any) -> bool:
+    symbolic = isinstance(cells, torch.SymInt) and isinstance(size, torch.SymInt)
+    return symbolic and bool(cells.node.expr == size.node.expr)
 
 
 def _averages(size: Any, cells: Any, like: Tensor) -> Tensor:

@@ -17,8 +17,10 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
 __all__ = ["function_behind", "symbolic_numbers"]
@@ -69,6 +71,29 @@ class _Float(metaclass=_Kind):
         return float(*args)
 
 
+class _Type(metaclass=_Kind):
+    """Of a symbol the number's: `type(height) is int`."""
+
+    real = type
+    symbol = type
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        found = type(*args, **kwargs)
+        kinds: tuple[type, ...] = (_Int, _Float)
+        return next((kind for kind in kinds if found in (kind.real, kind.symbol)), found)  # type: ignore[attr-defined]  # _Kind's
+
+
+class _Symbols(npt.NDArray[Any]):
+    """An array of symbols, whose entries numpy would convert to the numbers of the example."""
+
+    def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+        """Entries that are whole or not, as the type; still objects."""
+        kind = np.dtype(dtype).kind
+        if kind not in "iuf":
+            return super().astype(dtype, *args, **kwargs)
+        return np.frompyfunc(_Float if kind == "f" else _Int, 1, 1)(self)
+
+
 class _Library(types.ModuleType):
     """A module of functions on numbers, some of which also take symbols."""
 
@@ -80,25 +105,25 @@ class _Library(types.ModuleType):
         found = getattr(self.__dict__["_real"], name)
         if name in ("array", "asarray"):
             return _array_of_both(found)
-        symbolic = _OF_SYMBOLS.get(name)
-        return found if symbolic is None else _of_both(found, symbolic)
+        symbolic = _OF_SYMBOLS.get(name) or _OF_TWO.get(name)
+        return found if symbolic is None else _of_both(found, symbolic, 2 if name in _OF_TWO else 1)
 
 
-def _of_both(real: Callable[..., Any], symbolic: Callable[[Any], Any]) -> Callable[..., Any]:
+def _of_both(real: Callable[..., Any], symbolic: Callable[..., Any], count: int = 1) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and not kwargs and isinstance(args[0], _SYMBOLS):
-            return symbolic(args[0])
+        if len(args) == count and not kwargs and any(isinstance(number, _SYMBOLS) for number in args):
+            return symbolic(*args)
         return real(*args, **kwargs)
 
     return function
 
 
 def _array_of_both(real: Callable[..., Any]) -> Callable[..., Any]:
-    """An array of symbols holds them as objects, which numpy computes with as they do."""
+    """An array of symbols holds them as objects, with which numpy computes as they do."""
 
     def function(data: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(data, (tuple, list)) and any(isinstance(entry, _SYMBOLS) for entry in data):
-            return real(data, dtype=object)
+            return real(data, dtype=object).view(_Symbols)
         return real(data, *args, **kwargs)
 
     return function
@@ -146,6 +171,10 @@ def _round(number: Any) -> Any:
     return nearest - tie * (nearest % 2)
 
 
+def _isqrt(number: Any) -> Any:
+    return _truncated(_sqrt(number))
+
+
 def _sqrt(number: Any) -> Any:
     return torch.sym_float(number) ** 0.5  # type: ignore[no-untyped-call]  # torch has no type for it
 
@@ -164,12 +193,14 @@ _OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
     "trunc": _truncated,
     "round": _round,
     "sqrt": _sqrt,
+    "isqrt": _isqrt,
 }
+_OF_TWO: dict[str, Callable[..., Any]] = {"maximum": torch.sym_max, "minimum": torch.sym_min}
 
 
 @contextlib.contextmanager
 def symbolic_numbers(net: nn.Module) -> Iterator[None]:
-    """int, float, len, math and numpy work on symbols in the modules whose code the network may run."""
+    """int, float, type, len, math and numpy work on symbols in the modules whose code the network may run."""
     changed: list[tuple[dict[str, Any], str, Any]] = []
     cached = [
         (kind, name, value)
@@ -186,7 +217,8 @@ def symbolic_numbers(net: nn.Module) -> Iterator[None]:
             for name, stand_in in _stand_ins(names):
                 changed.append((names, name, names.get(name, _ABSENT)))
                 names[name] = stand_in
-        yield
+        with _real_types():
+            yield
     finally:
         torch.SymInt.__hash__ = unhashable  # type: ignore[method-assign]  # as above
         for kind, name, value in cached:
@@ -198,6 +230,39 @@ def symbolic_numbers(net: nn.Module) -> Iterator[None]:
                 names[name] = before
 
 
+@contextlib.contextmanager
+def _real_types() -> Iterator[None]:
+    """PyTorch takes `int` and `float` for types of tensors, and would not take what stands for them."""
+    before = [
+        (holder, name, vars(holder).get(name, _ABSENT))
+        for holder, names in ((torch, _MAKE), (Tensor, _CONVERT))
+        for name in names
+    ]
+    try:
+        for holder, name, _ in before:
+            setattr(holder, name, _with_real_types(getattr(holder, name)))
+        yield
+    finally:
+        for holder, name, value in before:
+            delattr(holder, name) if value is _ABSENT else setattr(holder, name, value)
+
+
+def _with_real_types(function: Callable[..., Any]) -> Callable[..., Any]:
+    def with_real(*args: Any, **kwargs: Any) -> Any:
+        return function(*map(_real, args), **{name: _real(value) for name, value in kwargs.items()})
+
+    return with_real
+
+
+def _real(value: Any) -> Any:
+    return value.real if type(value) is _Kind else value
+
+
+_MAKE = (
+    *("arange", "as_tensor", "asarray", "empty", "empty_like", "full", "full_like", "linspace", "ones"),
+    *("ones_like", "tensor", "zeros", "zeros_like"),
+)
+_CONVERT = ("new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "sum", "to", "type")
 _ABSENT = object()
 _CACHED = functools._lru_cache_wrapper  # noqa: SLF001 (the type has no other name)
 
@@ -212,6 +277,7 @@ def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     numbers: dict[str, Any] = {
         "int": _Int,
         "float": _Float,
+        "type": _Type,
         "round": _of_both(round, _round),
         "len": _len,
         "divmod": _divmod,

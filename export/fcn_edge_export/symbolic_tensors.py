@@ -1,7 +1,7 @@
-"""Sizes as a tensor: `torch.as_tensor([(height, width)])`, of which only `torch.tensor` keeps them symbolic.
+"""Sizes as a tensor: `torch.as_tensor([(height, width)])`, of which only torch's Python keeps them symbolic.
 
-The others read the sizes of the example, and their tensor is a constant. No mode sees their calls, so they
-are replaced by name while a network is traced.
+The functions read the sizes of the example, and their tensor is a constant. No mode sees their calls, so they
+are replaced by name while a network is traced. Symbols of numpy's are objects, which none of them takes.
 """
 
 from __future__ import annotations
@@ -10,25 +10,30 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, _refs
 
 __all__ = ["symbolic_tensors"]
 
+_NAMES = ("as_tensor", "asarray", "from_numpy", "tensor")
 _SYMBOLS = (torch.SymInt, torch.SymFloat)
 
 
 @contextlib.contextmanager
 def symbolic_tensors() -> Iterator[None]:
-    """as_tensor, asarray and new_tensor are traced for every size."""
-    before = torch.as_tensor, torch.asarray, Tensor.new_tensor
+    """tensor, as_tensor, asarray, from_numpy and new_tensor are traced for every size."""
+    before = {name: getattr(torch, name) for name in _NAMES}
+    new_tensor = Tensor.new_tensor
     try:
-        torch.as_tensor, torch.asarray = (_by_tensor(real) for real in before[:2])
-        Tensor.new_tensor = _new_tensor(before[2])  # type: ignore[method-assign]  # as the module says
+        for name, real in before.items():
+            setattr(torch, name, _by_tensor(real))
+        Tensor.new_tensor = _new_tensor(new_tensor)  # type: ignore[method-assign]  # as the module says
         yield
     finally:
-        torch.as_tensor, torch.asarray = before[:2]
-        Tensor.new_tensor = before[2]  # type: ignore[method-assign]  # as above
+        for name, real in before.items():
+            setattr(torch, name, real)
+        Tensor.new_tensor = new_tensor  # type: ignore[method-assign]  # as above
 
 
 def _by_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -36,7 +41,7 @@ def _by_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if not _holds_symbols(data):
             return real(data, *args, **kwargs)
         given = {**dict(zip(("dtype", "device"), args, strict=False)), **kwargs}
-        return torch.tensor(data, dtype=given.get("dtype"), device=given.get("device"))
+        return _made(data, dtype=given.get("dtype") or _type_of(data), device=given.get("device"))
 
     return function
 
@@ -45,12 +50,26 @@ def _new_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(self: Tensor, data: Any, **kwargs: Any) -> Tensor:
         if not _holds_symbols(data):
             return real(self, data, **kwargs)
-        return torch.tensor(data, **{"dtype": self.dtype, "device": self.device, **kwargs})
+        return _made(data, **{"dtype": self.dtype, "device": self.device, **kwargs})
 
     return method
 
 
+def _made(data: Any, **options: Any) -> Tensor:
+    listed = data.tolist() if isinstance(data, np.ndarray) else data
+    made: Tensor = _refs.tensor(listed, **options)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return made
+
+
+def _type_of(data: Any) -> torch.dtype | None:
+    """Of an array numpy's: numbers that are not whole have 64 bits."""
+    is_float = isinstance(data, np.ndarray) and any(isinstance(n, (float, torch.SymFloat)) for n in data.flat)
+    return torch.float64 if is_float else None
+
+
 def _holds_symbols(data: Any) -> bool:
+    if isinstance(data, np.ndarray):
+        return data.dtype == object and any(map(_holds_symbols, data.flat))
     if isinstance(data, (tuple, list)):
         return any(map(_holds_symbols, data))
     return isinstance(data, _SYMBOLS)

@@ -22,7 +22,7 @@ from torch import nn
 from torch.export import _trace
 
 from fcn_edge_export.blocks import InBlocks, blocks_of, without_blocks
-from fcn_edge_export.conditions import Condition, FrozenSizeError, conditions_of
+from fcn_edge_export.conditions import Condition, FrozenSizeError, conditions_of, fixing_line
 from fcn_edge_export.exact_sizes import factors_of, multiply_sizes_in_float64, resize_decompositions
 from fcn_edge_export.examples import Example
 from fcn_edge_export.floor_division import round_down
@@ -32,6 +32,7 @@ from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_export.rewrites.mode import Rewrites
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_export.symbolic_python import symbolic_numbers
+from fcn_edge_export.symbolic_sizes import symbolic_sizes
 from fcn_edge_export.symbolic_tensors import symbolic_tensors
 from fcn_edge_export.unscripted import unscripted
 from fcn_edge_runtime.errors import ArtifactError
@@ -83,6 +84,8 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
         traced_network, example = InBlocks(network, sizes.multiple), blocks_of(example, sizes.multiple)
     places = (0, 2, 3 if sizes.multiple == 1 else 4)
     axes = dict.fromkeys(places[: 1 if sizes.fixed else 3], torch.export.Dim.DYNAMIC)
+    taken: list[torch.SymInt | int] = []
+    hook = traced_network.register_forward_pre_hook(lambda _, given: taken.extend(given[0].shape))
     try:
         with _quiet(), torch.no_grad(), unscripted(network), _rewritten(network):
             program = torch.export.export(
@@ -114,10 +117,12 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
         if frozen := _FROZEN_AXIS.search(str(error)):
             axis = places.index(int(frozen[1]))
             side = int(frozen[2]) * (sizes.multiple if axis else 1)
+            fixed = taken[int(frozen[1])]
+            where = fixing_line(fixed) if isinstance(fixed, torch.SymInt) else ""
             raise FrozenSizeError(
-                f"trace: the network's code fixes the {AXES[axis]} of its input to {side}: it has a "
-                f"condition on the {AXES[axis]}, or a shape made of it as a Python number: compute with "
-                "tensors instead"
+                f"trace: the network's code{where and f' ({where})'} fixes the {AXES[axis]} of its input to "
+                f"{side}: it has a condition on the {AXES[axis]}, or a shape made of it as a Python number: "
+                "compute with tensors instead"
             ) from error
         where = _line_of_theirs(error)
         if missing := _NO_OPERATOR.search(str(_cause(error))):
@@ -133,6 +138,8 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
         raise ArtifactError(
             f"trace: torch could not export the network{where and f' ({where})'}: {_first_line(error)}"
         ) from error
+    finally:
+        hook.remove()
     if traced is None:
         raise ArtifactError("trace: torch.onnx returned no model")
     model = multiply_sizes_in_float64(traced.model_proto, factors)
@@ -143,7 +150,7 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
 
 @contextlib.contextmanager
 def _rewritten(network: nn.Module) -> Iterator[None]:
-    with symbolic_numbers(network), symbolic_tensors(), Rewrites(network):
+    with symbolic_sizes(), symbolic_tensors(), symbolic_numbers(network), Rewrites(network):
         yield
 
 

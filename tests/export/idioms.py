@@ -277,6 +277,51 @@ class SizesAsTensors(Idiom):
         return f * ratio + f.new_tensor([height, width]).sum() / torch.asarray([height * 2, width])[0]
 
 
+class CountsItsPixels(Idiom):
+    """Pixels and entries, as shapes count them and as numpy does."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        pixels = f.shape[-2:].numel()
+        entries = f.shape.numel() / f.size(0) + torch.Size([f.shape[2], 3]).numel() + math.isqrt(f[0].numel())
+        half = np.ceil(np.array(f.shape[2:]) / 2).astype(int)
+        grid = F.adaptive_avg_pool2d(f, (half[0], np.maximum(half[1], 3)))
+        sides = torch.from_numpy(np.array(f.shape[2:]) / 2).to(f) + torch._shape_as_tensor(f)[2:]
+        f = f * f.sum((2, 3), keepdim=True) / pixels + sides.sum() / entries
+        return f + F.interpolate(grid, f.shape[2:], mode="bilinear")
+
+
+class AsksForTypes(Idiom):
+    """Types of numbers, as they are compared and as tensors have them."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        side = f.shape[2]
+        whole, half = type(side) is int, type(side / 2) in (float, tuple)
+        scale = 2 if whole and half and type([side]) is list else 3
+        index = torch.arange(side, dtype=float) + torch.zeros(1, dtype=int) + torch.tensor([side], dtype=int)
+        return f * scale + index.to(f)[None, None, :, None] / f.to(int).to(float).to(f).abs().amax().add(side)
+
+
+class PoolsStrips(Idiom):
+    """Kernels as high or as wide as the map, and adaptive pooling that keeps a side."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[2:]
+        rows = F.avg_pool2d(f, (1, width)) + F.max_pool2d(f, kernel_size=(1, width), stride=1)
+        columns = F.avg_pool2d(f, (height, 1), stride=(height, 1)) + F.adaptive_max_pool2d(f, (1, None))
+        return f + rows * columns
+
+
+class RepeatsByItsHeight(Idiom):
+    """Steps as many as the image has rows, which no graph holds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = list(range(x.shape[2]))
+        return super().forward(x) * len(steps)
+
+    def inside(self, f: Tensor) -> Tensor:
+        return f
+
+
 class WritesByMasks(Idiom):
     """Values where a mask holds, which is nowhere for the second one, as masked attention has them."""
 

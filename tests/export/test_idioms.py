@@ -58,6 +58,9 @@ IDIOMS = {
     "shifted windows": idioms.Windows,
     "windows of merged maps": idioms.WindowsInStages,
     "sizes as tensors": idioms.SizesAsTensors,
+    "sizes counted": idioms.CountsItsPixels,
+    "types of numbers": idioms.AsksForTypes,
+    "pooling of strips": idioms.PoolsStrips,
     "values written by masks": idioms.WritesByMasks,
     "a map that shrinks to a pixel": idioms.Deep,
     "negative pads": idioms.CropsByNegativePads,
@@ -109,6 +112,13 @@ def test_a_call_changes_nothing_on_the_network():
         fresh = seeded(lambda: net)(torch.ones(1, 3, 8, 16))
     assert wide.shape[-1] == 32
     assert torch.equal(small, fresh)
+
+
+def test_a_size_that_the_code_fixes_is_refused_with_its_line():
+    replaced = (torch.tensor, torch.arange, torch.Tensor.to, torch.Size.numel)
+    with pytest.raises(ArtifactError, match=r"code \(idioms\.py:\d+: steps = .*\) fixes the height "):
+        traced(seeded(idioms.RepeatsByItsHeight))
+    assert replaced == (torch.tensor, torch.arange, torch.Tensor.to, torch.Size.numel)
 
 
 @pytest.mark.slow

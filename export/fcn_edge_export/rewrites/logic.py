@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fcn_edge_export.masked_writes import filled
 
-__all__ = ["data", "is_all_true", "masked_fill", "where"]
+__all__ = ["data", "is_all_true", "masked_fill", "shape_as_tensor", "where"]
 
 
 def masked_fill(func: Any, args: Any, kwargs: Any) -> Any:
@@ -35,6 +35,12 @@ def data(func: Any, args: Any, kwargs: Any) -> Any:
     """The tensor without its history: the tracer takes `x.data` for a constant."""
     del func, kwargs
     return args[0].detach()
+
+
+def shape_as_tensor(func: Any, args: Any, kwargs: Any) -> Any:
+    """As a tensor of the sizes, which are not those of the example."""
+    del func, kwargs
+    return torch.tensor(list(args[0].shape))
 
 
 def is_all_true(func: Any, args: Any, kwargs: Any) -> Any:

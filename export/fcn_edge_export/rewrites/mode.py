@@ -21,10 +21,10 @@ from fcn_edge_export.masked_writes import MaskedWrites
 from fcn_edge_export.rewrites.arguments import given_to
 from fcn_edge_export.rewrites.convolutions import conv2d, conv_transpose2d, fold, unfold
 from fcn_edge_export.rewrites.counting import arange, linspace, with_tensor
-from fcn_edge_export.rewrites.logic import data, is_all_true, masked_fill, where
+from fcn_edge_export.rewrites.logic import data, is_all_true, masked_fill, shape_as_tensor, where
 from fcn_edge_export.rewrites.norms import group_norm, instance_norm
 from fcn_edge_export.rewrites.padding import to_whole
-from fcn_edge_export.rewrites.pooling import adaptive_avg, adaptive_max, avg_pool2d, max_pool2d
+from fcn_edge_export.rewrites.pooling import adaptive_avg, adaptive_max, avg_pool2d, extreme, max_pool2d
 from fcn_edge_export.rewrites.resizing import affine_grid, interpolate
 from fcn_edge_runtime.errors import ArtifactError
 
@@ -97,6 +97,7 @@ _REMAINDERS = (
 _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     Tensor.data.__get__: data,  # type: ignore[attr-defined]  # a property that is made in C
     Tensor._is_all_true: is_all_true,  # noqa: SLF001 (its only name)
+    torch._shape_as_tensor: shape_as_tensor,  # noqa: SLF001 (its only name)
     **dict.fromkeys((torch.masked_fill, Tensor.masked_fill, Tensor.masked_fill_), masked_fill),
     **dict.fromkeys((torch.where, Tensor.where), where),
     torch.linspace: linspace,
@@ -105,6 +106,7 @@ _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     F.max_pool2d: max_pool2d,
     F.adaptive_avg_pool2d: adaptive_avg,
     F.adaptive_max_pool2d: adaptive_max,
+    **dict.fromkeys((torch.amax, torch.amin, Tensor.amax, Tensor.amin), extreme),
     F.affine_grid: affine_grid,
     F.interpolate: interpolate,
     F.unfold: unfold,
