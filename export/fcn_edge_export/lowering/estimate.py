@@ -26,6 +26,7 @@ from fcn_edge_export.lowering.optimized_graph import float_products
 from fcn_edge_export.lowering.qdq import IntegerTarget, this_target, with_qdq
 from fcn_edge_export.lowering.ranges import Range, activation_ranges
 from fcn_edge_export.lowering.rounding import rounding_work
+from fcn_edge_export.lowering.roundings import roundings_of
 from fcn_edge_runtime.progress import time_text
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 from fcn_edge_runtime.timing import interleaved
@@ -36,7 +37,7 @@ Array = npt.NDArray[Any]
 
 REGAINED = 0.5  # of the labels that differ, by calibrating on all frames and rounding weights to fit them
 ALGEBRA = 3.0  # time of a multiplication when weights are rounded, relative to those of the network
-ONE_LAYER = 0.2  # time of quantizing a layer and opening a session of it, relative to the whole body
+ONE_ROUNDING = 0.2  # time of opening a session with one rounding, relative to quantizing the whole body
 SPEED_SECONDS, SPEED_ROUNDS = 4.0, (8, 42)  # of the stage "speed"
 PATTERN_PIXELS = 1 << 20  # that gate and self-test are computed on besides the frames, about
 
@@ -128,8 +129,8 @@ def estimated(
     algebra = rounding_work(entry.model, body, len(frames.fitted)) / sum(work_of(entry.model, shown).values())
     probable = REGAINED * (1 - agreement) > 1 - least
     seconds = passes.stages(frames, algebra)
-    layers = len(body.products) + len(body.additions)
-    search = passes.search(layers, len(frames.held_out)) + layers.bit_length() * seconds["round"]
+    count = len(roundings_of(entry.model, body))
+    search = passes.search(count, len(frames.held_out)) + count.bit_length() * seconds["round"]
     seconds["integers"] += search if probable else 0.0
     if not here:
         del seconds["speed"]
@@ -177,11 +178,11 @@ class _Passes:
             "write": self.own * (held_out + patterns),
         }
 
-    def search(self, layers: int, held_out: int) -> float:
+    def search(self, roundings: int, held_out: int) -> float:
         """The seconds of a search for layers that must stay in float."""
         share = min(1.0, RANKED_PIXELS / self.pixels)
-        ranking = layers * (ONE_LAYER * self.making + RANKED_ON * self.other * share)
-        return ranking + layers.bit_length() * (self.making + held_out * (self.own + self.reading))
+        ranking = roundings * (ONE_ROUNDING * self.making + RANKED_ON * self.other * share)
+        return ranking + roundings.bit_length() * (self.making + held_out * (self.own + self.reading))
 
 
 def _first_ranges(

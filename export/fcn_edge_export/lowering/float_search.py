@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,14 @@ from fcn_edge_export.lowering.calibration import FrameSet, cut
 from fcn_edge_export.lowering.gate import MOST_LOST, truth_of
 from fcn_edge_export.lowering.lower import Parent
 from fcn_edge_export.lowering.prepared import Prepared
-from fcn_edge_export.lowering.sensitivity import LayerDamage, logits_of_frames, rank_layers, shares_of
+from fcn_edge_export.lowering.roundings import Rounding, roundings_of
+from fcn_edge_export.lowering.sensitivity import (
+    LayerDamage,
+    damages_of,
+    logits_of_frames,
+    ranked_groups,
+    shares_of,
+)
 from fcn_edge_runtime.errors import VerificationError
 from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
 from fcn_edge_runtime.progress import Progress
@@ -61,46 +69,47 @@ class FloatSearch:
         whole = expected.score(self._session(()))
         if whole.agrees(self.least):
             return ()
-        layers = len(self.whole.body.products) + len(self.whole.body.additions)
-        passes.total = most_passes(held_out, layers)
-        ranked = self._ranked(passes)
-        few, enough = 0, len(ranked)  # agreement grows with their number, closely enough to bisect
+        roundings = roundings_of(self.whole.model, self.whole.body)
+        passes.total = most_passes(held_out, len(roundings))
+        groups = self._groups(roundings, passes)
+        few, enough = 0, len(groups)  # agreement grows with their number, closely enough to bisect
         while enough - few > 1:
             middle = (few + enough) // 2
-            agrees = expected.score(self._session(ranked[:middle])).agrees(self.least)
+            kept = tuple(chain(*groups[:middle]))
+            agrees = expected.score(self._session(kept)).agrees(self.least)
             few, enough = (few, middle) if agrees else (middle, enough)
-        if enough == len(ranked):
+        if enough == len(groups):
             raise VerificationError(
                 f"gate: {100 * whole.agreement:.3f} % of the labels are the parent's with every layer in "
                 f"integers, expected at least {100 * self.least:g} %, and keeping layers in float does "
                 "not fix it: calibrate on more frames, or with another --method"
             )
-        return ranked[:enough]
+        return tuple(chain(*groups[:enough]))
 
     def _session(self, kept: Sequence[LayerDamage]) -> Session:
         names = {layer.name for layer in kept}
         int8 = self.whole.in_integers(names)
         return open_session(int8.SerializeToString(), "cpu", options=SessionOptions(config=exact_integers()))
 
-    def _ranked(self, passes: _Passes) -> tuple[LayerDamage, ...]:
+    def _groups(self, roundings: Sequence[Rounding], passes: _Passes) -> list[tuple[LayerDamage, ...]]:
         """Ranked on calibrated frames, so that the held-out ones decide only how many are kept in float."""
         model, body = self.whole.model, self.whole.body
         some = [cut(case, self.parent.card, RANKED_PIXELS) for case in self.frames.fitted[:RANKED_ON]]
         images = [case.image() for case in some]
 
-        def logits_with(name: str) -> list[Array]:
-            found = logits_of_frames(with_logits_output(self.whole.alone(name)), images)
+        def logits_with(rounding: Rounding) -> list[Array]:
+            found = logits_of_frames(with_logits_output(self.whole.alone(rounding)), images)
             passes.add(len(images))
             return found
 
-        shares = shares_of(model, body, images[0])
         expected = logits_of_frames(with_logits_output(model), images)
-        return rank_layers(body, shares, expected, logits_with)
+        damages = damages_of(roundings, expected, logits_with)
+        return ranked_groups(roundings, damages, shares_of(model, body, images[0]))
 
 
-def most_passes(held_out: int, layers: int) -> int:
+def most_passes(held_out: int, roundings: int) -> int:
     """How many passes of the network a search takes in which layers must stay in float."""
-    return 2 * held_out + RANKED_ON * layers + held_out * layers.bit_length()
+    return 2 * held_out + RANKED_ON * roundings + held_out * roundings.bit_length()
 
 
 class _Passes:

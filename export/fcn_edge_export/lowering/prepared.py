@@ -16,6 +16,7 @@ from fcn_edge_export.lowering.fold_normalization import FoldedModel
 from fcn_edge_export.lowering.qdq import IntegerTarget, with_qdq
 from fcn_edge_export.lowering.ranges import Range, activation_ranges
 from fcn_edge_export.lowering.rounding import RoundedLayer, rounded_layers
+from fcn_edge_export.lowering.roundings import Rounding, layers_of, rounded_alone, roundings_of
 from fcn_edge_export.options import QuantizeOptions
 from fcn_edge_runtime.progress import Progress
 
@@ -53,24 +54,17 @@ class Prepared:
         Raises:
             ArtifactError: onnxruntime's quantizer failed.
         """
-        floats = frozenset(node for name in keep_float for node in self._layer(name))
+        layers = layers_of(self.model, self.body)
+        floats = frozenset(node for name in keep_float for node in layers[name])
+        for rounding in roundings_of(self.model, self.body) if floats else ():
+            if rounding.layers <= keep_float:
+                floats |= rounding.passing
         rounded = self._rounded(self.images, floats) if floats and self.images else self.rounded
         return self._quantized(floats, rounded)
 
-    def alone(self, name: str) -> onnx.ModelProto:
-        """The model with only one layer of its body in integers.
-
-        Raises:
-            ArtifactError: onnxruntime's quantizer failed.
-        """
-        return self._quantized(set(self.body.nodes) - self._layer(name), self.rounded)
-
-    def _layer(self, name: str) -> set[str]:
-        """A node and the ReLU or Clip that it is merged with: what is between them is never stored."""
-        given = {output for node in self.model.graph.node if node.name == name for output in node.output}
-        readers = [node for node in self.model.graph.node if not given.isdisjoint(node.input)]
-        merged = len(readers) == 1 and readers[0].op_type in ("Relu", "Clip")
-        return {name, readers[0].name} if merged else {name}
+    def alone(self, rounding: Rounding) -> onnx.ModelProto:
+        """The model in float but for one rounding."""
+        return rounded_alone(self.model, rounding, self.ranges, self.rounded, signed=self.target.signed)
 
     def fitted(self, images: Sequence[Array], progress: Progress | None = None) -> Prepared:
         """The same with weights rounded to fit some images (1, H, W, C)."""

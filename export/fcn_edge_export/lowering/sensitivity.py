@@ -1,12 +1,15 @@
-"""Layers ranked by the damage that integers do in them, relative to the cost of keeping them in float.
+"""Layers ranked by the damage that integers do around them, relative to the cost of keeping them in float.
 
-The damage of a layer is the mean squared error of the logits where it alone is computed in integers. Its cost
-is its share of the work. The layer with the most damage for its cost is kept in float first.
+The damage of a rounding is the mean squared error of the logits where nothing else is rounded. To undo it all
+layers around it have to be in float, so layers are kept in float by groups: again and again those that undo
+the most damage for their share of the work, given those already in float. Layers one by one, by the damage of
+each alone, would be kept here and there, and still read and give rounded values: `corridor` on frames
+enlarged to 480x640 needed 78 % of its work in float for 99.8 % of the labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,22 +21,25 @@ import onnx
 from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.graph.work import shapes_of, work_of
 from fcn_edge_export.lowering.body import Body
+from fcn_edge_export.lowering.roundings import Rounding
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 
-__all__ = ["LayerDamage", "logits_of_frames", "rank_layers", "shares_of"]
+__all__ = ["LayerDamage", "damages_of", "logits_of_frames", "ranked_groups", "shares_of"]
 
 Array = npt.NDArray[Any]
 
+LEAST_SHARE = 1e-6  # of the work that a layer is taken to cost
 ADDITION = 16  # multiplications that take about as long as moving one number to an addition and back
 
 
 @dataclass(frozen=True)
 class LayerDamage:
-    """The damage of integers in one product with weights or addition.
+    """The damage of integers around one product with weights or addition.
 
     Attributes:
         name: of its node.
-        damage: mean squared error of the logits, as a share of their variance, with it alone in integers.
+        damage: mean squared error of the logits, as a share of their variance, by the rounding of its weights
+            and of the values that it reads and gives.
         share: of the body's work, 0..1: what keeping it in float costs.
     """
 
@@ -42,27 +48,54 @@ class LayerDamage:
     share: float
 
 
-def rank_layers(
-    body: Body,
-    shares: dict[str, float],
-    expected: Sequence[Array],
-    logits_with: Callable[[str], Sequence[Array]],
-) -> tuple[LayerDamage, ...]:
-    """The body's products and additions, first the one with the most damage for its cost.
+def ranked_groups(
+    roundings: Sequence[Rounding], damages: Sequence[float], shares: Mapping[str, float]
+) -> list[tuple[LayerDamage, ...]]:
+    """Groups of layers that are kept in float together, first the one that undoes most damage for its cost.
 
     Args:
-        body: of the model.
-        shares: of the work, by name, see `shares_of`.
+        roundings: of the body, see `roundings_of`.
+        damages: of each.
+        shares: of the work, by layer, see `shares_of`.
+    """
+    of_layer = dict.fromkeys(shares, 0.0)
+    for rounding, damage in zip(roundings, damages, strict=True):
+        for name in rounding.layers:
+            of_layer[name] += damage
+    floats: frozenset[str] = frozenset()
+    left = dict(zip(roundings, damages, strict=True))
+    groups = []
+    while left:
+        worth = {
+            more: sum(damage for each, damage in left.items() if each.layers <= floats | more)
+            / max(sum(shares[name] for name in more), LEAST_SHARE)
+            for more in dict.fromkeys(each.layers - floats for each in left)
+        }
+        best = max(worth, key=lambda more: worth[more])
+        groups.append(tuple(LayerDamage(n, of_layer[n], shares[n]) for n in shares if n in best))
+        floats |= best
+        left = {each: damage for each, damage in left.items() if not each.layers <= floats}
+    return groups
+
+
+def damages_of(
+    roundings: Sequence[Rounding],
+    expected: Sequence[Array],
+    logits_with: Callable[[Rounding], Sequence[Array]],
+) -> list[float]:
+    """Mean squared errors of the logits, as shares of their variance, with each rounding alone.
+
+    Args:
+        roundings: of the body.
         expected: the parent's logits of some frames.
-        logits_with: the logits of the same frames with the named layer alone in integers.
+        logits_with: the logits of the same frames with that rounding alone.
     """
     variance = float(np.mean([np.var(logits) for logits in expected])) or 1.0
-    found = []
-    for name in (*body.products, *body.additions):
-        got = logits_with(name)
-        error = np.mean([np.mean(np.square(a - b)) for a, b in zip(got, expected, strict=True)])
-        found.append(LayerDamage(name, float(error) / variance, shares[name]))
-    return tuple(sorted(found, key=lambda layer: -layer.damage / max(layer.share, 1e-6)))
+    return [
+        float(np.mean([np.mean(np.square(a - b)) for a, b in zip(logits_with(each), expected, strict=True)]))
+        / variance
+        for each in roundings
+    ]
 
 
 def shares_of(model: onnx.ModelProto, body: Body, image: Array) -> dict[str, float]:

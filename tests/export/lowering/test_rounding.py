@@ -70,9 +70,3 @@ def test_channels_of_a_tensor_come_closer_in_range(tmp_path):
         return most.max() / most.min()
 
     assert spread(equalized(wide, body_of(wide), images(0, 6))) < spread(wide) / 7
-
-
-def test_a_layer_alone_is_rounded_behind_its_relu_only(model):
-    alone = made(model, "x86-vnni").alone("first")
-    rounded = {node.input[0] for node in alone.graph.node if node.op_type == "QuantizeLinear"}
-    assert rounded == {"sr", "fr"}  # not "f", between the two
