@@ -23,6 +23,7 @@ from fcn_edge_export.sizes import (
     find_sizes,
     reduction_of,
 )
+from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card_facts import MAX_WORKING_SIDE
 
@@ -166,7 +167,8 @@ class _Probe:
 
     def _first_size(self) -> tuple[int, str, Tensor]:
         """The first side that the network accepts, the name of the logits in its output, and the logits."""
-        error, end = "", time.process_time() + PATIENCE
+        errors: dict[tuple[int, int], str] = {}
+        end = time.process_time() + PATIENCE
         short: list[tuple[int, str, Tensor]] = []  # where the logits do not cover the image
         for height, width in (*((side, side) for side in STARTS), *_further_sizes(self.net)):
             run = _run(self.net, self.channels, height, width)
@@ -178,17 +180,19 @@ class _Probe:
                 if self.asked.border != "none" or _covers(found[2], height):
                     return found
                 short.append(found)
-            error = error or run.error
+            errors.setdefault((height, width), run.error)
             # A border as wide at each size is that of a network without padding; others count patches.
             is_border = len({side - scores.shape[2] for side, _, scores in short}) < len(short)
             if is_border or time.process_time() > end:
                 break
         if short:
             return short[0]
+        made_for = next((size for size in _told_sizes(self.net) if size in errors), (STARTS[0], STARTS[0]))
+        error = errors[made_for]
         raise ArtifactError(
             f"probe: the network accepted no {self.channels}-channel image of "
             f"{', '.join(map(str, STARTS))} pixels a side, nor of other common sizes; the error at "
-            f"{STARTS[0]} was: {error}; "
+            f"{size_text(dict.fromkeys(made_for))} was: {error}; "
             + (
                 "if it takes several images: --inputs rgb:3,depth:1"
                 if "required positional argument" in error

@@ -11,7 +11,8 @@ from torch import nn
 from fcn_edge_export.probe import Question, probe
 from fcn_edge_export.sizes import find_sizes
 from fcn_edge_runtime import Segmenter
-from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.errors import ArtifactError, InputError
+from tests.export import positions
 from tests.export import public_styles as styles
 from tests.export.idioms import LeavesOutPartialPatches
 from tests.export.test_idioms import exported, seeded, traced
@@ -52,6 +53,38 @@ def test_sides_of_k_n_plus_r_are_padded_to(tmp_path):
         x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         expected = net(F.pad(x, (0, 7, 0, 0), mode="replicate")).argmax(1)[0, :, :90].numpy()
         assert (segmenter(image).labels == expected).mean() > 0.999
+
+
+RESIZED_POSITIONS = {
+    "DINO, linear head": (lambda: positions.LinearHead(positions.Dino()), 64),
+    "DINO, growing head": (lambda: positions.GrowingHead(positions.Dino(128, 16)), 128),
+    "DINOv2, padded": (lambda: positions.PaddedHead(positions.DinoV2()), 64),
+    "DINOv2, patches of 14": (lambda: positions.GrowingHead(positions.DinoV2(70, 14)), 70),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", RESIZED_POSITIONS)
+def test_positions_skipped_at_their_own_size_are_never_wrong(kind, tmp_path):
+    build, own = RESIZED_POSITIONS[kind]
+    net = seeded(build)
+    result = exported(net, tmp_path, outputs=("labels", "logits"))
+    geometry = result.card.geometry
+    multiple, smallest, largest = geometry.size_multiple, geometry.smallest_size, geometry.largest_size
+    seen = 0
+    for height, width in ((own, own), (own - 1, own), (33, 47), (2 * own, own // 2), (97, 131), (250, 331)):
+        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        with torch.no_grad(), Segmenter(result.path) as segmenter:
+            if min(height, width) < smallest or (largest is not None and (height, width) > largest):
+                with pytest.raises(InputError):
+                    segmenter(image)
+                continue
+            x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+            x = F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+            expected = net(x)[..., :height, :width].numpy()
+            assert np.abs(segmenter(image).logits - expected).max() <= 5e-5 * np.abs(expected).max()
+            seen += 1
+    assert seen
 
 
 class Landscape(nn.Module):
@@ -106,6 +139,22 @@ def test_the_size_that_a_network_was_made_for_is_proposed():
 def test_the_one_size_of_a_network_is_its_automatic_working_size(tmp_path):
     result = exported(seeded(Told), tmp_path, working_size="auto")
     assert str(result.card.working_size) == "48x80"
+
+
+class MadeForASizeThatFails(nn.Module):
+    """Takes no image, and says for which it was made."""
+
+    img_size = (98, 98)
+
+    def forward(self, x):
+        if x.shape[-1] != 98:
+            raise ValueError("wrong size")
+        return x + x[..., :-1]
+
+
+def test_the_error_at_the_size_a_network_was_made_for_is_shown():
+    with pytest.raises(ArtifactError, match=r"error at 98 was: RuntimeError: The size of tensor a \(98\)"):
+        probe(MadeForASizeThatFails(), 3)
 
 
 def test_a_large_multiple_is_found_by_images_of_ordinary_size():
