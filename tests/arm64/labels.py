@@ -43,9 +43,23 @@ def write(folder: Path) -> None:
     for target in ("arm64", "x86", "x86-vnni"):
         integers = ["--calibration", CALIBRATION, "--target", target, "--allow-slower"]
         fcn_edge("quantize", parent, *integers, "-o", folder / f"corridor.int8-{target}.onnx")
+    write_own(folder)
     for path in (*sorted(KEPT.glob("*.onnx")), *sorted(folder.glob("*.onnx"))):
         with Segmenter(path) as segmenter:
             np.savez_compressed(folder / f"{path.stem}.npz", *labels_of(segmenter))
+
+
+def write_own(folder: Path) -> None:
+    """An int8 file whose frames are so unlike the self-test's images that its own scores decide these."""
+    from fcn_edge_export.lowering.quantize import quantize
+    from fcn_edge_export.options import QuantizeOptions
+    from tests.export.parents import frames, write_parent
+
+    (folder / "parents").mkdir(exist_ok=True)
+    parent = write_parent(folder / "parents" / "colors.onnx")
+    dark = {name: (lambda read=read: read() // 2) for name, read in frames(20).items()}
+    options = QuantizeOptions(target="arm64", allow_slower=True)
+    quantize(parent, folder / "colors.int8-own.onnx", lambda _: dark, options=options)
 
 
 def fcn_edge(*arguments: object) -> None:
