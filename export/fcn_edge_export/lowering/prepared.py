@@ -35,7 +35,7 @@ class Prepared:
         target: the machine it is for.
         ranges: of the body's tensors.
         images: (1, H, W, C) each, that weights are fitted to.
-        rounded: the convolutions whose weights are rounded to fit them, by name.
+        rounded: the products whose weights are rounded to fit them, by name.
     """
 
     model: onnx.ModelProto

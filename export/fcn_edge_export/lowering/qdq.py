@@ -94,7 +94,7 @@ def with_qdq(
         ranges: of every tensor of the body.
         target: the machine it is for.
         keep_float: names of nodes that stay in float.
-        rounded: convolutions whose weights are rounded already, by name.
+        rounded: products whose weights are rounded already, by name.
 
     Raises:
         ArtifactError: onnxruntime's quantizer failed.
@@ -155,11 +155,14 @@ def _with_rounded(
         if layer is None:
             continue
         names = [f"fcn_edge/rounded/{node.name}/{what}" for what in ("weight", "bias")]
-        for name, value in zip(names, (layer.weight, layer.bias), strict=True):
+        arrays = [array for array in (layer.weight, layer.bias) if array is not None]
+        names = names[: len(arrays)]
+        for name, value in zip(names, arrays, strict=True):
             model.graph.initializer.append(numpy_helper.from_array(value, name))
         node.input[:] = [node.input[0], *names]
         scales[names[0]] = [
-            {"axis": 0, "scale": np.float32(scale), "zero_point": np.int8(0)} for scale in layer.scale
+            {"axis": layer.axis, "scale": np.float32(scale), "zero_point": np.int8(0)}
+            for scale in layer.scale
         ]
     return scales
 

@@ -197,7 +197,7 @@ def _fitted(
         did.text = f"{method} of {len(whole.ranges)} tensors over {len(frames.calibrated)} frames"
     with stages.stage("round", unit="layers") as did:
         whole = whole.fitted(few, stages.progress)
-        did.text = f"the weights of {len(whole.rounded)} convolutions, to fit {len(few)} frames"
+        did.text = f"the weights of {len(whole.rounded)} products, to fit {len(few)} frames"
     return whole
 
 

@@ -11,6 +11,7 @@ from fcn_edge_export.lowering.prepared import prepared
 from fcn_edge_export.lowering.qdq import target_named
 from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
 from tests.export.parents import blocks, write_parent
+from tests.export.transformers import PRODUCTS, transformer
 
 TARGETS = ("x86-vnni", "x86", "gpu")
 
@@ -43,6 +44,19 @@ def test_rounding_to_fit_frames_errs_less_on_other_frames(model, target):
         for each in (plain, plain.fitted(images(0, 6)))
     ]
     assert errors[1] < 0.8 * errors[0]
+
+
+def test_products_of_tokens_are_rounded_to_fit_frames(tmp_path):
+    tokens = typed(onnx.load(write_parent(tmp_path / "tokens.onnx", model=transformer())))
+    plain, expected = made(tokens, "x86-vnni"), logits(tokens)
+    fitted = plain.fitted(images(0, 6))
+    assert {name: layer.weight.shape for name, layer in fitted.rounded.items()} == {
+        node.name: tuple(constants_of(tokens)[node.input[1]].dims)
+        for node in tokens.graph.node
+        if node.name in PRODUCTS
+    }
+    errors = [np.square(logits(each.in_integers()) - expected).mean() for each in (plain, fitted)]
+    assert errors[1] < errors[0]
 
 
 def test_what_is_kept_in_float_keeps_its_own_weights(model):
