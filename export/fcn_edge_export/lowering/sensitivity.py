@@ -3,8 +3,9 @@
 The damage of a rounding is the mean squared error of the logits where nothing else is rounded. To undo it all
 layers around it have to be in float, so layers are kept in float by groups: again and again those that undo
 the most damage for their share of the work, given those already in float. Layers one by one, by the damage of
-each alone, would be kept here and there, and still read and give rounded values: `corridor` on frames
-enlarged to 480x640 needed 78 % of its work in float for 99.8 % of the labels.
+each alone, would be kept here and there, and still read and give rounded values: one convolution of
+`corridor` in float gave back between -0.02 and 0.04 % of the labels. By groups 19 % of its work in float give
+99.8 % on frames enlarged to 480x640.
 """
 
 from __future__ import annotations
