@@ -126,6 +126,17 @@ def test_a_wrongly_traced_network_leaves_the_old_file(fault, tmp_path):
     assert caught.value.exit_code == 3
 
 
+def unpooled(x):
+    pooled, places = F.max_pool2d(x, 2, return_indices=True)
+    return F.max_unpool2d(pooled, places, 2, output_size=x.shape[-2:])
+
+
+@pytest.mark.slow
+def test_max_unpooling_is_named_where_a_file_differs(tmp_path):
+    with pytest.raises(VerificationError, match=r"stage: trace\); .* \(max unpooling\), .*F\.interpolate"):
+        export(Traced(seeded(Plain), after=unpooled), card(), tmp_path / "net.onnx")
+
+
 def test_an_axis_that_is_frozen_while_traced_is_named(tmp_path):
     before = old_files(tmp_path / "net.onnx", tmp_path / "net.verification.json")
     frozen = Traced(seeded(Plain), after=lambda logits: logits.reshape(2, *logits.shape[1:]))

@@ -234,7 +234,20 @@ def _refuse(
     try:
         verdict.require()
     except VerificationError as error:
-        raise DifferenceError(f"{error}{where}", verdict.worst.size) from None
+        why = _UNPOOLING if any(map(_unpools, earlier.values())) else ""
+        raise DifferenceError(f"{error}{where}{why}", verdict.worst.size) from None
+
+
+_UNPOOLING = (
+    "; the network puts maxima back to where they were (max unpooling), and of two values that differ in the "
+    "last digit alone either may be the maximum: upsample by F.interpolate or ConvTranspose2d instead"
+)
+
+
+def _unpools(model: onnx.ModelProto) -> bool:
+    nodes = model.graph.node
+    read = {name for node in nodes for name in node.input}
+    return any(node.op_type == "MaxPool" and not read.isdisjoint(node.output[1:]) for node in nodes)
 
 
 def agrees_at(
