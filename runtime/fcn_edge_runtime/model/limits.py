@@ -10,6 +10,7 @@ All of it is checked before onnxruntime reads the file, and without computing an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from fcn_edge_runtime.errors import ModelError
@@ -46,7 +47,10 @@ def check_limits(
     """
     _check_operators(graph, name, allowed)
     _check_order(graph, name)
-    run = DryRun(graph, size, len(card.classes), _KINDS[card.input.dtype], name, allowed)
+    working = card.working_size.size if card.working_size is not None else None
+    run = DryRun(
+        graph, size, len(card.classes), _KINDS[card.input.dtype], name, allowed, math.prod(working or (0,))
+    )
     side = max(SIDE, card.geometry.smallest_size)
     height, width = (min(side, most) for most in card.geometry.largest_size or (side, side))
     run.check(1, height, width, card.input.channels)

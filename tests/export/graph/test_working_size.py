@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from fcn_edge.nets import build
 from fcn_edge_export import export, verify
 from fcn_edge_export.graph.working_size import fitted, parse_working_size
 from fcn_edge_export.lowering.quantize import quantize
@@ -95,6 +96,13 @@ def test_a_fixed_working_size_is_the_same_for_every_image(tmp_path):
         frame = blocks(*size)
         expected = by_hand(net, frame, (40, 56), coarse=True)
         assert np.abs(logits_of(result.path, frame) - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.slow  # a U-Net at 512x512 on each input
+def test_a_fixed_working_size_far_above_the_image_is_no_attack(tmp_path):
+    path = made(build("fcn_unet", num_classes=3), tmp_path, "512x512").path
+    with Segmenter(path, "cpu") as segmenter:
+        assert segmenter(np.zeros((20, 30, 3), np.uint8)).labels.shape == (20, 30)
 
 
 def test_the_card_holds_the_working_size_as_numbers(plain):

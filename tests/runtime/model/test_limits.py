@@ -7,6 +7,7 @@ import pytest
 
 from fcn_edge_runtime import ModelError, Segmenter, UsageError
 from fcn_edge_runtime.model.allowed import ALLOW_OPERATORS
+from fcn_edge_runtime.model.card import WorkingSize
 from fcn_edge_runtime.model.dry_run.operators import ALLOWED
 from fcn_edge_runtime.model.dry_run.values import COMPUTED
 from fcn_edge_runtime.model.file import ModelFile
@@ -20,9 +21,9 @@ from tests.runtime import make_models as mm  # noqa: E402 - needs onnx
 node = helper.make_node
 
 
-def with_nodes(path, nodes, initializers=(), labels="index"):
+def with_nodes(path, nodes, initializers=(), labels="index", **fields):
     """A file with these nodes after the network; they may make the labels of `labels`."""
-    card = mm.make_card()
+    card = mm.make_card(**fields)
     proto = mm.make_proto(card)
     golden = mm.make_golden(card, proto)
     proto.graph.node[-1].input[0] = labels
@@ -94,6 +95,35 @@ def test_a_graph_is_followed_again_for_each_size_of_image(tmp_path):
         with pytest.raises(ModelError, match=r"MatMul with which tensors take over .* an image of 1x300x400"):
             segmenter(np.zeros((300, 400, 3), np.uint8))
         assert segmenter(np.zeros((64, 64, 3), np.uint8)).labels.shape == (64, 64)
+
+
+def working_at(path, side, working):
+    """A file that resizes its logits to side x side for every image, and a card with this working size."""
+    nodes = [
+        node("Resize", ["logits", "", "", "sides"], ["large"], mode="linear"),
+        node("ReduceMax", ["large"], ["most"], keepdims=0),
+        node("Cast", ["most"], ["whole"], to=TensorProto.INT64),
+        node("Min", ["whole", "zero"], ["nothing"]),
+        node("Max", ["index", "nothing"], ["same"]),
+    ]
+    constants = [const("sides", [1, 3, side, side]), const("zero", 0)]
+    return with_nodes(path, nodes, constants, labels="same", working_size=working)
+
+
+def test_a_small_image_may_take_what_its_working_size_takes(tmp_path):
+    path = working_at(tmp_path / "m.onnx", 4096, WorkingSize(None, (4096, 4096)))
+    with ModelFile.open(path) as file:
+        assert file.card.working_size.size == (4096, 4096)
+    for other in (None, WorkingSize((1, 2), None), WorkingSize(None, (64, 64))):
+        with pytest.raises(ModelError, match=r"Resize .* for an image of 1x64x64"):
+            ModelFile.open(working_at(tmp_path / "m.onnx", 4096, other))
+
+
+@pytest.mark.security("a card with the largest working size", "4 GB of tensors for an image at most")
+def test_a_stated_working_size_does_not_lift_the_limits(tmp_path):
+    path = working_at(tmp_path / "m.onnx", 20_000, WorkingSize(None, (4096, 4096)))
+    with pytest.raises(ModelError, match=r"Resize .* for an image of 1x64x64"):
+        ModelFile.open(path)
 
 
 @pytest.mark.parametrize(
