@@ -34,7 +34,7 @@ def test_every_extra_named_in_code_and_pages_is_declared(declared):
     named = {}
     for path in (*pages, *code):
         text = path.read_text("utf-8")
-        for match in re.findall(r"fcn-edge\[([\w, -]+)\]|install_command\(\"([\w\", ]+)\"\)", text):
+        for match in re.findall(r"(?:fcn-edge|'\.)\[([\w, -]+)\]|install_command\(\"([\w\", ]+)\"\)", text):
             for name in re.findall(r"[\w-]+", "".join(match)):
                 named.setdefault(name, path)
     assert {"cpu", "cuda", "images", "robot"} <= set(named)
