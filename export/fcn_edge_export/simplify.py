@@ -32,10 +32,9 @@ FUSIONS = ("fuse_attention", "fuse_gqa")
 WORKER = f"""
 import sys
 sys.modules["torch"] = None
-import onnx, onnxsim
+import onnxsim
 source, target = sys.stdin.read().split("\\0")
-model, _ = onnxsim.simplify(onnx.load(source), skipped_optimizers={list(FUSIONS)})
-onnx.save(model, target)
+onnxsim.simplify(source, output_path=target, skipped_optimizers={list(FUSIONS)})
 """
 
 

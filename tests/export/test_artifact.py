@@ -345,6 +345,18 @@ def test_ctrl_c_at_every_moment_of_publishing_leaves_no_part(tmp_path, monkeypat
     assert (tmp_path / "o.onnx").read_bytes() == b"model"
 
 
+SHIM = """
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+def simplify(source, output_path, **options):
+    model = onnx.load(source)
+    {change}
+    onnx.save(model, output_path)
+"""
+
+
 def shim(folder, monkeypatch, source):
     """Another onnxsim, found before the real one by the child process."""
     (folder / "onnxsim.py").write_text(source)
@@ -381,7 +393,7 @@ def test_a_simplifier_that_raises_is_quoted_in_one_line(traced, tmp_path, monkey
     ],
 )
 def test_a_simplifier_that_changes_the_contract_is_refused(change, message, traced, tmp_path, monkeypatch):
-    shim(tmp_path, monkeypatch, f"def simplify(model, **options):\n    {change}\n    return model, True\n")
+    shim(tmp_path, monkeypatch, SHIM.format(change=change))
     with pytest.raises(ArtifactError, match=f"simplify: onnxsim {message} from .* to "):
         simplify(traced)
 
@@ -402,18 +414,13 @@ def test_the_simplifier_ignores_modules_in_the_working_directory(traced, tmp_pat
 def test_a_simplifier_that_changes_numbers_fails_the_verdict(tmp_path, monkeypatch):
     spoilt = tmp_path / "shim"
     spoilt.mkdir()
-    source = """
-import numpy as np
-from onnx import numpy_helper
-
-def simplify(model, **options):
+    change = """
     for tensor in model.graph.initializer:
         value = numpy_helper.to_array(tensor)
         if value.dtype == np.float32 and value.ndim == 4:
             tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float16).astype(np.float32), tensor.name))
-    return model, True
 """
-    shim(spoilt, monkeypatch, source)
+    shim(spoilt, monkeypatch, SHIM.format(change=change))
     with pytest.raises(FcnEdgeError, match=r"rule 'numbers'.*\(stage: simplify\)") as caught:
         export(seeded(Plain), Card("a", (), InputSpec.default()), tmp_path / "net.onnx")
     assert caught.value.exit_code == 3
