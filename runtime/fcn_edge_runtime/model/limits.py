@@ -10,8 +10,8 @@ All of it is checked before onnxruntime reads the file, and without computing an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
+from functools import partial
 
 from fcn_edge_runtime.errors import ModelError
 from fcn_edge_runtime.model.card import Card
@@ -47,14 +47,21 @@ def check_limits(
     """
     _check_operators(graph, name, allowed)
     _check_order(graph, name)
-    working = card.working_size.size if card.working_size is not None else None
     run = DryRun(
-        graph, size, len(card.classes), _KINDS[card.input.dtype], name, allowed, math.prod(working or (0,))
+        graph, size, len(card.classes), _KINDS[card.input.dtype], name, allowed, partial(_seen, card)
     )
     side = max(SIDE, card.geometry.smallest_size)
     height, width = (min(side, most) for most in card.geometry.largest_size or (side, side))
     run.check(1, height, width, card.input.channels)
     return run
+
+
+def _seen(card: Card, height: int, width: int) -> tuple[int, int]:
+    """(height, width) of what the network sees of an image."""
+    if card.working_size is not None:
+        height, width = card.working_size.of(height, width)
+    multiple = card.geometry.size_multiple
+    return height + -height % multiple, width + -width % multiple
 
 
 def _check_operators(graph: GraphView, name: str, allowed: Collection[str]) -> None:

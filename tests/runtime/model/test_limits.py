@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,9 +23,9 @@ from tests.runtime import make_models as mm  # noqa: E402 - needs onnx
 node = helper.make_node
 
 
-def with_nodes(path, nodes, initializers=(), labels="index", **fields):
+def with_nodes(path, nodes, initializers=(), labels="index", card=None):
     """A file with these nodes after the network; they may make the labels of `labels`."""
-    card = mm.make_card(**fields)
+    card = card or mm.make_card()
     proto = mm.make_proto(card)
     golden = mm.make_golden(card, proto)
     proto.graph.node[-1].input[0] = labels
@@ -97,8 +99,8 @@ def test_a_graph_is_followed_again_for_each_size_of_image(tmp_path):
         assert segmenter(np.zeros((64, 64, 3), np.uint8)).labels.shape == (64, 64)
 
 
-def working_at(path, side, working):
-    """A file that resizes its logits to side x side for every image, and a card with this working size."""
+def seeing(path, side, *, working=None, multiple=1):
+    """A file that resizes its logits to side x side for every image, and a card that says what it sees."""
     nodes = [
         node("Resize", ["logits", "", "", "sides"], ["large"], mode="linear"),
         node("ReduceMax", ["large"], ["most"], keepdims=0),
@@ -107,23 +109,38 @@ def working_at(path, side, working):
         node("Max", ["index", "nothing"], ["same"]),
     ]
     constants = [const("sides", [1, 3, side, side]), const("zero", 0)]
-    return with_nodes(path, nodes, constants, labels="same", working_size=working)
+    card = mm.make_card(working_size=working)
+    card = replace(card, geometry=replace(card.geometry, size_multiple=multiple))
+    return with_nodes(path, nodes, constants, labels="same", card=card)
 
 
-def test_a_small_image_may_take_what_its_working_size_takes(tmp_path):
-    path = working_at(tmp_path / "m.onnx", 4096, WorkingSize(None, (4096, 4096)))
-    with ModelFile.open(path) as file:
-        assert file.card.working_size.size == (4096, 4096)
-    for other in (None, WorkingSize((1, 2), None), WorkingSize(None, (64, 64))):
-        with pytest.raises(ModelError, match=r"Resize .* for an image of 1x64x64"):
-            ModelFile.open(working_at(tmp_path / "m.onnx", 4096, other))
+LARGE = [
+    {"working": WorkingSize(None, (4096, 4096))},
+    {"multiple": 4096},
+    {"working": WorkingSize((1, 2), None, least=4096)},
+]
+
+
+@pytest.mark.parametrize("large", LARGE)
+def test_a_small_image_may_take_what_its_network_sees(large, tmp_path):
+    with ModelFile.open(seeing(tmp_path / "m.onnx", 4096, **large)) as file:
+        assert file.limits is not None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{}, {"working": WorkingSize((1, 2), None)}, {"working": WorkingSize(None, (64, 64))}, {"multiple": 64}],
+)
+def test_a_small_image_may_not_take_what_a_large_one_takes(other, tmp_path):
+    with pytest.raises(ModelError, match=r"Resize .* for an image of 1x64x64"):
+        ModelFile.open(seeing(tmp_path / "m.onnx", 4096, **other))
 
 
 @pytest.mark.security("a card with the largest working size", "4 GB of tensors for an image at most")
-def test_a_stated_working_size_does_not_lift_the_limits(tmp_path):
-    path = working_at(tmp_path / "m.onnx", 20_000, WorkingSize(None, (4096, 4096)))
+@pytest.mark.parametrize("large", LARGE)
+def test_what_a_card_states_does_not_lift_the_limits(large, tmp_path):
     with pytest.raises(ModelError, match=r"Resize .* for an image of 1x64x64"):
-        ModelFile.open(path)
+        ModelFile.open(seeing(tmp_path / "m.onnx", 20_000, **large))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,9 @@ BYTES_OF_CLASS, BYTES_OF_CLASSES = 48, 16 << 10
 PRODUCTS = 8 << 20
 # An image counts as at least so many pixels: a smaller one takes no less of what does not depend on its size.
 FEWEST = 64 * 64
-# A network that looks at every image at one size needs what an image of that size may take, and at most so
-# much: a U-Net takes 2 GB at 1024x2048, and a card may state any size.
-WORKING_BYTES, WORKING_PRODUCTS = 4 << 30, 2 << 40
+# A network that sees more than the image, which is resized or padded for it, may take what an image of that
+# size may, and at most so much: a U-Net takes 2 GB at 1024x2048, and a card may state up to 4096x4096.
+SEEN_BYTES, SEEN_PRODUCTS = 4 << 30, 2 << 40
 # Bytes that are made of stored tensors alone, as onnxruntime does when it loads a file: for each byte of the
 # file, and besides. Weights of 8 bits become floats, and are perhaps turned.
 STORED, BESIDES = 8, 4 << 20
@@ -48,13 +49,13 @@ _MEASURES = ("Shape", "Size")  # their values do not need those of their inputs
 class _Count:
     """What a graph costs, compared with its limits as it adds up."""
 
-    def __init__(self, images: int, pixels: int, working: int, classes: int, size: int) -> None:
+    def __init__(self, images: int, pixels: int, seen: int, classes: int, size: int) -> None:
         more = size // FEWEST
         of_pixel = min(BYTES + more, MOST_BYTES) + min(classes * BYTES_OF_CLASS, BYTES_OF_CLASSES + more)
         pixels = max(images * pixels, FEWEST)
         self.stored_left: float = STORED * size + BESIDES
-        self.bytes_left: float = max(pixels * of_pixel, images * min(working * of_pixel, WORKING_BYTES))
-        self.products_left: float = max(pixels * PRODUCTS, images * min(working * PRODUCTS, WORKING_PRODUCTS))
+        self.bytes_left: float = max(pixels * of_pixel, images * min(seen * of_pixel, SEEN_BYTES))
+        self.products_left: float = max(pixels * PRODUCTS, images * min(seen * PRODUCTS, SEEN_PRODUCTS))
         self.most = self.bytes_left
 
     def work(self, products: float) -> None:
@@ -88,7 +89,7 @@ class DryRun:
         kind: type of a number in the image, one of `NUMPY_TYPES`.
         name: what messages call the file.
         trusted: operators to follow no further: what they make is not limited.
-        working: pixels of the size at which the network looks at every image; 0 is the image's own.
+        seen: (height, width) of an image -> of what the network sees.
     """
 
     def __init__(
@@ -99,10 +100,10 @@ class DryRun:
         kind: int,
         name: str,
         trusted: Collection[str] = (),
-        working: int = 0,
+        seen: Callable[[int, int], tuple[int, int]] | None = None,
     ) -> None:
         self._classes, self._kind = classes, kind
-        self._working = working
+        self._seen = seen
         self._name, self._trusted = name, frozenset(trusted)
         self._size = size
         self._stored = {key: _stored(tensor) for key, tensor in graph.tensors.items()}
@@ -137,7 +138,8 @@ class DryRun:
         Raises:
             ModelError: as `check`.
         """
-        count = _Count(batch, height * width, self._working, self._classes, self._size)
+        seen = self._seen(height, width) if self._seen is not None else (height, width)
+        count = _Count(batch, height * width, prod(seen), self._classes, self._size)
         known = dict(self._stored)
         known["image"] = Known((batch, height, width, channels), self._kind)
         unknown: set[str] = set()
