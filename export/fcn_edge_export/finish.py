@@ -174,7 +174,9 @@ def finish(
     # What other processors' libraries and the sparse head do with large maps is verified on large maps.
     ordinary = working is None and not sparse and set(options.devices) == {"cpu"}
     probes = open_probes(grafted, options.devices, network.kind)
-    probe = next((p for p in probes if p.device == "cpu"), None) or open_probes(grafted, ["cpu"])[0]
+    probe = (
+        next((p for p in probes if p.device == "cpu"), None) or open_probes(grafted, ["cpu"], network.kind)[0]
+    )
     sizes, large = _sizes(stages, reference, probe, network, draft, working, useful, stripes=ordinary)
     whole = replace(whole, smallest_size=sizes.smallest, largest_size=sizes.largest)
     cases = all_cases(

@@ -7,11 +7,12 @@ axes. Whether the numbers are still right is checked by the verdict.
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,15 +26,16 @@ from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Simplified", "Simplifier", "contract", "operators", "simplifier", "simplify"]
 
+ADVICE = "export with --allow-unsimplified to go on without it"
 # Not done: these put operators of onnxruntime alone in place of attention that is written in ONNX's own.
 FUSIONS = ("fuse_attention", "fuse_gqa")
 # onnxsim imports torch if it is installed, which takes longer than simplifying a small network, and works
 # without it.
 WORKER = f"""
-import sys
+import json, sys
 sys.modules["torch"] = None
 import onnxsim
-source, target = sys.stdin.read().split("\\0")
+source, target = json.load(sys.stdin)
 onnxsim.simplify(source, output_path=target, skipped_optimizers={list(FUSIONS)})
 """
 
@@ -55,8 +57,13 @@ Simplifier = Callable[[onnx.ModelProto], Simplified]
 def simplifier(*, seconds: float = 600) -> Iterator[Simplifier]:
     """`simplify` for one model, in a process that starts with the context: it takes seconds to be ready."""
     # -P: files in the working directory are not modules of ours.
-    with started([sys.executable, "-P", "-c", WORKER]) as child:
-        yield partial(_simplify, child, seconds)
+    with ExitStack() as context:
+        try:
+            child = context.enter_context(started([sys.executable, "-P", "-c", WORKER]))
+        except OSError as error:
+            yield partial(_refuse, error)
+        else:
+            yield partial(_simplify, child, seconds)
 
 
 def simplify(model: onnx.ModelProto, *, seconds: float = 600) -> Simplified:
@@ -68,6 +75,10 @@ def simplify(model: onnx.ModelProto, *, seconds: float = 600) -> Simplified:
     """
     with simplifier(seconds=seconds) as simplified:
         return simplified(model)
+
+
+def _refuse(error: OSError, _model: onnx.ModelProto) -> Simplified:
+    raise ArtifactError(f"simplify: onnxsim cannot be started: {error}: {ADVICE}") from None
 
 
 def _simplify(child: Child, seconds: float, model: onnx.ModelProto) -> Simplified:
@@ -113,10 +124,9 @@ def operators(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _run(child: Child, source: Path, target: Path, seconds: float) -> None:
-    advice = "export with --allow-unsimplified to go on without it"
     try:
-        child.finish(f"{source}\0{target}", seconds=seconds)
+        child.finish(json.dumps([str(source), str(target)]), seconds=seconds)
     except ChildError as error:
-        raise ArtifactError(f"simplify: onnxsim {error}: {advice}") from None
+        raise ArtifactError(f"simplify: onnxsim {error}: {ADVICE}") from None
     if not target.is_file():
-        raise ArtifactError(f"simplify: onnxsim wrote no file: {advice}")
+        raise ArtifactError(f"simplify: onnxsim wrote no file: {ADVICE}")

@@ -123,7 +123,9 @@ def _array_of_both(real: Callable[..., Any]) -> Callable[..., Any]:
 
     def function(data: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(data, (tuple, list)) and any(isinstance(entry, _SYMBOLS) for entry in data):
-            return real(data, dtype=object).view(_Symbols)
+            made = real(data, dtype=object).view(_Symbols)
+            kind = kwargs.get("dtype", args[0] if args else None)
+            return made if kind is None else made.astype(kind)
         return real(data, *args, **kwargs)
 
     return function

@@ -24,7 +24,7 @@ _SYMBOLS = (torch.SymInt, torch.SymFloat)
 def symbolic_tensors() -> Iterator[None]:
     """tensor, as_tensor, asarray, from_numpy and new_tensor are traced for every size."""
     before = {name: getattr(torch, name) for name in _NAMES}
-    new_tensor = Tensor.new_tensor
+    own, new_tensor = "new_tensor" in vars(Tensor), Tensor.new_tensor
     try:
         for name, real in before.items():
             setattr(torch, name, _by_tensor(real))
@@ -33,7 +33,10 @@ def symbolic_tensors() -> Iterator[None]:
     finally:
         for name, real in before.items():
             setattr(torch, name, real)
-        Tensor.new_tensor = new_tensor  # type: ignore[method-assign]  # as above
+        if own:
+            Tensor.new_tensor = new_tensor  # type: ignore[method-assign]  # as above
+        else:
+            del Tensor.new_tensor
 
 
 def _by_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -50,7 +50,7 @@ class Child:
 
         Args:
             given: what it reads from stdin.
-            seconds: end it after this long; None waits.
+            seconds: wait so long; None has no limit.
 
         Raises:
             ChildError: it ended with another exit code than 0, or took longer than `seconds`.

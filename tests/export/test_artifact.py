@@ -371,6 +371,12 @@ def test_a_simplifier_that_crashes_is_a_stage_error(traced, tmp_path, monkeypatc
         simplify(traced)
 
 
+def test_a_simplifier_that_cannot_start_is_a_stage_error(traced, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(ArtifactError, match=r"onnxsim cannot be started: .*--allow-unsimplified"):
+        simplify(traced)
+
+
 def test_a_simplifier_that_hangs_is_a_stage_error(traced, tmp_path, monkeypatch):
     shim(tmp_path, monkeypatch, "import time\ntime.sleep(60)\n")
     with pytest.raises(ArtifactError, match=r"onnxsim took longer than 2 s: .*--allow-unsimplified"):

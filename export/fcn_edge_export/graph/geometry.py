@@ -159,11 +159,14 @@ def _convenient_size(smallest: int, multiple: int) -> int:
 def _widths(network: onnx.ModelProto, side: int) -> dict[str, Fraction]:
     """Input pixels per element of every resized or reshaped value, for an image of side x side.
 
-    Values that are not square maps (attention heads, channels last) are left out. A network that does not run
-    at that size was traced wrongly: nothing is known then, and the verdict will fail.
+    Values that are not square maps (attention heads, channels last) are left out. Nothing is known of a
+    network of another fixed size, and of one that does not run at that size: the verdict will fail.
     """
     names = [n.output[0] for n in network.graph.node if n.op_type in RESIZING | SHUFFLING]
-    image = (1, network.graph.input[0].type.tensor_type.shape.dim[1].dim_value, side, side)
+    _, channels, *sides = network.graph.input[0].type.tensor_type.shape.dim
+    if any(fixed.dim_value not in (0, side) for fixed in sides):
+        return {}
+    image = (1, channels.dim_value, side, side)
     shapes = inferred_shapes(network, image)
     if not shapes.keys() >= {*names}:
         shapes = _measured_shapes(network, names, image)

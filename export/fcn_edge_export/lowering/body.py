@@ -221,7 +221,7 @@ def _has_weights(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
     bias = [constants.get(name) for name in node.input[2:]]
     return (
         not attributes.get("transA")
-        and attributes.get("alpha", 1.0) == 1.0
+        and attributes.get("alpha", 1.0) == attributes.get("beta", 1.0) == 1.0
         and all(value is not None and list(value.dims) == [columns] for value in bias)
     )
 

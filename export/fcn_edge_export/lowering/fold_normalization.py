@@ -72,7 +72,7 @@ def folded(model: onnx.ModelProto, body: Body, spec: InputSpec, *, signed: bool)
     if signed or spec.dtype != "uint8" or not first:
         return FoldedModel(model, _normalized_range(spec))
     mean, std = np.array(spec.mean, np.float64), np.array(spec.std, np.float64)
-    zero = int(np.clip(np.rint(np.mean(mean) / spec.scale), 0, TOP))
+    zero = int(np.clip(np.rint(np.mean(mean) / spec.scale), 0, TOP - 1))
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     constants = constants_of(model)

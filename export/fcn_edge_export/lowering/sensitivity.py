@@ -67,11 +67,11 @@ def ranked_groups(
     left = dict(zip(roundings, damages, strict=True))
     groups = []
     while left:
-        worth = {
-            more: sum(damage for each, damage in left.items() if each.layers <= floats | more)
-            / max(sum(shares[name] for name in more), LEAST_SHARE)
-            for more in dict.fromkeys(each.layers - floats for each in left)
-        }
+        worth = {}
+        for more in dict.fromkeys(each.layers - floats for each in left):
+            inside = floats | more
+            undone = sum(damage for each, damage in left.items() if each.layers <= inside)
+            worth[more] = undone / max(sum(shares[name] for name in shares if name in more), LEAST_SHARE)
         best = max(worth, key=lambda more: worth[more])
         groups.append(tuple(LayerDamage(n, of_layer[n], shares[n]) for n in shares if n in best))
         floats |= best

@@ -162,7 +162,7 @@ def read_geometry(fields: Fields) -> Geometry:
         stride=fields.integer("stride", 1),
         receptive_field=fields.integer("receptive_field", 1),
         sees_whole_image=fields.boolean("sees_whole_image"),
-        size_multiple=fields.integer("size_multiple", 1),
+        size_multiple=fields.integer("size_multiple", 1, MAX_WORKING_SIDE),
         smallest_size=fields.integer("smallest_size", 1, MAX_SMALLEST),
         largest_size=fields.optional("largest_size", _sides),
     )

@@ -311,8 +311,10 @@ class _Recipe:
         from fcn_edge_runtime.session.fixed_head import MOST_CLASSES, fixed_head
 
         logits = model.limits.follow(1, *size, model.card.input.channels).get(without.logits)
-        if logits is None or not logits.exact or logits.dims[1] > MOST_CLASSES:
+        if logits is None or not logits.exact or len(logits.dims) != 4 or logits.dims[1] > MOST_CLASSES:
             return None
+        if any(side > most for side, most in zip(logits.dims, (1, MOST_CLASSES, *size), strict=True)):
+            return None  # what it computes is within the limits for logits of at most the image's size
         tail = fixed_head(
             without.logits, logits.dims, size, align_corners=without.align_corners, dtype=without.labels
         )

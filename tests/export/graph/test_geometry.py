@@ -167,6 +167,17 @@ def test_sizes_that_onnx_infers_are_not_measured_by_a_run(monkeypatch):
     test_large_multiples_are_not_measured_on_a_huge_image()
 
 
+def test_a_network_of_a_fixed_size_keeps_the_stride_of_its_patches():
+    # 14x14 patches of 16 pixels, whatever the size that the shapes are inferred for.
+    patches = ("Conv", ["normalized", "w16"], "a", {"kernel_shape": [16, 16], "strides": [16, 16]})
+    nodes = [patches, ("Reshape", ["a", "grid"], "b", {}), scaled("b", "logits", 16)]
+    constants = [("w16", np.ones((1, 1, 16, 16), np.float32)), ("grid", np.array([1, 1, 14, 14]))]
+    model = network(*nodes, constants=[*constants, ("x16", np.array([1, 1, 16, 16], np.float32))])
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 224
+    assert geometry(model, smallest=224, multiple=1).stride == 16
+
+
 def test_sizes_that_onnx_cannot_infer_are_measured_by_a_run():
     nodes = [
         conv("normalized", "a", 3, 2),

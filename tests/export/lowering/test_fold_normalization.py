@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.graph.graft import graft
@@ -53,6 +53,14 @@ def test_an_int8_file_reads_bytes_in_its_first_layer(tmp_path):
     )
     assert ops_between_image_and(onnx.load(made.path), "stem") == ["DequantizeLinear", "Pad", "Transpose"]
     assert made.agreement >= 0.99
+
+
+def test_a_mean_of_white_leaves_finite_weights():
+    spec = InputSpec(3, "uint8", 1.0, (255.0, 254.5, 254.5), (60.0, 60.0, 60.0))
+    _, entry = entered(spec)
+    weights = [numpy_helper.to_array(i) for i in entry.model.graph.initializer if "raw" in i.name]
+    assert weights
+    assert all(np.isfinite(weight).all() for weight in weights)
 
 
 def test_an_int8_file_is_valid_onnx(tmp_path):
