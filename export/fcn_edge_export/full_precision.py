@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from fcn_edge_export.stand_ins import real_function
+
 __all__ = ["FullPrecision"]
 
 _HALVES = (torch.float16, torch.bfloat16)
@@ -24,7 +26,7 @@ class FullPrecision(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
-        kwargs = kwargs or {}
+        func, kwargs = real_function(func), kwargs or {}
         if func in _CASTS and args[0].dtype == torch.float32:
             return args[0]
         if func in _CASTS_TO and args[0].dtype == torch.float32:

@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
+from fcn_edge_export.stand_ins import standing_for
+
 __all__ = ["function_behind", "symbolic_numbers"]
 
 _SYMBOLS = (torch.SymInt, torch.SymFloat)
@@ -253,7 +255,7 @@ def _with_real_types(function: Callable[..., Any]) -> Callable[..., Any]:
     def with_real(*args: Any, **kwargs: Any) -> Any:
         return function(*map(_real, args), **{name: _real(value) for name, value in kwargs.items()})
 
-    return with_real
+    return standing_for(function, with_real)
 
 
 def _real(value: Any) -> Any:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, _refs
 
+from fcn_edge_export.stand_ins import standing_for
+
 __all__ = ["symbolic_tensors"]
 
 _NAMES = ("as_tensor", "asarray", "from_numpy", "tensor")
@@ -55,7 +57,7 @@ def _new_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return real(self, data, **kwargs)
         return _made(data, **{"dtype": self.dtype, "device": self.device, **kwargs})
 
-    return method
+    return standing_for(real, method)
 
 
 def _made(data: Any, **options: Any) -> Tensor:

@@ -61,7 +61,7 @@ def first_of_batch(logits):
 SIZE = r"\d+x\d+x\d+"
 FAULTS = {
     "a baked output size": (
-        lambda net: Traced(net, after=partial(F.interpolate, size=(51, 53))),
+        lambda net: Traced(net, after=partial(F.interpolate, size=(51, 53), mode="bilinear")),
         rf"at pattern {SIZE}, rule 'shape': got labels .* \(stage: trace\)",
     ),
     "a flipped align_corners": (

@@ -26,6 +26,7 @@ from fcn_edge_export.rewrites.norms import group_norm, instance_norm
 from fcn_edge_export.rewrites.padding import to_whole
 from fcn_edge_export.rewrites.pooling import adaptive_avg, adaptive_max, avg_pool2d, extreme, max_pool2d
 from fcn_edge_export.rewrites.resizing import affine_grid, interpolate
+from fcn_edge_export.stand_ins import real_function
 from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["Rewrites"]
@@ -54,6 +55,7 @@ class Rewrites(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
+        func = real_function(func)
         if (answer := self.known.answer(func, args)) is not NotImplemented:
             return answer
         if self.masked.write(func, args):

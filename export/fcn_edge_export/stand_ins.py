@@ -1,0 +1,24 @@
+"""What stands for a function of PyTorch's while a network is traced, and the function behind it.
+
+Torch hands a mode the method that it finds by its name, so where one is replaced the mode gets the stand-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["real_function", "standing_for"]
+
+_BEHIND = "_fcn_edge_behind"
+
+
+def standing_for(real: Callable[..., Any], stand_in: Callable[..., Any]) -> Callable[..., Any]:
+    """The stand-in, which knows what it stands for."""
+    setattr(stand_in, _BEHIND, real)
+    return stand_in
+
+
+def real_function(func: Any) -> Any:
+    """The function behind a stand-in; any other as it is."""
+    return getattr(func, _BEHIND, func)
