@@ -423,10 +423,10 @@ def test_thousands_of_images_of_one_name_are_numbered(tmp_path):
     for number in range(4000):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "a.png").touch()
-    start = time.process_time()
+    start = time.thread_time()
     found = find_images([str(tmp_path / str(number) / "a.png") for number in range(4000)])
     assert len({image.stem for image in found}) == 4000
-    assert time.process_time() - start < 2
+    assert time.thread_time() - start < 2
 
 
 @pytest.mark.security("patterns with any number of wildcards", "matched or not, within a second")
