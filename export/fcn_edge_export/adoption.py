@@ -22,7 +22,7 @@ from fcn_edge_export.onnx_file import OnnxFile, Taken, brief, listed, read_onnx
 from fcn_edge_export.onnx_network import network_of
 from fcn_edge_export.onnx_reference import GivenFile, OnnxReference
 from fcn_edge_export.options import AdoptOptions, wanted_working_size
-from fcn_edge_export.simplify import simplifier
+from fcn_edge_export.simplify import simplify
 from fcn_edge_export.sizes import STARTS, Sizes, find_sizes, reduction_of
 from fcn_edge_runtime.errors import ArtifactError, FcnEdgeError, UsageError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
@@ -113,10 +113,11 @@ def adopt(
 
     converted = network_of(loosened, found.taken, found.given, sizes, card.input.channels)
     # The simplifier would compute the weights of their integers.
-    network = converted
-    if not file.integers:
-        with simplifier() as simplify:
-            network = simplified(stages, converted, simplify, allow_unsimplified=options.allow_unsimplified)
+    network = (
+        converted
+        if file.integers
+        else simplified(stages, converted, simplify, allow_unsimplified=options.allow_unsimplified)
+    )
 
     def reference(working: WorkingSize | None) -> OnnxReference:
         return OnnxReference(found.given, draft.input, sizes.multiple, sizes.reduction, working)

@@ -43,8 +43,8 @@ class SessionOptions:
             on the CPU and in OpenVINO, where the model's labels are the argmax of upsampled logits. With
             a `size` OpenVINO itself computes what numpy would, in less time, up to 16 classes.
         size: (height, width) of all frames, one at a time; None takes any size. With fixed shapes OpenVINO
-            takes a fifth less time; onnxruntime on the CPU is hardly faster. On CUDA the network is recorded
-            as one CUDA graph, and small networks take half of the time; threads wait for each other.
+            takes about a tenth less time; onnxruntime on the CPU is hardly faster. On CUDA the network is
+            recorded as one CUDA graph, and small networks take half of the time; threads wait for each other.
         profile_prefix: let onnxruntime write the time of each operator to a file whose path begins with this;
             empty for none. It ends with `raw.end_profiling()`.
         config: further session configuration entries of onnxruntime, by key.
