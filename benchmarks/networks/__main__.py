@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,15 @@ def main() -> None:
             sys.exit(f"{library}: {about['why']}")
         names: list[str] = about["names"]
         chosen = [name for name in names if not asked.only or any(part in name for part in asked.only)]
-        for name in chosen:
-            found = _worker(asked.python, asked.seconds, library, name)
-            print(f"{library:12} {name:36} {as_text(found)}", flush=True)  # noqa: T201 (its result)
-            # Read again: another part may be running beside this one.
-            write(merged(read(), library, about["versions"], names, {name: found}))
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            tried = {
+                pool.submit(_worker, asked.python, asked.seconds, library, name): name for name in chosen
+            }
+            for done in as_completed(tried):
+                name, found = tried[done], done.result()
+                print(f"{library:12} {name:36} {as_text(found)}", flush=True)  # noqa: T201 (its result)
+                # Read again: another part may be running beside this one.
+                write(merged(read(), library, about["versions"], names, {name: found}))
     PAGE.write_text(as_page(read()), "utf-8")
 
 
@@ -41,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("library", nargs="*", metavar="LIBRARY", help=f"of {', '.join(LIBRARIES)}")
     add("--only", action="append", metavar="TEXT", help="networks whose names hold this; repeatable")
+    add("--jobs", type=int, default=2, metavar="N", help="networks at once, of up to 9 GB each (default: 2)")
     add("--seconds", type=float, default=900, help="for each network (default: 900)")
     add("--python", type=Path, default=Path(sys.executable), help="of the environment with the libraries")
     add("--page-only", action="store_true", help="write the page from what was found before")
@@ -52,7 +58,7 @@ def _worker(python: Path, seconds: float, *arguments: str) -> dict[str, Any]:
     environment = environment_with(
         (ROOT, ROOT / "export", ROOT / "runtime"),
         HF_HUB_OFFLINE="1",  # random weights: nothing is fetched
-        OMP_NUM_THREADS="2",
+        OMP_NUM_THREADS="1",  # there are others beside it
     )
     command = [str(python), "-m", "benchmarks.networks.worker", *arguments]
     try:
