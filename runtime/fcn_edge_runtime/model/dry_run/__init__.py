@@ -1,7 +1,9 @@
 """A graph followed without running it: the shape of every tensor for an image of a given size.
 
     operators.py   the operators that are accepted, and why
-    rules.py       the shapes that each of them makes, and the work that it is
+    arithmetic.py, arrangement.py, windows.py
+                   their rules: the shapes that each of them makes, and the work that it is
+    rule.py        what a rule is, and how it reads its inputs
     values.py      the values of small tensors, which are the sizes of larger ones
     run.py         one run over a graph, with limits on what it makes
 

@@ -21,8 +21,8 @@ other domains.
 
 from __future__ import annotations
 
-from fcn_edge_runtime.model.dry_run import rules
-from fcn_edge_runtime.model.dry_run.rules import Rule
+from fcn_edge_runtime.model.dry_run import arithmetic, arrangement, windows
+from fcn_edge_runtime.model.dry_run.rule import Rule
 from fcn_edge_runtime.model.protobuf.fields import DataType
 
 __all__ = ["ALLOWED", "CUT_OFF", "MORE_TYPES", "TYPES", "TYPE_SOURCES"]
@@ -34,64 +34,66 @@ def _each(rule: Rule, names: str) -> dict[str, Rule]:
 
 ALLOWED: dict[str, Rule] = {
     # Convolutions and pools.
-    "Conv": rules.convolve,
-    "ConvTranspose": rules.convolve_back,
-    **_each(rules.pool, "MaxPool AveragePool LpPool"),
-    **_each(rules.pool_all, "GlobalAveragePool GlobalMaxPool GlobalLpPool"),
+    "Conv": windows.convolve,
+    "ConvTranspose": windows.convolve_back,
+    **_each(windows.pool, "MaxPool AveragePool LpPool"),
+    **_each(windows.pool_all, "GlobalAveragePool GlobalMaxPool GlobalLpPool"),
     # Products.
-    "MatMul": rules.multiply,
-    "Gemm": rules.gemm,
-    "Einsum": rules.einsum,
+    "MatMul": arithmetic.multiply,
+    "Gemm": arithmetic.gemm,
+    "Einsum": arithmetic.einsum,
     # Normalizations.
-    **_each(rules.normalize, "BatchNormalization InstanceNormalization GroupNormalization"),
-    "LpNormalization": rules.same,
-    "LayerNormalization": rules.normalize_layer,
-    **_each(rules.slow, "Softmax LogSoftmax"),
+    **_each(arithmetic.normalize, "BatchNormalization InstanceNormalization GroupNormalization"),
+    "LpNormalization": arithmetic.same,
+    "LayerNormalization": arithmetic.normalize_layer,
+    **_each(arithmetic.slow, "Softmax LogSoftmax"),
     # Activations and arithmetic.
-    **_each(rules.same, "Relu LeakyRelu ThresholdedRelu HardSigmoid HardSwish Abs Neg Not Sign"),
-    **_each(rules.same, "Ceil Floor Round Reciprocal Sqrt Identity Cast IsNaN IsInf Clip"),
-    **_each(rules.slow, "Sigmoid Tanh Elu Celu Selu Softplus Softsign Mish Erf Exp Log Sin Cos Tan Atan"),
-    **_each(rules.both, "Add Sub Mul Max Min Sum Mean PRelu And Or Xor"),
-    **_each(rules.both, "Equal Greater GreaterOrEqual Less LessOrEqual Where"),
-    "Pow": rules.slow_both,
-    **_each(rules.divide, "Div Mod"),
-    "Dropout": rules.two_same,
+    **_each(arithmetic.same, "Relu LeakyRelu ThresholdedRelu HardSigmoid HardSwish Abs Neg Not Sign"),
+    **_each(arithmetic.same, "Ceil Floor Round Reciprocal Sqrt Identity Cast IsNaN IsInf Clip"),
+    **_each(
+        arithmetic.slow, "Sigmoid Tanh Elu Celu Selu Softplus Softsign Mish Erf Exp Log Sin Cos Tan Atan"
+    ),
+    **_each(arithmetic.both, "Add Sub Mul Max Min Sum Mean PRelu And Or Xor"),
+    **_each(arithmetic.both, "Equal Greater GreaterOrEqual Less LessOrEqual Where"),
+    "Pow": arithmetic.slow_both,
+    **_each(arithmetic.divide, "Div Mod"),
+    "Dropout": arithmetic.two_same,
     # Reductions.
-    **_each(rules.reduce, "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"),
-    **_each(rules.reduce, "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp"),
-    **_each(rules.best, "ArgMax ArgMin"),
+    **_each(arithmetic.reduce, "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"),
+    **_each(arithmetic.reduce, "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp"),
+    **_each(arithmetic.best, "ArgMax ArgMin"),
     # Shapes.
-    "Shape": rules.shape_of,
-    "Size": rules.single,
-    "Reshape": rules.reshape,
-    "Flatten": rules.flatten,
-    "Squeeze": rules.squeeze,
-    "Unsqueeze": rules.unsqueeze,
-    "Transpose": rules.transpose,
-    "Concat": rules.concat,
-    "Split": rules.split,
-    "Slice": rules.cut,
-    "Gather": rules.gather,
-    "GatherElements": rules.gather_elements,
-    "GatherND": rules.gather_nd,
-    "Pad": rules.pad,
-    "Expand": rules.expand,
-    "Tile": rules.tile,
-    "ConstantOfShape": rules.filled,
-    "Range": rules.count_up,
+    "Shape": arrangement.shape_of,
+    "Size": arrangement.single,
+    "Reshape": arrangement.reshape,
+    "Flatten": arrangement.flatten,
+    "Squeeze": arrangement.squeeze,
+    "Unsqueeze": arrangement.unsqueeze,
+    "Transpose": arrangement.transpose,
+    "Concat": arrangement.concat,
+    "Split": arrangement.split,
+    "Slice": arrangement.cut,
+    "Gather": arrangement.gather,
+    "GatherElements": arrangement.gather_elements,
+    "GatherND": arrangement.gather_nd,
+    "Pad": arrangement.pad,
+    "Expand": arrangement.expand,
+    "Tile": arrangement.tile,
+    "ConstantOfShape": arrangement.filled,
+    "Range": arrangement.count_up,
     # Sampling.
-    "Resize": rules.resize,
-    "DepthToSpace": rules.to_space,
-    "SpaceToDepth": rules.to_depth,
-    "GridSample": rules.sample,
+    "Resize": windows.resize,
+    "DepthToSpace": windows.to_space,
+    "SpaceToDepth": windows.to_depth,
+    "GridSample": windows.sample,
     # Choices.
-    "NonZero": rules.nonzero,
-    "Compress": rules.compress,
-    "TopK": rules.top,
-    "OneHot": rules.one_hot,
-    **_each(rules.slow, "ScatterND ScatterElements CumSum Trilu EyeLike"),
+    "NonZero": arrangement.nonzero,
+    "Compress": arrangement.compress,
+    "TopK": arrangement.top,
+    "OneHot": arrangement.one_hot,
+    **_each(arithmetic.slow, "ScatterND ScatterElements CumSum Trilu EyeLike"),
     # Quantization.
-    **_each(rules.same, "QuantizeLinear DequantizeLinear"),
+    **_each(arithmetic.same, "QuantizeLinear DequantizeLinear"),
 }
 
 # The type of what they make, where it is one whatever they are given.

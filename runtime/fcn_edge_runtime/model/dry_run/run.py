@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime.errors import ModelError
+from fcn_edge_runtime.model.dry_run.arrangement import sides_of
 from fcn_edge_runtime.model.dry_run.operators import ALLOWED, CUT_OFF, MORE_TYPES, TYPE_SOURCES, TYPES
-from fcn_edge_runtime.model.dry_run.rules import sides_of
 from fcn_edge_runtime.model.dry_run.tensor import Known, Refused, Step
 from fcn_edge_runtime.model.dry_run.values import COMPUTED, MOST
 from fcn_edge_runtime.model.protobuf.fields import DataType
