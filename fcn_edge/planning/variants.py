@@ -13,8 +13,9 @@ import numpy.typing as npt
 from fcn_edge_runtime.errors import FcnEdgeError
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.config import exact_integers
 from fcn_edge_runtime.session.profile import ProfileOptions
-from fcn_edge_runtime.session.session import Session, SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.session import Session, SessionOptions, open_session
 
 __all__ = ["SIZES", "Variant", "Variants", "int8_sibling"]
 

@@ -46,8 +46,8 @@ EXTRAS = {
 
 
 def install_command(*extras: str) -> str:
-    """The command that installs extras, in backquotes, as every error gives it."""
-    return f"`pip install fcn-edge[{','.join(extras)}]`"
+    """The command that installs extras, in backquotes, as every error gives it; zsh needs the quotes."""
+    return f"`pip install 'fcn-edge[{','.join(extras)}]'`"
 
 
 def extra_of(module: str) -> str | None:

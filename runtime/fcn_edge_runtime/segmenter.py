@@ -134,11 +134,11 @@ class Segmenter:
             if threshold is not None:
                 require_every_label(self.card)
             self.profile = None
+            offered = tuple(output.name for output in model.summary.outputs)
             if profile is not None and profile.usable(self.digest, device, threads, options):
                 self.profile = profile
             if self.profile is None:
                 if options is None:
-                    offered = tuple(output.name for output in model.summary.outputs)
                     alone = threshold is None and _wanted(outputs, offered) == ("labels",)
                     options = SessionOptions(head=AUTO if alone else SessionOptions.head)
                 session = open_trusted(model, device, threads=threads, options=options)
@@ -151,7 +151,7 @@ class Segmenter:
         if callable(outputs):
             # The names and not the function: they travel to other processes, and a copy computes the same.
             self._recipe["outputs"] = self._outputs
-        self._extra = () if threshold is None else _extra(self._outputs, session)
+        self._extra = () if threshold is None else _extra(self._outputs, offered, session)
         if self.card.precision == "fp16" and session.device == "cpu":
             warnings.warn(
                 f"{self._name} is a model for GPUs: on a CPU its float parent is faster", stacklevel=2
@@ -272,13 +272,14 @@ def _wanted(
     return ("labels", *(name for name in outputs if name != "labels"))
 
 
-def _extra(outputs: Sequence[str], session: Session) -> tuple[str, ...]:
-    """What a threshold needs besides the outputs that are computed anyway."""
+def _extra(outputs: Sequence[str], offered: tuple[str, ...], session: Session) -> tuple[str, ...]:
+    """What a threshold needs besides the outputs that are computed anyway, of those that the file offers."""
     if "confidence" in outputs or "probabilities" in outputs:
         return ()
-    if session.options.head != "graph" and session.outputs == ("labels",):
+    needed = outputs_for_threshold(offered)
+    if not set(needed) <= set(session.outputs):
         raise UsageError(
             "a threshold needs probabilities, and with the head 'numpy' there are labels alone: "
             "open the model without this option or profile"
         )
-    return outputs_for_threshold(session.outputs)
+    return needed

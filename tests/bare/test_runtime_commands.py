@@ -120,7 +120,7 @@ def test_nets_lists_networks_and_recipes(bare, tmp_path):
 
 
 def test_robot_doctor_reports_what_is_missing(bare, tmp_path):
-    assert "pip install fcn-edge[robot]" in done(bare, tmp_path, "robot", "doctor")
+    assert "pip install 'fcn-edge[robot]'" in done(bare, tmp_path, "robot", "doctor")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_command_that_needs_more_names_the_extra(bare, work, words, extra):
     ended = bare.run(*words, cwd=work)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1, ended.stderr
-    assert f"pip install fcn-edge[{extra}" in ended.stderr
+    assert f"pip install 'fcn-edge[{extra}" in ended.stderr
     assert sorted(path.name for path in work.iterdir()) == ["frames", "labels"]
 
 

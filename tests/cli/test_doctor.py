@@ -28,4 +28,4 @@ def test_without_a_working_device_it_explains_and_exits_with_4():
     code = "import sys\nsys.modules['onnxruntime'] = None\nfrom fcn_edge.cli import main\nmain(['doctor'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 4
-    assert "no device: onnxruntime is not installed: `pip install fcn-edge[cpu]`" in done.stdout
+    assert "no device: onnxruntime is not installed: `pip install 'fcn-edge[cpu]'`" in done.stdout

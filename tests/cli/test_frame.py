@@ -124,7 +124,7 @@ def test_a_library_of_another_extra_is_named_with_the_extra(monkeypatch, capsys)
     code, shown = outcome(monkeypatch, capsys, ModuleNotFoundError("no", name="torch.nn"))
     assert code == 1
     assert (
-        shown == "error: this command needs torch, which is not installed: `pip install fcn-edge[export]`\n"
+        shown == "error: this command needs torch, which is not installed: `pip install 'fcn-edge[export]'`\n"
     )
     code, shown = outcome(monkeypatch, capsys, ModuleNotFoundError("no", name="fcn_edge.nothing"))
     assert code == 70

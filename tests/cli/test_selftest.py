@@ -36,4 +36,4 @@ def test_a_device_that_is_not_there_exits_with_4(fcn_edge, model_path):
         pytest.skip("CUDA is in this build")
     done = fcn_edge("selftest", model_path("rgb"), "--device", "cuda")
     assert done.returncode == 4
-    assert "pip install fcn-edge[cuda]" in done.stderr
+    assert "pip install 'fcn-edge[cuda]'" in done.stderr

@@ -24,7 +24,7 @@ def test_without_onnxruntime_the_report_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     report = doctor.diagnose()
     assert not report.can_run
-    assert "pip install fcn-edge[cpu]" in report.onnxruntime_error
+    assert "pip install 'fcn-edge[cpu]'" in report.onnxruntime_error
     assert report.providers == ()
 
 

@@ -57,7 +57,8 @@ def test_a_package_that_does_not_load_gives_its_reason(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "cv2", raising=False)
     reason = (
-        r"cannot be imported \(ImportError: libGL\.so\.1: cannot open .*\): `pip install fcn-edge\[camera\]`"
+        r"cannot be imported \(ImportError: libGL\.so\.1: cannot open .*\): "
+        r"`pip install 'fcn-edge\[camera\]'`"
     )
     with pytest.raises(InputError, match=reason):
         require("cv2", "reading cameras and videos")

@@ -28,7 +28,8 @@ from fcn_edge_export.lowering.ranges import Range, activation_ranges
 from fcn_edge_export.lowering.rounding import rounding_work
 from fcn_edge_export.lowering.roundings import roundings_of
 from fcn_edge_runtime.progress import time_text
-from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.config import exact_integers
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 from fcn_edge_runtime.timing import interleaved
 
 __all__ = ["Estimate", "estimated"]

@@ -27,7 +27,8 @@ from fcn_edge_export.lowering.sensitivity import (
 from fcn_edge_runtime.errors import VerificationError
 from fcn_edge_runtime.evaluation.metrics import confusion_matrix, scores_of
 from fcn_edge_runtime.progress import Progress
-from fcn_edge_runtime.session.session import Session, SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.config import exact_integers
+from fcn_edge_runtime.session.session import Session, SessionOptions, open_session
 
 __all__ = ["RANKED_ON", "RANKED_PIXELS", "FloatSearch", "most_passes"]
 

@@ -37,7 +37,8 @@ from fcn_edge_runtime.model.golden_input import pattern
 from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, Golden, raise_to
 from fcn_edge_runtime.progress import Stage, Stages
 from fcn_edge_runtime.selftest import LEAST_DECIDED
-from fcn_edge_runtime.session.session import Session, SessionOptions, needed_config, open_session
+from fcn_edge_runtime.session.config import needed_config
+from fcn_edge_runtime.session.session import Session, SessionOptions, open_session
 
 __all__ = [
     "Child",

@@ -9,8 +9,8 @@ from pathlib import Path
 import onnx
 
 from fcn_edge_runtime.errors import ArtifactError
+from fcn_edge_runtime.session.config import UNWANTED_OPTIMIZERS
 from fcn_edge_runtime.session.devices import import_onnxruntime
-from fcn_edge_runtime.session.session import UNWANTED_OPTIMIZERS
 
 __all__ = ["float_products", "fused_graph"]
 

@@ -30,10 +30,10 @@ from onnx import TensorProto, helper
 from fcn_edge_export.graph.nodes import Nodes
 from fcn_edge_runtime._overlap import overlapped
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.card_facts import METHODS
 from fcn_edge_runtime.session.session import open_session
 
 __all__ = [
-    "METHODS",
     "Range",
     "activation_ranges",
     "clipped_by_entropy",
@@ -44,7 +44,6 @@ __all__ = [
 Array = npt.NDArray[Any]
 Range = tuple[float, float]
 
-METHODS = ("minmax", "percentile", "entropy", "error")
 BINS = 2048
 FINE = 8 * BINS  # half of these at least are between minimum and maximum
 LEVELS = 256

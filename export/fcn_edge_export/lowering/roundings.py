@@ -24,7 +24,7 @@ __all__ = ["Rounding", "layers_of", "rounded_alone", "roundings_of"]
 
 Array = npt.NDArray[Any]
 
-LEVELS = 255
+STEPS = 255
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _through_integers(
     if signed:
         high = max(-low, high)
         low = -high
-    scale = (high - low) / LEVELS or 1.0
+    scale = (high - low) / STEPS or 1.0
     kind: type[np.int8 | np.uint8] = np.int8 if signed else np.uint8
     zero = np.array(0 if signed else np.rint(-low / scale), kind)
     names = [f"{result}/scale", f"{result}/zero"]
@@ -162,6 +162,6 @@ def _nearest(node: onnx.NodeProto, model: onnx.ModelProto) -> Array:
     transposed = any(a.name == "transB" and a.i for a in node.attribute)
     channel = 0 if node.op_type == "Conv" or transposed else weight.ndim - 1
     others = tuple(axis for axis in range(weight.ndim) if axis != channel)
-    scale = np.abs(weight).max(axis=others, keepdims=True) / (LEVELS // 2)
+    scale = np.abs(weight).max(axis=others, keepdims=True) / (STEPS // 2)
     scale[scale == 0] = 1.0
     return np.asarray(np.rint(weight / scale) * scale, np.float32)

@@ -23,7 +23,8 @@ from fcn_edge_export.graph.names import LOGITS
 from fcn_edge_export.graph.work import shapes_of, work_of
 from fcn_edge_export.lowering.body import Body
 from fcn_edge_export.lowering.roundings import Rounding
-from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.config import exact_integers
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 __all__ = ["LayerDamage", "damages_of", "logits_of_frames", "ranked_groups", "shares_of"]
 

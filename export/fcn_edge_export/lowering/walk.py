@@ -15,7 +15,8 @@ import onnx
 from onnx import helper
 
 from fcn_edge_export.lowering.body import read_by
-from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.config import exact_integers
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 __all__ = ["Walk"]
 

@@ -38,7 +38,8 @@ from fcn_edge_runtime.model.golden_vectors import GOLDEN_SIZES, raise_to
 from fcn_edge_runtime.model.seal import sealed
 from fcn_edge_runtime.progress import Progress, Stage, Stages
 from fcn_edge_runtime.selftest import require_passed, run_selftest
-from fcn_edge_runtime.session.session import SessionOptions, needed_config, open_session
+from fcn_edge_runtime.session.config import needed_config
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 __all__ = ["VariantResult", "variant", "write_variant"]
 

@@ -30,8 +30,9 @@ from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE, Golden
 from fcn_edge_runtime.progress import Progress, tracked
 from fcn_edge_runtime.selftest import require_passed, run_selftest
+from fcn_edge_runtime.session.config import exact_integers
 from fcn_edge_runtime.session.options import cautious
-from fcn_edge_runtime.session.session import Session, SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.session import Session, SessionOptions, open_session
 
 REFERENCES = {"pytorch": "PyTorch", "onnx": "the given file"}  # as on the card -> in messages
 

@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from fcn_edge_runtime.session.config import OPTIMIZATIONS
 from fcn_edge_runtime.session.profile import ProfileOptions
-from fcn_edge_runtime.session.session import HEADS, OPTIMIZATIONS
+from fcn_edge_runtime.session.session import HEADS
 
 __all__ = ["Candidates", "bfloat16", "devices", "heads", "memory", "optimizations", "threads"]
 

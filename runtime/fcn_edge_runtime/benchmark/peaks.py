@@ -29,7 +29,8 @@ from fcn_edge_runtime.model.protobuf.fields import (
     ValueInfo,
 )
 from fcn_edge_runtime.model.protobuf.writing import field, message
-from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.config import exact_integers
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 __all__ = ["Peaks", "measure_peaks"]
 

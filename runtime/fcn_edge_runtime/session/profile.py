@@ -19,6 +19,7 @@ from fcn_edge_runtime._fields import Fields, Key
 from fcn_edge_runtime._files import read_regular, require_writable, write_whole
 from fcn_edge_runtime.errors import ArtifactError, ProfileError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.config import OPTIMIZATIONS
 from fcn_edge_runtime.session.cpu import processor_name
 from fcn_edge_runtime.session.devices import cores, import_onnxruntime
 from fcn_edge_runtime.session.session import (
@@ -26,7 +27,6 @@ from fcn_edge_runtime.session.session import (
     MAX_FIXED_PIXELS,
     MAX_SIDE,
     MAX_THREADS,
-    OPTIMIZATIONS,
     Session,
     SessionOptions,
     open_session,

@@ -7,9 +7,7 @@ be in the build, it must start, and the created session must have nodes on it.
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,8 @@ from fcn_edge_runtime._stdio import captured_output
 from fcn_edge_runtime.errors import ModelError, ProviderError, UsageError
 from fcn_edge_runtime.model.file import ModelFile
 from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
+from fcn_edge_runtime.session.config import provider_options, session_options
+from fcn_edge_runtime.session.creation import created, nodes_on, one_line, refusal
 from fcn_edge_runtime.session.devices import (
     cores,
     import_onnxruntime,
@@ -52,12 +52,8 @@ __all__ = [
     "HEADS",
     "MAX_SIDE",
     "MAX_THREADS",
-    "OPTIMIZATIONS",
-    "UNWANTED_OPTIMIZERS",
     "Session",
     "SessionOptions",
-    "exact_integers",
-    "needed_config",
     "open_session",
 ]
 
@@ -71,42 +67,6 @@ MAX_FIXED_PIXELS = 3840 * 2160  # a fixed size is for cameras, and its self-test
 _MOST_SIZES = 1024
 # A larger file is not read into memory a second time for a few hundredths of its time.
 _MAX_CUT_BYTES = 64 << 20
-_OPTIMIZATION = {
-    "all": "ORT_ENABLE_ALL",
-    "extended": "ORT_ENABLE_EXTENDED",
-    "basic": "ORT_ENABLE_BASIC",
-    "none": "ORT_DISABLE_ALL",
-}
-OPTIMIZATIONS = tuple(_OPTIMIZATION)
-# No folder can exist below a device, so external data is never found there.
-_EMPTY_FOLDER = "/dev/null/none" if os.name == "posix" else "NUL\\none"
-# x86 before VNNI adds two 8-bit products in 16 bits, which saturate: this avoids it, at some cost in time.
-# It must be off where nothing saturates: with AMX it makes int8 two and a half times as slow.
-_EXACT = {"session.x64quantprecision": "1"}
-# Weights of 8 bits are unpacked once. By default onnxruntime leaves them packed for operators that take
-# integers, of which such a file has none, and unpacks them in each frame.
-_UNPACKED = {"session.disable_quant_qdq": "1"}
-# It would quantize convolutions that a file keeps in float because int8 ruins them.
-UNWANTED_OPTIMIZERS = ["WeightBiasQuantization"]
-# Longer than the time between most operators, and too short for other programs to notice.
-_SPIN_MICROSECONDS = "30"
-_BFLOAT16 = '{"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}}'
-_MISSING_LIBRARY = re.compile(r"(\S+?): cannot open shared object file|\"([^\"]+\.dll)\" which is missing")
-
-
-def exact_integers() -> dict[str, str]:
-    """The configuration with which this processor multiplies 8-bit integers without saturating."""
-    from fcn_edge_runtime.session.cpu import adds_exactly  # float files do not need it
-
-    return {} if adds_exactly() else dict(_EXACT)
-
-
-def needed_config(precision: str, target: str = "") -> dict[str, str]:
-    """The configuration with which files of a precision, for a target, are right and fast here."""
-    if precision == "int8-weights":
-        return dict(_UNPACKED)
-    # Weights for x86 before VNNI use 7 bits: their products do not saturate.
-    return exact_integers() if precision == "int8" and target != "x86" else {}
 
 
 @dataclass(frozen=True)
@@ -167,7 +127,7 @@ class Session:
             shape = size_text(image.shape)
             raise kind(
                 f"onnxruntime failed on {self.device} with an image of {shape} {image.dtype}: "
-                f"{_one_line(error)}"
+                f"{one_line(error)}"
             ) from None
         if self.head is not None:
             values = [self.head.labels(values[0], *image.shape[1:3])]
@@ -324,20 +284,20 @@ class _Recipe:
         if isinstance(self.model, ModelFile):
             check_operator_count(self.model, provider, str(self.runtime.__version__))
         if provider == CPU:
-            raw, printed = self._created(provider), ""
+            raw, printed = self._raw(provider), ""
         else:
             # onnxruntime explains failures only in what it prints.
             with captured_output() as captured:
                 try:
-                    raw, failure = self._created(provider), None
+                    raw, failure = self._raw(provider), None
                 except ProviderError as error:
                     raw, failure = None, error
             printed = captured[0]
             if failure is not None:
-                raise _refusal(provider, str(failure), printed)
+                raise refusal(provider, str(failure), printed)
         if raw.get_providers()[0] != provider:
-            raise _refusal(provider, "", printed)
-        if provider != CPU and _nodes_on(raw, provider) == 0:
+            raise refusal(provider, "", printed)
+        if provider != CPU and nodes_on(raw, provider) == 0:
             raise ProviderError(
                 f"the device '{short_name(provider)}' takes no operator of this model, all of it would run "
                 "on the CPU: choose cpu or another device"
@@ -357,17 +317,17 @@ class _Recipe:
             _run_options=quiet_run(self.runtime),
         )
 
-    def _created(self, provider: str) -> Any:
-        """Make onnxruntime's session, which may be on another provider than the named one."""
+    def _raw(self, provider: str) -> Any:
+        """Onnxruntime's session, which may be on another provider than the named one."""
         if provider == CUDA and self._may_record():
             from fcn_edge_runtime.session.fixed_buffers import has_fixed_shapes
 
             # Where not all operators are on the GPU, it is a session like any other.
             with contextlib.suppress(ProviderError):
-                raw = self._made(provider, {CUDA_GRAPH: "1"})
+                raw = self._created(provider, {CUDA_GRAPH: "1"})
                 if has_fixed_shapes(raw):
                     return raw
-        return self._made(provider, {})
+        return self._created(provider, {})
 
     def _may_record(self) -> bool:
         """Whether the network always runs the same kernels, on buffers of the same sizes."""
@@ -375,28 +335,12 @@ class _Recipe:
             return False
         return isinstance(self.model, ModelFile) and DEPENDS_ON_DATA.isdisjoint(self.model.summary.op_types)
 
-    def _made(self, provider: str, further: Mapping[str, str]) -> Any:
-        providers: list[Any] = [(provider, {**self._provider_options(provider), **further})]
-        if provider != CPU:
-            providers.append(CPU)
-        if provider == CUDA and hasattr(self.runtime, "preload_dlls"):
-            self.runtime.preload_dlls()
-        options = self._options(provider)
-        with _source(self.model if self.cut is None else self.cut) as source:
-            try:
-                raw = self.runtime.InferenceSession(
-                    source,
-                    sess_options=options,
-                    providers=providers,
-                    enable_fallback=0,
-                    disabled_optimizers=UNWANTED_OPTIMIZERS,
-                )
-            except Exception as error:  # noqa: BLE001 - onnxruntime's own errors derive from Exception alone
-                if provider == CPU:
-                    raise ModelError(f"onnxruntime cannot load the model: {_one_line(error)}") from None
-                raise ProviderError(_one_line(error)) from None
-        raw.disable_fallback()
-        return raw
+    def _created(self, provider: str, further: Mapping[str, str]) -> Any:
+        options = session_options(self.runtime, self.model, provider, self.threads, self.options)
+        its_options = {**provider_options(self.model, provider, self.threads, self.options), **further}
+        return created(
+            self.runtime, self.model if self.cut is None else self.cut, provider, options, its_options
+        )
 
     def _buffers(self, raw: Any, provider: str) -> FixedBuffers | None:
         """The buffers of a session that records a CUDA graph."""
@@ -409,72 +353,6 @@ class _Recipe:
                 f"the shapes of this model are not all known, which {CUDA_GRAPH} needs: leave it out"
             )
         return FixedBuffers(self.runtime, raw, "cuda")
-
-    def _options(self, provider: str) -> Any:
-        if self.options.optimization not in _OPTIMIZATION:
-            raise UsageError(
-                f"optimization is {self.options.optimization!r}, expected one of {', '.join(_OPTIMIZATION)}"
-            )
-        options = self.runtime.SessionOptions()
-        options.graph_optimization_level = getattr(
-            self.runtime.GraphOptimizationLevel, _OPTIMIZATION[self.options.optimization]
-        )
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.enable_mem_pattern = self.options.mem_pattern
-        options.enable_cpu_mem_arena = self.options.cpu_arena
-        # The text of an error is in the exception; a provider that does not start gives its reason only here.
-        options.log_severity_level = 4 if provider == CPU else 3
-        if self.options.profile_prefix:
-            options.enable_profiling = True
-            options.profile_file_prefix = self.options.profile_prefix
-        config = {
-            "session.intra_op.allow_spinning": str(int(bool(self.options.spinning))),
-            "session.intra_op.spin_duration_us": _SPIN_MICROSECONDS,
-            "session.inter_op.allow_spinning": "0",
-            # By default onnxruntime spins after a frame, for 50 ms and 35 ms of processor time.
-            "session.force_spinning_stop": str(int(bool(self.options.spinning))),
-            "session.model_external_initializers_file_folder_path": _EMPTY_FOLDER,
-            **_needed_by(self.model),
-            **({} if provider == CPU else {"session.record_ep_graph_assignment_info": "1"}),
-            **self.options.config,
-        }
-        for key, value in config.items():
-            options.add_session_config_entry(key, value)
-        if self.options.size is not None:
-            for axis, length in zip(("batch", "height", "width"), (1, *self.options.size), strict=True):
-                options.add_free_dimension_override_by_name(axis, length)
-        return options
-
-    def _provider_options(self, provider: str) -> dict[str, str]:
-        if provider == OPENVINO:  # it has its own threads, eight by default
-            return {
-                "num_of_threads": str(self.threads),
-                **({"load_config": _BFLOAT16} if self.options.bf16 else {}),
-                **self.options.provider_options,
-            }
-        if provider != CUDA:
-            return dict(self.options.provider_options)
-        half = isinstance(self.model, ModelFile) and self.model.card.precision == "fp16"
-        return {
-            # Without TF32 onnxruntime skips all tensor core kernels, also those of fp16 convolutions, and
-            # logs an error for each before it falls back to them.
-            "use_tf32": str(int(self.options.tf32 or half)),
-            # EXHAUSTIVE would search again for every new size.
-            "cudnn_conv_algo_search": "HEURISTIC",
-            "arena_extend_strategy": "kSameAsRequested",
-            **({"prefer_nhwc": "1"} if self.options.nhwc else {}),
-            **self.options.provider_options,
-        }
-
-
-@contextlib.contextmanager
-def _source(model: ModelFile | bytes) -> Iterator[str | bytes]:
-    if isinstance(model, ModelFile):
-        with model.source() as source:
-            yield source
-    else:
-        yield model
 
 
 def _without_head(model: ModelFile | bytes, head: str, provider: str) -> WithoutHead | None:
@@ -504,38 +382,3 @@ def _check_size(size: object) -> None:
         raise UsageError(
             f"the fixed size is {size_text(pair)}, expected at most 2160x3840 pixels: leave the size out"
         )
-
-
-def _needed_by(model: ModelFile | bytes) -> dict[str, str]:
-    if not isinstance(model, ModelFile) or model.card.lowering is None:
-        return {}
-    return needed_config(model.card.precision, model.card.lowering.target)
-
-
-def _refusal(provider: str, message: str, printed: str) -> ProviderError:
-    """The error for a session that was not made, or was made without the requested provider."""
-    missing = _MISSING_LIBRARY.search(f"{message} {printed}")
-    if missing:
-        reason = f"{missing.group(1) or missing.group(2)} is missing"
-    else:
-        reason = message or _one_line(printed) or "onnxruntime gave no reason"
-    fix = ": install CUDA and cuDNN, `pip install onnxruntime-gpu[cuda,cudnn]`" if provider == CUDA else ""
-    return ProviderError(
-        f"the device '{short_name(provider)}' is in this onnxruntime but does not start: {reason}{fix}"
-    )
-
-
-def _nodes_on(raw: Any, provider: str) -> int | None:
-    """How many nodes the provider got; None where onnxruntime is too old to report it."""
-    if provider == "AzureExecutionProvider":
-        return 0  # it only calls remote services, and is in every standard wheel
-    try:
-        groups = raw.get_provider_graph_assignment_info()
-        return sum(len(group.get_nodes()) for group in groups if group.ep_name == provider)
-    except Exception:  # noqa: BLE001 - the interface is new and may still change
-        return None
-
-
-def _one_line(error: object) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 400 else text[:400] + " ..."

@@ -7,13 +7,13 @@ import pytest
 from fcn_edge_export.lowering.body import body_of, typed
 from fcn_edge_export.lowering.ranges import (
     BINS,
-    METHODS,
     activation_ranges,
     clipped_by_entropy,
     clipped_by_error,
     clipped_by_percentile,
 )
 from fcn_edge_runtime.errors import UsageError
+from fcn_edge_runtime.model.card_facts import METHODS
 from tests.export.parents import blocks, write_parent
 
 

@@ -9,7 +9,8 @@ from fcn_edge_export.lowering.equalization import equalized
 from fcn_edge_export.lowering.fold_normalization import FoldedModel
 from fcn_edge_export.lowering.prepared import prepared
 from fcn_edge_export.lowering.qdq import target_named
-from fcn_edge_runtime.session.session import SessionOptions, exact_integers, open_session
+from fcn_edge_runtime.session.config import exact_integers
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 from tests.export.parents import blocks, write_parent
 from tests.export.transformers import PRODUCTS, transformer
 

@@ -271,7 +271,7 @@ def test_missing_files_folders_and_pipes_are_refused_at_once(tmp_path):
 def test_a_missing_pillow_is_reported_with_its_extra(save, monkeypatch):
     path = save(COLORS)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    assert "pip install fcn-edge[images]" in refusal(path)
+    assert "pip install 'fcn-edge[images]'" in refusal(path)
 
 
 CLASSES = (ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "Stra\u00dfe \u0416 \x1b[31m", (128, 64, 128)))

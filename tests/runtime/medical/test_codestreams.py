@@ -39,7 +39,7 @@ def test_without_a_decoder_the_extra_is_named(scan, series, compressed, syntax, 
         read_series(folder, MOST)
     message = str(caught.value)
     assert f"is compressed ({name.name}), and reading it needs python-gdcm" in message
-    assert message.endswith("which is not installed: `pip install fcn-edge[medical]`")
+    assert message.endswith("which is not installed: `pip install 'fcn-edge[medical]'`")
 
 
 def test_a_syntax_that_is_not_read_is_named(scan, series):

@@ -239,4 +239,4 @@ def test_without_the_library_nothing_is_trusted(model, make_key, monkeypatch):
     private, public = make_key("ours")
     sign(model, private)
     monkeypatch.setitem(sys.modules, "model_signing", None)
-    assert "model-signing, which is not installed: `pip install fcn-edge[sign]`" in refusal(model, public)
+    assert "model-signing, which is not installed: `pip install 'fcn-edge[sign]'`" in refusal(model, public)

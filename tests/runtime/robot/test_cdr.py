@@ -212,4 +212,4 @@ def test_bags_say_what_to_install_where_rosbags_is_missing(no_rosbags):
     command = [sys.executable, "-m", "fcn_edge", "robot", "bag", "run.mcap"]
     done = subprocess.run(command, capture_output=True, text=True, env=no_rosbags)
     assert done.returncode == 1
-    assert "pip install fcn-edge[robot]" in done.stderr
+    assert "pip install 'fcn-edge[robot]'" in done.stderr

@@ -13,9 +13,10 @@ import pytest
 from fcn_edge_runtime import InputError, Segmenter, UsageError, VerificationError
 from fcn_edge_runtime.errors import ProfileError
 from fcn_edge_runtime.model.file import ModelFile
+from fcn_edge_runtime.session.config import exact_integers
 from fcn_edge_runtime.session.cpu import _described, _exact, adds_exactly, processor_name
 from fcn_edge_runtime.session.profile import Host, Profile, ProfileOptions
-from fcn_edge_runtime.session.session import SessionOptions, exact_integers
+from fcn_edge_runtime.session.session import SessionOptions
 
 
 def profile_of(path, **options):

@@ -140,7 +140,7 @@ def test_a_device_that_does_not_start_names_the_missing_library(model, era, monk
 
 def test_a_missing_onnxruntime_is_named_with_its_extras(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ProviderError, match=r"pip install fcn-edge\[cpu\]"):
+    with pytest.raises(ProviderError, match=r"pip install 'fcn-edge\[cpu\]'"):
         open_session(model, "cpu")
 
 
@@ -314,14 +314,14 @@ def test_a_wrong_fixed_size_is_wrong_usage(model, size):
 
 
 def test_a_device_that_needs_caution_to_start_starts(model, monkeypatch):
-    made = session._Recipe._made
+    made = session._Recipe._created
 
     def refusing(recipe, provider, further):
         if recipe.options.bf16:
             raise ProviderError("no bfloat16 here")
         return made(recipe, provider, further)
 
-    monkeypatch.setattr(session._Recipe, "_made", refusing)
+    monkeypatch.setattr(session._Recipe, "_created", refusing)
     monkeypatch.setattr(session, "decided", lambda options, *_: replace(options, bf16=options.bf16 is None))
     opened = open_session(model, "cpu")
     assert (opened.options.bf16, opened.why) == (False, "requested")
