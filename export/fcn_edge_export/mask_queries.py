@@ -1,9 +1,10 @@
 """Networks that classify masks: queries, each with a mask and its classes, combined into scores of a pixel.
 
-MaskFormer, Mask2Former, OneFormer and EoMT return `class_queries_logits` [batch, queries, classes + 1] and
-`masks_queries_logits` [batch, queries, h, w]. The score of a class at a pixel is the sum over the queries of
-softmax(class) * sigmoid(mask), without the last class, which is "none": transformers takes the argmax of it
-in `post_process_semantic_segmentation`. Some resize the masks first, to a size of their own.
+They return logits of classes [batch, queries, classes + 1] and of masks [batch, queries, h, w], under names
+of `_QUERIES`. The score of a class at a pixel is the sum over the queries of softmax(class) * sigmoid(mask),
+without the last class, which is "none": transformers takes the argmax of it in
+`post_process_semantic_segmentation`, and the repositories of the authors in `semantic_inference`. Some resize
+the masks first, to a size of their own.
 """
 
 from __future__ import annotations
@@ -16,9 +17,17 @@ from torch import Tensor, nn
 
 __all__ = ["SemanticMap"]
 
-CLASSES, MASKS = "class_queries_logits", "masks_queries_logits"
-# The kind of output -> the size to which its post-processing resizes masks first: a size, or "image".
-_MASK_SIZES: dict[str, Any] = {"Mask2Former": (384, 384), "Eomt": "image", "Videomt": "image"}
+# Logits of classes and of masks, and the size to which masks are resized first: a size, "image" or none. The
+# kind of output decides where transformers has the names in common.
+_QUERIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "class_queries_logits",
+        "masks_queries_logits",
+        {"Mask2Former": (384, 384), "Eomt": "image", "Videomt": "image"},
+    ),
+    ("logits", "pred_masks", {}),  # DETR of transformers
+    ("pred_logits", "pred_masks", {"": "image"}),  # the repositories of DETR, MaskFormer and Mask2Former
+)
 
 
 class SemanticMap(nn.Module):
@@ -35,14 +44,26 @@ class SemanticMap(nn.Module):
     def forward(self, x: Tensor) -> Any:
         """Scores [batch, classes, height, width], or what the network returns."""
         output = self.net(x)
-        classes, masks = (_get(output, name) for name in (CLASSES, MASKS))
-        if not isinstance(classes, Tensor) or not isinstance(masks, Tensor):
-            return output
-        size = next((s for kind, s in _MASK_SIZES.items() if type(output).__name__.startswith(kind)), None)
-        if size is not None:
-            masks = _resized(masks, x.shape[-2:] if size == "image" else size)
-        scores = torch.einsum("bqc,bqhw->bchw", classes.softmax(-1)[..., :-1], masks.sigmoid())
-        return scores if size == "image" else _resized(scores, x.shape[-2:])
+        for of_classes, of_masks, sizes in _QUERIES:
+            classes, masks = _get(output, of_classes), _get(output, of_masks)
+            if _are_queries(classes, masks):
+                kind = type(output).__name__
+                size = next((size for start, size in sizes.items() if kind.startswith(start)), None)
+                return _scores(classes, masks, size, x.shape[-2:])
+        return output
+
+
+def _scores(classes: Tensor, masks: Tensor, size: Any, image: Any) -> Tensor:
+    if size is not None:
+        masks = _resized(masks, image if size == "image" else size)
+    scores = torch.einsum("bqc,bqhw->bchw", classes.softmax(-1)[..., :-1], masks.sigmoid())
+    return scores if size == "image" else _resized(scores, image)
+
+
+def _are_queries(classes: Any, masks: Any) -> bool:
+    """Whether these are logits of the classes and the masks of the same queries."""
+    tensors = isinstance(classes, Tensor) and isinstance(masks, Tensor)
+    return tensors and classes.dim() == 3 and masks.dim() == 4 and classes.shape[1] == masks.shape[1]
 
 
 def _get(output: Any, name: str) -> Any:

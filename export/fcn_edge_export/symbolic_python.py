@@ -113,7 +113,7 @@ class _Library(types.ModuleType):
 
 def _of_both(real: Callable[..., Any], symbolic: Callable[..., Any], count: int = 1) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == count and not kwargs and any(isinstance(number, _SYMBOLS) for number in args):
+        if len(args) <= count and not kwargs and any(isinstance(number, _SYMBOLS) for number in args):
             return symbolic(*args)
         return real(*args, **kwargs)
 
@@ -183,8 +183,25 @@ def _sqrt(number: Any) -> Any:
     return torch.sym_float(number) ** 0.5  # type: ignore[no-untyped-call]  # torch has no type for it
 
 
+def _by_tensor(name: str) -> Callable[[Any], Any]:
+    """A function that symbols do not have, by the operator of that name."""
+
+    def function(number: Any) -> Any:
+        return getattr(torch.full((), torch.sym_float(number), dtype=torch.float64), name)().item()  # type: ignore[no-untyped-call]  # torch has no type for it
+
+    return function
+
+
 def _len(value: Any) -> Any:
     return value.shape[0] if isinstance(value, torch.Tensor) and value.dim() else len(value)
+
+
+def _log(number: Any, base: float = math.e) -> Any:
+    return _by_tensor("log")(number) / math.log(base)
+
+
+def _pow(base: Any, exponent: Any) -> Any:
+    return torch.sym_float(base) ** exponent  # type: ignore[no-untyped-call]  # as above
 
 
 def _divmod(over: Any, under: Any) -> Any:
@@ -198,8 +215,15 @@ _OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
     "round": _round,
     "sqrt": _sqrt,
     "isqrt": _isqrt,
+    **{name: _by_tensor(name) for name in ("exp", "log2", "log10", "log1p", "sin", "cos", "tanh")},
 }
-_OF_TWO: dict[str, Callable[..., Any]] = {"maximum": torch.sym_max, "minimum": torch.sym_min}
+_OF_TWO: dict[str, Callable[..., Any]] = {
+    "maximum": torch.sym_max,
+    "minimum": torch.sym_min,
+    "log": _log,
+    **dict.fromkeys(("pow", "power"), _pow),
+}
+_FUNCTIONS = frozenset(getattr(math, name) for name in (*_OF_SYMBOLS, *_OF_TWO) if hasattr(math, name))
 
 
 @contextlib.contextmanager
@@ -292,8 +316,8 @@ def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in tuple(names.items()):
         if value is math or (isinstance(value, types.ModuleType) and value.__name__ == "numpy"):
             yield name, _Library(value)
-        elif isinstance(value, types.BuiltinFunctionType) and value in (math.ceil, math.floor, math.sqrt):
-            yield name, _of_both(value, _OF_SYMBOLS[value.__name__])
+        elif isinstance(value, types.BuiltinFunctionType) and value in _FUNCTIONS:
+            yield name, getattr(_Library(math), value.__name__)
         elif (function := function_behind(value)) is not None:
             yield name, function
         elif isinstance(value, _CACHED):

@@ -132,8 +132,8 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
             ) from error
         if type(_cause(error)).__name__ in _BY_VALUES:
             raise ArtifactError(
-                f"trace: the network decides by the values of its image{where and f' ({where})'}, and a file "
-                "holds one case of it: compute every case, and choose by torch.where"
+                f"trace: the network decides by numbers computed from its image{where and f' ({where})'}: "
+                "a file holds one case of it: compute every case, and choose by torch.where"
             ) from error
         raise ArtifactError(
             f"trace: torch could not export the network{where and f' ({where})'}: {_first_line(error)}"

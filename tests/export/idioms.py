@@ -171,6 +171,46 @@ class RelativePositions(Idiom):
         return f + F.interpolate(self.back(grid), f.shape[-2:], mode="bilinear")
 
 
+class PositionsOfRowsAndColumns(Idiom):
+    """Relative positions of rows and of columns apart, as SAM, ViTDet and MViT add them to attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(9, 4))
+
+    def inside(self, f: Tensor) -> Tensor:
+        grid = F.max_pool2d(f, 4).permute(0, 2, 3, 1)
+        batch, height, width, channels = grid.shape
+        flat = grid.reshape(batch, height * width, channels)
+        weights = (flat @ flat.transpose(1, 2)).view(batch, height, width, height, width)
+        rows = torch.einsum("bhwc,hkc->bhwk", grid, self.between(height, height))
+        columns = torch.einsum("bhwc,wkc->bhwk", grid, self.between(width, width))
+        weights = (weights + rows[..., :, None] + columns[..., None, :]).view(batch, height * width, -1)
+        seen = (weights.softmax(-1) @ flat).reshape(grid.shape).permute(0, 3, 1, 2)
+        return f + F.interpolate(seen, f.shape[-2:])
+
+    def between(self, queries: int, keys: int) -> Tensor:
+        count = int(2 * max(queries, keys) - 1)
+        table = self.table.t()[None]
+        table = F.interpolate(table, size=count, mode="linear")[0].t()
+        query = torch.arange(queries)[:, None] * max(keys / queries, 1.0)
+        key = torch.arange(keys)[None] * max(queries / keys, 1.0)
+        return table[(query - key + (keys - 1) * max(queries / keys, 1.0)).long()]
+
+
+class CalculatesWithFractions(Idiom):
+    """Whole numbers and maps, with fractions of a size on either side; a scale of attention made of it."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        part, index = height / 7, torch.arange(width)
+        wave = index * part - index / part + (part - index) + height % (index + 1)
+        power = f.abs() ** (1 / height) + (index / width) ** part + (index + 0.5) % part
+        turned = F.scaled_dot_product_attention(f, f, f, scale=math.log(height) / width)
+        f = f * math.log(height * width, 512) + math.exp(-height / 50) * np.log2(width) + math.pow(width, 0.3)
+        return f + (wave + (index - part)) / width**2 + power + turned
+
+
 class Windows(Idiom):
     """Shifted windows: padded to whole windows, with a mask made of the sizes."""
 

@@ -55,6 +55,8 @@ IDIOMS = {
     "padding by computed amounts": idioms.PadsByComputedAmounts,
     "group norm": idioms.GroupNormed,
     "relative positions": idioms.RelativePositions,
+    "positions of rows and of columns": idioms.PositionsOfRowsAndColumns,
+    "calculating with fractions": idioms.CalculatesWithFractions,
     "shifted windows": idioms.Windows,
     "windows of merged maps": idioms.WindowsInStages,
     "sizes as tensors": idioms.SizesAsTensors,

@@ -30,6 +30,23 @@ class EomtOutput(SimpleNamespace):
     """Its processor resizes masks to the image first."""
 
 
+class DetrOutput(SimpleNamespace):
+    """DETR of transformers, by names of its own."""
+
+    def __init__(self, class_queries_logits, masks_queries_logits):
+        super().__init__(logits=class_queries_logits, pred_masks=masks_queries_logits)
+
+
+class Repository(dict):
+    """The repositories of MaskFormer and Mask2Former, which resize masks to the image first."""
+
+    def __init__(self, class_queries_logits, masks_queries_logits):
+        super().__init__(pred_logits=class_queries_logits, pred_masks=masks_queries_logits)
+
+
+OUTPUTS = (MaskFormerOutput, Mask2FormerOutput, EomtOutput, DetrOutput, Repository)
+
+
 class Queries(nn.Module):
     """Six queries, which look at the map by attention, each with a mask and one of four classes or none."""
 
@@ -54,14 +71,22 @@ def resized(x, size):
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
+def queries_of(output):
+    """Logits of classes, and of masks."""
+    found = output if isinstance(output, dict) else vars(output)
+    classes = ("class_queries_logits", "logits", "pred_logits")
+    masks = ("masks_queries_logits", "pred_masks")
+    return tuple(next(found[name] for name in names if name in found) for names in (classes, masks))
+
+
 def post_processed(output, size):
-    """The formulas of transformers' post_process_semantic_segmentation."""
-    masks = output.masks_queries_logits
+    """The formulas of transformers' post_process_semantic_segmentation, and of semantic_inference."""
+    classes, masks = queries_of(output)
     if isinstance(output, Mask2FormerOutput):
         masks = resized(masks, (384, 384))
-    if isinstance(output, EomtOutput):
+    if isinstance(output, (EomtOutput, Repository)):
         masks = resized(masks, size)
-    classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]
+    classes = classes.softmax(dim=-1)[..., :-1]
     return resized(torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid()), size)
 
 
@@ -70,7 +95,7 @@ def seeded(output):
     return Queries(output).eval()
 
 
-@pytest.mark.parametrize("output", [MaskFormerOutput, Mask2FormerOutput, EomtOutput])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_scores_are_those_of_the_post_processing(output):
     net, x = seeded(output), torch.rand(2, 3, 60, 84)
     with torch.no_grad():

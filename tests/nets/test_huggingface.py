@@ -62,6 +62,20 @@ def test_switched_off_steps_are_left_out_of_the_formula(folder, changes, formula
     assert plan_export(Request(f"hf:{folder(**changes)}")).card.input.formula == formula
 
 
+def test_a_processor_that_another_holds_normalizes(folder):
+    place = folder(do_normalize=False)
+    (place / "processor_config.json").write_text(json.dumps({"image_processor": PREPROCESSING}))
+    plan = plan_export(Request(f"hf:{place}"))
+    assert plan.card.input.mean == (0.5, 0.4, 0.3)
+    assert plan.source.endswith(" processor_config.json")
+
+
+@pytest.mark.parametrize("part", [{"num_channels": 4}, {"backbone_config": {"num_channels": 4}}])
+def test_channels_are_those_of_the_network(folder, part):
+    plan = plan_export(Request(f"hf:{folder({**CONFIG, **part}, do_normalize=False)}"))
+    assert plan.card.input.channels == 4
+
+
 @pytest.mark.parametrize(
     "palette", [[[1, 2, 3], [4, 5, 6], [7, 8, 9]], {"0": [1, 2, 3], "1": [4, 5, 6], "2": [7, 8, 9]}]
 )
@@ -91,6 +105,39 @@ def test_a_size_that_depends_on_the_image_is_a_note(folder):
     assert plan.working_size is None
     assert "shortest_edge" in plan.notes[0]
     assert "crops" in plan.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "working", "note"),
+    [
+        ({"size": 64, "image_processor_type": "SegformerImageProcessor"}, "64x64", None),
+        (
+            {"size": 64, "image_processor_type": "MobileViTImageProcessor"},
+            None,
+            "resizes to 64, which depends",
+        ),
+        ({"size": 64, "feature_extractor_type": "MaskFormerFeatureExtractor"}, None, "resizes to 64, which"),
+        ({"keep_aspect_ratio": True}, None, "about 128x160 in the aspect ratio of the image"),
+        ({"resample": 3}, "128x160", "with another filter"),
+    ],
+)
+def test_one_size_for_all_is_the_working_size(folder, changes, working, note):
+    plan = plan_export(Request(f"hf:{folder(**changes)}"))
+    assert plan.working_size == working
+    assert note in plan.notes[0] if note else not plan.notes
+
+
+def test_steps_that_the_file_does_not_do_are_notes(folder):
+    notes = plan_export(Request(f"hf:{folder(do_thumbnail=True, do_pad=True, do_convert_rgb=True)}")).notes
+    assert [note.partition(";")[0] for note in notes] == [
+        "its preprocessing pads",
+        "its preprocessing has do_thumbnail, which the file does not do",
+    ]
+
+
+def test_a_size_of_no_number_is_refused_by_its_file(folder):
+    with pytest.raises(UsageError, match=r"field 'size.width' is 'wide'"):
+        read_huggingface(f"hf:{folder(size={'height': 64, 'width': 'wide'})}")
 
 
 @pytest.mark.parametrize(

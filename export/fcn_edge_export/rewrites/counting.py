@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fcn_edge_export.rewrites.arguments import symbolic
 
-__all__ = ["arange", "linspace", "with_tensor"]
+__all__ = ["arange", "attention", "linspace", "whole_with_tensor", "with_tensor"]
 
 
 def linspace(func: Any, args: Any, kwargs: Any) -> Any:
@@ -41,8 +41,23 @@ def arange(func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def with_tensor(func: Any, args: Any, kwargs: Any) -> Any:
-    """A remainder or quotient by a size, which becomes a tensor: operators take no computed number."""
-    if len(args) != 2 or not isinstance(args[0], Tensor) or not isinstance(args[1], torch.SymInt):
+    """A number computed from a size, which becomes a tensor: ONNX takes some numbers as constants alone."""
+    if len(args) != 2 or not isinstance(args[0], Tensor) or not symbolic(args[1]):
         return NotImplemented
-    size: Any = args[1]
-    return func(args[0], torch.full((), size, dtype=args[0].dtype, device=args[0].device), **kwargs)
+    x, number = args
+    dtype = torch.result_type(x, 1 if isinstance(number, torch.SymInt) else 1.0)
+    return func(x, torch.full((), number, dtype=dtype, device=x.device), **kwargs)
+
+
+def whole_with_tensor(func: Any, args: Any, kwargs: Any) -> Any:
+    """As `with_tensor`, of whole numbers, which a fraction makes to others: ONNX has one type for both."""
+    whole = len(args) == 2 and isinstance(args[0], Tensor) and not args[0].is_floating_point()
+    return with_tensor(func, args, kwargs) if whole else NotImplemented
+
+
+def attention(func: Any, args: Any, kwargs: Any) -> Any:
+    """Attention with a scale computed from a size: queries are scaled, as ONNX's scale is a constant."""
+    scale = kwargs.get("scale")
+    if not args or not symbolic(scale):
+        return NotImplemented
+    return func(args[0] * scale, *args[1:], **{**kwargs, "scale": 1.0})

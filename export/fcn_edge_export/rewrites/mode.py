@@ -20,7 +20,13 @@ from fcn_edge_export.known_values import KnownValues
 from fcn_edge_export.masked_writes import MaskedWrites
 from fcn_edge_export.rewrites.arguments import given_to
 from fcn_edge_export.rewrites.convolutions import conv2d, conv_transpose2d, fold, unfold
-from fcn_edge_export.rewrites.counting import arange, linspace, with_tensor
+from fcn_edge_export.rewrites.counting import (
+    arange,
+    attention,
+    linspace,
+    whole_with_tensor,
+    with_tensor,
+)
 from fcn_edge_export.rewrites.logic import data, is_all_true, masked_fill, shape_as_tensor, where
 from fcn_edge_export.rewrites.norms import group_norm, instance_norm
 from fcn_edge_export.rewrites.padding import to_whole
@@ -89,12 +95,20 @@ def _recurrent(func: Any, args: Any, kwargs: Any) -> Any:
     )
 
 
-_REMAINDERS = (
-    *(getattr(torch, name) for name in ("remainder", "fmod", "div", "floor_divide")),
-    *(
-        getattr(Tensor, name)
-        for name in ("remainder", "fmod", "div", "floor_divide", "__mod__", "__floordiv__")
-    ),
+# By which functions a tensor meets a number. Tensor's own have other names for Python's operators.
+_REMAINDERS = tuple(
+    getattr(owner, name)
+    for owner, names in (
+        (torch, ("remainder", "fmod", "div", "floor_divide", "pow")),
+        (Tensor, ("remainder", "fmod", "div", "floor_divide", "pow")),
+        (Tensor, ("__mod__", "__floordiv__", "__rmod__", "__pow__")),
+    )
+    for name in names
+)
+_PRODUCTS = tuple(
+    getattr(owner, name)
+    for owner, names in ((torch, ("mul", "sub", "rsub")), (Tensor, ("mul", "sub", "__rsub__")))
+    for name in names
 )
 _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     Tensor.data.__get__: data,  # type: ignore[attr-defined]  # a property that is made in C
@@ -118,5 +132,7 @@ _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     F.conv_transpose2d: conv_transpose2d,
     F.group_norm: group_norm,
     F.instance_norm: instance_norm,
+    F.scaled_dot_product_attention: attention,
     **dict.fromkeys(_REMAINDERS, with_tensor),
+    **dict.fromkeys(_PRODUCTS, whole_with_tensor),
 }

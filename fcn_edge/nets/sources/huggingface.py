@@ -1,22 +1,21 @@
 """`hf:FOLDER` or `hf:OWNER/NAME`: a network for semantic segmentation saved by Hugging Face transformers.
 
-A folder that `save_pretrained` wrote holds config.json (architecture, class names), model.safetensors, and
-preprocessor_config.json (how images become the input). All of it goes onto the card. Only safetensors are
-read, and code that came with a network runs only if that was allowed.
+A folder that `save_pretrained` wrote holds config.json (architecture, class names, channels),
+model.safetensors, and how images become the input, see `huggingface_preprocessing`. All of it goes onto the
+card. Only safetensors are read, and code that came with a network runs only if that was allowed.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcn_edge.nets.building import NetSpec
 from fcn_edge.nets.loading import CallableName
+from fcn_edge.nets.sources.huggingface_preprocessing import read_preprocessing
 from fcn_edge.nets.sources.saved import SavedNet, read_json
 from fcn_edge_runtime._extras import require
-from fcn_edge_runtime._fields import Fields
 from fcn_edge_runtime.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ KINDS = {
     "ForSemanticSegmentation": "AutoModelForSemanticSegmentation",
     "ForUniversalSegmentation": "AutoModelForUniversalSegmentation",
     "MaskFormerForInstanceSegmentation": "AutoModelForUniversalSegmentation",
+    "DetrForSegmentation": "AutoModelForUniversalSegmentation",
 }
 TASK = "the task is semantic"  # what OneFormer is told
-BILINEAR = 2  # Pillow's number
 
 
 def read_huggingface(spec: str, *, trust_remote_code: bool = False) -> SavedNet:
@@ -58,28 +57,26 @@ def read_huggingface(spec: str, *, trust_remote_code: bool = False) -> SavedNet:
             f"{folder} holds no .safetensors: load it where it was trained, and save it again with "
             "save_pretrained(FOLDER, safe_serialization=True)"
         )
-    given = read_json(folder / "preprocessor_config.json")
-    input_of, working, notes = _preprocessing(given, folder) if given is not None else ({}, None, ())
-    flips = given is not None and bool(given.get("do_flip_channel_order"))
+    before = read_preprocessing(folder)
 
     def load() -> nn.Module:
-        return _load(folder, architecture, flips=flips, trust_remote_code=trust_remote_code)
+        return _load(folder, architecture, flips=before.flips, trust_remote_code=trust_remote_code)
 
     name = Path(place).name if Path(place).is_dir() else place
     card: dict[str, Any] = {"name": name.rpartition("/")[2] or folder.resolve().name}
     card["description"] = f"{architecture} of Hugging Face transformers"
-    if given is not None and (given.get("do_reduce_labels") or given.get("reduce_labels")):
+    if before.reduces_labels:
         card["description"] += "; class i is i + 1 in the masks that it was trained on, where 0 is unlabelled"
     if classes := _classes(config, folder):
-        colors = _palette(given or {}, config, len(classes))
+        colors = _palette(before.given, config, len(classes))
         card["classes"] = [
             name if color is None else {"name": name, "color": color}
             for name, color in zip(classes, colors, strict=True)
         ]
-    if input_of:
-        card["input"] = input_of
+    card["input"] = {**before.input, **_channels(config)}
     named = f"{PREFIX}{card['name']}"
-    return SavedNet(NetSpec(named, {}, CallableName(named, load)), card, working, notes)
+    net = NetSpec(named, {}, CallableName(named, load))
+    return SavedNet(net, card, before.working_size, before.notes, preprocessing=before.file)
 
 
 def _folder(place: str) -> Path:
@@ -130,6 +127,14 @@ def _classes(config: Mapping[str, Any], folder: Path) -> list[str]:
     return names if count > 1 else []
 
 
+def _channels(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The channels of the image, where they are others than red, green and blue."""
+    for part in (config, config.get("backbone_config")):
+        if isinstance(part, dict) and part.get("num_channels", 3) != 3:
+            return {"channels": part["num_channels"]}
+    return {}
+
+
 def _palette(given: Mapping[str, Any], config: Mapping[str, Any], classes: int) -> list[list[int] | None]:
     """The colors of the classes, as the processor or the network lists them; None where they do not."""
     for source in (given, config):
@@ -147,47 +152,6 @@ def _is_color(value: Any) -> bool:
         and len(value) == 3
         and all(type(channel) is int and 0 <= channel <= 255 for channel in value)
     )
-
-
-def _preprocessing(given: dict[str, Any], folder: Path) -> tuple[dict[str, Any], str | None, tuple[str, ...]]:
-    """The card's input, the working size, and notes."""
-    fields = Fields.of(given, UsageError, str(folder / "preprocessor_config.json"))
-    rescales, normalizes = given.get("do_rescale", True), given.get("do_normalize", False)
-    scale = fields.positive("rescale_factor") if rescales and "rescale_factor" in fields else 1 / 255
-    input_of: dict[str, Any] = {"scale": scale if rescales else 1.0, "mean": 0.0, "std": 1.0}
-    if normalizes:
-        mean, std = given.get("image_mean"), given.get("image_std")
-        if mean is None or std is None:
-            raise UsageError(
-                f"{folder / 'preprocessor_config.json'} normalizes, without image_mean and image_std"
-            )
-        input_of |= {"mean": mean, "std": std}
-    notes = []
-    working = None
-    if given.get("do_resize"):
-        working, note = _working_size(given)
-        notes += [note] if note else []
-    if given.get("do_center_crop"):
-        notes.append("its preprocessing crops the center; the file labels the whole image")
-    if given.get("do_pad") or given.get("size_divisor"):
-        notes.append("its preprocessing pads; the file pads only to what the network needs")
-    if given.get("do_split_image"):
-        notes.append("its preprocessing splits the image into squares; the file labels it as a whole")
-    return input_of, working, tuple(notes)
-
-
-def _working_size(given: dict[str, Any]) -> tuple[str | None, str]:
-    size = given.get("size")
-    size = {"height": size, "width": size} if isinstance(size, int) else size
-    if not isinstance(size, dict) or not {"height", "width"} <= set(size):
-        return None, (
-            f"its preprocessing resizes to {json.dumps(size)}, which depends on the image; the file takes "
-            "the image's own size unless --working-size says otherwise"
-        )
-    note = ""
-    if given.get("resample", BILINEAR) != BILINEAR:
-        note = "its preprocessing resizes with another filter; the file does so bilinearly, antialiased"
-    return f"{size['height']}x{size['width']}", note
 
 
 def _load(folder: Path, architecture: str, *, flips: bool, trust_remote_code: bool) -> nn.Module:
