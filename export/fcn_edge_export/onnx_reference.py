@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -92,7 +93,7 @@ class OnnxReference:
     network: Callable[[Array], npt.NDArray[np.float32]]
     spec: InputSpec
     multiple: int = 1
-    reduction: int = 1
+    reduction: int | Fraction = 1
     working: WorkingSize | None = None
 
     def normalized(self, images: Array) -> npt.NDArray[np.float32]:

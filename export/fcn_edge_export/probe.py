@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from fcn_edge_export.outputs import choose_output, pick_output
 from fcn_edge_export.sizes import (
     ENLARGEMENTS,
+    PATCH,
     STARTS,
     OneSizeError,
     Sizes,
@@ -31,6 +32,7 @@ __all__ = ["Question", "probe"]
 
 MOST_VALUES = 1 << 28  # in one tensor, of an image of at most 1024 x 1024
 TINY = 33  # sides below which a network may give NaN, as PyTorch does
+PATCHES = 16 * PATCH  # a side of whole ones, and of many powers of two
 PATIENCE = 8.0  # seconds of processor time for finding a size that is accepted
 SQUARES = (
     128,
@@ -139,13 +141,32 @@ class _Probe:
         if self.asked.border != "none":
             return find_cropped_sizes(shape_at, start, shape, name, labeled=self.asked.border != "unlabeled")
         try:
-            found = find_sizes(shape_at, start, shape, name, self.asked.multiple)
+            found = self._sizes(shape_at, start, shape, name)
         except OneSizeError as error:
             # Of the square sizes that it takes it was made for one, which it may tell.
             told = next((size for size in _told_sizes(self.net) if shape_at(*size) is not None), None)
             raise OneSizeError(told, square=True) if error.square and told is not None else error from None
         wanted = -(-self.asked.smallest // found.multiple) * found.multiple
         return replace(found, smallest=max(found.smallest, wanted), enlargement=enlargement)
+
+    def _sizes(
+        self,
+        shape_at: Callable[[int, int], tuple[int, ...] | None],
+        start: int,
+        shape: tuple[int, ...],
+        name: str,
+    ) -> Sizes:
+        """As `find_sizes`; from a size of whole patches where a network leaves out what is less than one."""
+        try:
+            return find_sizes(shape_at, start, shape, name, self.asked.multiple)
+        except OneSizeError as error:
+            whole = shape_at(PATCHES, PATCHES) if start % PATCH else None
+            if whole is None:
+                raise
+            try:
+                return find_sizes(shape_at, PATCHES, whole, name, self.asked.multiple)
+            except ArtifactError:
+                raise error from None
 
     def at(self, size: tuple[int, int]) -> Sizes:
         """The output at the only size that it is used at."""

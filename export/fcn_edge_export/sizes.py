@@ -1,20 +1,23 @@
 """The sizes that a network accepts, from running it at some: they are not declared anywhere.
 
 A size is accepted if the network runs and its logits cover the input: they have the same height and width, or
-are smaller by a whole factor that is the same at every size. A size at which the network fails or returns
-fewer pixels is not accepted; the file pads such sizes up to the network's multiple, or to its k n + r.
+are smaller by a factor that is the same at every size: a whole one, or that of patches of 14 pixels with 2, 4
+or 8 logits a side. A size at which the network fails or returns fewer pixels is not accepted; the file pads
+such sizes up to the network's multiple, or to its k n + r.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from fcn_edge_runtime._sizes import size_text
 from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = [
     "ENLARGEMENTS",
+    "PATCH",
     "STARTS",
     "OneSizeError",
     "Sizes",
@@ -33,6 +36,7 @@ FEW_STEPS = ((1, 3), (2, 1))  # of steps so large that the others are beyond `LA
 LARGEST_SIDE = 1700
 ENLARGEMENTS = (2, 3, 4)
 LARGEST_STEP = 64  # of sizes k n + r
+PATCH = 14  # pixels of a vision transformer, if they are no power of two
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Sizes:
     classes: int
     smallest: int
     multiple: int
-    reduction: int
+    reduction: int | Fraction
     output: str = ""
     fixed: tuple[int, int] | None = None
     grid: tuple[int, int] | None = None
@@ -191,15 +195,20 @@ def _steps(start: int, step: int) -> Sequence[tuple[int, int]]:
 
 
 def _on_a_grid(
-    accepts: Callable[[int, int], bool], classes: int, step: int, start: int, reduction: int, output: str
+    accepts: Callable[[int, int], bool],
+    classes: int,
+    step: int,
+    start: int,
+    reduction: int | Fraction,
+    output: str,
 ) -> Sizes:
     rest = start % step
     least = next(side for side in range(rest, start + 1, step) if side and accepts(side, side))
     return Sizes(classes, max(1, least - step + 1), 1, reduction, output, grid=(step, rest))
 
 
-def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int:
-    """By which whole factor logits of `shape` are smaller than an image of height x width.
+def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int | Fraction:
+    """By which factor logits of `shape` are smaller than an image of height x width.
 
     Raises:
         ArtifactError: there is none.
@@ -208,6 +217,9 @@ def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int:
     for reduction in sorted(range(1, 65), key=lambda factor: height % factor > 0 or width % factor > 0):
         if _covers(height, width, shape, reduction):
             return reduction
+    ratio = Fraction(height, shape[-2] or 1)
+    if ratio.numerator == PATCH // 2 and ratio > 1 and ratio == Fraction(width, shape[-1] or 1):
+        return ratio
     raise ArtifactError(
         f"probe: the network gave logits of {shape[-2]}x{shape[-1]} for an image of {height}x{width}, "
         "expected the same height and width, or a whole factor fewer; if its convolutions do not pad, give "
@@ -215,7 +227,7 @@ def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int:
     )
 
 
-def _covers(height: int, width: int, shape: tuple[int, ...], reduction: int) -> bool:
+def _covers(height: int, width: int, shape: tuple[int, ...], reduction: int | Fraction) -> bool:
     """Full-size logits must fit exactly; the size of reduced ones may be rounded up or down."""
     if reduction == 1:
         return shape[-2:] == (height, width)

@@ -287,3 +287,16 @@ class Activated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.head(x))
+
+
+class PatchesOf14(nn.Module):
+    """Patches of 14 pixels, and what is less than one is left out; each has so many logits a side."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 14, stride=14)
+        self.head = nn.Conv2d(8, 4, 1)
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.head(self.patches(x)), scale_factor=float(self.side), mode="bilinear")

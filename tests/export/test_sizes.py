@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from fcn_edge_export import ExportOptions, export, numbered_classes, verify
+from fcn_edge_export.probe import probe
 from fcn_edge_runtime import Card, InputError, Segmenter, UsageError, VerificationError
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import InputSpec
@@ -195,3 +199,22 @@ def test_a_softmax_inside_is_refused_with_confidence_requested(tmp_path):
     with pytest.raises(UsageError, match=r"returns probabilities .*Softmax.*--activation softmax"):
         exported(net, tmp_path, outputs=("labels", "confidence"))
     assert exported(net, tmp_path, outputs=("labels", "confidence"), activation="softmax").card is not None
+
+
+@pytest.mark.parametrize(("side", "reduction"), [(2, 7), (4, Fraction(7, 2)), (8, Fraction(7, 4))])
+def test_patches_of_14_pixels_have_any_number_of_logits(side, reduction):
+    found = probe(sized.PatchesOf14(side), 3)
+    assert (found.multiple, found.smallest, found.reduction, found.fixed) == (14, 14, reduction, None)
+
+
+@pytest.mark.slow
+def test_logits_of_patches_of_14_pixels_become_labels(tmp_path):
+    net = seeded(lambda: sized.PatchesOf14(8))
+    exported(net, tmp_path)
+    with Segmenter(tmp_path / "net.onnx") as segmenter, torch.no_grad():
+        for height, width in ((112, 140), (42, 266)):
+            image = picture(height, width)
+            mean, std = (np.array(values) for values in (SPEC.mean, SPEC.std))
+            x = torch.from_numpy(((image / 255 - mean) / std).astype(np.float32)).permute(2, 0, 1)[None]
+            logits = F.interpolate(net(x), (height, width), mode="bilinear")
+            assert (segmenter(image).labels == logits.argmax(1)[0].numpy()).mean() > 0.9999

@@ -33,8 +33,16 @@ SHORTEST_EDGE = (
     "OneFormer",
     "PoolFormer",
 )
-# Steps that the file does, or that do nothing to an image that is given as an array, and those with a note.
-DONE = ("resize", "rescale", "normalize", "flip_channel_order", "convert_rgb", "reduce_labels")
+# Steps that the file does, or that change no image that is given as an array; and those with a note.
+DONE = (
+    "convert_annotations",
+    "convert_rgb",
+    "flip_channel_order",
+    "normalize",
+    "reduce_labels",
+    "rescale",
+    "resize",
+)
 NOTED = {
     "center_crop": "its preprocessing crops the center; the file labels the whole image",
     "pad": "its preprocessing pads; the file pads only to what the network needs",
