@@ -215,11 +215,14 @@ def steady_multiple(conditions: Sequence[Condition], multiple: int) -> int | Non
     """The smallest multiple, a power of two times the given one, on which no line of code changes its mind.
 
     Networks that pad or resize where two sides differ by one (`if h % 2 == 0:`) take one branch at all sizes
-    of such a multiple. None if there is none above the given one.
+    of such a multiple. None if there is none above the given one, as where a size is used as a number.
     """
     lines = [condition for condition in conditions if condition.where]
+    large = np.arange(MAX_SIDE - 512, MAX_SIDE)
+    if not all(condition.test(1, large[:, None], large[None, :]).any() for condition in lines):
+        return None
     for power in range(1, 8):
-        steps = multiple * 2**power * np.arange(2, 13)
+        steps = np.arange(2 * multiple * 2**power, MAX_SIDE, multiple * 2**power)
         if all(len(np.unique(c.test(1, steps[:, None], steps[None, :]))) == 1 for c in lines):
             return multiple * 2**power if lines else None
     return None
@@ -298,7 +301,11 @@ def _least(*values: Any) -> Any:
 # What the printed conditions call, over arrays. Rounding is to the nearest even number, as Python's.
 _FUNCTIONS = {
     "math": types.SimpleNamespace(
-        trunc=np.trunc, floor=np.floor, ceil=np.ceil, sqrt=np.sqrt, pow=np.power, log2=np.log2
+        **{
+            name: getattr(np, name)
+            for name in ("trunc", "floor", "ceil", "sqrt", "log2", "sin", "cos", "tanh")
+        },
+        pow=np.power,
     ),
     "torch": types.SimpleNamespace(sym_float=_as_float, sym_max=_largest, sym_min=_least, sym_ite=np.where),
     "max": _largest,

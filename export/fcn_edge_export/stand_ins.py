@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["real_function", "standing_for"]
+__all__ = ["Kind", "real_function", "standing_for"]
 
 _BEHIND = "_fcn_edge_behind"
 
@@ -22,3 +22,25 @@ def standing_for(real: Callable[..., Any], stand_in: Callable[..., Any]) -> Call
 def real_function(func: Any) -> Any:
     """The function behind a stand-in; any other as it is."""
     return getattr(func, _BEHIND, func)
+
+
+class Kind(type):
+    """Of a stand-in for a type: it is that to `isinstance`, has what it has, and is equal to it."""
+
+    real: type
+    symbol: type
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, (cls.real, cls.symbol))
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, (cls.real, cls.symbol))
+
+    def __eq__(cls, other: object) -> bool:
+        return other is cls or other is cls.real
+
+    def __hash__(cls) -> int:
+        return hash(cls.real)
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(cls.real, name)

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
-from fcn_edge_export.stand_ins import standing_for
+from fcn_edge_export.stand_ins import Kind, standing_for
+from fcn_edge_export.symbolic_functions import OF_ONE, OF_TWO, truncated
+from fcn_edge_export.symbolic_tensors import CONSTRUCTORS
 
 __all__ = ["function_behind", "symbolic_numbers"]
 
@@ -31,49 +32,31 @@ _SYMBOLS = (torch.SymInt, torch.SymFloat)
 _NOT_THEIRS = frozenset({"torch", "numpy", "sympy", "fcn_edge_export", "", *sys.stdlib_module_names})
 
 
-class _Kind(type):
-    """Of a stand-in for int or float: it is one to `isinstance`, and equal to the type that it stands for."""
-
-    real: type
-    symbol: type
-
-    def __instancecheck__(cls, value: object) -> bool:
-        return isinstance(value, (cls.real, cls.symbol))
-
-    def __subclasscheck__(cls, other: type) -> bool:
-        return issubclass(other, (cls.real, cls.symbol))
-
-    def __eq__(cls, other: object) -> bool:
-        return other is cls or other is cls.real
-
-    def __hash__(cls) -> int:
-        return hash(cls.real)
-
-    def __getattr__(cls, name: str) -> Any:
-        return getattr(cls.real, name)
-
-
-class _Int(metaclass=_Kind):
+class _Int(metaclass=Kind):
     real = int
     symbol = torch.SymInt
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], _SYMBOLS):
-            return _truncated(args[0])
+            return truncated(args[0])
+        if len(args) == 1 and isinstance(args[0], Tensor) and args[0].numel() == 1:
+            return cls(args[0].item())
         return int(*args, **kwargs)
 
 
-class _Float(metaclass=_Kind):
+class _Float(metaclass=Kind):
     real = float
     symbol = torch.SymFloat
 
     def __new__(cls, *args: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], _SYMBOLS):
             return torch.sym_float(args[0])  # type: ignore[no-untyped-call]  # torch has no type for it
+        if len(args) == 1 and isinstance(args[0], Tensor) and args[0].numel() == 1:
+            return cls(args[0].item())
         return float(*args)
 
 
-class _Type(metaclass=_Kind):
+class _Type(metaclass=Kind):
     """Of a symbol the number's: `type(height) is int`."""
 
     real = type
@@ -82,7 +65,7 @@ class _Type(metaclass=_Kind):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         found = type(*args, **kwargs)
         kinds: tuple[type, ...] = (_Int, _Float)
-        return next((kind for kind in kinds if found in (kind.real, kind.symbol)), found)  # type: ignore[attr-defined]  # _Kind's
+        return next((kind for kind in kinds if found in (kind.real, kind.symbol)), found)  # type: ignore[attr-defined]  # Kind's
 
 
 class _Symbols(npt.NDArray[Any]):
@@ -105,16 +88,21 @@ class _Library(types.ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.__dict__["_real"], name)
+        if self.__name__ == "torch":
+            return CONSTRUCTORS.get(found, found) if isinstance(found, type) else found
         if name in ("array", "asarray"):
             return _array_of_both(found)
-        symbolic = _OF_SYMBOLS.get(name) or _OF_TWO.get(name)
-        return found if symbolic is None else _of_both(found, symbolic, 2 if name in _OF_TWO else 1)
+        return _of_both(found, name) if name in OF_ONE or name in OF_TWO else found
 
 
-def _of_both(real: Callable[..., Any], symbolic: Callable[..., Any], count: int = 1) -> Callable[..., Any]:
+def _of_both(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function of a name, of numbers and of symbols."""
+
     def function(*args: Any, **kwargs: Any) -> Any:
-        if len(args) <= count and not kwargs and any(isinstance(number, _SYMBOLS) for number in args):
-            return symbolic(*args)
+        if not kwargs and any(isinstance(number, _SYMBOLS) for number in args):
+            symbolic = {1: OF_ONE, 2: OF_TWO}.get(len(args), {}).get(name)
+            if symbolic is not None and all(isinstance(n, (int, float, *_SYMBOLS)) for n in args):
+                return symbolic(*args)
         return real(*args, **kwargs)
 
     return function
@@ -133,97 +121,8 @@ def _array_of_both(real: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _floor(number: Any) -> Any:
-    whole = _quotient(number, 0)
-    return math.floor(number) if whole is None else whole
-
-
-def _ceil(number: Any) -> Any:
-    whole = _quotient(number, 1)
-    return math.ceil(number) if whole is None else whole
-
-
-def _truncated(number: Any) -> Any:
-    whole = _quotient(number, 0) if number.node.expr.is_nonnegative else None
-    return torch.sym_int(number) if whole is None else whole  # type: ignore[no-untyped-call]  # torch has no type for it
-
-
-def _quotient(number: Any, up: int) -> torch.SymInt | None:
-    """N / k rounded down or up, as n // k: torch knows more of it, such as that 7 * n // 7 is n.
-
-    Args:
-        number: symbolic.
-        up: 1 rounds up, 0 down.
-
-    Returns:
-        None where the number is no quotient of whole numbers.
-    """
-    node = number.node
-    if not isinstance(node.expr, IntTrueDiv) or not node.expr.args[1].is_Integer or node.expr.args[1] < 1:
-        return None
-    over, under = node.expr.args
-    whole = FloorDiv(over + up * (under - 1), under)
-    hint = int(whole.xreplace(node.shape_env.backed_var_to_val))
-    made: torch.SymInt = node.shape_env.create_symintnode(whole, hint=hint)
-    return made
-
-
-def _round(number: Any) -> Any:
-    """The nearest whole number, of two the even one, by floors and ceilings: they have ONNX operators."""
-    nearest = math.floor(number + 0.5)
-    tie = (1 - (math.ceil(2 * number) - math.floor(2 * number))) * (math.floor(2 * number) % 2)
-    return nearest - tie * (nearest % 2)
-
-
-def _isqrt(number: Any) -> Any:
-    return _truncated(_sqrt(number))
-
-
-def _sqrt(number: Any) -> Any:
-    return torch.sym_float(number) ** 0.5  # type: ignore[no-untyped-call]  # torch has no type for it
-
-
-def _by_tensor(name: str) -> Callable[[Any], Any]:
-    """A function that symbols do not have, by the operator of that name."""
-
-    def function(number: Any) -> Any:
-        return getattr(torch.full((), torch.sym_float(number), dtype=torch.float64), name)().item()  # type: ignore[no-untyped-call]  # torch has no type for it
-
-    return function
-
-
 def _len(value: Any) -> Any:
     return value.shape[0] if isinstance(value, torch.Tensor) and value.dim() else len(value)
-
-
-def _log(number: Any, base: float = math.e) -> Any:
-    return _by_tensor("log")(number) / math.log(base)
-
-
-def _pow(base: Any, exponent: Any) -> Any:
-    return torch.sym_float(base) ** exponent  # type: ignore[no-untyped-call]  # as above
-
-
-def _divmod(over: Any, under: Any) -> Any:
-    return (over // under, over % under) if isinstance(over, _SYMBOLS) else divmod(over, under)
-
-
-_OF_SYMBOLS: dict[str, Callable[[Any], Any]] = {
-    "ceil": _ceil,
-    "floor": _floor,
-    "trunc": _truncated,
-    "round": _round,
-    "sqrt": _sqrt,
-    "isqrt": _isqrt,
-    **{name: _by_tensor(name) for name in ("exp", "log2", "log10", "log1p", "sin", "cos", "tanh")},
-}
-_OF_TWO: dict[str, Callable[..., Any]] = {
-    "maximum": torch.sym_max,
-    "minimum": torch.sym_min,
-    "log": _log,
-    **dict.fromkeys(("pow", "power"), _pow),
-}
-_FUNCTIONS = frozenset(getattr(math, name) for name in (*_OF_SYMBOLS, *_OF_TWO) if hasattr(math, name))
 
 
 @contextlib.contextmanager
@@ -283,7 +182,7 @@ def _with_real_types(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _real(value: Any) -> Any:
-    return value.real if type(value) is _Kind else value
+    return value.real if type(value) is Kind else value
 
 
 _MAKE = (
@@ -306,22 +205,30 @@ def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         "int": _Int,
         "float": _Float,
         "type": _Type,
-        "round": _of_both(round, _round),
+        "round": _of_both(round, "round"),
         "len": _len,
-        "divmod": _divmod,
+        "divmod": _of_both(divmod, "divmod"),
     }
     for name, stand_in in numbers.items():
         if name not in names:
             yield name, stand_in
     for name, value in tuple(names.items()):
-        if value is math or (isinstance(value, types.ModuleType) and value.__name__ == "numpy"):
+        if value is math or (isinstance(value, types.ModuleType) and value.__name__ in ("numpy", "torch")):
             yield name, _Library(value)
-        elif isinstance(value, types.BuiltinFunctionType) and value in _FUNCTIONS:
-            yield name, getattr(_Library(math), value.__name__)
+        elif isinstance(value, type) and value in CONSTRUCTORS:
+            yield name, CONSTRUCTORS[value]
+        elif _is_function(value) and (value.__name__ in OF_ONE or value.__name__ in OF_TWO):
+            yield name, _of_both(value, value.__name__)
         elif (function := function_behind(value)) is not None:
             yield name, function
         elif isinstance(value, _CACHED):
             yield name, value.__wrapped__
+
+
+def _is_function(value: Any) -> bool:
+    """Whether it is one of `math` or numpy."""
+    is_builtin = isinstance(value, types.BuiltinFunctionType) and value.__module__ == "math"
+    return is_builtin or isinstance(value, np.ufunc)
 
 
 def _namespaces(net: nn.Module) -> tuple[dict[str, Any], ...]:

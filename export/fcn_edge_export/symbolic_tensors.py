@@ -1,7 +1,8 @@
 """Sizes as a tensor: `torch.as_tensor([(height, width)])`, of which only torch's Python keeps them symbolic.
 
 The functions read the sizes of the example, and their tensor is a constant. No mode sees their calls, so they
-are replaced by name while a network is traced. Symbols of numpy's are objects, which none of them takes.
+are replaced by name while a network is traced, and the types that older code calls, such as
+`torch.FloatTensor`, in the modules of the network. Symbols of numpy's are objects, which none of them takes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, _refs
 
-from fcn_edge_export.stand_ins import standing_for
+from fcn_edge_export.stand_ins import Kind, standing_for
 
-__all__ = ["symbolic_tensors"]
+__all__ = ["CONSTRUCTORS", "symbolic_tensors"]
 
 _NAMES = ("as_tensor", "asarray", "from_numpy", "tensor")
 _SYMBOLS = (torch.SymInt, torch.SymFloat)
@@ -24,15 +25,17 @@ _SYMBOLS = (torch.SymInt, torch.SymFloat)
 
 @contextlib.contextmanager
 def symbolic_tensors() -> Iterator[None]:
-    """tensor, as_tensor, asarray, from_numpy and new_tensor are traced for every size."""
+    """tensor, as_tensor, asarray, from_numpy, new_tensor and new are traced for every size."""
     before = {name: getattr(torch, name) for name in _NAMES}
-    own, new_tensor = "new_tensor" in vars(Tensor), Tensor.new_tensor
+    own, new_tensor, new = "new_tensor" in vars(Tensor), Tensor.new_tensor, Tensor.new
     try:
         for name, real in before.items():
             setattr(torch, name, _by_tensor(real))
         Tensor.new_tensor = _new_tensor(new_tensor)  # type: ignore[method-assign]  # as the module says
+        Tensor.new = _new(new)  # type: ignore[method-assign, assignment]  # as above
         yield
     finally:
+        del Tensor.new
         for name, real in before.items():
             setattr(torch, name, real)
         if own:
@@ -60,6 +63,15 @@ def _new_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return standing_for(real, method)
 
 
+def _new(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if _is_listed(args):
+            return _made(args[0], dtype=self.dtype, device=self.device)
+        return real(self, *args, **kwargs)
+
+    return standing_for(real, method)
+
+
 def _made(data: Any, **options: Any) -> Tensor:
     listed = data.tolist() if isinstance(data, np.ndarray) else data
     made: Tensor = _refs.tensor(listed, **options)  # type: ignore[no-untyped-call]  # torch has no type for it
@@ -72,9 +84,36 @@ def _type_of(data: Any) -> torch.dtype | None:
     return torch.float64 if is_float else None
 
 
+def _is_listed(args: tuple[Any, ...]) -> bool:
+    """Whether numbers are given as a list; as they are, or as a shape, they are the shape of a tensor."""
+    listed = len(args) == 1 and not isinstance(args[0], (torch.Size, *_SYMBOLS))
+    return listed and _holds_symbols(args[0])
+
+
 def _holds_symbols(data: Any) -> bool:
     if isinstance(data, np.ndarray):
         return data.dtype == object and any(map(_holds_symbols, data.flat))
     if isinstance(data, (tuple, list)):
         return any(map(_holds_symbols, data))
     return isinstance(data, _SYMBOLS)
+
+
+def _constructor(real: Any, dtype: torch.dtype | None) -> Kind:
+    """What stands for a type of tensors that is called with numbers."""
+
+    def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        del cls
+        if _is_listed(args):
+            return _made(args[0], dtype=dtype or torch.get_default_dtype())
+        return real(*args, **kwargs)
+
+    return Kind(real.__name__, (), {"real": real, "symbol": real, "__new__": new})
+
+
+CONSTRUCTORS: dict[Any, Kind] = {
+    torch.Tensor: _constructor(torch.Tensor, None),
+    torch.FloatTensor: _constructor(torch.FloatTensor, torch.float32),
+    torch.DoubleTensor: _constructor(torch.DoubleTensor, torch.float64),
+    torch.LongTensor: _constructor(torch.LongTensor, torch.int64),
+    torch.IntTensor: _constructor(torch.IntTensor, torch.int32),
+}

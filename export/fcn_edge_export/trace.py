@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_export.rewrites.mode import Rewrites
 from fcn_edge_export.sizes import Sizes
+from fcn_edge_export.symbolic_functions import OPERATORS, allowed_in_programs
 from fcn_edge_export.symbolic_python import symbolic_numbers
 from fcn_edge_export.symbolic_sizes import symbolic_sizes
 from fcn_edge_export.symbolic_tensors import symbolic_tensors
@@ -48,6 +50,7 @@ _FROZEN_AXIS = re.compile(
 
 _NO_OPERATOR = re.compile(r"No ONNX function found for <OpOverload\(op='(?:aten\.)?([\w.]+)'")
 _BY_VALUES = ("GuardOnDataDependentSymNode", "DataDependentOutputException")
+_LIBRARIES = ("torch", "numpy", "onnx", "onnx_ir", "onnxscript", "sympy")
 _TALKATIVE = ("torch.onnx", "torch.export", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")
 
 
@@ -87,11 +90,11 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     taken: list[torch.SymInt | int] = []
     hook = traced_network.register_forward_pre_hook(lambda _, given: taken.extend(given[0].shape))
     try:
-        with _quiet(), torch.no_grad(), unscripted(network), _rewritten(network):
+        with _quiet(), torch.no_grad(), allowed_in_programs(), unscripted(network), _rewritten(network):
             program = torch.export.export(
                 traced_network, (example,), dynamic_shapes={"x": axes}, strict=False
             )
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), allowed_in_programs():
             conditions = conditions_of(program, sizes.multiple)
             decompositions = resize_decompositions(program) | fourier_decompositions(program)
             factors = factors_of(program)
@@ -108,6 +111,7 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
                 opset_version=OPSET,
                 external_data=False,
                 optimize=True,
+                custom_translation_table=OPERATORS,
                 verify=False,
                 verbose=False,
             )
@@ -132,8 +136,9 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
             ) from error
         if type(_cause(error)).__name__ in _BY_VALUES:
             raise ArtifactError(
-                f"trace: the network decides by numbers computed from its image{where and f' ({where})'}: "
-                "a file holds one case of it: compute every case, and choose by torch.where"
+                f"trace: the network decides by the values of a tensor{where and f' ({where})'}, and a file "
+                "holds one case of it: compute every case, and choose by torch.where; take sizes as x.shape "
+                "has them"
             ) from error
         raise ArtifactError(
             f"trace: torch could not export the network{where and f' ({where})'}: {_first_line(error)}"
@@ -221,8 +226,9 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _line_of_theirs(error: BaseException) -> str:
-    """The innermost line of code behind an error that is neither torch's nor ours; empty if none is."""
-    not_theirs = (str(Path(torch.__file__).parent), str(Path(__file__).parent), "<")
+    """The innermost line of code behind an error that is no library's of the export; empty if none is."""
+    own = (__file__, *(str(sys.modules[name].__file__) for name in _LIBRARIES if name in sys.modules))
+    not_theirs = (*(str(Path(path).parent) for path in own), "<")
     found: BaseException | None = error
     where = ""
     while found is not None:

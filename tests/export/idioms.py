@@ -351,6 +351,84 @@ class PoolsStrips(Idiom):
         return f + rows * columns
 
 
+class PoolsByParts(Idiom):
+    """Pyramids whose kernels are parts of the map, as PSPNet, ICNet and SPP compute them."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        size = height, width = f.shape[2:]
+        low = []
+        for parts in (3, 1):
+            kernel = (int(height / parts), int(width / parts))
+            low.append(F.avg_pool2d(f, kernel, stride=kernel, padding=0))
+        kernel = (math.ceil(height / 2), math.ceil(width / 2))
+        padding = tuple((2 * k - side + 1) // 2 for k, side in zip(kernel, size, strict=True))
+        low.append(F.avg_pool2d(f, kernel, kernel, padding, count_include_pad=False))
+        low.append(F.max_pool2d(f, (height // 3, 1), (height // 5, 1), ceil_mode=True))
+        low.append(F.avg_pool2d(f, width // 4, width // 6, ceil_mode=True, divisor_override=7))
+        return f + sum(F.interpolate(part, size, mode="bilinear") for part in low)
+
+
+class PoolsItsRows(Idiom):
+    """Rows of pixels pooled as a whole, and maxima by an odd kernel that is a part of the map."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        pixels, odd = f.flatten(2), f.shape[3] // 8 * 2 + 1
+        whole = F.avg_pool1d(pixels, pixels.shape[2]) + torch.max_pool1d(pixels, pixels.shape[2])
+        return whole[..., None] + torch.max_pool2d(f, (1, odd), 1, (0, odd // 2))
+
+
+class PoolsWithPlaces(Idiom):
+    """Asks for the places of maxima of a part of the map."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        _, places = F.max_pool2d(f, f.shape[2] // 4, return_indices=True)
+        return f + places.sum((2, 3), keepdim=True)
+
+
+class ReadsSizesFromTensors(Idiom):
+    """Sizes made to tensors, and the numbers computed there made to sizes."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        half = int(torch.tensor(f.shape[2]).float() / 2)
+        rows, columns = torch.as_tensor(f.shape[2:]) // 2
+        scale = torch.tensor([0.5, 0.25])
+        f = f + F.interpolate(F.interpolate(f, (half, int(columns))), f.shape[2:]) / float(rows)
+        for factor in scale:
+            f = f + F.interpolate(F.interpolate(f, scale_factor=float(factor)), f.shape[2:])
+        return f + torch.arange(torch.tensor(f.shape[3]).item()) / torch.tensor(f.shape[2:]).prod().item()
+
+
+class ComputesByMath(Idiom):
+    """Logarithms, waves and powers of the size, by math and by numpy."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[2:]
+        levels = int(math.log2(height)) + math.ceil(math.log(width, 3))
+        wave = math.cos(math.pi * height / 64) + np.sin(width / 10) + math.tanh(width / 90)
+        rest = math.fmod(height, 7) + np.floor_divide(width, 3) + round(width * 0.3) + np.around(height / 3)
+        size = math.hypot(height, width) + math.exp(-height / 50) + np.log10(width) + math.pow(height, 0.3)
+        padded = F.pad(f, (0, 2 ** math.ceil(math.log2(width)) - width))
+        return f * levels + padded.sum(3, keepdim=True) / wave + rest / size
+
+
+class SizesByOldTypes(Idiom):
+    """Sizes as tensors of the types that code before PyTorch 0.4 calls."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[2:]
+        norm = torch.Tensor([[[width, height]]]).type_as(f).sum() + torch.FloatTensor((height, width))[1]
+        whole = torch.LongTensor([width, height])[0] + f.new([height, width]).sum()
+        grid = torch.FloatTensor(height, width).fill_(2.0) + f.new(height, width).fill_(1.0)
+        return f / norm + grid / whole * isinstance(f, torch.Tensor)
+
+
+class CommonDivisor(Idiom):
+    """A function of Python's whole numbers, of which no graph holds the like."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        return f * math.gcd(f.shape[2], f.shape[3])
+
+
 class RepeatsByItsHeight(Idiom):
     """Steps as many as the image has rows, which no graph holds."""
 

@@ -73,6 +73,11 @@ IDIOMS = {
     "grids of matrices": idioms.TurnsByAGrid,
     "grids kept by size": idioms.KeepsGridsBySize,
     "nearest to computed sizes": idioms.NearestToComputedSizes,
+    "pooling of parts": idioms.PoolsByParts,
+    "pooling of rows": idioms.PoolsItsRows,
+    "sizes read from tensors": idioms.ReadsSizesFromTensors,
+    "logarithms and waves": idioms.ComputesByMath,
+    "tensors of old types": idioms.SizesByOldTypes,
 }
 
 
@@ -121,6 +126,19 @@ def test_a_size_that_the_code_fixes_is_refused_with_its_line():
     with pytest.raises(ArtifactError, match=r"code \(idioms\.py:\d+: steps = .*\) fixes the height "):
         traced(seeded(idioms.RepeatsByItsHeight))
     assert replaced == (torch.tensor, torch.arange, torch.Tensor.to, torch.Size.numel)
+
+
+def test_places_of_maxima_of_a_part_are_refused_with_the_reason():
+    with pytest.raises(ArtifactError, match=r"maxima by a kernel that is computed .*and their places"):
+        traced(seeded(idioms.PoolsWithPlaces))
+
+
+@pytest.mark.slow
+def test_a_size_used_as_a_number_is_refused_without_a_multiple(tmp_path):
+    with pytest.raises(
+        VerificationError, match=r"idioms\.py:\d+: return f \* math.gcd.*remove the condition$"
+    ):
+        exported(seeded(idioms.CommonDivisor), tmp_path)
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ from fcn_edge_export.rewrites.counting import (
 from fcn_edge_export.rewrites.logic import data, is_all_true, masked_fill, shape_as_tensor, where
 from fcn_edge_export.rewrites.norms import group_norm, instance_norm
 from fcn_edge_export.rewrites.padding import to_whole
-from fcn_edge_export.rewrites.pooling import adaptive_avg, adaptive_max, avg_pool2d, extreme, max_pool2d
+from fcn_edge_export.rewrites.pooling import adaptive_avg, adaptive_max, extreme, pool
 from fcn_edge_export.rewrites.resizing import affine_grid, interpolate
 from fcn_edge_export.stand_ins import real_function
 from fcn_edge_runtime.errors import ArtifactError
@@ -118,8 +118,9 @@ _TABLE: dict[Any, Callable[[Any, Any, Any], Any]] = {
     **dict.fromkeys((torch.where, Tensor.where), where),
     torch.linspace: linspace,
     torch.arange: arange,
-    F.avg_pool2d: avg_pool2d,
-    F.max_pool2d: max_pool2d,
+    **dict.fromkeys((F.avg_pool1d, F.avg_pool2d, F.max_pool1d, F.max_pool2d), pool),
+    **dict.fromkeys((torch.max_pool1d, torch.max_pool2d), pool),
+    **dict.fromkeys((F.max_pool1d_with_indices, F.max_pool2d_with_indices), pool),
     F.adaptive_avg_pool2d: adaptive_avg,
     F.adaptive_max_pool2d: adaptive_max,
     **dict.fromkeys((torch.amax, torch.amin, Tensor.amax, Tensor.amin), extreme),

@@ -60,7 +60,9 @@ def _exact_in_onnx(side: Any, grown: Any, *, exact: bool) -> bool:
     symbols = isinstance(side, torch.SymInt) and isinstance(grown, torch.SymInt)
     if symbols and any(grown.node.expr == factor * side.node.expr for factor in (1, 2, 4, 8, 16, 32)):
         return True
-    now, then = (int(n.node.hint if isinstance(n, torch.SymInt) else n) for n in (side, grown))
+    now, then = (n.node.hint if isinstance(n, torch.SymInt) else n for n in (side, grown))
+    if now is None or then is None:  # read from a tensor
+        return False
     return not exact and (abs(now - then) <= 1 or 2 * now - then in (0, 1))
 
 
