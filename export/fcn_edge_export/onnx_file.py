@@ -1,14 +1,11 @@
-"""An ONNX file of others: read, checked, and cut to one image in and one map of logits out.
-
-Where the file ends in ArgMax, Softmax or Sigmoid, the tensor before it is taken: those are the logits.
-"""
+"""An ONNX file of others: read, checked, and what it tells of its image."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,42 +14,35 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import TensorProto
 from onnx.inliner import inline_local_functions
 
+from fcn_edge_export.brevity import brief, listed
+from fcn_edge_export.onnx_cleanup import MAX_BYTES, cleaned, reads
+from fcn_edge_export.onnx_opset import opset_of
 from fcn_edge_export.widen import precision_of, widened
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.model.card import CARD_KEY
+from fcn_edge_runtime.model.golden_vectors import MAX_SIDE
 
-__all__ = ["OnnxFile", "Taken", "brief", "listed", "read_onnx"]
+__all__ = ["OnnxFile", "read_onnx"]
 
-MAX_BYTES = (1 << 31) - 1
+MAX_BATCH = 64
 _DTYPES: dict[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.UINT8: "uint8",
+    TensorProto.INT32: "int32",
+    TensorProto.INT64: "int64",
 }
 
-_AFTER_ARGMAX = ("Cast", "Identity", "Squeeze", "Unsqueeze", "Transpose", "Reshape")
-_ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+_KINDS = {
+    b"PK\x03\x04": "a zip archive, such as a checkpoint of PyTorch or TorchScript",
+    b"git-lfs": "a pointer of Git LFS in place of the file (`git lfs pull` fetches it)",
+    b'{"': "a file of safetensors or JSON",
+    b"<html": "a page of the web in place of the file",
+    b"<!DOCTYPE": "a page of the web in place of the file",
+    b"TFL3": "a model of TensorFlow Lite",
+    b"\x89HDF": "a model of Keras",
+}
 _INTEGERS = ("QuantizeLinear", "DequantizeLinear")
 _QUANTIZED = ("QLinearConv", "ConvInteger", "MatMulInteger", "QLinearMatMul", "DynamicQuantizeLinear")
-_LISTED = 8
-
-
-@dataclass(frozen=True)
-class Taken:
-    """The tensor of a file that is taken as its logits.
-
-    Attributes:
-        tensor: its name.
-        output: the output of the file that it leads to.
-        without: the operators behind it that were left out, such as "Softmax and ArgMax"; empty for none.
-        activation: what that operator had applied to the logits: "none", "sigmoid" or "softmax".
-        axes: along which ArgMax and Softmax, where they were left out, go.
-    """
-
-    tensor: str
-    output: str
-    without: str = ""
-    activation: str = "none"
-    axes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,10 +54,11 @@ class OnnxFile:
         model: with all its weights, and functions inlined.
         sha256: of model and weights.
         input: the name of the image.
-        dtype: of the image: float32 or uint8.
+        dtype: of the image: float32, or of whole pixels.
         batch: images that it takes at once; None is any.
         layout: "NCHW" or "NHWC".
         size: (height, width) that it is bound to; None is any.
+        declared: height and width as it declares them, which may be one alone.
         precision: in which the given file computes; `model` does so in float32.
     """
 
@@ -79,6 +70,7 @@ class OnnxFile:
     batch: int | None
     layout: str
     size: tuple[int, int] | None
+    declared: tuple[int | None, int | None] = (None, None)
     precision: str = "float32"
 
     @property
@@ -89,41 +81,28 @@ class OnnxFile:
     @property
     def opset(self) -> int:
         """The version of ONNX's operators that it was written for."""
-        return next((o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx")), 0)
+        return opset_of(self.model)
 
-    def candidates(self, wanted: str | None) -> list[Taken]:
-        """Tensors that may hold the logits: that of the wanted name, or one for each output.
-
-        Raises:
-            UsageError: there is none of the wanted name.
-        """
-        made = {name for node in self.model.graph.node for name in node.output}
-        outputs = [output.name for output in self.model.graph.output]
-        if wanted is not None:
-            if wanted not in made:
-                raise UsageError(
-                    f"{self.path} has no tensor {wanted[:80]!r}, expected an output, one of "
-                    f"{listed(outputs)}, or a tensor inside"
-                )
-            outputs = [wanted]
-        found = [self._before_decision(name) for name in outputs if name in made]
-        return list({taken.tensor: taken for taken in found}.values())
-
-    def _before_decision(self, output: str) -> Taken:
-        """The tensor before a final ArgMax, and before a final Softmax or Sigmoid."""
-        producer = {name: node for node in self.model.graph.node for name in node.output}
-        taken = Taken(output, output)
-        node = producer.get(output)
-        while node is not None and node.op_type in _AFTER_ARGMAX:
-            node = producer.get(node.input[0])
-        if node is not None and node.op_type == "ArgMax":
-            taken = Taken(node.input[0], output, "ArgMax", axes=(_axis(node, 0),))
-        last = producer.get(taken.tensor)
-        if last is not None and last.op_type in _ACTIVATIONS:
-            without = " and ".join(filter(None, (last.op_type, taken.without)))
-            axes = taken.axes if last.op_type == "Sigmoid" else (*taken.axes, _axis(last, -1))
-            taken = Taken(last.input[0], output, without, _ACTIVATIONS[last.op_type], axes)
-        return taken
+    def part(self, tensors: Sequence[str]) -> onnx.ModelProto:
+        """The part of the model that computes some tensors, which are its outputs."""
+        wanted, kept = {*tensors}, []
+        for node in reversed(self.model.graph.node):
+            if wanted.intersection(node.output):
+                wanted.update(reads(node))
+                kept.append(node)
+        known = {output.name: output for output in self.model.graph.output}
+        result = onnx.ModelProto()
+        result.CopyFrom(self.model)
+        graph = result.graph
+        for field, values in (
+            (graph.node, kept[::-1]),
+            (graph.initializer, [t for t in self.model.graph.initializer if t.name in wanted]),
+            (graph.input, [v for v in self.model.graph.input if v.name in wanted]),
+            (graph.output, [known.get(name, onnx.ValueInfoProto(name=name)) for name in tensors]),
+        ):
+            del field[:]
+            field.extend(values)
+        return result
 
 
 def read_onnx(path: str | os.PathLike[str], input_name: str | None, layout: str | None) -> OnnxFile:
@@ -146,6 +125,7 @@ def read_onnx(path: str | os.PathLike[str], input_name: str | None, layout: str 
     if model.functions:
         model = inline_local_functions(model)
     data = model.SerializeToString(deterministic=True)
+    model = cleaned(file, model)
     precision = precision_of(model)
     if precision != "float32":
         model = widened(model)
@@ -154,22 +134,40 @@ def read_onnx(path: str | os.PathLike[str], input_name: str | None, layout: str 
     if kind.elem_type not in _DTYPES:
         got = TensorProto.DataType.Name(kind.elem_type).lower()
         raise InputError(
-            f"{file}: its input {image.name[:80]!r} is {got}, expected floats or bytes: export it with a "
-            "float32 input"
+            f"{file}: its input {image.name[:80]!r} is {got}, expected floats, or whole pixels as "
+            "uint8, int32 or int64"
         )
+    if not kind.HasField("shape"):
+        kind.shape.dim.extend([onnx.TensorShapeProto.Dimension()] * 4)
     dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
     if len(dims) != 4:
         raise InputError(
             f"{file}: its input {image.name[:80]!r} has {len(dims)} axes, expected an image: "
             "[batch, channels, height, width] or [batch, height, width, channels]"
         )
-    layout = layout or _layout_of(file, dims)
-    height, width = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
-    if (height is None) != (width is None):
-        raise InputError(
-            f"{file}: its input takes {height or 'any'} x {width or 'any'} pixels, expected both sides "
-            "fixed or none: export it with both dynamic"
+    layout = layout or _layout_of(dims) or _layout_inside(model, image.name)
+    if layout is None:
+        shown = ", ".join("any" if dim is None else str(dim) for dim in dims)
+        raise UsageError(
+            f"{file}: nothing says which axis of its input [{shown}] holds the channels: give "
+            "--layout NCHW or --layout NHWC"
         )
+    sides = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
+    large = [
+        f"{got} {what}"
+        for got, what, most in (
+            (dims[0], "images at once", MAX_BATCH),
+            (sides[0], "rows", MAX_SIDE),
+            (sides[1], "columns", MAX_SIDE),
+        )
+        if got is not None and got > most
+    ]
+    if large:
+        raise InputError(
+            f"{file} takes {' of '.join(large)}, expected at most {MAX_BATCH} images of "
+            f"{MAX_SIDE}x{MAX_SIDE} pixels"
+        )
+    height, width = sides
     size = None if height is None or width is None else (height, width)
     return OnnxFile(
         file,
@@ -180,20 +178,9 @@ def read_onnx(path: str | os.PathLike[str], input_name: str | None, layout: str 
         dims[0],
         layout,
         size,
+        sides,
         precision,
     )
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first of some names, each of at most 80 characters."""
-    texts = [str(name)[:80] for name in names]
-    more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
-    return ", ".join(texts[:_LISTED]) + more
-
-
-def brief(error: object) -> str:
-    """The message of another library in one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300]
 
 
 def _loaded(file: Path) -> onnx.ModelProto:
@@ -209,7 +196,7 @@ def _loaded(file: Path) -> onnx.ModelProto:
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from error
     except (DecodeError, UnicodeDecodeError):
-        raise InputError(f"{file} is not an ONNX file, or is damaged") from None
+        raise InputError(f"{file} is {_other_kind(file)}, expected an ONNX file") from None
     except (
         EncodeError,
         ValueError,
@@ -219,6 +206,16 @@ def _loaded(file: Path) -> onnx.ModelProto:
     if not model.graph.node:
         raise InputError(f"{file} is not an ONNX model: it holds no operators")
     return model
+
+
+def _other_kind(file: Path) -> str:
+    """What a file that onnx does not read seems to be."""
+    with file.open("rb") as opened:
+        start = opened.read(64)
+    for sign, kind in _KINDS.items():
+        if sign in start:
+            return kind
+    return "no ONNX model, or a damaged one"
 
 
 def _check_operators(file: Path, model: onnx.ModelProto) -> None:
@@ -240,30 +237,73 @@ def _check_operators(file: Path, model: onnx.ModelProto) -> None:
 
 
 def _image_input(file: Path, model: onnx.ModelProto, wanted: str | None) -> onnx.ValueInfoProto:
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = {value.name: value for value in model.graph.input if value.name not in weights}
+    inputs = {value.name: value for value in model.graph.input}
     if wanted is not None and wanted not in inputs:
-        raise UsageError(f"{file} has no input {wanted[:80]!r}, it has {listed(inputs)}")
-    if len(inputs) != 1:
-        raise InputError(f"{file} has {len(inputs)} inputs ({listed(inputs)}), expected one image")
-    image: onnx.ValueInfoProto = next(iter(inputs.values()))
+        raise UsageError(f"{file} has no input {wanted[:80]!r}, it has {listed(inputs) or 'none'}")
+    if not inputs:
+        raise InputError(f"{file} has no input, expected an image")
+    read = {name for node in model.graph.node for name in reads(node)}
+    images = [v for v in inputs.values() if v.name == wanted or (wanted is None and _may_be_image(v, read))]
+    if not images and len(inputs) == 1:
+        images = [*inputs.values()]
+    if len(images) != 1:
+        shown = listed(f"{v.name}: {_shape_text(v)}" for v in (images or inputs.values()))
+        if images and not _all_need(model, [v.name for v in images]):
+            raise UsageError(f"{file} has several inputs ({shown}): name the image with --input-name")
+        raise InputError(
+            f"{file} has {len(inputs)} inputs ({shown}), expected "
+            + ("scores of one image alone" if images else "one of them to be an image")
+        )
+    image: onnx.ValueInfoProto = images[0]
     if not image.type.HasField("tensor_type"):
         raise InputError(f"{file}: its input {image.name[:80]!r} is not a tensor, expected an image")
     return image
 
 
-def _layout_of(file: Path, dims: Sequence[int | None]) -> str:
+def _all_need(model: onnx.ModelProto, inputs: Sequence[str]) -> bool:
+    """Whether each output depends on all of these inputs."""
+    for output in model.graph.output:
+        wanted = {output.name}
+        for node in reversed(model.graph.node):
+            if wanted.intersection(node.output):
+                wanted.update(reads(node))
+        if not wanted.issuperset(inputs):
+            return False
+    return True
+
+
+def _may_be_image(value: onnx.ValueInfoProto, read: set[str]) -> bool:
+    kind = value.type.tensor_type
+    four = not kind.HasField("shape") or len(kind.shape.dim) == 4
+    return value.name in read and value.type.HasField("tensor_type") and four
+
+
+def _shape_text(value: onnx.ValueInfoProto) -> str:
+    if not value.type.HasField("tensor_type"):
+        return "no tensor"
+    dims = value.type.tensor_type.shape.dim
+    return "x".join(str(dim.dim_value) if dim.HasField("dim_value") else "any" for dim in dims) or "a number"
+
+
+def _layout_of(dims: Sequence[int | None]) -> str | None:
     first, last = dims[1], dims[3]
     channels_first = first is not None and (last is None or first < last)
     channels_last = last is not None and (first is None or last < first)
     if channels_first == channels_last:
-        shown = ", ".join("any" if dim is None else str(dim) for dim in dims)
-        raise UsageError(
-            f"{file}: nothing says which axis of its input [{shown}] holds the channels: give "
-            "--layout NCHW or --layout NHWC"
-        )
+        return None
     return "NCHW" if channels_first else "NHWC"
 
 
-def _axis(node: onnx.NodeProto, default: int) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == "axis"), default)
+def _layout_inside(model: onnx.ModelProto, image: str) -> str | None:
+    """The layout that the first operator which knows one expects."""
+    same = {image}
+    for node in model.graph.node:
+        if not same.intersection(node.input):
+            continue
+        if node.op_type == "Conv":
+            return "NCHW"
+        if node.op_type == "Transpose":
+            turned = next((list(a.ints) for a in node.attribute if a.name == "perm"), [])
+            return "NHWC" if turned == [0, 3, 1, 2] else None
+        same.update(node.output)
+    return None

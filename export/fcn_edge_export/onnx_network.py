@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, version_converter
+from onnx import TensorProto, helper, numpy_helper
 
+from fcn_edge_export.brevity import listed
+from fcn_edge_export.graph.inferred import inferred_shapes
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.graph.nodes import Nodes, rename
-from fcn_edge_export.onnx_file import OnnxFile, Taken, brief, listed
+from fcn_edge_export.onnx_file import OnnxFile
+from fcn_edge_export.onnx_opset import at_our_opset
+from fcn_edge_export.onnx_outputs import Taken
 from fcn_edge_export.onnx_reference import LEAST, GivenFile
 from fcn_edge_export.sizes import Sizes
-from fcn_edge_runtime.errors import ArtifactError, InputError
+from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET
 
 __all__ = ["network_of"]
+
+_RANDOM = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+}
 
 
 def network_of(
@@ -23,17 +36,13 @@ def network_of(
     """The part of a file that computes the logits, between our names and our layout.
 
     Raises:
-        InputError: it holds operators that opset 18 lacks, or control flow.
-        ArtifactError: its logits do not depend on its image.
+        InputError: it holds operators that opset 18 lacks, or that do not always give the same.
     """
-    source = _at_our_opset(file)
-    graph = source.graph
-    control = sorted({node.op_type for node in graph.node if any(a.HasField("g") for a in node.attribute)})
-    if control:
-        raise InputError(
-            f"{file.path} has control flow ({listed(control)}), expected a network that does the same "
-            "for every image: export it with fixed branches"
-        )
+    needed = file.part([taken.tensor])
+    del needed.graph.output[:], needed.graph.value_info[:]
+    needed.graph.output.append(_value(taken.tensor, None))
+    _check_steady(file, needed)
+    graph = at_our_opset(file.path, needed).graph
     for name in (TRACED_INPUT, LOGITS):
         rename(graph, name, f"given/{name}")
     image = f"given/{file.input}" if file.input in (TRACED_INPUT, LOGITS) else file.input
@@ -44,52 +53,23 @@ def network_of(
     fixed = file.size or ("height", "width")
     for node in (*before.nodes, *after.nodes):
         node.name = f"given/{node.output[0]}"  # the graft has nodes of their names
-    nodes = [*before.nodes, *graph.node, *after.nodes]
-    needed = _needed(nodes)
-    weights = [t for t in graph.initializer if any(t.name in node.input for node in needed)]
-    return helper.make_model(
+    network = helper.make_model(
         helper.make_graph(
-            needed,
+            [*before.nodes, *graph.node, *after.nodes],
             "given",
             [_value(TRACED_INPUT, ["batch", channels, *fixed])],
             [_value(LOGITS, ["batch", sizes.classes, *fixed])],
-            [*before.constants, *weights, *after.constants],
+            [*before.constants, *graph.initializer, *after.constants],
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
+    _take_any_batch(network, (given.batch or 1, channels, *(file.size or (sizes.smallest,) * 2)))
+    return network
 
 
-def _value(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:
+def _value(name: str, shape: list[str | int] | None) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-
-def _at_our_opset(file: OnnxFile) -> onnx.ModelProto:
-    given = file.opset
-    model = onnx.ModelProto()
-    model.CopyFrom(file.model)
-    if given == OPSET:
-        return model
-    if given < OPSET:
-        try:
-            return version_converter.convert_version(model, OPSET)
-        except Exception as error:  # noqa: BLE001 (the converter raises RuntimeError and others)
-            why = brief(error)
-            raise InputError(
-                f"{file.path} cannot be converted from opset {given} to {OPSET}: {why}"
-            ) from None
-    newer = sorted({n.op_type for n in model.graph.node if _is_newer(n.op_type)})
-    if newer:
-        raise InputError(
-            f"{file.path} has opset {given}, with operators that opset {OPSET} lacks ({listed(newer)}): "
-            f"export it with opset_version={OPSET}"
-        )
-    return model
-
-
-def _is_newer(operator: str) -> bool:
-    """Whether our operator set lacks an operator."""
-    return not onnx.defs.has(operator, OPSET, "")
 
 
 def _enter(out: Nodes, image: str, file: OnnxFile) -> None:
@@ -98,8 +78,8 @@ def _enter(out: Nodes, image: str, file: OnnxFile) -> None:
     steps: list[tuple[str, dict[str, object]]] = []
     if file.layout == "NHWC":
         steps.append(("Transpose", {"perm": [0, 2, 3, 1]}))
-    if file.dtype == "uint8":
-        steps.append(("Cast", {"to": TensorProto.UINT8}))
+    if file.dtype != "float32":
+        steps.append(("Cast", {"to": TensorProto.DataType.Value(file.dtype.upper())}))
     steps = steps or [("Identity", {})]
     for index, (operator, attributes) in enumerate(steps):
         result = image if index == len(steps) - 1 else f"given/enter_{index}"
@@ -128,7 +108,7 @@ def _leave(out: Nodes, tensor: str, given: GivenFile, sizes: Sizes) -> None:
         one = out.constant("given/one", np.array(1, np.float32))
         rest = out.add("Sub", [one, probabilities], "given/rest")
         last = out.add("Sub", [last, out.add("Log", [rest], "given/log_rest")], "given/logit")
-    if sizes.reduction > 1:
+    if sizes.reduction > 1 or sizes.enlargement > 1:
         outer = out.add("Shape", [last], "given/outer", start=0, end=2)
         inner = out.add("Shape", [TRACED_INPUT], "given/inner", start=2, end=4)
         full = out.add("Concat", [outer, inner], "given/full", axis=0)
@@ -138,13 +118,59 @@ def _leave(out: Nodes, tensor: str, given: GivenFile, sizes: Sizes) -> None:
         out.add("Identity", [last], LOGITS)
 
 
-def _needed(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """The nodes that the logits are computed from, in their order."""
-    wanted, kept = {LOGITS}, []
-    for node in reversed(nodes):
-        if wanted & set(node.output):
-            wanted |= set(node.input)
-            kept.append(node)
-    if not any(TRACED_INPUT in node.input for node in kept):
-        raise ArtifactError("convert: the logits of the given file do not depend on its image")
-    return kept[::-1]
+def _check_steady(file: OnnxFile, needed: onnx.ModelProto) -> None:
+    """Raise InputError if the logits of an image are not always the same, or depend on its batch."""
+    constants = {t.name: t for t in needed.graph.initializer}
+    kinds = set()
+    for node in needed.graph.node:
+        on = constants.get(node.input[2]) if node.op_type == "Dropout" and len(node.input) > 2 else None
+        if node.op_type in _RANDOM or (on is not None and numpy_helper.to_array(on).any()) or _of_batch(node):
+            kinds.add(node.op_type)
+    if kinds:
+        raise InputError(
+            f"{file.path} is a network in training ({listed(sorted(kinds))}), whose scores of an image are "
+            "not always the same: export it in evaluation mode"
+        )
+
+
+def _of_batch(node: onnx.NodeProto) -> bool:
+    """Whether it is a batch normalization that uses the mean of its own batch."""
+    if node.op_type != "BatchNormalization":
+        return False
+    return (
+        any(a.name == "training_mode" and a.i for a in node.attribute)
+        or len([*filter(None, node.output)]) > 1
+    )
+
+
+def _take_any_batch(network: onnx.ModelProto, image: tuple[int, ...]) -> None:
+    """Take the number of images out of the sizes that are written into operators."""
+    graph = network.graph
+    shapes = inferred_shapes(network, image)
+    constants = {
+        t.name: numpy_helper.to_array(t).tolist() for t in graph.initializer if t.data_type == t.INT64
+    }
+    producers = {name: node for node in graph.node for name in node.output}
+    for index, node in enumerate(graph.node):
+        place = {"Resize": 3, "Reshape": 1}.get(node.op_type, len(node.input))
+        if len(node.input) <= place or shapes.get(node.input[0], image)[:1] != image[:1]:
+            continue
+        made = producers.get(node.input[place])
+        parts = made if node.op_type == "Reshape" and made is not None and made.op_type == "Concat" else None
+        names = list(parts.input) if parts is not None else [node.input[place]]
+        size = constants.get(names[0], [])
+        if not isinstance(size, list) or size[:1] != [image[0]]:
+            continue
+        if node.op_type == "Resize":
+            if any(a.name == "axes" for a in node.attribute):
+                continue
+            node.attribute.append(helper.make_attribute("axes", [*range(1, len(size))]))
+            size = size[1:]
+        else:
+            rest = any(-1 in np.ravel(constants.get(name, [])) for name in names)
+            size = [0 if rest else -1, *size[1:]]
+        graph.initializer.append(numpy_helper.from_array(np.array(size), f"given/size_{index}"))
+        if parts is not None:
+            parts.input[0] = graph.initializer[-1].name
+        else:
+            node.input[place] = graph.initializer[-1].name

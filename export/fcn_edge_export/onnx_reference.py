@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fcn_edge_export.onnx_file import brief
+from fcn_edge_export.brevity import brief
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.card import InputSpec, WorkingSize
 from fcn_edge_runtime.session.session import Session
@@ -41,7 +40,7 @@ class GivenFile:
         dtype: of its input.
         to_input: the axes of NCHW in its input's order.
         from_output: the axes of its output in the order of NCHW; three where it has none for one class.
-        one_by_one: whether it takes one image a batch.
+        batch: how many images it takes at once; None is any.
         activation: applied to its logits, and undone here: "none", "sigmoid" or "softmax".
     """
 
@@ -51,7 +50,7 @@ class GivenFile:
     dtype: str = "float32"
     to_input: Sequence[int] = (0, 1, 2, 3)
     from_output: Sequence[int] = (0, 1, 2, 3)
-    one_by_one: bool = False
+    batch: int | None = None
     activation: str = "none"
 
     def __call__(self, x: Array) -> npt.NDArray[np.float32]:
@@ -61,9 +60,15 @@ class GivenFile:
             ArtifactError: onnxruntime failed.
         """
         given = np.ascontiguousarray(x.transpose(self.to_input)).astype(self.dtype)
-        parts = np.split(given, len(given)) if self.one_by_one else [given]
+        # Of a batch of one size each image is given so many times, and read once.
+        parts = (
+            [given]
+            if self.batch is None
+            else [np.repeat(x, self.batch, 0) for x in np.split(given, len(given))]
+        )
         try:
             found = [self.session.raw.run([self.output], {self.input: part})[0] for part in parts]
+            found = found if self.batch is None else [part[:1] for part in found]
         except Exception as error:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
             size = "x".join(map(str, given.shape))
             raise ArtifactError(f"the given file fails with an input of {size}: {brief(error)}") from None
@@ -86,14 +91,14 @@ class OnnxReference:
         network: normalized pixels -> logits, both (batch, channels, height, width).
         spec: how pixels are normalized.
         multiple: the network's sizes are multiples of this; others are padded at the bottom and right.
-        reduction: its logits have 1/reduction of its input's height and width.
+        resizes: whether its logits have another height and width than its input.
         working: the size the network works at; None is the image's.
     """
 
     network: Callable[[Array], npt.NDArray[np.float32]]
     spec: InputSpec
     multiple: int = 1
-    reduction: int | Fraction = 1
+    resizes: bool = False
     working: WorkingSize | None = None
 
     def normalized(self, images: Array) -> npt.NDArray[np.float32]:
@@ -110,7 +115,7 @@ class OnnxReference:
         """Logits (batch, classes, height, width) float32 for images (batch, height, width, channels)."""
         x = self.normalized(images)
         logits = self.network(x)
-        if self.reduction > 1:
+        if self.resizes:
             logits = resized(logits, x.shape[2:])
         image = images.shape[1:3]
         height, width = image if self.working is None else self.working.of(*image)

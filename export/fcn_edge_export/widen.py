@@ -14,19 +14,23 @@ from onnx import TensorProto, numpy_helper
 
 __all__ = ["precision_of", "widened"]
 
-_OTHERS = {TensorProto.FLOAT16: "float16", TensorProto.DOUBLE: "float64"}
+_OTHERS = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16", TensorProto.DOUBLE: "float64"}
 _TYPED = ("to", "dtype", "output_dtype")  # attributes that hold a type
 
 
 def precision_of(model: onnx.ModelProto) -> str:
-    """Whether a model computes in "float16" or "float64" anywhere; "float32" if not."""
+    """Whether a model computes in "float16", "bfloat16" or "float64" anywhere; "float32" if not."""
     kinds = {tensor.data_type for tensor in _tensors(model.graph)}
     kinds |= {value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)}
+    # Sizes are computed in float64, too, which onnxruntime does as it is.
+    kinds |= {
+        a.i for n in model.graph.node for a in n.attribute if a.name == "to" and a.i == TensorProto.BFLOAT16
+    }
     return next((name for kind, name in _OTHERS.items() if kind in kinds), "float32")
 
 
 def widened(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model in which every float16 and float64 is a float32."""
+    """A copy of the model in which every float16, bfloat16 and float64 is a float32."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     for tensor in _tensors(result.graph):

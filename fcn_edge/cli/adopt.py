@@ -138,7 +138,7 @@ def command(
 ) -> None:
     """Turn THEIR.onnx into one file that takes images and gives labels, verified against THEIR.onnx itself.
 
-    For networks whose PyTorch is gone: any ONNX file from opset 9 on with one image in and one score per
+    For networks whose PyTorch is gone: any ONNX file from opset 7 on with one image in and one score per
     class and pixel out. No PyTorch is needed. The new file holds normalization, argmax, class names and
     colors, takes images of any size, and is written only if it decides like the given one at many sizes.
     """
