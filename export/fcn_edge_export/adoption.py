@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 
 from fcn_edge_export.artifact import OutputFile
-from fcn_edge_export.brevity import listed
+from fcn_edge_export.brevity import brief, listed
 from fcn_edge_export.classes import numbered_classes
 from fcn_edge_export.final_card import drafted
 from fcn_edge_export.finish import ExportResult, Network, finish, simplified
 from fcn_edge_export.graph.graft import check_classes
+from fcn_edge_export.graph.names import TRACED_INPUT
 from fcn_edge_export.graph.working_size import fitted
 from fcn_edge_export.onnx_file import OnnxFile, read_onnx
 from fcn_edge_export.onnx_loosened import AS_IT_IS, loosened
@@ -23,10 +24,11 @@ from fcn_edge_export.onnx_reference import OnnxReference
 from fcn_edge_export.options import AdoptOptions, wanted_working_size
 from fcn_edge_export.simplify import Simplified, simplify
 from fcn_edge_export.sizes import Sizes
-from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
+from fcn_edge_runtime.errors import ArtifactError, FcnEdgeError, InputError, UsageError
 from fcn_edge_runtime.imaging.frames import FrameSource, frames_of
 from fcn_edge_runtime.model.card import Card, WorkingSize
 from fcn_edge_runtime.progress import Progress, Stages
+from fcn_edge_runtime.session.session import SessionOptions, open_session
 
 __all__ = ["adopt"]
 
@@ -110,6 +112,7 @@ def adopt(
     else:
         network = simplified(stages, converted, folded, allow_unsimplified=options.allow_unsimplified)
     _check_control_flow(file, network)
+    _check_batch(file, network, (2, card.input.channels, *(found.file.size or (sizes.smallest,) * 2)))
 
     resizes = sizes.reduction > 1 or sizes.enlargement > 1
 
@@ -155,6 +158,24 @@ def _check_control_flow(file: OnnxFile, network: onnx.ModelProto) -> None:
             f"{file.path} has control flow ({listed(control)}), expected a network that does the same "
             "for every image: export it with fixed branches"
         )
+
+
+def _check_batch(file: OnnxFile, network: onnx.ModelProto, shape: tuple[int, ...]) -> None:
+    """Raise InputError if the network, as it was converted, does not run on two images."""
+    x = np.random.default_rng(0).random(shape, np.float32)
+    try:
+        session = open_session(
+            network.SerializeToString(), "cpu", options=SessionOptions(optimization="none")
+        )
+    except FcnEdgeError as error:
+        raise InputError(f"{file.path} cannot be converted from opset {file.opset}: {brief(error)}") from None
+    try:
+        session.raw.run(None, {TRACED_INPUT: x})
+    except Exception as error:  # noqa: BLE001 (onnxruntime's errors derive from Exception alone)
+        raise InputError(
+            f"{file.path} holds in its operators that it takes one image at once: export it with a dynamic "
+            f"batch ({brief(error)})"
+        ) from None
 
 
 def _working_size(file: OnnxFile, working: WorkingSize | None, sizes: Sizes) -> WorkingSize | None:

@@ -7,9 +7,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from fcn_edge_export.brevity import listed
-from fcn_edge_export.graph.inferred import inferred_shapes
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.graph.nodes import Nodes, rename
+from fcn_edge_export.onnx_batch import take_any_batch
 from fcn_edge_export.onnx_file import OnnxFile
 from fcn_edge_export.onnx_opset import at_our_opset
 from fcn_edge_export.onnx_outputs import Taken
@@ -64,7 +64,11 @@ def network_of(
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    _take_any_batch(network, (given.batch or 1, channels, *(file.size or (sizes.smallest,) * 2)))
+    take_any_batch(
+        network,
+        (given.batch or 1, channels, *(file.size or (sizes.smallest,) * 2)),
+        fixed=file.size is not None,
+    )
     return network
 
 
@@ -141,36 +145,3 @@ def _of_batch(node: onnx.NodeProto) -> bool:
         any(a.name == "training_mode" and a.i for a in node.attribute)
         or len([*filter(None, node.output)]) > 1
     )
-
-
-def _take_any_batch(network: onnx.ModelProto, image: tuple[int, ...]) -> None:
-    """Take the number of images out of the sizes that are written into operators."""
-    graph = network.graph
-    shapes = inferred_shapes(network, image)
-    constants = {
-        t.name: numpy_helper.to_array(t).tolist() for t in graph.initializer if t.data_type == t.INT64
-    }
-    producers = {name: node for node in graph.node for name in node.output}
-    for index, node in enumerate(graph.node):
-        place = {"Resize": 3, "Reshape": 1}.get(node.op_type, len(node.input))
-        if len(node.input) <= place or shapes.get(node.input[0], image)[:1] != image[:1]:
-            continue
-        made = producers.get(node.input[place])
-        parts = made if node.op_type == "Reshape" and made is not None and made.op_type == "Concat" else None
-        names = list(parts.input) if parts is not None else [node.input[place]]
-        size = constants.get(names[0], [])
-        if not isinstance(size, list) or size[:1] != [image[0]]:
-            continue
-        if node.op_type == "Resize":
-            if any(a.name == "axes" for a in node.attribute):
-                continue
-            node.attribute.append(helper.make_attribute("axes", [*range(1, len(size))]))
-            size = size[1:]
-        else:
-            rest = any(-1 in np.ravel(constants.get(name, [])) for name in names)
-            size = [0 if rest else -1, *size[1:]]
-        graph.initializer.append(numpy_helper.from_array(np.array(size), f"given/size_{index}"))
-        if parts is not None:
-            parts.input[0] = graph.initializer[-1].name
-        else:
-            node.input[place] = graph.initializer[-1].name

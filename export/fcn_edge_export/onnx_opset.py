@@ -60,6 +60,10 @@ def _written_out(path: Path, model: onnx.ModelProto, given: int) -> onnx.ModelPr
     if newer:
         try:
             typed = shape_inference.infer_shapes(model)  # what an operator is made of depends on its types
+            typed.graph.value_info.extend(
+                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+                for tensor in model.graph.initializer
+            )
             model = inline_selected_functions(
                 typed, [("", name) for name in newer], inline_schema_functions=True
             )

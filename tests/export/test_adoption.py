@@ -158,6 +158,30 @@ class Pyramid(Net):
         return y + sum(F.interpolate(p, size=y.shape[-2:], mode="bilinear") for p in pooled)
 
 
+class Attention(Net):
+    def __init__(self):
+        super().__init__(last="coarse")
+        self.attention = nn.MultiheadAttention(12, 3)  # [positions, images, channels]: images are inner
+
+    def forward(self, x):
+        y = self.body[:-1](x)
+        z = y.flatten(2).permute(2, 0, 1)
+        z = z + self.attention(z, 2 * z, 3 * z, need_weights=False)[0]
+        return 20 * self.body[-1](z.permute(1, 2, 0).reshape(y.shape))
+
+
+def test_attention_of_one_image_takes_several_images(tmp_path):
+    source = theirs(tmp_path / "t.onnx", Attention(), dynamic=False, size=(32, 48))
+    adopt(source, CARD, tmp_path / "a.onnx")
+    images = np.stack([frame(32, 48, seed) for seed in range(3)])
+    with Segmenter(tmp_path / "a.onnx", "cpu") as segmenter:
+        together = segmenter(images).labels
+        assert equal(together, np.stack([segmenter(image).labels for image in images]))
+    scores = [run_theirs(source, x.transpose(2, 0, 1).astype(np.float32) / 255) for x in images]
+    expected = np.stack([upsampled(each, (32, 48)).argmax(0) for each in scores])
+    assert equal(together, expected)
+
+
 def test_a_file_with_sizes_inside_is_not_made_dynamic(tmp_path):
     source = theirs(tmp_path / "t.onnx", Pyramid(), dynamic=False)
     with pytest.raises(UsageError, match="image size written into its operators"):

@@ -73,6 +73,11 @@ GRID = """t = Transpose <perm = [0, 2, 3, 1]> (x)
     y = GridSample <mode = "linear"> (c, g)"""
 
 
+GROUPS = """k = Constant <value = float[5] {1, 2, 3, 4, 5}> ()
+    o = Constant <value = float[5] {0, 1, 0, 1, 0}> ()
+    y = GroupNormalization <num_groups = 1> (c, k, o)"""
+
+
 @pytest.mark.parametrize(
     ("opset", "body"),
     [
@@ -82,6 +87,7 @@ GRID = """t = Transpose <perm = [0, 2, 3, 1]> (x)
         (10, 's = Constant <value = float[4] {1, 1, 0.5, 0.5}> () y = Resize <mode = "nearest"> (c, s)'),
         (20, f"g = Gelu (c) {SCALES} {NONE} y = Resize (g, none, s)"),
         (20, GRID),
+        (21, GROUPS),
     ],
 )
 def test_older_and_newer_operators_compute_the_same(opset, body, tmp_path):
