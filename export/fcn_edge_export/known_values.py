@@ -30,12 +30,16 @@ class KnownValues:
     """
 
     def __init__(self, net: nn.Module) -> None:
-        holders = [holder for m in net.modules() for holder in (m._parameters, m._buffers)]  # noqa: SLF001 (the tracer puts its own tensors there)
+        holders: list[dict[str, Any]] = [
+            holder
+            for m in net.modules()
+            for holder in (m._parameters, m._buffers, vars(m))  # noqa: SLF001 (the tracer puts its own tensors there)
+        ]
         self._places = [
             (holder, name, tensor.detach())
             for holder in holders
             for name, tensor in holder.items()
-            if tensor is not None and tensor.numel() <= MOST
+            if isinstance(tensor, Tensor) and tensor.numel() <= MOST
         ]
         self._made: dict[
             int, tuple[Tensor, Tensor]
@@ -49,21 +53,28 @@ class KnownValues:
             return func(value, *args[1:])
 
     def follow(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
-        """Compute the value of a result, if those of all tensors that it is computed from are known."""
-        if not isinstance(result, Tensor) or not _is_small(result):
+        """Compute the values of a result, if those of all tensors that it is computed from are known."""
+        made = _parts(result)
+        if not made or not all(map(_is_small, made)):
             return
         tensors = list(_tensors((args, kwargs)))
         values = {id(tensor): self._value(tensor) for tensor in tensors if _is_small(tensor)}
         if not tensors or len(values) < len({id(t) for t in tensors}) or None in values.values():
             return
         with _disable_current_modes(), torch.no_grad():
-            value = func(*_replaced(args, values), **_replaced(kwargs, values))
-        self._made[id(result)] = (result, value)
+            found = _parts(func(*_replaced(args, values), **_replaced(kwargs, values)))
+        self._made.update((id(tensor), (tensor, value)) for tensor, value in zip(made, found, strict=True))
 
     def _value(self, tensor: Tensor) -> Tensor | None:
         if id(tensor) in self._made:
             return self._made[id(tensor)][1]
         return next((value for holder, name, value in self._places if holder[name] is tensor), None)
+
+
+def _parts(result: Any) -> tuple[Tensor, ...]:
+    """A tensor, or all that a function split one into."""
+    parts = result if isinstance(result, (tuple, list)) else (result,)
+    return tuple(parts) if all(isinstance(part, Tensor) for part in parts) else ()
 
 
 def _is_small(tensor: Tensor) -> bool:

@@ -60,6 +60,7 @@ class DecidesByItsBuffers(Idiom):
     def __init__(self):
         super().__init__()
         self.register_buffer("probabilities", torch.tensor([0.0, 1.0]))
+        self.active = torch.tensor([[0, 1], [1, 1]])  # no buffer
         self.steps = nn.Parameter(torch.tensor(2.6))
 
     def inside(self, f: Tensor) -> Tensor:
@@ -67,6 +68,10 @@ class DecidesByItsBuffers(Idiom):
         for index in range(len(self.probabilities)):
             if self.probabilities[index] > 0.5:
                 f = 2 * f
+        for row in self.active.data:
+            for number, active in enumerate(row.unbind()):
+                if active:
+                    f = f - number / 2
         if self.steps + self.probabilities.sum() > 3:
             f = f + int(self.steps.round())
         return f + torch.arange(len(f)).view(-1, 1, 1, 1)
@@ -209,6 +214,25 @@ class CalculatesWithFractions(Idiom):
         turned = F.scaled_dot_product_attention(f, f, f, scale=math.log(height) / width)
         f = f * math.log(height * width, 512) + math.exp(-height / 50) * np.log2(width) + math.pow(width, 0.3)
         return f + (wave + (index - part)) / width**2 + power + turned
+
+
+class AttendsWithOtherAxes(Idiom):
+    """Attention of images without heads, and of groups of windows with a mask for each head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask = nn.Parameter(torch.randn(2, 1, 2))
+
+    def inside(self, f: Tensor) -> Tensor:
+        batch, channels, height, width = f.shape
+        flat = F.avg_pool2d(f, 4).flatten(2).transpose(1, 2)
+        pooled = F.scaled_dot_product_attention(flat, flat, flat).mean(1)
+        rows = f[:, :, : height // 2 * 2].reshape(batch, 2, channels // 2, height // 2, 2, width)
+        rows = rows.permute(0, 3, 1, 4, 5, 2).flatten(3, 4)[
+            ..., :2, :
+        ]  # batch, rows, heads, tokens, channels
+        seen = F.scaled_dot_product_attention(rows, rows, rows, attn_mask=self.mask)
+        return f + pooled[..., None, None] + seen.mean((1, 3)).flatten(1)[..., None, None]
 
 
 class Windows(Idiom):

@@ -57,6 +57,7 @@ IDIOMS = {
     "relative positions": idioms.RelativePositions,
     "positions of rows and of columns": idioms.PositionsOfRowsAndColumns,
     "calculating with fractions": idioms.CalculatesWithFractions,
+    "attention of other axes": idioms.AttendsWithOtherAxes,
     "shifted windows": idioms.Windows,
     "windows of merged maps": idioms.WindowsInStages,
     "sizes as tensors": idioms.SizesAsTensors,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fcn_edge_export.rewrites.arguments import symbolic
 
-__all__ = ["arange", "attention", "linspace", "whole_with_tensor", "with_tensor"]
+__all__ = ["arange", "linspace", "whole_with_tensor", "with_tensor"]
 
 
 def linspace(func: Any, args: Any, kwargs: Any) -> Any:
@@ -53,11 +53,3 @@ def whole_with_tensor(func: Any, args: Any, kwargs: Any) -> Any:
     """As `with_tensor`, of whole numbers, which a fraction makes to others: ONNX has one type for both."""
     whole = len(args) == 2 and isinstance(args[0], Tensor) and not args[0].is_floating_point()
     return with_tensor(func, args, kwargs) if whole else NotImplemented
-
-
-def attention(func: Any, args: Any, kwargs: Any) -> Any:
-    """Attention with a scale computed from a size: queries are scaled, as ONNX's scale is a constant."""
-    scale = kwargs.get("scale")
-    if not args or not symbolic(scale):
-        return NotImplemented
-    return func(args[0] * scale, *args[1:], **{**kwargs, "scale": 1.0})

@@ -19,14 +19,9 @@ from fcn_edge_export.decisions import Decisions
 from fcn_edge_export.known_values import KnownValues
 from fcn_edge_export.masked_writes import MaskedWrites
 from fcn_edge_export.rewrites.arguments import given_to
+from fcn_edge_export.rewrites.attention import attention
 from fcn_edge_export.rewrites.convolutions import conv2d, conv_transpose2d, fold, unfold
-from fcn_edge_export.rewrites.counting import (
-    arange,
-    attention,
-    linspace,
-    whole_with_tensor,
-    with_tensor,
-)
+from fcn_edge_export.rewrites.counting import arange, linspace, whole_with_tensor, with_tensor
 from fcn_edge_export.rewrites.logic import data, is_all_true, masked_fill, shape_as_tensor, where
 from fcn_edge_export.rewrites.norms import group_norm, instance_norm
 from fcn_edge_export.rewrites.padding import to_whole
@@ -62,6 +57,8 @@ class Rewrites(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
         func = real_function(func)
+        if func is Tensor.__iter__:
+            return iter(self.__torch_function__(torch.unbind, (), args))
         if (answer := self.known.answer(func, args)) is not NotImplemented:
             return answer
         if self.masked.write(func, args):
@@ -75,7 +72,7 @@ class Rewrites(TorchFunctionMode):
         self.masked.follow(func, args, result)
         if isinstance(result, Tensor):
             self.decisions.clear()
-            self.known.follow(func, args, kwargs or {}, result)
+        self.known.follow(func, args, kwargs or {}, result)
         return result
 
     def _padded(self, args: Any, kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
