@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Labeling:
     def _read_ahead(self, reader: ThreadPoolExecutor, windows: Sequence[Window]) -> Iterator[Pixels]:
         """The pixels of each window, while the next one's are read."""
         reading, read = None, Reader(self.source, windows, self.kept).read
-        for window, following in zip(windows, [*windows[1:], None], strict=True):
+        for window, following in zip_longest(windows, windows[1:]):
             now = reader.submit(read, *window) if reading is None else reading
             pixels = now.result()
             reading = None if following is None else reader.submit(read, *following)
