@@ -16,6 +16,7 @@ from onnx.inliner import inline_local_functions
 
 from fcn_edge_export.brevity import brief, listed
 from fcn_edge_export.onnx_cleanup import MAX_BYTES, cleaned, reads
+from fcn_edge_export.onnx_integers import OF_INTEGERS
 from fcn_edge_export.onnx_opset import opset_of
 from fcn_edge_export.widen import precision_of, widened
 from fcn_edge_runtime.errors import InputError, UsageError
@@ -42,7 +43,7 @@ _KINDS = {
     b"\x89HDF": "a model of Keras",
 }
 _INTEGERS = ("QuantizeLinear", "DequantizeLinear")
-_QUANTIZED = ("QLinearConv", "ConvInteger", "MatMulInteger", "QLinearMatMul", "DynamicQuantizeLinear")
+_QUANTIZED = ("ConvInteger", "MatMulInteger", "DynamicQuantizeLinear")
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,9 @@ def _other_kind(file: Path) -> str:
 def _check_operators(file: Path, model: onnx.ModelProto) -> None:
     known = {"", "ai.onnx", *(function.domain for function in model.functions)}
     nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
-    foreign = sorted({f"{n.domain}::{n.op_type}" for n in nodes if n.domain not in known})
+    foreign = sorted(
+        {f"{n.domain}::{n.op_type}" for n in nodes if n.domain not in known and n.op_type not in OF_INTEGERS}
+    )
     if foreign:
         raise InputError(
             f"{file} has operators that are not ONNX's own ({listed(foreign)}): export it without them, or "
@@ -230,9 +233,8 @@ def _check_operators(file: Path, model: onnx.ModelProto) -> None:
     quantized = sorted({node.op_type for node in nodes} & set(_QUANTIZED))
     if quantized:
         raise InputError(
-            f"{file} computes with integers by operators of their own ({listed(quantized)}), expected "
-            "QuantizeLinear and DequantizeLinear (QDQ): export it so, or adopt its float file, then "
-            "`fcn-edge quantize` that"
+            f"{file} chooses the scales of its integers for each image ({listed(quantized)}), expected "
+            "fixed scales: adopt its float file, then `fcn-edge quantize` that"
         )
 
 

@@ -325,7 +325,7 @@ def strings(model):
 
 
 def quantized(model):
-    model.graph.node[0].op_type = "QLinearConv"
+    model.graph.node[0].op_type = "ConvInteger"
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def quantized(model):
         (custom_operator, "operators that are not ONNX's own .com.example::"),
         (strings, "is string, expected floats, or whole pixels as uint8"),
         (ranks, "has 3 axes, expected an image"),
-        (quantized, r"operators of their own \(QLinearConv\), .*adopt its float file"),
+        (quantized, r"chooses the scales .* for each image \(ConvInteger\), .*adopt its float file"),
     ],
 )
 def test_what_is_not_a_network_of_one_image_is_refused(change, message, tmp_path):
@@ -392,10 +392,11 @@ class _Frames(CalibrationDataReader):
         return {"pixels": self.left.pop()} if self.left else None
 
 
-def test_a_quantized_file_of_others_keeps_its_integers(tmp_path):
+@pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator])
+def test_a_quantized_file_of_others_keeps_its_integers(form, tmp_path):
     source = theirs(tmp_path / "float.onnx", Net(last="coarse"))
     quantized = tmp_path / "quantized.onnx"
-    quantize_static(source, quantized, _Frames(), quant_format=QuantFormat.QDQ, per_channel=True)
+    quantize_static(source, quantized, _Frames(), quant_format=form, per_channel=True)
     result = adopt(quantized, CARD, tmp_path / "a.onnx")
     assert (result.card.precision, result.card.verification.reference) == ("int8", "onnx")
     assert result.card.lowering.integer_share == 1

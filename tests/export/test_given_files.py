@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper, parser
 from fcn_edge_export import AdoptOptions, adopt
 from fcn_edge_export.brevity import brief
 from fcn_edge_export.onnx_file import read_onnx
+from fcn_edge_export.onnx_integers import as_qdq
 from fcn_edge_export.onnx_opset import at_our_opset
 from fcn_edge_export.onnx_reference import resized
 from fcn_edge_runtime import Segmenter
@@ -26,7 +27,7 @@ FIXED = "float[1,3,64,96]"
 
 def given(path, body, *, opset=17, pixels="float[n,3,h,w]", scores="float[n,5,h,w]", ir=8):
     """A file: a convolution of stride 2 makes `c` of the image `x`, the body makes `y` of it."""
-    text = f"""<ir_version: {ir}, opset_import: ["" : {opset}]>
+    text = f"""<ir_version: {ir}, opset_import: ["" : {opset}, "com.microsoft" : 1]>
     net ({pixels} x) => ({scores} y) {{
         c = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w, b)
         {body}
@@ -97,6 +98,30 @@ def test_older_and_newer_operators_compute_the_same(opset, body, tmp_path):
     x = np.random.default_rng(1).random((1, 3, 32, 48), np.float32)
     ours = outputs_of(model.SerializeToString(), x)
     assert np.abs(ours - outputs_of(source, x)).max() < 1e-5
+
+
+INTEGERS = """u = Constant <value = float {0.05}> ()
+    z = Constant <value = uint8 {128}> ()
+    q = QuantizeLinear (c, u, z)
+    a = com.microsoft.QLinearAdd (q, u, z, q, u, z, u, z)
+    s = com.microsoft.QLinearSigmoid (a, u, z, u, z)
+    m = com.microsoft.QLinearMul (q, u, z, s, u, z, u, z)
+    g = com.microsoft.QLinearGlobalAveragePool (m, u, z, u, z)
+    k = com.microsoft.QLinearAdd (m, u, z, g, u, z, u, z)
+    j = com.microsoft.QLinearConcat <axis = 1> (u, z, k, u, z, q, u, z)
+    y = DequantizeLinear (j, u, z)"""
+
+
+def test_operators_of_integers_are_written_as_float_ones(tmp_path):
+    source = given(tmp_path / "t.onnx", INTEGERS, scores="float[n,10,h,w]")
+    model = read_onnx(source, None, None).model
+    as_qdq(model)
+    assert not any(node.domain for node in model.graph.node)
+    x = np.random.default_rng(1).random((1, 3, 32, 48), np.float32)
+    far = (
+        np.abs(outputs_of(model.SerializeToString(), x) - outputs_of(source, x)) > 0.051
+    )  # more than one step
+    assert far.mean() < 0.001
 
 
 def test_images_at_once_and_size_are_read_off_constants(tmp_path):
