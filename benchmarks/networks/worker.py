@@ -289,7 +289,9 @@ def _resized(x: torch.Tensor, size: Any, *, antialias: bool = False) -> torch.Te
 
 def _logits(out: Any, size: Any) -> torch.Tensor:
     if hasattr(out, "class_queries_logits"):
-        return _of_queries(out, size)
+        return _of_queries(out, out.class_queries_logits, out.masks_queries_logits, size)
+    if hasattr(out, "pred_masks"):
+        return _of_queries(out, out.logits, out.pred_masks, size)
     out = getattr(out, "logits", out)
     while isinstance(out, (tuple, list, dict)):
         out = next(iter(out.values())) if isinstance(out, dict) else out[0]
@@ -297,14 +299,13 @@ def _logits(out: Any, size: Any) -> torch.Tensor:
     return tensor
 
 
-def _of_queries(out: Any, size: Any) -> torch.Tensor:
+def _of_queries(out: Any, classes: torch.Tensor, masks: torch.Tensor, size: Any) -> torch.Tensor:
     """As post_process_semantic_segmentation of the network's processor in transformers combines masks."""
-    masks = out.masks_queries_logits
     kind = type(out).__name__
     if kind.startswith(("Mask2Former", "Eomt")):
         masks = _resized(masks, (384, 384) if kind.startswith("Mask2Former") else size)
-    classes = out.class_queries_logits.softmax(-1)[..., :-1]
-    return _resized(torch.einsum("bqc,bqhw->bchw", classes, masks.sigmoid()), size)
+    shares = classes.softmax(-1)[..., :-1]
+    return _resized(torch.einsum("bqc,bqhw->bchw", shares, masks.sigmoid()), size)
 
 
 if __name__ == "__main__":

@@ -179,12 +179,13 @@ class RelativePositions(Idiom):
 class PositionsOfRowsAndColumns(Idiom):
     """Relative positions of rows and of columns apart, as SAM, ViTDet and MViT add them to attention."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: int = 4) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.randn(9, 4))
+        self.pool = pool
 
     def inside(self, f: Tensor) -> Tensor:
-        grid = F.max_pool2d(f, 4).permute(0, 2, 3, 1)
+        grid = F.max_pool2d(f, self.pool).permute(0, 2, 3, 1)
         batch, height, width, channels = grid.shape
         flat = grid.reshape(batch, height * width, channels)
         weights = (flat @ flat.transpose(1, 2)).view(batch, height, width, height, width)

@@ -201,6 +201,13 @@ def test_a_softmax_inside_is_refused_with_confidence_requested(tmp_path):
     assert exported(net, tmp_path, outputs=("labels", "confidence"), activation="softmax").card is not None
 
 
+@pytest.mark.slow
+def test_a_network_that_fails_at_large_images_gets_a_way_out(tmp_path):
+    with pytest.raises(InputError, match=r"PyTorch cannot run pattern .* out of bounds.*: --working-size "):
+        exported(seeded(sized.IndexedTable), tmp_path)
+    exported(seeded(sized.IndexedTable), tmp_path, working_size="96x128")
+
+
 @pytest.mark.parametrize(("side", "reduction"), [(2, 7), (4, Fraction(7, 2)), (8, Fraction(7, 4))])
 def test_patches_of_14_pixels_have_any_number_of_logits(side, reduction):
     found = probe(sized.PatchesOf14(side), 3)

@@ -148,6 +148,42 @@ def _eomt() -> Any:
     return hf.EomtForUniversalSegmentation(hf.EomtConfig(num_labels=CLASSES, **SMALL, **small))
 
 
+def _eomt_dinov3() -> Any:
+    small = {"image_size": 64, "patch_size": 16, "num_blocks": 2, "num_queries": 10, "num_upscale_blocks": 1}
+    return hf.EomtDinov3ForUniversalSegmentation(hf.EomtDinov3Config(num_labels=CLASSES, **SMALL, **small))
+
+
+def _detr() -> Any:
+    sizes = {"hidden_sizes": [16, 16, 24, 32], "depths": [1, 1, 1, 1], "embedding_size": 16}
+    config = hf.DetrConfig(
+        backbone_config=hf.ResNetConfig(layer_type="basic", **sizes, **PYRAMID),
+        d_model=128,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        num_queries=10,
+        num_labels=CLASSES,
+    )
+    return _lively(hf.DetrForSegmentation(config))
+
+
+def _vitdet() -> Any:
+    small: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2}
+    small |= {"image_size": 64, "window_size": 3, "window_block_indices": [0, 2]}
+    small |= {"residual_block_indices": []}
+    return _upernet(hf.VitDetConfig(**small, use_relative_position_embeddings=True, **PYRAMID), aux=32)
+
+
+def _tips() -> Any:
+    """Patches of 14 pixels, of 8 logits a side each."""
+    backbone = {"model_type": "tipsv2_vision_model", "image_size": 56, "patch_size": 14, **SMALL}
+    backbone |= {"out_indices": [1, 2, 3, 4], "apply_layernorm": True, "reshape_hidden_states": False}
+    sizes: dict[str, Any] = {"neck_hidden_sizes": [8, 16, 24, 32], "fusion_hidden_size": 16}
+    config = hf.Tipsv2DptConfig(num_labels=CLASSES, backbone_config=backbone, **sizes)
+    return _lively(hf.Tipsv2DptForSemanticSegmentation(config))
+
+
 NETWORKS: dict[str, Callable[[], Any]] = {
     "SegFormer": _segformer,
     "BEiT, no positions": lambda: _beit("beit"),
@@ -169,4 +205,8 @@ NETWORKS: dict[str, Callable[[], Any]] = {
     "Mask2Former": _mask2former,
     "OneFormer": _oneformer,
     "EoMT": _eomt,
+    "EoMT, DINOv3": _eomt_dinov3,
+    "DETR": _detr,
+    "UperNet, ViTDet": _vitdet,
+    "TIPSv2 with DPT": _tips,
 }

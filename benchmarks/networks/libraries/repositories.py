@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from tests.export import idioms, public_styles
+from tests.export import idioms, public_styles, sized
 from tests.export.networks import seeded
 
 __all__ = ["NETWORKS", "VERSIONS"]
@@ -55,6 +55,9 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "kernels of its own": idioms.KernelsOfItsOwn,
     "positions counted from a half": idioms.CountsFromAHalf,
     "pads below 0": idioms.CropsByNegativePads,
+    "positions of rows and of columns": partial(idioms.PositionsOfRowsAndColumns, pool=16),
+    "fractions of the size": idioms.CalculatesWithFractions,
+    "patches of 14 pixels": partial(sized.PatchesOf14, 8),
 }
 # Their classes cannot be balanced on an image, as those of the others are.
 _PLAIN = (public_styles.PyramidOfEightPlusOne, public_styles.PatchSegmenter)

@@ -87,6 +87,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = dict(
         _named("UPerNet", "tu-swinv2_cr_tiny_224"),
         _named("UPerNet", "tu-convnext_atto"),
         _named("UPerNet", "tu-maxvit_rmlp_nano_rw_256"),
+        _named("UPerNet", "tu-hiera_tiny_224"),
+        _named("Unet", "tu-twins_svt_small"),
         _named("DPT", "tu-vit_tiny_patch16_224", dynamic_img_size=True),
         _named("DPT", "tu-vit_tiny_patch16_224"),
         _named("DPT", "tu-vit_small_patch14_dinov2"),

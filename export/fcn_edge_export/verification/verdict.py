@@ -192,7 +192,10 @@ def _expected(reference: Logits, reference_name: str, name: str, image: Array) -
         raise
     except Exception as error:
         size = size_text(image.shape[:3])
-        raise InputError(f"verify: {reference_name} cannot run {name} {size}: {error}") from error
+        raise InputError(
+            f"verify: {reference_name} cannot run {name} {size}: {error}: if the network takes no images of "
+            "that size, let the file resize each one to a size that it takes: --working-size HEIGHTxWIDTH"
+        ) from error
 
 
 def _exact(reference: Logits, case: Case) -> Outputs | None:
