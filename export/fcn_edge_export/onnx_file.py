@@ -16,6 +16,7 @@ from onnx.inliner import inline_local_functions
 
 from fcn_edge_export.brevity import brief, listed
 from fcn_edge_export.onnx_cleanup import MAX_BYTES, cleaned, reads
+from fcn_edge_export.onnx_fused import FUSED
 from fcn_edge_export.onnx_integers import OF_INTEGERS
 from fcn_edge_export.onnx_opset import opset_of
 from fcn_edge_export.widen import precision_of, widened
@@ -223,7 +224,11 @@ def _check_operators(file: Path, model: onnx.ModelProto) -> None:
     known = {"", "ai.onnx", *(function.domain for function in model.functions)}
     nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
     foreign = sorted(
-        {f"{n.domain}::{n.op_type}" for n in nodes if n.domain not in known and n.op_type not in OF_INTEGERS}
+        {
+            f"{n.domain}::{n.op_type}"
+            for n in nodes
+            if n.domain not in known and n.op_type not in OF_INTEGERS | FUSED
+        }
     )
     if foreign:
         raise InputError(

@@ -11,6 +11,7 @@ from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.graph.nodes import Nodes, rename
 from fcn_edge_export.onnx_batch import take_any_batch
 from fcn_edge_export.onnx_file import OnnxFile
+from fcn_edge_export.onnx_fused import unfused
 from fcn_edge_export.onnx_integers import as_qdq
 from fcn_edge_export.onnx_opset import at_our_opset
 from fcn_edge_export.onnx_outputs import Taken
@@ -44,6 +45,7 @@ def network_of(
     needed.graph.output.append(_value(taken.tensor, None))
     _check_steady(file, needed)
     as_qdq(needed)
+    unfused(needed.graph)
     graph = at_our_opset(file.path, needed).graph
     for name in (TRACED_INPUT, LOGITS):
         rename(graph, name, f"given/{name}")

@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper, parser
 from fcn_edge_export import AdoptOptions, adopt
 from fcn_edge_export.brevity import brief
 from fcn_edge_export.onnx_file import read_onnx
+from fcn_edge_export.onnx_fused import unfused
 from fcn_edge_export.onnx_integers import as_qdq
 from fcn_edge_export.onnx_opset import at_our_opset
 from fcn_edge_export.onnx_reference import resized
@@ -98,6 +99,23 @@ def test_older_and_newer_operators_compute_the_same(opset, body, tmp_path):
     x = np.random.default_rng(1).random((1, 3, 32, 48), np.float32)
     ours = outputs_of(model.SerializeToString(), x)
     assert np.abs(ours - outputs_of(source, x)).max() < 1e-5
+
+
+FUSED = """f = com.microsoft.FusedConv <activation = "LeakyRelu", activation_params = [0.1],
+                                 pads = [1, 1, 1, 1], strides = [2, 2]> (x, w, b)
+    z = com.microsoft.FusedConv <activation = "Clip", activation_params = [0.0, 1.0],
+                                 pads = [1, 1, 1, 1], strides = [2, 2]> (x, w, b, f)
+    k = com.microsoft.Gelu (z)
+    y = Add (k, f)"""
+
+
+def test_what_an_optimizer_fused_is_taken_apart(tmp_path):
+    source = given(tmp_path / "t.onnx", FUSED)
+    model = read_onnx(source, None, None).model
+    unfused(model.graph)
+    assert not any(node.domain for node in model.graph.node)
+    x = np.random.default_rng(1).random((1, 3, 32, 48), np.float32)
+    assert np.abs(outputs_of(model.SerializeToString(), x) - outputs_of(source, x)).max() < 1e-5
 
 
 INTEGERS = """u = Constant <value = float {0.05}> ()
