@@ -11,7 +11,7 @@ import click
 from fcn_edge.cli.export_options import devices_option, naming_options, sizes_option
 from fcn_edge.cli.numbers import CHANNELS, Whole
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     allow_operators_option,
     examples,
     json_option,
@@ -31,9 +31,9 @@ __all__ = ["command"]
         "fcn-edge adopt keras.onnx --classes 2 --normalize 0.5/0.5 --layout NHWC -o mask.onnx",
     ),
 )
-@click.argument("source", metavar="THEIR.onnx", type=click.Path(path_type=Path))
+@click.argument("source", metavar="THEIR.onnx", type=FilePath(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
+    "-o", "--output", required=True, type=FilePath(path_type=Path), help="The file to write, NAME.onnx."
 )
 @click.option(
     "--classes",
@@ -49,7 +49,7 @@ __all__ = ["command"]
 @click.option("--channels", type=CHANNELS, metavar="N", help="Channels of the image.  [default: 3]")
 @click.option(
     "--card",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FILE",
     help="Name, description, license, author, classes and input (dtype, scale, mean, std), as JSON or TOML.",
 )

@@ -11,6 +11,7 @@ import click
 from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import Real
 from fcn_edge.cli.options import (
+    FilePath,
     allow_operators_option,
     device_option,
     examples,
@@ -40,12 +41,15 @@ __all__ = ["command"]
         "fcn-edge bench road.onnx --sweep --plot sizes.png --json > bench.json",
     ),
 )
-@click.argument("models", metavar="MODEL.onnx...", nargs=-1, required=True, shell_complete=files)
+@click.argument(
+    "models", metavar="MODEL.onnx...", nargs=-1, required=True, type=FilePath(), shell_complete=files
+)
 @size_option
 @click.option(
     "--images",
     multiple=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Measure on the first 16 of these images; repeatable.  [default: computed images]",
 )
@@ -69,12 +73,13 @@ __all__ = ["command"]
     help="Also measure sizes from 320x240 to 3840x2160, each in a process of its own.",
 )
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the results (matplotlib)."
+    "--plot", type=FilePath(path_type=Path), metavar="FILE.png", help="Draw the results (matplotlib)."
 )
 @click.option(
     "--map",
     "raster",
     metavar="RASTER",
+    type=FilePath(),
     shell_complete=files,
     help="Measure maps of this raster instead: seconds, memory, and the share of the network in the time.",
 )
@@ -90,6 +95,7 @@ __all__ = ["command"]
     "profiles",
     multiple=True,
     metavar="PROFILE.json",
+    type=FilePath(),
     shell_complete=files,
     help="A profile from `fcn-edge tune` for one of the models on this machine; repeatable.",
 )

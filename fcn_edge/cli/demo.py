@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fcn_edge.cli.options import OutputPath, examples, printable, quiet_option
+from fcn_edge.cli.options import FilePath, examples, printable, quiet_option
 
 __all__ = ["command"]
 
@@ -17,7 +17,7 @@ __all__ = ["command"]
     "--out",
     default="demo-out",
     show_default=True,
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     help="Folder for everything it makes.",
 )

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from fcn_edge.cli.completion import classes, files
 from fcn_edge.cli.numbers import Real
-from fcn_edge.cli.options import option_group
+from fcn_edge.cli.options import FilePath, option_group
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.imaging.effects import Effect
@@ -77,6 +77,7 @@ effect_options = option_group(
         default="#ffffff",
         show_default=True,
         metavar="FILE|#rrggbb",
+        type=FilePath(),
         shell_complete=files,
         help="What replaces the background; an image is scaled to cover it.",
     ),

@@ -13,7 +13,7 @@ from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import PROBABILITY
 from fcn_edge.cli.options import (
     LONGEST_NAME,
-    OutputPath,
+    FilePath,
     allow_operators_option,
     device_option,
     examples,
@@ -58,13 +58,14 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
     required=True,
     multiple=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Folder of the images; repeatable.",
 )
 @click.option(
     "--labels",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     help="Folder of the true labels: PNG masks named like the images, NIfTI or DICOM for volumes; 255 is "
     "unlabeled and not counted.",
@@ -81,7 +82,7 @@ def _probabilities(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option(
     "-o",
     "--out",
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     help="Write confusion.png, worst.png and evaluation.json here, and coverage.png where MODEL computes "
     "confidence.",

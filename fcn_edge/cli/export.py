@@ -21,7 +21,7 @@ from fcn_edge.cli.export_options import (
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import PROBABILITY, Whole
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     SizeType,
     allow_operators_option,
     examples,
@@ -49,9 +49,9 @@ __all__ = ["command"]
         "fcn-edge export fcn_tiny --channels 1 --weights tiny.pth --outputs labels,confidence -o tiny.onnx",
     ),
 )
-@click.argument("net", shell_complete=networks)
+@click.argument("net", type=FilePath(), shell_complete=networks)
 @click.option(
-    "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
+    "-o", "--output", required=True, type=FilePath(path_type=Path), help="The file to write, NAME.onnx."
 )
 @net_options
 @naming_options
@@ -138,12 +138,13 @@ __all__ = ["command"]
     "--calibration",
     multiple=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Images to calibrate --precision int8 on; repeatable.",
 )
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     shell_complete=files,
     help="True labels of --images, for int8 or fp16: mean IoU may fall by at most half a point.",

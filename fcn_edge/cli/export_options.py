@@ -8,7 +8,7 @@ import click
 
 from fcn_edge.cli.completion import files, words
 from fcn_edge.cli.numbers import CHANNELS, Real
-from fcn_edge.cli.options import SizesType, option_group
+from fcn_edge.cli.options import FilePath, SizesType, option_group
 
 __all__ = ["devices_option", "naming_options", "net_options", "normalize_option", "sizes_option"]
 
@@ -37,7 +37,7 @@ _SETTINGS = click.option(
 )
 _CARD = click.option(
     "--card",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FILE",
     help="Name, description, license, author, classes and input (dtype, scale, mean, std), as JSON or TOML.",
 )
@@ -45,6 +45,7 @@ _IMAGES = click.option(
     "--images",
     multiple=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Also compare on your own frames: a folder, file or pattern; repeatable.",
 )

@@ -13,7 +13,7 @@ from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import Real, Whole
 from fcn_edge.cli.options import (
     LONGEST_NAME,
-    OutputPath,
+    FilePath,
     allow_operators_option,
     device_option,
     examples,
@@ -63,13 +63,15 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
         "fcn-edge map scene.vrt --model cover.onnx -o cover.tif --bands 4,3,2 --polygons cover.gpkg",
     ),
 )
-@click.argument("raster", metavar="INPUT", shell_complete=files)
-@click.option("--model", required=True, metavar="MODEL.onnx", shell_complete=files, help="The network.")
+@click.argument("raster", metavar="INPUT", type=FilePath(), shell_complete=files)
+@click.option(
+    "--model", required=True, metavar="MODEL.onnx", type=FilePath(), shell_complete=files, help="The network."
+)
 @click.option(
     "-o",
     "--out",
     required=True,
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="MAP.tif",
     help="The map: a Cloud Optimized GeoTIFF of class ids, 255 where there is no data.",
 )
@@ -83,19 +85,19 @@ def _bands(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 )
 @click.option(
     "--confidence",
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FILE.tif",
     help="Also write the probability of each pixel's class.",
 )
 @click.option(
     "--probabilities",
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FILE.tif",
     help="Also write the probabilities of all classes, a band each, in steps of 1/254.",
 )
 @click.option(
     "--polygons",
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FILE",
     help="Also write the classes as polygons with areas in square meters: .gpkg, .geojson, .fgb or .parquet.",
 )

@@ -16,7 +16,7 @@ from fcn_edge_runtime.errors import UsageError
 
 __all__ = [
     "LONGEST_NAME",
-    "OutputPath",
+    "FilePath",
     "SizeType",
     "SizesType",
     "allow_operators_option",
@@ -54,8 +54,8 @@ def option_group(*options: Callable[[Any], Any]) -> Callable[[Command], Command]
     return add
 
 
-class OutputPath(click.Path):
-    """Where to write. An empty name, as from an unset shell variable, is not the working folder."""
+class FilePath(click.Path):
+    """A file or a folder. An empty name, as from an unset shell variable, is not the working folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The value as `path_type`.
@@ -64,7 +64,7 @@ class OutputPath(click.Path):
             click.BadParameter: the name is empty.
         """
         if not str(value):
-            self.fail("got an empty name, expected where to write", param, ctx)
+            self.fail("got an empty name, expected a file or a folder", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -110,7 +110,7 @@ class SizesType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as 
         return tuple(SizeType().convert(text, param, ctx) for text in value.split(",") if text.strip())
 
 
-model_argument = click.argument("model", metavar="MODEL.onnx", shell_complete=files)
+model_argument = click.argument("model", metavar="MODEL.onnx", type=FilePath(), shell_complete=files)
 
 
 def _set_variable(ctx: click.Context, name: str, value: str) -> None:
@@ -193,6 +193,7 @@ size_option = click.option(
 profile_option = click.option(
     "--profile",
     metavar="PROFILE.json",
+    type=FilePath(),
     shell_complete=files,
     help="A profile from `fcn-edge tune` for this model on this machine: device, threads and options.",
 )

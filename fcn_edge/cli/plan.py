@@ -12,7 +12,7 @@ from fcn_edge.cli.completion import files
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import POSITIVE_SECONDS, Real
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     SizeType,
     allow_operators_option,
     examples,
@@ -47,6 +47,7 @@ __all__ = ["command"]
     multiple=True,
     required=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Frames as the camera sees them, sixteen or more of different scenes; repeatable.",
 )
@@ -58,7 +59,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     shell_complete=files,
     help="True labels of --images: mean IoU then decides.  [default: the share of labels that stay equal]",
@@ -67,6 +68,7 @@ __all__ = ["command"]
 @click.option(
     "--weights",
     metavar="FILE|URL",
+    type=FilePath(),
     shell_complete=files,
     help="What MODEL was exported or adopted from, for the commands of the plan; not needed for a recipe.",
 )
@@ -81,7 +83,7 @@ __all__ = ["command"]
 @click.option(
     "-o",
     "--out",
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     help="Also write plan.json there; the commands of the plan put their files there.  [default: none, "
     "beside MODEL]",

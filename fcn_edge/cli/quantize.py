@@ -13,7 +13,7 @@ from fcn_edge.cli.completion import files
 from fcn_edge.cli.label_options import label_folder, label_options
 from fcn_edge.cli.numbers import Real
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     allow_operators_option,
     examples,
     json_option,
@@ -37,17 +37,18 @@ __all__ = ["command"]
         "fcn-edge quantize road.onnx --weights-only --images frames/ -o road.small.onnx",
     ),
 )
-@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL.onnx", type=FilePath(path_type=Path))
 @click.option(
     "--calibration",
     multiple=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Images like those the model will see, a few dozen; repeatable. Every 4th is held out to verify "
     "on, unless --images are given.",
 )
 @click.option(
-    "-o", "--output", required=True, type=OutputPath(path_type=Path), help="The file to write, NAME.onnx."
+    "-o", "--output", required=True, type=FilePath(path_type=Path), help="The file to write, NAME.onnx."
 )
 @click.option(
     "--weights-only",
@@ -77,12 +78,13 @@ __all__ = ["command"]
     "--images",
     multiple=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Verify on these images, none of them calibrated on; repeatable.",
 )
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     shell_complete=files,
     help="True labels of --images: mean IoU may fall by half a point.",

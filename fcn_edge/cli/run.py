@@ -14,7 +14,7 @@ from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.many_options import check_many, many_options, segment_shard
 from fcn_edge.cli.numbers import COUNT, SHARE
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     allow_operators_option,
     device_option,
     examples,
@@ -63,12 +63,12 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     ),
 )
 @model_argument
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=files)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=FilePath(), shell_complete=files)
 @click.option(
     "-o",
     "--out",
     required=True,
-    type=OutputPath(),
+    type=FilePath(),
     metavar="DIR",
     help="Folder for the results; created if missing.",
 )
@@ -119,7 +119,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 @volume_options
 @click.option(
     "--truth",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="FILE",
     shell_complete=files,
     help="True labels of the only volume, NIfTI or DICOM: Dice of each class is shown and written.",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from fcn_edge.cli.completion import files
-from fcn_edge.cli.options import examples, model_argument, printable
+from fcn_edge.cli.options import FilePath, examples, model_argument, printable
 
 __all__ = ["command"]
 
@@ -26,7 +26,7 @@ __all__ = ["command"]
 @click.option(
     "--key",
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     metavar="PRIVATE.pem",
     shell_complete=files,
     help="The private key, on the curve P-256, P-384 or P-521. Keep it off the machines that run MODEL.",

@@ -12,7 +12,7 @@ import click
 from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import POSITIVE_SECONDS, THREADS
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     allow_operators_option,
     device_option,
     examples,
@@ -45,12 +45,17 @@ __all__ = ["command"]
     "-o",
     "--out",
     required=True,
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="PROFILE.json",
     help="The profile to write.",
 )
 @click.option(
-    "--images", multiple=True, metavar="DIR", shell_complete=files, help="Frames to time; repeatable."
+    "--images",
+    multiple=True,
+    metavar="DIR",
+    type=FilePath(),
+    shell_complete=files,
+    help="Frames to time; repeatable.",
 )
 @size_option
 @click.option(

@@ -10,7 +10,7 @@ import click
 
 from fcn_edge.cli.completion import files, words
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     allow_operators_option,
     examples,
     json_option,
@@ -35,7 +35,7 @@ NAMES = ("deepness", "isaac", "model-api", "luxonis", "static", "logits")  # a t
         "fcn-edge variant corridor.onnx --for logits -o corridor.logits.onnx",
     ),
 )
-@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path), shell_complete=files)
+@click.argument("model", metavar="MODEL.onnx", type=FilePath(path_type=Path), shell_complete=files)
 @click.option(
     "--for",
     "target",
@@ -50,13 +50,14 @@ NAMES = ("deepness", "isaac", "model-api", "luxonis", "static", "logits")  # a t
     "-o",
     "--output",
     required=True,
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     help="The file to write, NAME.onnx; for luxonis NAME.tar.xz.",
 )
 @click.option(
     "--images",
     multiple=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Compare the labels on these images, too, stretched to HxW where there is one; repeatable.",
 )

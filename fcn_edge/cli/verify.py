@@ -10,12 +10,7 @@ import click
 
 from fcn_edge.cli.completion import networks
 from fcn_edge.cli.export_options import devices_option, net_options, sizes_option
-from fcn_edge.cli.options import (
-    allow_operators_option,
-    examples,
-    json_option,
-    quiet_option,
-)
+from fcn_edge.cli.options import FilePath, allow_operators_option, examples, json_option, quiet_option
 
 __all__ = ["command"]
 
@@ -28,8 +23,8 @@ __all__ = ["command"]
         "fcn-edge verify edited.onnx fcn_tiny --weights tiny.pth --reseal",
     ),
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("net", shell_complete=networks)
+@click.argument("model", type=FilePath(path_type=Path))
+@click.argument("net", type=FilePath(), shell_complete=networks)
 @net_options
 @sizes_option
 @devices_option

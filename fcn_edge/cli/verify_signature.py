@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fcn_edge.cli.completion import files
-from fcn_edge.cli.options import examples, model_argument, printable
+from fcn_edge.cli.options import FilePath, examples, model_argument, printable
 
 __all__ = ["command"]
 
@@ -21,7 +21,7 @@ __all__ = ["command"]
     "keys",
     required=True,
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False),
+    type=FilePath(exists=True, dir_okay=False),
     metavar="PUBLIC.pem",
     shell_complete=files,
     help="A public key; repeatable, one of them is enough.",

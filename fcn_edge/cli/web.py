@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from fcn_edge.cli.completion import files
-from fcn_edge.cli.options import OutputPath, allow_operators_option, examples, model_argument, printable
+from fcn_edge.cli.options import FilePath, allow_operators_option, examples, model_argument, printable
 
 __all__ = ["command"]
 
@@ -26,7 +26,7 @@ __all__ = ["command"]
     "-o",
     "--out",
     required=True,
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     help="Folder of the site. Files of an earlier site in it are replaced.",
 )
@@ -34,7 +34,7 @@ __all__ = ["command"]
     "--sample",
     "samples",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="PICTURE",
     shell_complete=files,
     help="A PNG, JPEG or WebP that the page offers to try; may be repeated.",
@@ -42,7 +42,7 @@ __all__ = ["command"]
 @click.option(
     "--onnxruntime-web",
     "package",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     shell_complete=files,
     help="The unpacked npm package onnxruntime-web.  [default: a copy in the cache, which npm fetches once]",

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class FileResult:
     """
 
     source: Path
+    _: KW_ONLY
     written: tuple[Path, ...] = ()
     size: tuple[int, int] | None = None
     milliseconds: float = 0.0
@@ -203,10 +204,10 @@ def _write(
     writing = (time.perf_counter() - start) * 1000
     return FileResult(
         read.file.source,
-        written,
-        (height, width),
-        result.milliseconds,
-        areas,
+        written=written,
+        size=(height, width),
+        milliseconds=result.milliseconds,
+        areas=areas,
         reading=read.milliseconds,
         writing=writing,
     )

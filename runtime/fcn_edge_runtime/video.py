@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class VideoResult(FileResult):
         error: why it ended too early; what was written until then is kept.
     """
 
+    _: KW_ONLY
     frames: int = 0
     rate: float = 0.0
 
@@ -197,13 +198,13 @@ def _segment_video(job: _Job, video: ImageFile, progress: Progress) -> VideoResu
     height, width = tally.last.labels.shape
     result = VideoResult(
         video.source,
-        tuple(targets.values()),
-        (height, width),
-        tally.milliseconds / tally.frames,
-        areas,
-        error,
-        tally.frames,
-        rate,
+        written=tuple(targets.values()),
+        size=(height, width),
+        milliseconds=tally.milliseconds / tally.frames,
+        areas=areas,
+        error=error,
+        frames=tally.frames,
+        rate=rate,
     )
     if "json" in targets:
         write_whole(targets["json"], marked(_facts(video, result, job)))

@@ -63,11 +63,16 @@ def test_the_version_is_shown(fcn_edge):
         (("run",), "Missing argument 'MODEL.onnx': see `fcn-edge run --help`"),
         (("run", "m.onnx", "x", "--threads", "0", "-o", "o"), "--threads"),
         (("inspect", "m.onnx", "--fast"), "No such option"),
-        (("run", "m.onnx", "x", "-o", ""), "got an empty name, expected where to write"),
-        (("robot", "bag", "b", "--out", ""), "got an empty name, expected where to write"),
+        (("run", "m.onnx", "x", "-o", ""), "got an empty name, expected a file or a folder"),
+        (("run", "m.onnx", "", "-o", "x"), "got an empty name, expected a file or a folder"),
+        (
+            ("evaluate", "m.onnx", "--images", "", "--labels", "x"),
+            "got an empty name, expected a file or a folder",
+        ),
+        (("robot", "bag", "b", "--out", ""), "got an empty name, expected a file or a folder"),
         (
             ("quantize", "m.onnx", "--calibration", ".", "-o", ""),
-            "got an empty name, expected where to write",
+            "got an empty name, expected a file or a folder",
         ),
     ],
 )

@@ -99,6 +99,8 @@ def test_shares_of_classes_are_those_of_all_frames(segmenter, video, tmp_path):
     assert [a.pixels for a in result.areas] == [int(counts[a.id]) for a in result.areas]
     written = json.loads((tmp_path / "out" / "clip.json").read_text())
     assert (written["frames"], written["size"]) == (12, [48, 64])
+    assert written["rate"] == result.rate == pytest.approx(float(NTSC), rel=1e-3)
+    assert result.reading == 0  # not measured
     assert sum(entry["pixels"] for entry in written["classes"]) == 12 * 48 * 64
 
 

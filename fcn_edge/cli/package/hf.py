@@ -8,7 +8,7 @@ import click
 
 from fcn_edge.cli.completion import files
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     allow_operators_option,
     examples,
     model_argument,
@@ -25,13 +25,12 @@ __all__ = ["command"]
     epilog=examples("fcn-edge package hf road.onnx -o road", "hf upload me/road road"),
 )
 @model_argument
-@click.option(
-    "-o", "--out", required=True, type=OutputPath(path_type=Path), metavar="DIR", help="The folder."
-)
+@click.option("-o", "--out", required=True, type=FilePath(path_type=Path), metavar="DIR", help="The folder.")
 @click.option(
     "--images",
     multiple=True,
     metavar="DIR",
+    type=FilePath(),
     shell_complete=files,
     help="Compare the labels of onnx/model.onnx on these images, too; repeatable.",
 )

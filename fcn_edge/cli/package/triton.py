@@ -8,7 +8,7 @@ import click
 
 from fcn_edge.cli.numbers import Whole
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     SizesType,
     allow_operators_option,
     examples,
@@ -33,7 +33,7 @@ __all__ = ["command"]
     "-o",
     "--out",
     required=True,
-    type=OutputPath(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="DIR",
     help="The repository; other models in it stay.",
 )

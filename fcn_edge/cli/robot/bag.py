@@ -11,7 +11,7 @@ import click
 from fcn_edge.cli.completion import files, topics
 from fcn_edge.cli.numbers import COUNT, POSITIVE_SECONDS, SECONDS
 from fcn_edge.cli.options import (
-    OutputPath,
+    FilePath,
     allow_operators_option,
     device_option,
     examples,
@@ -42,8 +42,10 @@ _MOST_LINES = 10
         "fcn-edge robot bag run/ --model road.onnx --image-topic /front -o out --start 10 --duration 5",
     ),
 )
-@click.argument("source", metavar="BAG", shell_complete=files)
-@click.option("--model", metavar="MODEL.onnx", shell_complete=files, help="The model to run.")
+@click.argument("source", metavar="BAG", type=FilePath(), shell_complete=files)
+@click.option(
+    "--model", metavar="MODEL.onnx", type=FilePath(), shell_complete=files, help="The model to run."
+)
 @click.option(
     "--image-topic",
     metavar="TOPIC",
@@ -53,7 +55,7 @@ _MOST_LINES = 10
 @click.option(
     "-o",
     "--out",
-    type=OutputPath(),
+    type=FilePath(),
     metavar="OUT",
     help="The new bag: one file if the name ends in .mcap or .db3, else a rosbag2 folder.",
 )

@@ -15,6 +15,7 @@ from fcn_edge.cli.effect_options import effect_from, effect_options
 from fcn_edge.cli.interrupts import stop_on_signals
 from fcn_edge.cli.numbers import COUNT, DOMAIN, RATE
 from fcn_edge.cli.options import (
+    FilePath,
     device_option,
     examples,
     profile_option,
@@ -41,12 +42,13 @@ __all__ = ["command"]
         "fcn-edge robot camera rtsp://10.0.0.5/stream --model road.onnx --publish --record run.mcap",
     ),
 )
-@click.argument("source", metavar="[DEVICE|URL|FILE]", default="0", shell_complete=files)
+@click.argument("source", metavar="[DEVICE|URL|FILE]", default="0", type=FilePath(), shell_complete=files)
 @model_option
 @click.option("--show", is_flag=True, help="Show overlays, or the effect, in a window; Esc or q ends.")
 @click.option(
     "--record",
     metavar="PATH",
+    type=FilePath(),
     shell_complete=files,
     help="A video of overlays, or of the effect (.mp4, .mkv, .avi), or a bag (.mcap, .db3, or a folder).",
 )

@@ -6,7 +6,7 @@ import click
 
 from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import SHARE, Whole
-from fcn_edge.cli.options import allow_operators_option, option_group, trusted_keys_option
+from fcn_edge.cli.options import FilePath, allow_operators_option, option_group, trusted_keys_option
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = ["model_option", "overlay_alpha_option", "prefix_option", "shrink_option"]
@@ -15,7 +15,12 @@ __all__ = ["model_option", "overlay_alpha_option", "prefix_option", "shrink_opti
 # The model, what is accepted in it, and who must have signed it.
 model_option = option_group(
     click.option(
-        "--model", required=True, metavar="MODEL.onnx", shell_complete=files, help="The model to run."
+        "--model",
+        required=True,
+        metavar="MODEL.onnx",
+        type=FilePath(),
+        shell_complete=files,
+        help="The model to run.",
     ),
     allow_operators_option,
     trusted_keys_option,

@@ -8,7 +8,7 @@ import click
 
 from fcn_edge.cli.completion import files
 from fcn_edge.cli.numbers import DOMAIN
-from fcn_edge.cli.options import examples
+from fcn_edge.cli.options import FilePath, examples
 
 __all__ = ["command"]
 
@@ -25,7 +25,7 @@ __all__ = ["command"]
 @click.option("--print", "shown", is_flag=True, required=True, help="Print it; nothing else is done.")
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=FilePath(path_type=Path),
     metavar="MODEL.onnx",
     shell_complete=files,
     help="What the service runs.  [default: /opt/fcn-edge/model.onnx]",

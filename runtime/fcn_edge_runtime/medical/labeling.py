@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class VolumeResult(FileResult):
         dice: of each class, None where it occurs neither in the truth nor in the labels; empty without truth.
     """
 
+    _: KW_ONLY
     shape: tuple[int, ...] = ()
     milliliters: float = 0.0
     dice: tuple[float | None, ...] = field(default=())
@@ -349,12 +350,11 @@ def _segment(job: _Job, file: ImageFile, progress: Progress) -> VolumeResult:
         slices = slices_of(done.labels, volume.affine, job.reading.axis)
         result = VolumeResult(
             file.source,
-            targets,
-            (slices.shape[1], slices.shape[2]),
-            done.milliseconds,
-            areas_of(done.labels, card),
-            None,
-            len(slices),
+            written=targets,
+            size=(slices.shape[1], slices.shape[2]),
+            milliseconds=done.milliseconds,
+            areas=areas_of(done.labels, card),
+            frames=len(slices),
             shape=volume.stored.shape,
             milliliters=volume.milliliters,
             dice=() if truth is None else dice_of(done.labels, truth, card),
