@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from fcn_edge.cli.volume_options import reading_from, volume_options
 
 if TYPE_CHECKING:
     from fcn_edge_runtime.evaluation.evaluate import Evaluation
+    from fcn_edge_runtime.evaluation.masks import Pair
     from fcn_edge_runtime.segmenter import Segmenter
 
 __all__ = ["command"]
@@ -158,6 +160,7 @@ def command(
         if out is not None:
             names = ", ".join(written[:-1])
             click.echo(f"wrote {names} and {written[-1]} to {printable(str(out))}", err=True)
+    _tell_turned(pairs)
     if found.failed:
         for entry in found.failed:
             click.echo(f"failed: {named_error(str(entry.pair.image), entry.error)}", err=True)
@@ -166,6 +169,19 @@ def command(
             err=True,
         )
         ctx.exit(1)
+
+
+def _tell_turned(pairs: Sequence[Pair]) -> None:
+    """Tell once where true labels have to be turned with their images, which tools do not agree on."""
+    from fcn_edge_runtime.imaging.decoding import is_turned
+
+    turned = [pair.image for pair in pairs if is_turned(pair.image)]
+    if turned:
+        click.echo(
+            f"note: {len(turned)} of {len(pairs)} images are turned by their EXIF orientation, such as "
+            f"{printable(str(turned[0]))}: their labels are taken as turned, too",
+            err=True,
+        )
 
 
 def _write_report(out: Path, segmenter: Segmenter, found: Evaluation) -> list[str]:

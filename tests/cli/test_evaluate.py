@@ -169,6 +169,16 @@ def test_masks_of_0_and_255_are_not_taken_as_unlabeled(fcn_edge, binary, tmp_pat
     assert list(found["iou"].values())[1] == pytest.approx(both / either)
 
 
+def test_images_turned_by_their_orientation_are_named(fcn_edge, model_path, truth):
+    path = truth / "images" / "b.png"
+    exif = Image.Exif()
+    exif[0x0112] = 3  # turned by half: the labels are those of the pixels as stored
+    Image.open(path).save(path, exif=exif)
+    done = fcn_edge("evaluate", model_path("rgb"), "--images", "images", "--labels", "labels")
+    assert done.returncode == 0
+    assert "note: 1 of 2 images are turned by their EXIF orientation, such as images/b.png" in done.stderr
+
+
 def test_quiet_leaves_the_result_and_nothing_on_stderr(fcn_edge, model_path, truth):
     args = ("--images", "images", "--labels", "labels", "-o", "report", "-q")
     done = fcn_edge("evaluate", model_path("rgb"), *args)

@@ -20,7 +20,7 @@ from fcn_edge_runtime._files import require_writable, write_whole
 from fcn_edge_runtime.batch import segment_files
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.image_job import ImageJob, SaveOptions
-from fcn_edge_runtime.imaging.finding import find_images
+from fcn_edge_runtime.imaging.finding import find_images, stream_images
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,15 @@ def test_finding_nothing_is_an_error_that_names_the_endings(tmp_path):
             find_images(inputs)
     with pytest.raises(InputError, match="there is no image or folder"):
         find_images([str(tmp_path / "none.png")])
+
+
+def test_pictures_of_other_kinds_in_a_folder_are_counted(photos):
+    for name in ("x.GIF", "y.gif", "z.heic", "clip.mp4", "clip.overlay.mp4", "notes.txt", ".hidden.gif"):
+        (photos / name).touch()
+    with pytest.warns(UserWarning, match=r"left out of .*: 2 \.gif, 1 \.(heic|mp4), 1 \.(heic|mp4): convert"):
+        assert find_images([str(photos)])
+    with pytest.warns(UserWarning, match=r"left out of .*: 2 \.gif"):
+        assert list(stream_images(str(photos)))
 
 
 def test_a_pattern_cannot_lead_out_of_the_output_folder(photos):

@@ -15,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from fcn_edge_runtime._extras import require
@@ -30,7 +31,7 @@ from fcn_edge_runtime.imaging.structure.structure import Damage, Structure, TooM
 from fcn_edge_runtime.imaging.structure.tiff import bands_of, tiff_structure
 from fcn_edge_runtime.imaging.structure.webp import webp_structure
 
-__all__ = ["FORMATS", "SIXTEEN_BIT", "Decoded", "decode", "import_pillow"]
+__all__ = ["FORMATS", "SIXTEEN_BIT", "Decoded", "decode", "import_pillow", "is_turned"]
 
 _STRUCTURES: dict[str, Callable[[BinaryIO], Structure]] = {
     "PNG": png_structure,
@@ -127,6 +128,17 @@ def decode(
             _refuse_bands(stream, kind, name, 0)
         reason = str(error) or type(error).__name__
         raise InputError(f"{name} is damaged or truncated ({reason[:160]})") from None
+
+
+def is_turned(path: Path) -> bool:
+    """Whether the EXIF or XMP data of an image file turn or mirror its pixels; False where it is damaged."""
+    try:
+        with path.open("rb") as stream:
+            kind = kind_of(stream.read(64))
+            stream.seek(0)
+            return kind in _STRUCTURES and _STRUCTURES[kind](stream).orientation in _TURNS
+    except Exception:  # noqa: BLE001 - a damaged file is reported when it is read
+        return False
 
 
 def _refuse_bands(stream: BinaryIO, kind: str, name: str, most: int) -> None:

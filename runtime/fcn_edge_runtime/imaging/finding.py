@@ -11,6 +11,7 @@ import fnmatch
 import glob
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,39 @@ VOLUMES = (".nii", ".nii.gz")  # of medical scans; see `medical`
 
 _VIDEOS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
 
+# Pictures and scans that are not read: without a word, whoever has a folder of them would not miss them.
+_NOT_READ = (
+    ".arw",
+    ".avif",
+    ".cr2",
+    ".cr3",
+    ".dng",
+    ".exr",
+    ".gif",
+    ".hdr",
+    ".heic",
+    ".heif",
+    ".ico",
+    ".img",
+    ".j2k",
+    ".jp2",
+    ".jxl",
+    ".mha",
+    ".mhd",
+    ".nef",
+    ".nrrd",
+    ".pbm",
+    ".pgm",
+    ".pnm",
+    ".ppm",
+    ".psd",
+    ".svg",
+    ".tga",
+)
+
 # What `fcn-edge run` wrote earlier into the same folder.
 _OWN_RESULT = re.compile(
-    r".*\.(labels\.png|confidence\.png|probability-\d+\.png|(overlay|effect)\.(png|jpg|webp)|labels\.nii\.gz)",
+    r".*\.(labels\.png|confidence\.png|probability-\d+\.png|(overlay|effect)\.(png|jpg|webp|mp4)|labels\.nii\.gz)",
     re.DOTALL,
 )
 
@@ -65,7 +96,8 @@ def find_images(
     """Find image files from files, folders and glob patterns, each name once, in a stable order.
 
     A file is taken whatever its name; in folders, only names with the suffix of an image are taken, and
-    hidden files and earlier results of `fcn-edge run` are skipped.
+    hidden files and earlier results of `fcn-edge run` are skipped. A warning counts the pictures of other
+    kinds, and videos, that a folder holds.
 
     Args:
         inputs: paths or patterns; an existing path is used literally, even with `*` or `[` in its name.
@@ -78,15 +110,18 @@ def find_images(
     """
     inputs = list(inputs)
     found: dict[str, tuple[Path, Path]] = {}
+    left_out: Counter[str] = Counter()
     for text in inputs:
         for source, relative in _Search(
-            text, recursive=recursive, endings=endings, whole=whole or _never
+            text, recursive=recursive, endings=endings, whole=whole or _never, left_out=left_out
         ).images():
             found.setdefault(_name_of(source), (source, relative))
+    names = ", ".join(inputs[:3]) or "nothing"
     if not found:
         hint = "" if recursive else ", or --recursive to search subfolders"
-        names = ", ".join(inputs[:3]) or "nothing"
-        raise InputError(f"no images in {names}: expected names ending in {' '.join(endings)}{hint}")
+        held = f" (there are {_counted(left_out)})" if left_out else ""
+        raise InputError(f"no images in {names}{held}: expected names ending in {' '.join(endings)}{hint}")
+    _warn_of(left_out, names)
     return _with_stems(
         [
             (source, relative, relative if whole and source.is_dir() else _without_suffix(relative))
@@ -97,6 +132,17 @@ def find_images(
 
 def _never(_: Path) -> bool:
     return False
+
+
+def _counted(left_out: Counter[str]) -> str:
+    """Such as "2 .gif, 1 .mp4"."""
+    return ", ".join(f"{count} {ending}" for ending, count in left_out.most_common(5))
+
+
+def _warn_of(left_out: Counter[str], names: str) -> None:
+    if left_out:
+        advice = "convert pictures to PNG or TIFF, name videos themselves"
+        warnings.warn(f"left out of {names}: {_counted(left_out)}: {advice}", stacklevel=3)
 
 
 def stream_images(
@@ -116,18 +162,31 @@ def stream_images(
     """
     if not os.path.isdir(folder):  # noqa: PTH112 - never raises
         raise InputError(f"there is no folder {folder}")
-    search = _Search(folder, recursive=recursive, endings=endings, whole=_never)
-    found = search.in_folder(Path(folder), recursive=recursive, entries=_unsorted_entries)
-    return (ImageFile(source, relative, _without_suffix(relative)) for source, relative in found)
+    return _streamed(folder, recursive=recursive, endings=endings)
+
+
+def _streamed(folder: str, *, recursive: bool, endings: tuple[str, ...]) -> Iterator[ImageFile]:
+    left_out: Counter[str] = Counter()
+    search = _Search(folder, recursive=recursive, endings=endings, whole=_never, left_out=left_out)
+    for source, relative in search.in_folder(Path(folder), recursive=recursive, entries=_unsorted_entries):
+        yield ImageFile(source, relative, _without_suffix(relative))
+    _warn_of(left_out, folder)
 
 
 class _Search:
     """What one input stands for. Links to folders are counted, since they may multiply the ways to a file."""
 
     def __init__(
-        self, text: str, *, recursive: bool, endings: tuple[str, ...], whole: Callable[[Path], bool]
+        self,
+        text: str,
+        *,
+        recursive: bool,
+        endings: tuple[str, ...],
+        whole: Callable[[Path], bool],
+        left_out: Counter[str],
     ) -> None:
         self._text, self._recursive, self._endings, self._whole = text, recursive, endings, whole
+        self._left_out = left_out  # by ending, counts of what is not read
         self._links = 0
 
     def images(self) -> Iterator[tuple[Path, Path]]:
@@ -207,6 +266,8 @@ class _Search:
                 if target is None:
                     if _is_image(entry.name, self._endings):
                         yield here / entry.name, below / entry.name
+                    elif ending := _other_ending(entry.name):
+                        self._left_out[ending] += 1
                 elif not recursive or target in above or entry.name.startswith("."):
                     continue
                 elif self._whole(here / entry.name):
@@ -287,6 +348,14 @@ def _name_of(source: Path) -> str:
 def _is_image(name: str, endings: tuple[str, ...]) -> bool:
     name = name.lower()
     return name.endswith(endings) and not name.startswith(".") and not _OWN_RESULT.fullmatch(name)
+
+
+def _other_ending(name: str) -> str:
+    """The ending of a picture, scan or video that is not taken from folders; empty for other files."""
+    name = name.lower()
+    ending = os.path.splitext(name)[1]  # noqa: PTH122 - a str is enough
+    ours = name.startswith(".") or _OWN_RESULT.fullmatch(name)
+    return ending if ending in (*_NOT_READ, *_VIDEOS) and not ours else ""
 
 
 def _literal_part(pattern: str) -> Path:
