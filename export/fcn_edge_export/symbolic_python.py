@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from fcn_edge_export.stand_ins import Kind, standing_for
+from fcn_edge_export.symbolic_arrays import ARRAY, GRIDS, on_arrays
 from fcn_edge_export.symbolic_functions import OF_ONE, OF_TWO, truncated
 from fcn_edge_export.symbolic_tensors import CONSTRUCTORS
 
@@ -39,7 +40,7 @@ class _Int(metaclass=Kind):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], _SYMBOLS):
             return truncated(args[0])
-        if len(args) == 1 and isinstance(args[0], Tensor) and args[0].numel() == 1:
+        if len(args) == 1 and isinstance(args[0], (Tensor, ARRAY)):
             return cls(args[0].item())
         return int(*args, **kwargs)
 
@@ -51,7 +52,7 @@ class _Float(metaclass=Kind):
     def __new__(cls, *args: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], _SYMBOLS):
             return torch.sym_float(args[0])  # type: ignore[no-untyped-call]  # torch has no type for it
-        if len(args) == 1 and isinstance(args[0], Tensor) and args[0].numel() == 1:
+        if len(args) == 1 and isinstance(args[0], (Tensor, ARRAY)):
             return cls(args[0].item())
         return float(*args)
 
@@ -90,13 +91,36 @@ class _Library(types.ModuleType):
         found = getattr(self.__dict__["_real"], name)
         if self.__name__ == "torch":
             return CONSTRUCTORS.get(found, found) if isinstance(found, type) else found
-        if name in ("array", "asarray"):
-            return _array_of_both(found)
-        return _of_both(found, name) if name in OF_ONE or name in OF_TWO else found
+        if self.__name__ == "math":
+            return _of_both(found, name)
+        return GRIDS[name] if name in GRIDS else _of_numpy(found, name)
 
 
-def _of_both(real: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The function of a name, of numbers and of symbols."""
+def _of_numpy(found: Any, name: str) -> Any:
+    """What numpy has by a name, which also takes symbols if it is a function."""
+    if isinstance(found, (type, types.ModuleType)) or not callable(found):
+        return found
+    if name in ("array", "asarray"):
+        return on_arrays(_array_of_both(found), name)
+    if name in ("max", "amax", "min", "amin"):
+        return on_arrays(_extreme(found, OF_TWO["maximum" if "max" in name else "minimum"]), name)
+    return on_arrays(_of_both(found, name), name)
+
+
+def _extreme(real: Callable[..., Any], of_two: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Of sides as a list, one after the other: numpy would decide by those of the example."""
+
+    def function(sides: Any, *args: Any, **kwargs: Any) -> Any:
+        listed = isinstance(sides, (tuple, list)) and any(isinstance(side, _SYMBOLS) for side in sides)
+        return functools.reduce(of_two, sides) if listed else real(sides, *args, **kwargs)
+
+    return function
+
+
+def _of_both(real: Any, name: str) -> Any:
+    """The function of a name, of numbers and of symbols; what is none as it is."""
+    if name not in OF_ONE and name not in OF_TWO:
+        return real
 
     def function(*args: Any, **kwargs: Any) -> Any:
         if not kwargs and any(isinstance(number, _SYMBOLS) for number in args):
@@ -121,8 +145,14 @@ def _array_of_both(real: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _as_type(number: Any, dtype: Any) -> Any:
+    kind = np.dtype(_real(dtype)).kind
+    return _Float(number) if kind == "f" else _Int(number)
+
+
 def _len(value: Any) -> Any:
-    return value.shape[0] if isinstance(value, torch.Tensor) and value.dim() else len(value)
+    value = getattr(value, "tensor", value) if isinstance(value, ARRAY) else value
+    return value.shape[0] if isinstance(value, Tensor) and value.dim() else len(value)
 
 
 @contextlib.contextmanager
@@ -138,6 +168,8 @@ def symbolic_numbers(net: nn.Module) -> Iterator[None]:
     unhashable = torch.SymInt.__hash__
     try:
         torch.SymInt.__hash__ = _hash  # type: ignore[method-assign, assignment]  # as the module says
+        for symbol in _SYMBOLS:
+            symbol.astype = _as_type  # type: ignore[union-attr]  # numpy's numbers have it: np.ceil(h / 2).astype(int)
         for kind, name, value in cached:
             setattr(kind, name, value.__wrapped__)
         for names in _namespaces(net):
@@ -148,6 +180,8 @@ def symbolic_numbers(net: nn.Module) -> Iterator[None]:
             yield
     finally:
         torch.SymInt.__hash__ = unhashable  # type: ignore[method-assign]  # as above
+        for symbol in _SYMBOLS:
+            del symbol.astype  # type: ignore[union-attr]  # as above
         for kind, name, value in cached:
             setattr(kind, name, value)
         for names, name, before in reversed(changed):
@@ -217,18 +251,14 @@ def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, _Library(value)
         elif isinstance(value, type) and value in CONSTRUCTORS:
             yield name, CONSTRUCTORS[value]
-        elif _is_function(value) and (value.__name__ in OF_ONE or value.__name__ in OF_TWO):
+        elif isinstance(value, types.BuiltinFunctionType) and value.__module__ == "math":
             yield name, _of_both(value, value.__name__)
+        elif callable(value) and getattr(np, own := getattr(value, "__name__", ""), None) is value:
+            yield name, _of_numpy(value, own)
         elif (function := function_behind(value)) is not None:
             yield name, function
         elif isinstance(value, _CACHED):
             yield name, value.__wrapped__
-
-
-def _is_function(value: Any) -> bool:
-    """Whether it is one of `math` or numpy."""
-    is_builtin = isinstance(value, types.BuiltinFunctionType) and value.__module__ == "math"
-    return is_builtin or isinstance(value, np.ufunc)
 
 
 def _namespaces(net: nn.Module) -> tuple[dict[str, Any], ...]:

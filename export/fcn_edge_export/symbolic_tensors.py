@@ -8,17 +8,19 @@ are replaced by name while a network is traced, and the types that older code ca
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, _refs
+from torch import Tensor, _refs, from_numpy
 
 from fcn_edge_export.stand_ins import Kind, standing_for
 
 __all__ = ["CONSTRUCTORS", "symbolic_tensors"]
 
+ndarray: Any = importlib.import_module("torch._numpy").ndarray  # torch has no types for it
 _NAMES = ("as_tensor", "asarray", "from_numpy", "tensor")
 _SYMBOLS = (torch.SymInt, torch.SymFloat)
 
@@ -46,8 +48,10 @@ def symbolic_tensors() -> Iterator[None]:
 
 def _by_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def function(data: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if isinstance(data, ndarray):
+            data = data.tensor
         if not _holds_symbols(data):
-            return real(data, *args, **kwargs)
+            return data if real is from_numpy and isinstance(data, Tensor) else real(data, *args, **kwargs)
         given = {**dict(zip(("dtype", "device"), args, strict=False)), **kwargs}
         return _made(data, dtype=given.get("dtype") or _type_of(data), device=given.get("device"))
 
@@ -56,6 +60,9 @@ def _by_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _new_tensor(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(self: Tensor, data: Any, **kwargs: Any) -> Tensor:
+        if isinstance(data, ndarray):
+            made: Tensor = data.tensor.to(**{"dtype": self.dtype, "device": self.device, **kwargs})
+            return made
         if not _holds_symbols(data):
             return real(self, data, **kwargs)
         return _made(data, **{"dtype": self.dtype, "device": self.device, **kwargs})
@@ -103,6 +110,8 @@ def _constructor(real: Any, dtype: torch.dtype | None) -> Kind:
 
     def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
         del cls
+        if args and isinstance(args[0], ndarray):
+            return args[0].tensor.to(dtype or torch.get_default_dtype())
         if _is_listed(args):
             return _made(args[0], dtype=dtype or torch.get_default_dtype())
         return real(*args, **kwargs)

@@ -32,6 +32,7 @@ from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_export.rewrites.mode import Rewrites
 from fcn_edge_export.sizes import Sizes
+from fcn_edge_export.symbolic_arrays import symbolic_arrays
 from fcn_edge_export.symbolic_functions import OPERATORS, allowed_in_programs
 from fcn_edge_export.symbolic_python import symbolic_numbers
 from fcn_edge_export.symbolic_sizes import symbolic_sizes
@@ -155,7 +156,13 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
 
 @contextlib.contextmanager
 def _rewritten(network: nn.Module) -> Iterator[None]:
-    with symbolic_sizes(), symbolic_tensors(), symbolic_numbers(network), Rewrites(network):
+    with (
+        symbolic_sizes(),
+        symbolic_tensors(),
+        symbolic_arrays(),
+        symbolic_numbers(network),
+        Rewrites(network),
+    ):
         yield
 
 

@@ -447,6 +447,38 @@ class SizesByOldTypes(Idiom):
         return f / norm + grid / whole * isinstance(f, torch.Tensor)
 
 
+class GridsOfNumpy(Idiom):
+    """Coordinates as numpy makes them: counted, divided, meshed, repeated, written into an array."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[2:]
+        x, y = np.meshgrid(np.linspace(-1, 1, width), np.arange(height) / (height - 1) * 2 - 1)
+        rows, columns = np.mgrid[0:height, 0:width]
+        grid = np.zeros((3, height, width), dtype=np.float32)
+        grid[0] = np.tile(np.linspace(0, 1, width, endpoint=False), (height, 1))
+        grid[1] = np.repeat(np.arange(height).reshape(-1, 1), width, axis=1) / np.max(f.shape[2:])
+        grid[2] = (rows % 7 + np.array([[0.5]]) * columns).astype(np.float32) * width**-1
+        f = f + torch.from_numpy(grid).sum(0) + torch.Tensor(x) * torch.tensor(y).float()
+        return f * torch.from_numpy(np.hanning(width).astype(np.float32)) + len(np.arange(width))
+
+
+class WavesOfNumpy(Idiom):
+    """Sines and cosines of positions, as masked autoencoders have them; sizes with numpy's types."""
+
+    def inside(self, f: Tensor) -> Tensor:
+        height, width = f.shape[2:]
+        grid = np.stack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
+        omega = 1.0 / 10000 ** np.arange(1, dtype=float)
+        waves = [np.einsum("m,d->md", part.reshape(-1), omega) for part in grid.reshape(2, 1, height, width)]
+        table = np.concatenate([g(wave) for wave in waves for g in (np.sin, np.cos)], axis=1)
+        low = F.adaptive_avg_pool2d(f, (np.ceil(height / 3).astype(int), 3))
+        f = f + torch.from_numpy(table).float().t().reshape(1, 4, height, width)
+        gauss = np.exp(-((np.arange(width, dtype=np.float32) - width / 2) ** 2) / 200)
+        rows = np.vstack([gauss / (gauss.max() + 1e-6), np.clip(np.arange(width)[::-1], 3, 20)])
+        f = f + torch.from_numpy(rows).float().sum(0)
+        return f + F.interpolate(low, (height, width), mode="bilinear")
+
+
 class CommonDivisor(Idiom):
     """A function of Python's whole numbers, of which no graph holds the like."""
 

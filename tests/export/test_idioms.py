@@ -79,6 +79,8 @@ IDIOMS = {
     "sizes read from tensors": idioms.ReadsSizesFromTensors,
     "logarithms and waves": idioms.ComputesByMath,
     "tensors of old types": idioms.SizesByOldTypes,
+    "grids of numpy": idioms.GridsOfNumpy,
+    "waves of numpy": idioms.WavesOfNumpy,
 }
 
 

@@ -62,9 +62,11 @@ def pool(func: Any, args: Any, kwargs: Any) -> Any:
 
 def extreme(func: Any, args: Any, kwargs: Any) -> Any:
     """The largest or smallest of all values, whose axes ONNX wants to be named."""
-    if len(args) != 1 or "dim" in kwargs:
+    given = dict(zip(("input", "dim", "keepdim"), args, strict=False)) | kwargs
+    if given.pop("dim", None) not in (None, (), []):
         return NotImplemented
-    return func(args[0], dim=tuple(range(args[0].dim())), **kwargs)
+    x = given.pop("input")
+    return func(x, dim=tuple(range(x.dim())), **given)
 
 
 def adaptive_max(func: Any, args: Any, kwargs: Any) -> Any:
