@@ -173,7 +173,7 @@ def test_a_full_disk_is_one_line(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
-    assert "the same command goes on" in done.stderr
+    assert "choose another place" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]  # no tile was done
 
 

@@ -9,6 +9,7 @@ A tile that was written in part ends the file. The map itself is made of it at t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
@@ -53,6 +54,7 @@ class Journal:
 
     def __init__(self, path: Path, job: dict[str, Any]) -> None:
         self.path = path
+        self._places: dict[int, tuple[int, list[_Layer]]] = {}
         try:
             self._file = open(path, "a+b")  # noqa: PTH123, SIM115 - open as long as this is
             if fcntl is not None:
@@ -60,8 +62,7 @@ class Journal:
         except BlockingIOError:
             raise UsageError(f"another process is making this map ({path} is locked): wait for it") from None
         except OSError as error:
-            raise _unwritable(path, error) from None
-        self._places: dict[int, tuple[int, list[_Layer]]] = {}
+            raise self._unwritable(error) from None
         if not self._read(job):
             self.job = job
             self._write_head()
@@ -90,7 +91,7 @@ class Journal:
             self._file.write(head + data)
             self._file.flush()
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise self._unwritable(error) from error
         self._places[tile.number] = place + len(head), layers
 
     def arrays(self, tiles: Iterable[Tile], name: str) -> Iterator[tuple[Tile, np.ndarray]]:
@@ -112,7 +113,8 @@ class Journal:
         """Close the file, which stays if a tile is done."""
         if not self._places:
             self.path.unlink(missing_ok=True)
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk again, of what could not be written
+            self._file.close()
 
     def _read(self, job: dict[str, Any]) -> bool:
         """Find the tiles of this job, and cut off what a kill left of the last one."""
@@ -144,7 +146,14 @@ class Journal:
             self._file.write(json.dumps(self.job).encode() + b"\n")
             self._file.flush()
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            self.close()
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> ArtifactError:
+        advice = "choose another place with -o"
+        if self._places:
+            advice = "what is done stays there, the same command goes on with it"
+        return ArtifactError(f"{self.path} cannot be written ({error.strerror or error}): {advice}")
 
 
 def _packed(name: str, labeled: Labeled) -> bytes | memoryview:
@@ -163,10 +172,3 @@ def _unpacked(name: str, data: bytes, dtype: str, shape: tuple[int, ...]) -> np.
     if name == "labels":
         return Runs.from_bytes(data, dtype, (shape[0], shape[1])).expanded()
     return np.frombuffer(data, dtype).reshape(shape)
-
-
-def _unwritable(path: Path, error: OSError) -> ArtifactError:
-    return ArtifactError(
-        f"{path} cannot be written ({error.strerror or error}): what is done stays there, the same command "
-        "goes on with it"
-    )

@@ -8,6 +8,7 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from fcn_edge_runtime.maps.labeling import Labeling
 from fcn_edge_runtime.maps.network import TileNetwork
 from fcn_edge_runtime.maps.polygons import check_polygons
 from fcn_edge_runtime.maps.preview import step_for
-from fcn_edge_runtime.maps.raster import Raster
+from fcn_edge_runtime.maps.raster import Raster, reproject_advice
 from fcn_edge_runtime.maps.results import MapArea, MapFiles, Targets
 from fcn_edge_runtime.maps.sharing import Sources, TileJob
 from fcn_edge_runtime.maps.simplify import require_simplification
@@ -178,11 +179,19 @@ class _Job:
     options: MapOptions
     stages: Stages
 
+    @cached_property
+    def ground(self) -> Ground | None:
+        return Ground.of(self.source)
+
     def run(self) -> MapResult:
         source, options = self.source, self.options
         self._check_disk()
-        if options.simplify is not None and Ground.of(source) is None:
-            raise UsageError(f"--simplify is in meters, and {source.path} has no CRS: leave it out")
+        if self.ground is None:
+            for name, given in (("--simplify", options.simplify), ("--min-area", options.min_area)):
+                if given:
+                    raise UsageError(
+                        f"{name} is in meters, and {source.path} has no {source.lacks or 'CRS'}: leave it out"
+                    )
         self._warn()
         exact = options.approximate is None
         with self.stages.stage("check") as summary:
@@ -264,22 +273,29 @@ class _Job:
             )
 
     def _warn(self) -> None:
-        if not self.source.georeferenced:
-            warnings.warn(f"{self.source.path} has no georeference, and neither will the map", stacklevel=2)
+        if self.source.lacks is not None:
+            warnings.warn(
+                f"{self.source.path} has no {self.source.lacks}, and neither will the map", stacklevel=2
+            )
+        elif self.source.transform.is_identity and self.options.polygons is not None:
+            means = "ground control points" if self.source.gcps[0] else "RPCs"
+            warnings.warn(
+                f"{self.source.path} has no CRS but {means}: its polygons are in pixels", stacklevel=2
+            )
         for text in self.source.lost():
             warnings.warn(f"{text} are not kept by a resampled map", stacklevel=2)
         self._warn_resolution()
 
     def _warn_resolution(self) -> None:
-        trained, ground = self.source.spec.resolution, Ground.of(self.source)
+        trained, ground = self.source.spec.resolution, self.ground
         if trained is None or ground is None:
             return
-        middle = self.source.height // 2
-        found = float(np.sqrt(ground.of_rows(slice(middle, middle + 1), slice(0, self.source.width))[0]))
+        found = float(np.sqrt(np.prod(ground.pixel)))
         if not 1 / _FAR <= found / trained <= _FAR:
+            first = "" if self.source.crs.is_projected else f"{reproject_advice(ground.center)}, then "
             warnings.warn(
                 f"{self.source.path} has pixels of {found:.3g} m, and the network was trained with "
-                f"{trained:g} m: give --resolution {trained:g}",
+                f"{trained:g} m: {first}give --resolution {trained:g}",
                 stacklevel=2,
             )
 

@@ -7,7 +7,6 @@ passes, in a file each, and joined to the map by a virtual raster, from which GD
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._stdio import captured_output
+from fcn_edge_runtime.maps.raster import without_place_warnings
 from fcn_edge_runtime.maps.sizing import BLOCK
 from fcn_edge_runtime.maps.tiles import Tile
 
@@ -40,10 +40,9 @@ def create(path: Path, **profile: Any) -> Iterator[Any]:
     and what libraries print of them.
     """
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import RasterioError
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with without_place_warnings():
         file = rasterio.open(path, "w+", **profile)
     try:
         yield file

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import struct
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import ArtifactError, InputError, UsageError
 from fcn_edge_runtime.imaging.outlines import outlines
 from fcn_edge_runtime.maps.areas import Ground
+from fcn_edge_runtime.maps.raster import without_place_warnings
 from fcn_edge_runtime.maps.simplify import simplified
 from fcn_edge_runtime.model.card import Card
 
@@ -62,7 +64,7 @@ def write_polygons(
     import rasterio
 
     written = 0
-    with rasterio.open(labels) as file:
+    with without_place_warnings(), rasterio.open(labels) as file:
         crs, move = file.crs, file.transform
         edge = _LONGEST_EDGE * float(np.hypot(move.a, move.d))
         found = outlines(
@@ -73,9 +75,7 @@ def write_polygons(
             card.unlabeled,
         )
         if simplify is not None and ground is not None:
-            middle = slice(file.height // 2, file.height // 2 + 1)
-            pixel = float(np.sqrt(ground.of_rows(middle, slice(0, file.width))[0]))
-            found = simplified(found, simplify / pixel)
+            found = simplified(found, simplify / float(np.sqrt(np.prod(ground.pixel))))
         names = ("class_id", "class", "area_m2" if ground is not None else "area")
         with (_parquet if path.suffix.lower() == ".parquet" else _by_gdal)(path, part, crs, names) as write:
             while some := list(islice(found, _AT_ONCE)):
@@ -105,16 +105,18 @@ def _by_gdal(path: Path, part: Path, crs: Any, names: Sequence[str]) -> Iterator
     def write(geometries: list[bytes], columns: list[np.ndarray]) -> None:
         if made[0] and not geometries:
             return
-        pyogrio.raw.write(
-            str(part), geometry=np.array(geometries, object), field_data=columns, fields=list(names),
-            geometry_type="Polygon", crs=None if crs is None else crs.to_wkt(),
-            driver=FORMATS[path.suffix.lower()], layer=path.stem, append=made[0],
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'crs' was not provided")  # `label_raster` says so
+            pyogrio.raw.write(
+                str(part), geometry=np.array(geometries, object), field_data=columns, fields=list(names),
+                geometry_type="Polygon", crs=None if crs is None else crs.to_wkt(),
+                driver=FORMATS[path.suffix.lower()], layer=path.stem, append=made[0],
+            )  # fmt: skip
         made[0] = True
 
     try:
         yield write
-    except pyogrio.errors.DataSourceError as error:
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise ArtifactError(f"{path} cannot be written ({' '.join(str(error).split())[:300]})") from None
 
 

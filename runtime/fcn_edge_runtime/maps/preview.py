@@ -11,7 +11,7 @@ from fcn_edge_runtime.imaging.areas import Area
 from fcn_edge_runtime.imaging.reading import import_pillow
 from fcn_edge_runtime.imaging.writing import encoded, with_legend
 from fcn_edge_runtime.maps.areas import Ground
-from fcn_edge_runtime.maps.raster import Raster
+from fcn_edge_runtime.maps.raster import Raster, without_place_warnings
 from fcn_edge_runtime.maps.tiles import Tile
 from fcn_edge_runtime.model.card import Card
 from fcn_edge_runtime.segmentation import Segmentation, as_picture
@@ -62,7 +62,7 @@ def preview_png(
     for tile, sample in samples:
         top, left = (-(-part.start // step) for part in tile.core)
         pixels[top : top + sample.shape[0], left : left + sample.shape[1]] = sample
-    with rasterio.open(labels) as file:
+    with without_place_warnings(), rasterio.open(labels) as file:
         small = file.read(1, out_shape=pixels.shape[:2])
     picture = Segmentation(small, card, "", 0.0).overlay(as_picture(pixels, spec))
     if raster.transform.e > 0:

@@ -20,10 +20,11 @@ import numpy as np
 
 from fcn_edge_runtime._extras import require
 from fcn_edge_runtime.errors import InputError, UsageError
+from fcn_edge_runtime.maps.areas import Ground
 from fcn_edge_runtime.maps.formats import check_block, driver_of
 from fcn_edge_runtime.model.card import InputSpec
 
-__all__ = ["Pixels", "Raster", "raster_errors"]
+__all__ = ["Pixels", "Raster", "raster_errors", "reproject_advice", "without_place_warnings"]
 
 Pixels = tuple[
     np.ndarray, np.ndarray | None
@@ -52,6 +53,16 @@ def raster_errors(path: object) -> Iterator[None]:
         cause = error.__cause__ or error
         text = " ".join(str(cause).split())
         raise InputError(f"{path} cannot be read as a raster ({text[:300]})") from None
+
+
+@contextlib.contextmanager
+def without_place_warnings() -> Iterator[None]:
+    """Rasterio does not warn of files without a georeference in this block: `label_raster` does."""
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +119,7 @@ class Raster:
         rasterio = require("rasterio", "reading rasters", InputError)
         name = os.fspath(path)
         with contextlib.ExitStack() as stack:
-            with raster_errors(name), warnings.catch_warnings():
-                # `label_raster` says so in one line.
-                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            with raster_errors(name), without_place_warnings():
                 file = stack.enter_context(rasterio.open(name, driver=driver_of(name)))
                 _check_blocks(file, name)
             if not file.count:
@@ -210,9 +219,13 @@ class Raster:
         return self._file.rpcs
 
     @property
-    def georeferenced(self) -> bool:
-        """Whether it lies anywhere on Earth."""
-        return self.crs is not None or bool(self.gcps[0]) or self.rpcs is not None
+    def lacks(self) -> str | None:
+        """What it lacks to lie on Earth, in a word or two; None if it does."""
+        if self.gcps[0] or self.rpcs is not None:
+            return None
+        if self.transform.is_identity:
+            return "georeference"
+        return "CRS" if self.crs is None else None
 
     def fingerprint(self) -> dict[str, Any]:
         """What changes when the raster's files change: sizes and times, not contents."""
@@ -300,35 +313,55 @@ def _check_numbers(file: Any, bands: tuple[int, ...], spec: InputSpec, name: str
     if not found <= set(_EXACT[spec.dtype]):
         raise InputError(
             f"{name} holds {', '.join(sorted(found))}, expected {spec.dtype}, the network's type: convert it "
-            f"as the training data was, for instance with gdal_translate -ot {_GDAL[spec.dtype]} -scale"
+            f"as the training data was{_conversion(found, spec.dtype)}"
         )
     scaled = [band for band in bands if (file.scales[band - 1], file.offsets[band - 1]) != (1.0, 0.0)]
     if scaled and not stored:
         scale, offset = file.scales[scaled[0] - 1], file.offsets[scaled[0] - 1]
+        # Integers would round 0.0001 of a number to nothing.
+        convert = "convert them with gdal_translate -unscale -ot Float32, or " * (spec.dtype == "float32")
         raise InputError(
             f"{name} gives its numbers a scale of {scale:g} and an offset of {offset:g}, which the network's "
-            "own scale does not know: convert them with gdal_translate -unscale, or give --stored-values if "
-            "it was trained on the stored numbers"
+            f"own scale does not know: {convert}give --stored-values if it was trained on the stored numbers"
         )
 
 
 _GDAL = {"uint8": "Byte", "uint16": "UInt16", "float32": "Float32"}
 
 
+def _conversion(found: set[str], wanted: str) -> str:
+    """How GDAL converts numbers of these types, as the end of a sentence; nothing where it cannot."""
+    if any(kind.startswith("complex") for kind in found):
+        return ""
+    command = f", for instance with gdal_translate -ot {_GDAL[wanted]}"
+    if wanted == "float32" or all(np.can_cast(kind, wanted) for kind in found):
+        return f"{command}, which keeps the numbers"
+    most = np.iinfo(wanted).max
+    return f"{command} -scale LOW HIGH 0 {most}, where LOW and HIGH became 0 and {most} there"
+
+
+def reproject_advice(center: tuple[float, float]) -> str:
+    """What to do with a raster in degrees around such a (longitude, latitude): meters in its UTM zone."""
+    longitude, latitude = center
+    zone = int((longitude + 180) // 6) % 60 + (32601 if latitude >= 0 else 32701)
+    return f"reproject it first, for instance with gdalwarp -t_srs EPSG:{zone}"
+
+
 def _resampled(file: Any, resolution: float, name: str) -> Any:
-    """The raster at so many meters a pixel, resampled when it is read."""
-    if file.crs is None or not file.crs.is_projected:
+    """The raster at so many meters a pixel on the ground, at its center, resampled when it is read."""
+    ground = Ground.of(file)
+    if ground is None:
+        lack = "no CRS" if file.crs is None else "no place on Earth"
+        raise UsageError(f"--resolution is in meters, and {name} has {lack}: georeference it first")
+    if not file.crs.is_projected:
         raise UsageError(
-            f"--resolution is in meters, and {name} has {'degrees' if file.crs else 'no CRS'}: reproject it "
-            "first, for instance with gdalwarp -t_srs EPSG:3857"
+            f"--resolution is in meters, and {name} has degrees: {reproject_advice(ground.center)}"
         )
     from rasterio.enums import Resampling
     from rasterio.transform import Affine
     from rasterio.vrt import WarpedVRT
 
-    meters = file.crs.linear_units_factor[1]
-    transform = file.transform
-    wide, high = (np.hypot(transform.a, transform.d) * meters, np.hypot(transform.b, transform.e) * meters)
+    transform, (wide, high) = file.transform, ground.pixel
     shrink = max(resolution / wide, resolution / high)
     wanted = [n * size / resolution for n, size in ((file.width, wide), (file.height, high))]
     if max(wanted) > _MOST_SIDE:

@@ -40,7 +40,7 @@ class MapArea(Area):
     """What one class covers.
 
     Attributes:
-        square_meters: on the ground; None where the raster has no CRS.
+        square_meters: on the ground; None where the raster has no CRS, or no place in it.
     """
 
     square_meters: float | None

@@ -380,7 +380,7 @@ def test_a_full_disk_leaves_no_map(scene, tmp_path):
     command = [sys.executable, "-c", _BOUNDED, scene[0], path_of("float"), out]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert "ArtifactError" in done.stderr
-    assert "the same command goes on" in done.stderr
+    assert "choose another place" in done.stderr
     assert not out.exists()
 
 
