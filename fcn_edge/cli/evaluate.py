@@ -121,8 +121,8 @@ def command(
     95 % Hausdorff distance of each class in millimeters (extra `medical`). Where MODEL computes confidence:
     the share of pixels that have one at least (coverage), and how many of these are right (accuracy).
 
-    Images that cannot be evaluated are listed, the scores are then those of the others and are marked
-    INCOMPLETE, and the exit code is 1.
+    Each image needs labels of its name. Images that cannot be evaluated are listed, the scores are then those
+    of the others and are marked INCOMPLETE, and the exit code is 1.
     """
     from fcn_edge.cli.progress import progress_on_stderr
     from fcn_edge_runtime._files import require_writable

@@ -36,10 +36,13 @@ class Real(click.FloatRange):
         low: the lower bound.
         high: the upper bound; None is LARGEST, which the help does not show.
         above: whether the lower bound itself is refused.
+        below: whether the upper bound itself is refused.
     """
 
-    def __init__(self, low: float, high: float | None = None, *, above: bool = False) -> None:
-        super().__init__(low, high, min_open=above)
+    def __init__(
+        self, low: float, high: float | None = None, *, above: bool = False, below: bool = False
+    ) -> None:
+        super().__init__(low, high, min_open=above, max_open=below)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The value as a float.
@@ -107,7 +110,7 @@ SECONDS = Real(0)
 POSITIVE_SECONDS = Real(0, above=True)
 RATE = Real(0)  # per second
 SHARE = Real(0, 1)
-PROBABILITY = Real(0, 1, above=True)
+PROBABILITY = Real(0, 1, above=True, below=True)
 COUNT = Whole(1)
 THREADS = Whole(1, 1024)
 CHANNELS = Whole(1, 4096)

@@ -85,7 +85,11 @@ def test_thresholds_work_in_python_as_on_the_command_line(scored, tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [("0.3,1", "above 0 and below 1"), ("nan", "expected a number"), ("0.3,", "got '', expected a number")],
+    [
+        ("0.3,1", "not in the range 0<x<1"),
+        ("nan", "expected a number"),
+        ("0.3,", "got '', expected a number"),
+    ],
 )
 @pytest.mark.usefixtures("scored")
 def test_thresholds_out_of_range_are_refused(fcn_edge, given, message):
