@@ -17,7 +17,7 @@ from fcn_edge_runtime._lazy import lazy_face
 if TYPE_CHECKING:
     from fcn_edge.nets.building import build
     from fcn_edge.planning.plan import Plan, PlanOptions, plan
-    from fcn_edge_export.adoption import adopt
+    from fcn_edge_export.adoption.adopt import adopt
     from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
     from fcn_edge_export.finish import ExportResult
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
@@ -129,7 +129,7 @@ __all__ = [
 _HOMES = {
     "fcn_edge.nets.building": ("build",),
     "fcn_edge.planning.plan": ("Plan", "PlanOptions", "plan"),
-    "fcn_edge_export.adoption": ("adopt",),
+    "fcn_edge_export.adoption.adopt": ("adopt",),
     "fcn_edge_export.classes": ("CITYSCAPES", "VOC", "classes_from_names", "numbered_classes"),
     "fcn_edge_export.lowering.fp16": ("convert_to_fp16",),
     "fcn_edge_export.lowering.lower": ("LoweringResult",),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fcn_edge_runtime._lazy import lazy_face
 
 if TYPE_CHECKING:
-    from fcn_edge_export.adoption import adopt
+    from fcn_edge_export.adoption.adopt import adopt
     from fcn_edge_export.classes import CITYSCAPES, VOC, classes_from_names, numbered_classes
     from fcn_edge_export.finish import ExportResult
     from fcn_edge_export.lowering.fp16 import convert_to_fp16
@@ -64,7 +64,7 @@ _HOMES = {
     "VerifyOptions": "options",
     "VerifyResult": "verification.verify_file",
     "WeightsOptions": "options",
-    "adopt": "adoption",
+    "adopt": "adoption.adopt",
     "classes_from_names": "classes",
     "convert_to_fp16": "lowering.fp16",
     "export": "pipeline",

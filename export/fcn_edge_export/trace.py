@@ -1,7 +1,7 @@
 """nn.Module -> ONNX with symbolic batch, height and width.
 
 The same steps for every network: torch.export with a few functions rewritten (`rewrites`) and Python's
-numbers symbolic (`symbolic_python`), decompositions of resizes, torch.onnx.
+numbers symbolic (`symbolic`), decompositions of resizes, torch.onnx.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.reference import LogitsNetwork
 from fcn_edge_export.rewrites.mode import Rewrites
 from fcn_edge_export.sizes import Sizes
-from fcn_edge_export.symbolic_arrays import symbolic_arrays
-from fcn_edge_export.symbolic_functions import OPERATORS, allowed_in_programs
-from fcn_edge_export.symbolic_python import symbolic_numbers
-from fcn_edge_export.symbolic_sizes import symbolic_sizes
-from fcn_edge_export.symbolic_tensors import symbolic_tensors
+from fcn_edge_export.symbolic.arrays import symbolic_arrays
+from fcn_edge_export.symbolic.functions import OPERATORS, allowed_in_programs
+from fcn_edge_export.symbolic.numbers import symbolic_numbers
+from fcn_edge_export.symbolic.sizes import symbolic_sizes
+from fcn_edge_export.symbolic.tensors import symbolic_tensors
 from fcn_edge_export.unscripted import unscripted
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET

@@ -17,7 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantiz
 from torch import nn
 
 from fcn_edge_export import AdoptOptions, QuantizeOptions, adopt, quantize
-from fcn_edge_export.onnx_reference import resized
+from fcn_edge_export.adoption.reference import resized
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.model.card import Card, InputSpec

@@ -9,12 +9,12 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 from fcn_edge_export import AdoptOptions, adopt
+from fcn_edge_export.adoption.file import read_onnx
+from fcn_edge_export.adoption.fused import unfused
+from fcn_edge_export.adoption.integers import as_qdq
+from fcn_edge_export.adoption.opset import at_our_opset
+from fcn_edge_export.adoption.reference import resized
 from fcn_edge_export.brevity import brief
-from fcn_edge_export.onnx_file import read_onnx
-from fcn_edge_export.onnx_fused import unfused
-from fcn_edge_export.onnx_integers import as_qdq
-from fcn_edge_export.onnx_opset import at_our_opset
-from fcn_edge_export.onnx_reference import resized
 from fcn_edge_runtime import Segmenter
 from fcn_edge_runtime.errors import FcnEdgeError, InputError, UsageError
 from fcn_edge_runtime.model.card import Card, InputSpec

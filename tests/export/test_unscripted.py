@@ -7,7 +7,7 @@ import io
 import torch
 from torch import nn
 
-from fcn_edge_export.symbolic_python import function_behind
+from fcn_edge_export.symbolic.numbers import function_behind
 from fcn_edge_export.unscripted import unscripted
 from tests.export import idioms
 

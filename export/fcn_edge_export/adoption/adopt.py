@@ -8,6 +8,11 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from fcn_edge_export.adoption.file import OnnxFile, read_onnx
+from fcn_edge_export.adoption.loosened import AS_IT_IS, loosened
+from fcn_edge_export.adoption.network import network_of
+from fcn_edge_export.adoption.probe import Found, probe, session_of
+from fcn_edge_export.adoption.reference import OnnxReference
 from fcn_edge_export.artifact import OutputFile
 from fcn_edge_export.brevity import brief, listed
 from fcn_edge_export.classes import numbered_classes
@@ -16,11 +21,6 @@ from fcn_edge_export.finish import ExportResult, Network, finish, simplified
 from fcn_edge_export.graph.graft import check_classes
 from fcn_edge_export.graph.names import TRACED_INPUT
 from fcn_edge_export.graph.working_size import fitted
-from fcn_edge_export.onnx_file import OnnxFile, read_onnx
-from fcn_edge_export.onnx_loosened import AS_IT_IS, loosened
-from fcn_edge_export.onnx_network import network_of
-from fcn_edge_export.onnx_probe import Found, probe, session_of
-from fcn_edge_export.onnx_reference import OnnxReference
 from fcn_edge_export.options import AdoptOptions, wanted_working_size
 from fcn_edge_export.simplify import Simplified, simplify
 from fcn_edge_export.sizes import Sizes

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from fcn_edge_export.stand_ins import Kind, standing_for
-from fcn_edge_export.symbolic_arrays import ARRAY, GRIDS, on_arrays
-from fcn_edge_export.symbolic_functions import OF_ONE, OF_TWO, truncated
-from fcn_edge_export.symbolic_tensors import CONSTRUCTORS
+from fcn_edge_export.symbolic.arrays import ARRAY, GRIDS, on_arrays
+from fcn_edge_export.symbolic.functions import OF_ONE, OF_TWO, truncated
+from fcn_edge_export.symbolic.tensors import CONSTRUCTORS
 
 __all__ = ["function_behind", "symbolic_numbers"]
 

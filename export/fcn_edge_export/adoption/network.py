@@ -6,16 +6,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from fcn_edge_export.adoption.batch import take_any_batch
+from fcn_edge_export.adoption.file import OnnxFile
+from fcn_edge_export.adoption.fused import unfused
+from fcn_edge_export.adoption.integers import as_qdq
+from fcn_edge_export.adoption.opset import at_our_opset
+from fcn_edge_export.adoption.outputs import Taken
+from fcn_edge_export.adoption.reference import LEAST, GivenFile
 from fcn_edge_export.brevity import listed
 from fcn_edge_export.graph.names import LOGITS, TRACED_INPUT
 from fcn_edge_export.graph.nodes import Nodes, rename
-from fcn_edge_export.onnx_batch import take_any_batch
-from fcn_edge_export.onnx_file import OnnxFile
-from fcn_edge_export.onnx_fused import unfused
-from fcn_edge_export.onnx_integers import as_qdq
-from fcn_edge_export.onnx_opset import at_our_opset
-from fcn_edge_export.onnx_outputs import Taken
-from fcn_edge_export.onnx_reference import LEAST, GivenFile
 from fcn_edge_export.sizes import Sizes
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.model.contract import IR_VERSION, OPSET

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
 
+from fcn_edge_export.adoption.file import OnnxFile
+from fcn_edge_export.adoption.outputs import Taken, candidates, decides_alike
+from fcn_edge_export.adoption.reference import GivenFile
 from fcn_edge_export.brevity import brief, listed
-from fcn_edge_export.onnx_file import OnnxFile
-from fcn_edge_export.onnx_outputs import Taken, candidates, decides_alike
-from fcn_edge_export.onnx_reference import GivenFile
 from fcn_edge_export.options import AdoptOptions, wanted_working_size
 from fcn_edge_export.sizes import ENLARGEMENTS, STARTS, OneSizeError, Sizes, find_sizes, reduction_of
 from fcn_edge_runtime._sizes import size_text

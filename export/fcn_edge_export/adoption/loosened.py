@@ -13,8 +13,8 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper, shape_inference
 
+from fcn_edge_export.adoption.file import OnnxFile
 from fcn_edge_export.brevity import listed
-from fcn_edge_export.onnx_file import OnnxFile
 from fcn_edge_runtime.errors import UsageError
 
 __all__ = ["AS_IT_IS", "loosened"]

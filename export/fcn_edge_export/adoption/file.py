@@ -14,11 +14,11 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import TensorProto
 from onnx.inliner import inline_local_functions
 
+from fcn_edge_export.adoption.cleanup import MAX_BYTES, cleaned, reads
+from fcn_edge_export.adoption.fused import FUSED
+from fcn_edge_export.adoption.integers import OF_INTEGERS
+from fcn_edge_export.adoption.opset import opset_of
 from fcn_edge_export.brevity import brief, listed
-from fcn_edge_export.onnx_cleanup import MAX_BYTES, cleaned, reads
-from fcn_edge_export.onnx_fused import FUSED
-from fcn_edge_export.onnx_integers import OF_INTEGERS
-from fcn_edge_export.onnx_opset import opset_of
 from fcn_edge_export.widen import precision_of, widened
 from fcn_edge_runtime.errors import InputError, UsageError
 from fcn_edge_runtime.model.card import CARD_KEY

@@ -8,8 +8,8 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference, version_converter
 from onnx.inliner import inline_selected_functions
 
+from fcn_edge_export.adoption.cleanup import hoist_constants
 from fcn_edge_export.brevity import brief, listed
-from fcn_edge_export.onnx_cleanup import hoist_constants
 from fcn_edge_runtime.errors import InputError
 from fcn_edge_runtime.model.contract import OPSET
 
