@@ -14,6 +14,7 @@ import numpy as np
 from fcn_edge_runtime._files import part_of
 from fcn_edge_runtime.errors import ArtifactError
 from fcn_edge_runtime.imaging.areas import color_table
+from fcn_edge_runtime.maps.blocks import require_blocks
 from fcn_edge_runtime.maps.labeled import NO_PROBABILITY, PROBABLE
 from fcn_edge_runtime.maps.overviews import Overviews, create, plain_profile, window_of
 from fcn_edge_runtime.maps.raster import Raster
@@ -55,6 +56,7 @@ class MapFile:
         """Write the part that was named; all tiles have been added."""
         with _writing():
             self._plain.close()
+            require_blocks(Path(self._plain.name))
             if self._smaller is None:
                 _to_cog(self._plain.name, self._path, overview_resampling="average")
             else:
@@ -177,7 +179,7 @@ def _plain(
 
 @contextlib.contextmanager
 def _writing() -> Iterator[None]:
-    """GDAL's errors in this block as ArtifactError."""
+    """GDAL's errors in this block, and what it ignores, as ArtifactError."""
     import rasterio
     from rasterio.errors import RasterioError
 
@@ -196,3 +198,4 @@ def _to_cog(work: str | Path, path: Path, **options: str) -> None:
         work, path, driver="COG", blocksize=BLOCK, compress="deflate", level=5, num_threads="all_cpus",
         bigtiff="if_safer", **options,
     )  # fmt: skip
+    require_blocks(path)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fcn_edge_runtime._stdio import captured_output
+from fcn_edge_runtime.maps.blocks import require_blocks
 from fcn_edge_runtime.maps.raster import without_place_warnings
 from fcn_edge_runtime.maps.sizing import BLOCK
 from fcn_edge_runtime.maps.tiles import Tile
@@ -152,6 +153,7 @@ class Overviews:
             self._files[number].write(halved(self._files[number - 1].read(1), self._nothing), 1)
         for file in self._files:
             file.close()
+            require_blocks(Path(file.name))
         path = self._folder / "map.vrt"
         rasterio.shutil.copy(work, path, driver="VRT")
         shown = "".join(

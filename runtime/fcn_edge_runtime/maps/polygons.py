@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -100,7 +101,7 @@ def _by_gdal(path: Path, part: Path, crs: Any, names: Sequence[str]) -> Iterator
     pyogrio = require("pyogrio", "writing polygons", InputError)
     # A GeoPackage holds the time of its last change: the same map gives the same bytes.
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
-    made = [False]
+    made, written = [False], [0]
 
     def write(geometries: list[bytes], columns: list[np.ndarray]) -> None:
         if made[0] and not geometries:
@@ -113,11 +114,26 @@ def _by_gdal(path: Path, part: Path, crs: Any, names: Sequence[str]) -> Iterator
                 driver=FORMATS[path.suffix.lower()], layer=path.stem, append=made[0],
             )  # fmt: skip
         made[0] = True
+        written[0] += len(geometries)
 
     try:
         yield write
+        if not _whole(part, written[0]):
+            raise ArtifactError(f"{path} cannot be written (its end is missing): is the disk full?")
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise ArtifactError(f"{path} cannot be written ({' '.join(str(error).split())[:300]})") from None
+
+
+def _whole(part: Path, count: int) -> bool:
+    """Whether all of a file is there: GDAL writes a file's end when it closes it, and ignores errors then."""
+    if part.suffix.lower() == ".geojson":
+        with part.open("rb") as stream:
+            stream.seek(-2, os.SEEK_END)
+            return stream.read() == b"}\n"
+    pyogrio = require("pyogrio", "writing polygons", InputError)
+    indexed = pyogrio.read_info(str(part))["capabilities"]["fast_spatial_filter"]
+    last = pyogrio.raw.read(str(part), skip_features=max(0, count - 1), max_features=1)[2]
+    return len(last) == min(count, 1) and (indexed or not count)
 
 
 @contextlib.contextmanager

@@ -158,6 +158,14 @@ class MapFiles:
         Raises:
             ArtifactError: one cannot be written; none is then.
         """
+        try:
+            return self._finished(samples, stages, exact=exact)
+        except OSError as error:
+            raise _unwritable(self._targets.labels, error.strerror or str(error)) from None
+
+    def _finished(
+        self, samples: Iterable[tuple[Tile, np.ndarray]], stages: Stages, *, exact: bool
+    ) -> Written:
         targets, card, ground = self._targets, self._card, self._counted.ground
         labels, areas, polygons = self._moves[0][0], self._counted.areas(), None
         with stages.stage("write") as summary:
@@ -179,10 +187,7 @@ class MapFiles:
             with stages.stage("preview"):
                 png = preview_png(samples, self._source, labels, card, areas, ground, exact=exact)
                 self._part(targets.preview).write_bytes(png)
-        try:
-            place(*self._moves)
-        except OSError as error:
-            raise _unwritable(targets.labels, error.strerror or str(error)) from None
+        place(*self._moves)
         return Written(tuple(path for _, path in self._moves), areas, polygons)
 
     def _part(self, path: Path) -> Path:
