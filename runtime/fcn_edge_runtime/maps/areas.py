@@ -78,6 +78,11 @@ class Ground:
             return None
         return ground if all(0 < edge[0] < np.inf for edge in edges) else None
 
+    @property
+    def side(self) -> float:
+        """The side of a square as large as the pixel at the center, meters."""
+        return float(np.sqrt(self.pixel[0] * self.pixel[1]))
+
     def meters(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points of the raster's CRS in the equal-area projection."""
         from rasterio.warp import transform

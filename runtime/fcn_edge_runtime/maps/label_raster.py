@@ -290,7 +290,7 @@ class _Job:
         trained, ground = self.source.spec.resolution, self.ground
         if trained is None or ground is None:
             return
-        found = float(np.sqrt(np.prod(ground.pixel)))
+        found = ground.side
         if not 1 / _FAR <= found / trained <= _FAR:
             first = "" if self.source.crs.is_projected else f"{reproject_advice(ground.center)}, then "
             warnings.warn(

@@ -76,7 +76,7 @@ def write_polygons(
             card.unlabeled,
         )
         if simplify is not None and ground is not None:
-            found = simplified(found, simplify / float(np.sqrt(np.prod(ground.pixel))))
+            found = simplified(found, simplify / ground.side)
         names = ("class_id", "class", "area_m2" if ground is not None else "area")
         with (_parquet if path.suffix.lower() == ".parquet" else _by_gdal)(path, part, crs, names) as write:
             while some := list(islice(found, _AT_ONCE)):

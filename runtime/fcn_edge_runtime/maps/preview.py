@@ -68,9 +68,7 @@ def preview_png(
     if raster.transform.e > 0:
         picture = np.ascontiguousarray(picture[::-1])
     if ground is not None:
-        middle = slice(raster.height // 2, raster.height // 2 + 1)
-        meters = float(np.sqrt(ground.of_rows(middle, slice(0, raster.width))[0])) * step
-        picture = _with_scale(picture, meters)
+        picture = _with_scale(picture, ground.side * step)
     if not exact:
         picture = _named(picture, "approximate")
     return encoded(with_legend(picture, areas), "png")
