@@ -51,20 +51,20 @@ def trained(monkeypatch):
 
 @pytest.mark.usefixtures("trained")
 def test_the_resolution_that_a_warning_names_ends_it(tmp_path):
-    _, said = mapped(tmp_path, MERCATOR)
-    assert [text[text.index("has pixels") :] for text in said] == [
+    _, texts = mapped(tmp_path, MERCATOR)
+    assert [text[text.index("has pixels") :] for text in texts] == [
         "has pixels of 1 m, and the network was trained with 0.3 m: give --resolution 0.3"
     ]
-    result, said = mapped(tmp_path, MERCATOR, resolution=0.3, overwrite=True)
-    assert said == []
+    result, texts = mapped(tmp_path, MERCATOR, resolution=0.3, overwrite=True)
+    assert texts == []
     assert result.size == (167, 201)
 
 
 @pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize(("where", "zone"), [(DEGREES, "32632"), (SOUTH, "32719")])
-def test_degrees_are_sent_to_their_utm_zone(tmp_path, where, zone):
-    _, said = mapped(tmp_path, where)
-    assert f"gdalwarp -t_srs EPSG:{zone}, then give --resolution 0.3" in said[0]
+def test_degrees_are_told_their_utm_zone(tmp_path, where, zone):
+    _, texts = mapped(tmp_path, where)
+    assert f"gdalwarp -t_srs EPSG:{zone}, then give --resolution 0.3" in texts[0]
     with pytest.raises(UsageError, match=f"EPSG:{zone}"):
         mapped(tmp_path, where, resolution=0.3, overwrite=True)
 
@@ -73,8 +73,8 @@ def test_degrees_are_sent_to_their_utm_zone(tmp_path, where, zone):
     ("where", "lacks"), [(NOTHING, "georeference"), (NO_TRANSFORM, "georeference"), (NO_CRS, "CRS")]
 )
 def test_areas_without_a_place_are_in_pixels_and_named(tmp_path, where, lacks):
-    result, said = mapped(tmp_path, where, polygons=tmp_path / "map.fgb")
-    assert said == [f"{tmp_path / 'a.tif'} has no {lacks}, and neither will the map"]
+    result, texts = mapped(tmp_path, where, polygons=tmp_path / "map.fgb")
+    assert texts == [f"{tmp_path / 'a.tif'} has no {lacks}, and neither will the map"]
     assert result.areas[0].square_meters is None
 
 
