@@ -11,6 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class _NotInstalled:
+    """A package's optional import, of which MONAI has many: whoever touches it gets an error."""
+
+    def __getattr__(self, name: str) -> object:
+        raise ImportError(f"No module for {name}")
+
+    @property
+    def __class__(self) -> type:
+        raise RuntimeError("out of context")
+
+
+OPTIONAL = _NotInstalled()
+
+
 class Idiom(nn.Module):
     """A stem, a head, and logits of the image's size."""
 

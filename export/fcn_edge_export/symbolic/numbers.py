@@ -225,6 +225,13 @@ _MAKE = (
 )
 _CONVERT = ("new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "sum", "to", "type")
 _ABSENT = object()
+# By id, since looking one up must not touch a value: types that make tensors, and functions of numpy's.
+_CONSTRUCTORS = {id(kind): stand_in for kind, stand_in in CONSTRUCTORS.items()}
+_OF_NUMPY = {
+    id(value): name
+    for name, value in vars(np).items()
+    if callable(value) and getattr(value, "__name__", "") == name
+}
 _CACHED = functools._lru_cache_wrapper  # noqa: SLF001 (the type has no other name)
 
 
@@ -247,17 +254,20 @@ def _stand_ins(names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if name not in names:
             yield name, stand_in
     for name, value in tuple(names.items()):
-        if value is math or (isinstance(value, types.ModuleType) and value.__name__ in ("numpy", "torch")):
+        kind = type(
+            value
+        )  # and nothing of the value itself: it may load a package, or raise, when it is touched
+        if value is math or value is np or value is torch:
             yield name, _Library(value)
-        elif isinstance(value, type) and value in CONSTRUCTORS:
-            yield name, CONSTRUCTORS[value]
-        elif isinstance(value, types.BuiltinFunctionType) and value.__module__ == "math":
+        elif issubclass(kind, type) and id(value) in _CONSTRUCTORS:
+            yield name, _CONSTRUCTORS[id(value)]
+        elif kind is types.BuiltinFunctionType and value.__module__ == "math":
             yield name, _of_both(value, value.__name__)
-        elif callable(value) and getattr(np, own := getattr(value, "__name__", ""), None) is value:
-            yield name, _of_numpy(value, own)
+        elif id(value) in _OF_NUMPY:
+            yield name, _of_numpy(value, _OF_NUMPY[id(value)])
         elif (function := function_behind(value)) is not None:
             yield name, function
-        elif isinstance(value, _CACHED):
+        elif issubclass(kind, _CACHED):
             yield name, value.__wrapped__
 
 
@@ -272,13 +282,13 @@ def _namespaces(net: nn.Module) -> tuple[dict[str, Any], ...]:
             if id(names) in found or name.partition(".")[0] in _NOT_THEIRS:
                 continue
             found[id(names)] = names
-            waiting += [v for v in tuple(names.values()) if isinstance(v, (type, types.FunctionType))]
+            waiting += [v for v in tuple(names.values()) if issubclass(type(v), (type, types.FunctionType))]
     return tuple(found.values())
 
 
 def function_behind(value: Any) -> Any:
     """The Python function of a scripted one; None of anything else."""
-    is_scripted = isinstance(value, torch.jit.ScriptFunction)
+    is_scripted = issubclass(type(value), torch.jit.ScriptFunction)
     return getattr(value, "_torchdynamo_inline", None) if is_scripted else None
 
 
