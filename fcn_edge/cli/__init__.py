@@ -138,7 +138,7 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
 
 
-def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for each way to end
+def _run(args: Sequence[str] | None) -> int:  # noqa: C901, PLR0911 - one return for each way to end
     """Run a command line, show its error in one line, and return its exit code."""
     try:
         with patient_interrupts():
@@ -164,6 +164,8 @@ def _run(args: Sequence[str] | None) -> int:  # noqa: PLR0911 - one return for e
     except ModuleNotFoundError as error:
         extra = extra_of(error.name or "")
         return _bug() if extra is None else _fail(_missing(error.name or "", extra), 1)
+    except Warning as warning:  # PYTHONWARNINGS=error, python -W error: whoever asked for it gets it
+        return _fail(f"a warning, which is an error here by PYTHONWARNINGS or -W: {warning}", 1)
     except Exception:  # noqa: BLE001 - the last place to tell a bug from a mistake of the user
         return _bug()
     return result if isinstance(result, int) else 0

@@ -124,6 +124,14 @@ def test_a_bug_of_ours_keeps_its_traceback_and_exits_with_70(monkeypatch, capsys
     assert "please report" in shown
 
 
+def test_a_warning_made_an_error_is_one_line(monkeypatch, capsys):
+    code, shown = outcome(monkeypatch, capsys, UserWarning("the map has no CRS"))
+    assert (code, shown) == (
+        1,
+        "error: a warning, which is an error here by PYTHONWARNINGS or -W: the map has no CRS\n",
+    )
+
+
 def test_a_library_of_another_extra_is_named_with_the_extra(monkeypatch, capsys):
     monkeypatch.setattr(frame.sys, "version_info", (3, 12, 0))
     code, shown = outcome(monkeypatch, capsys, ModuleNotFoundError("no", name="torch.nn"))
