@@ -52,7 +52,7 @@ CASES = [
     (1, ("inspect", "nowhere.onnx")),
     (1, ("inspect", "dir")),
     (1, ("inspect", "/dev/null")),
-    (1, ("inspect", "")),
+    (2, ("inspect", "")),
     (1, ("inspect", LONG)),
     (1, ("inspect", BAD_NAME)),
     (1, ("selftest", "empty.onnx")),
