@@ -218,7 +218,7 @@ def reduction_of(height: int, width: int, shape: tuple[int, ...]) -> int | Fract
         if _covers(height, width, shape, reduction):
             return reduction
     ratio = Fraction(height, shape[-2] or 1)
-    if ratio.numerator == PATCH // 2 and ratio > 1 and ratio == Fraction(width, shape[-1] or 1):
+    if ratio in (Fraction(PATCH, 4), Fraction(PATCH, 8)) and ratio == Fraction(width, shape[-1] or 1):
         return ratio
     raise ArtifactError(
         f"probe: the network gave logits of {shape[-2]}x{shape[-1]} for an image of {height}x{width}, "
