@@ -36,7 +36,7 @@ class KnownValues:
             for holder in (m._parameters, m._buffers, vars(m))  # noqa: SLF001 (the tracer puts its own tensors there)
         ]
         self._places = [
-            (holder, name, tensor.detach())
+            (holder, name, tensor.detach().clone())  # what is done in place is done to the copy
             for holder in holders
             for name, tensor in holder.items()
             if isinstance(tensor, Tensor) and tensor.numel() <= MOST
@@ -62,7 +62,12 @@ class KnownValues:
         if not tensors or len(values) < len({id(t) for t in tensors}) or None in values.values():
             return
         with _disable_current_modes(), torch.no_grad():
-            found = _parts(func(*_replaced(args, values), **_replaced(kwargs, values)))
+            try:
+                found = _parts(func(*_replaced(args, values), **_replaced(kwargs, values)))
+            except Exception:  # noqa: BLE001 (what fails on the values may do no harm to the tracing beside it)
+                return
+        if [part.shape for part in found] != [part.shape for part in made]:
+            return  # such as the base of a weight that is a view, which its values are not
         self._made.update((id(tensor), (tensor, value)) for tensor, value in zip(made, found, strict=True))
 
     def _value(self, tensor: Tensor) -> Tensor | None:

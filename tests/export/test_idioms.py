@@ -204,6 +204,25 @@ def test_a_norm_over_all_pixels_is_as_exact_on_large_images(norm):
     assert np.abs(got - expected).max() < 2e-5 * np.abs(expected).max()
 
 
+class Loaded(idioms.Idiom):
+    """A weight that is a view of what was loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        loaded = torch.randn(64)
+        self.register_buffer("scale", loaded[8:12].view(4, 1, 1))
+
+    def inside(self, f: torch.Tensor) -> torch.Tensor:
+        return f * self.scale
+
+
+def test_weights_that_are_views_of_a_file_are_traced():
+    net = seeded(Loaded)
+    _, _, session = traced(net)
+    x = torch.randn(2, 3, 45, 67)
+    np.testing.assert_allclose(session.run(None, {"normalized": x.numpy()})[0], net(x).detach(), atol=1e-5)
+
+
 def parametrized():
     of = nn.utils.parametrizations
     return nn.Sequential(
