@@ -162,6 +162,7 @@ def test_a_fixed_batch_takes_one_image_several_times(tmp_path):
     assert (labels == resized(outputs_of(source, x)[0], (64, 96)).argmax(0)).mean() > 0.999
 
 
+UP = f'{SCALES} {NONE} up = Resize <mode = "linear"> (c, none, s)\n'
 FLAT = """t = Transpose <perm = [0, 2, 3, 1]> (up)
     all = Constant <value = int64[3] {0, -1, 5}> ()
     f = Reshape (t, all)
@@ -188,9 +189,8 @@ TOP = """one = Constant <value = int64[1] {1}> ()
     ],
 )
 def test_what_is_behind_the_logits_is_left_out(body, decided, tmp_path):
-    up = f'{SCALES} {NONE} up = Resize <mode = "linear"> (c, none, s)'
     kind = {FLAT: "float[n,k,5]", BINARY: "float[n,1,h,w]", TOP: "int64[n,1,h,w]"}[body]
-    source = given(tmp_path / "t.onnx", f"{up} {body}", scores=kind)
+    source = given(tmp_path / "t.onnx", UP + body, scores=kind)
     image = frame()
     expected = decided(outputs_of(source, planes(image)))
     assert len(np.unique(expected)) > 1
@@ -201,6 +201,12 @@ SMALL_LABELS = f"""one = Constant <value = int64[1] {{1}}> ()
     a = ArgMax <axis = 1> (c)
     f = Cast <to = 1> (a)
     {SCALES} {NONE} y = Resize <mode = "nearest"> (f, none, s)"""
+STRICT = BINARY.replace("{0.5}", "{0.9}")
+SWAPPED = TOP.replace("axis = 1", "axis = 1, largest = 0")
+MERGED = """table = Constant <value = int64[5] {0, 1, 1, 2, 2}> ()
+    a = ArgMax <axis = 1> (up)
+    y = Gather (table, a)"""
+INVERTED = BINARY.replace("Mul (f, many)", "Sub (many, f)")
 BOXES = """all = Constant <value = int64[3] {0, 5, -1}> ()
     f = Reshape (c, all)
     y = Transpose <perm = [0, 2, 1]> (f)"""
@@ -217,6 +223,10 @@ BRANCH = """none = Shape (c)
     ("body", "message"),
     [
         (SMALL_LABELS, "its output 'y' does not decide as its tensor 'c' does, which is before its ArgMax"),
+        (UP + STRICT, "its output 'y' is 1 above 0.9, the new file would be so above 0.5: .*--threshold"),
+        (UP + INVERTED, "its output 'y' does not decide as its tensor 'first' does"),
+        (UP + SWAPPED, "its output 'y' does not decide as its tensor 'up' does, which is before its TopK"),
+        (UP + MERGED, "its output 'y' does not decide as its tensor 'up' does, which is before its ArgMax"),
         (BOXES, "none of the given file's outputs covers its image"),
         ("y = SequenceConstruct (c)", "none of the given file's outputs covers its image"),
         ("r = RandomNormalLike (c) y = Add (c, r)", "is a network in training .RandomNormalLike."),
@@ -228,7 +238,8 @@ BRANCH = """none = Shape (c)
     ],
 )
 def test_what_cannot_be_adopted_is_one_line_with_the_reason(body, message, tmp_path):
-    scores = "seq(float[n,5,h,w])" if "Sequence" in body else "float[n,5,h,w]"
+    kinds = {"Sequence": "seq(float[n,5,h,w])", "Gather (table": "int64[n,1,h,w]", "TopK": "int64[n,1,h,w]"}
+    scores = next((kind for part, kind in kinds.items() if part in body), "float[n,5,h,w]")
     source = given(tmp_path / "t.onnx", body, scores=scores)
     with pytest.raises(FcnEdgeError, match=message) as caught:
         adopt(source, CARD, tmp_path / "a.onnx")

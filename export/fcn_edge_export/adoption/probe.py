@@ -35,6 +35,7 @@ KNOWN = ("logits", "out", "output")  # names that exporters give to the logits
 _FEW = 6  # further sizes that are tried
 _UNCOVERED = 3  # sizes at which it runs, and its outputs do not cover the image
 _LEAST = 8  # side of an image
+_SAME_LEVEL = 1e-6  # thresholds that are alike
 
 
 @dataclass(frozen=True)
@@ -238,8 +239,15 @@ class _Probe:
     ) -> Taken:
         """The first of the tensors before an output that decides as the output does."""
         (name,) = {taken.output for taken in tensors}
+        first = tensors[0]
+        if first.threshold is not None and abs(first.threshold - first.level) > _SAME_LEVEL:
+            raise UsageError(
+                f"{self.file.path}: its output {name[:80]!r} is 1 above {first.threshold:g}, the new file "
+                f"would be so above {first.level:g}: name the tensor of the scores with --output-name, such "
+                f"as {first.tensor[:80]!r}, and give `fcn-edge run` a --threshold"
+            )
         (seen,) = session_of(self.file, [name]).raw.run([name], {self.file.input: self._noise(*size)})
-        for taken in tensors:
+        for taken in tensors if first.keeps_classes else ():
             if isinstance(seen, np.ndarray) and decides_alike(seen, _in_order(values[taken], maps[taken])):
                 return taken
         raise UsageError(
