@@ -11,6 +11,7 @@ import io
 import logging
 import re
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ _FROZEN_AXIS = re.compile(
 _NO_OPERATOR = re.compile(r"No ONNX function found for <OpOverload\(op='(?:aten\.)?([\w.]+)'")
 _BY_VALUES = ("GuardOnDataDependentSymNode", "DataDependentOutputException")
 _LIBRARIES = ("torch", "numpy", "onnx", "onnx_ir", "onnxscript", "sympy")
+_ONE_AT_ONCE = threading.RLock()  # functions of torch, and names of modules, are others while one is traced
 _TALKATIVE = ("torch.onnx", "torch.export", "torch.fx.experimental.symbolic_shapes", "onnxscript", "onnx_ir")
 
 
@@ -91,11 +93,11 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     taken: list[torch.SymInt | int] = []
     hook = traced_network.register_forward_pre_hook(lambda _, given: taken.extend(given[0].shape))
     try:
-        with _quiet(), torch.no_grad(), allowed_in_programs(), unscripted(network), _rewritten(network):
+        with _alone(), unscripted(network), _rewritten(network):
             program = torch.export.export(
                 traced_network, (example,), dynamic_shapes={"x": axes}, strict=False
             )
-        with _quiet(), torch.no_grad(), allowed_in_programs():
+        with _alone():
             conditions = conditions_of(program, sizes.multiple)
             decompositions = resize_decompositions(program) | fourier_decompositions(program)
             factors = factors_of(program)
@@ -152,6 +154,13 @@ def trace(network: LogitsNetwork, channels: int, sizes: Sizes, size: Example) ->
     if sizes.multiple > 1:
         model = without_blocks(model, sizes.multiple)
     return Traced(_by_contract(model, channels, sizes), conditions)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One thread at once: a second one would take what stands for torch's functions for these."""
+    with _ONE_AT_ONCE, _quiet(), torch.no_grad(), allowed_in_programs():
+        yield
 
 
 @contextlib.contextmanager
