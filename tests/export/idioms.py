@@ -65,6 +65,7 @@ class CountsWithPython(Idiom):
         rows = int(height / 2) + int(np.ceil(height / 3))
         columns = round(width * 0.5) + math.ceil(width / 4) + int(float(width) * 0.1)
         assert isinstance(rows, int)
+        rows, columns = math.floor(rows) + round(height // 9), math.ceil(columns)  # whole already
         return f + F.interpolate(F.adaptive_avg_pool2d(f, (rows, columns)), (height, width), mode="bilinear")
 
 

@@ -22,7 +22,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         height, width = x.shape[-2:]
-        size = (int(math.ceil(height * 1.0)), width)
+        size = (math.ceil(height * 1.0), width)
         return F.interpolate(self.body(x), size=size, mode="bilinear") * torch.tensor([float(height)])
 
 

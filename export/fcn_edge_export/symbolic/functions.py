@@ -46,6 +46,8 @@ def _rounded(number: Any, digits: Any = None) -> Any:
     """The nearest whole number, of two the even one, by floors and ceilings: they have ONNX operators."""
     if digits:
         return _rounded(number * 10**digits) / 10**digits
+    if _is_whole(number):
+        return number
     nearest = math.floor(number + 0.5)
     tie = (1 - (math.ceil(2 * number) - math.floor(2 * number))) * (math.floor(2 * number) % 2)
     return nearest - tie * (nearest % 2)
@@ -57,13 +59,18 @@ def _divmod(over: Any, under: Any) -> Any:
 
 
 def _floor(number: Any) -> Any:
-    whole = _quotient(number, 0)
+    whole = number if _is_whole(number) else _quotient(number, 0)
     return math.floor(number) if whole is None else whole
 
 
 def _ceil(number: Any) -> Any:
-    whole = _quotient(number, 1)
+    whole = number if _is_whole(number) else _quotient(number, 1)
     return math.ceil(number) if whole is None else whole
+
+
+def _is_whole(number: Any) -> bool:
+    """Whether it needs no rounding, for which ONNX's operators take no whole numbers."""
+    return isinstance(number, torch.SymInt)
 
 
 def _quotient(number: Any, up: int) -> torch.SymInt | None:
