@@ -158,6 +158,18 @@ class Pyramid(Net):
         return y + sum(F.interpolate(p, size=y.shape[-2:], mode="bilinear") for p in pooled)
 
 
+class Cells(Net):
+    def forward(self, x):
+        y = self.body(x)
+        return y * F.interpolate(F.adaptive_avg_pool2d(y, 2), size=y.shape[-2:], mode="bilinear")
+
+
+class Sum(Net):
+    def forward(self, x):
+        y = self.body(x)
+        return y * y.sum((2, 3), keepdim=True) / (24 * 32)
+
+
 class Attention(Net):
     def __init__(self):
         super().__init__(last="coarse")
@@ -182,8 +194,9 @@ def test_attention_of_one_image_takes_several_images(tmp_path):
     assert equal(together, expected)
 
 
-def test_a_file_with_sizes_inside_is_not_made_dynamic(tmp_path):
-    source = theirs(tmp_path / "t.onnx", Pyramid(), dynamic=False)
+@pytest.mark.parametrize("net", [Pyramid, Cells, Sum])
+def test_a_file_with_sizes_inside_is_not_made_dynamic(net, tmp_path):
+    source = theirs(tmp_path / "t.onnx", net(), dynamic=False)
     with pytest.raises(UsageError, match="image size written into its operators"):
         adopt(source, CARD, tmp_path / "a.onnx", options=AdoptOptions(dynamic=True))
     assert not (tmp_path / "a.onnx").exists()

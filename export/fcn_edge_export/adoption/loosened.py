@@ -19,6 +19,10 @@ from fcn_edge_runtime.errors import UsageError
 
 __all__ = ["AS_IT_IS", "loosened"]
 
+_USUAL = 4  # side of a kernel that pools of networks mostly have
+_FEW = 8  # cells of a side, to which maps are pooled
+_MANY = 64  # fewer pixels than these are also other numbers
+
 AS_IT_IS = "adopt it without --dynamic, and images are resized inside to the size that it takes"
 
 
@@ -101,13 +105,25 @@ def _pyramids(graph: onnx.GraphProto) -> set[str]:
     return {name for name, found in kernels.items() if len(found) > 1}
 
 
+def _counts(number: float, shapes: dict[str, list[int]]) -> bool:
+    """Whether a number is that of the pixels of a map, or 1 by it: a mean is a sum divided by it."""
+    pixels = {shape[-2] * shape[-1] for shape in shapes.values() if len(shape) == 4}
+    return any(np.isclose(number, (n, 1 / n), rtol=1e-6, atol=0).any() for n in pixels if n > _MANY)
+
+
 def _holds_a_size(
     node: onnx.NodeProto, shapes: dict[str, list[int]], constants: dict[str, onnx.TensorProto]
 ) -> bool:
-    """Whether an operator holds a size: a pool of its whole map, or a cut to a constant size."""
+    """Whether an operator holds a size: a pool to a few cells, a count of pixels, or a cut."""
     if node.op_type in ("AveragePool", "MaxPool"):
         kernel = next((list(a.ints) for a in node.attribute if a.name == "kernel_shape"), [])
-        return bool(kernel) and kernel == shapes.get(node.input[0], [])[2:]
+        before, after = (shapes.get(name, [])[2:] for name in (node.input[0], node.output[0]))
+        to_cells = before == [k * cells for k, cells in zip(kernel, after, strict=False)]
+        few = min(kernel, default=0) > _USUAL and max(after, default=_FEW + 1) <= _FEW
+        return bool(kernel) and (kernel == before or (to_cells and few))
+    if node.op_type in ("Mul", "Div"):
+        numbers = [numpy_helper.to_array(constants[name]) for name in node.input if name in constants]
+        return any(n.size == 1 and _counts(float(n.ravel()[0]), shapes) for n in numbers)
     if node.op_type == "Slice" and len(node.input) > 3 and {*node.input[2:4]} <= {*constants}:
         ends, axes = (numpy_helper.to_array(constants[name]).reshape(-1) for name in node.input[2:4])
         return any(axis in (2, 3, -1, -2) and 0 < end < 1 << 30 for end, axis in zip(ends, axes, strict=True))
