@@ -201,6 +201,26 @@ SMALL_LABELS = f"""one = Constant <value = int64[1] {{1}}> ()
     a = ArgMax <axis = 1> (c)
     f = Cast <to = 1> (a)
     {SCALES} {NONE} y = Resize <mode = "nearest"> (f, none, s)"""
+LATE = """zero = Constant <value = int64[1] {0}> ()
+    one = Constant <value = int64[1] {1}> ()
+    half = Constant <value = float {0.5}> ()
+    first = Slice (c, zero, one, one)
+    small = Constant <value = float {0.1}> ()
+    scaled = Mul (first, small)
+    p = Sigmoid (scaled)
+    up = Resize <mode = "nearest"> (p, none, s)
+    m = Greater (up, half)
+    y = Cast <to = 1> (m)"""
+
+
+def test_a_threshold_behind_resized_probabilities_is_kept(tmp_path):
+    source = given(tmp_path / "t.onnx", f"{SCALES} {NONE} {LATE}", scores="float[n,1,h,w]")
+    expected = outputs_of(source, planes(frame()))[0, 0]
+    assert (adopted_labels(source, frame(), activation="sigmoid") == expected).mean() > 0.999
+    with pytest.raises(UsageError, match=r"is 1 above 0\.5, the new file would be so above 0: "):
+        adopt(source, CARD, tmp_path / "a.onnx")
+
+
 STRICT = BINARY.replace("{0.5}", "{0.9}")
 SWAPPED = TOP.replace("axis = 1", "axis = 1, largest = 0")
 MERGED = """table = Constant <value = int64[5] {0, 1, 1, 2, 2}> ()

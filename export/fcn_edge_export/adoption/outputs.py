@@ -55,11 +55,6 @@ class Taken:
         """Whether what was left out goes over an axis, or decides: that axis may be another one."""
         return self.without not in ("", "Sigmoid")
 
-    @property
-    def level(self) -> float:
-        """The threshold at which a file of ours decides: a logit of 0."""
-        return 0.5 if self.activation == "sigmoid" else 0.0
-
 
 def candidates(path: object, model: onnx.ModelProto, wanted: str | None) -> list[Taken]:
     """Tensors that may hold the logits, for each output those nearest to it first.

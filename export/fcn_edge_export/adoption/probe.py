@@ -240,15 +240,18 @@ class _Probe:
         """The first of the tensors before an output that decides as the output does."""
         (name,) = {taken.output for taken in tensors}
         first = tensors[0]
-        if first.threshold is not None and abs(first.threshold - first.level) > _SAME_LEVEL:
+        told = 0.5 if first.activation == "none" and self.options.activation == "sigmoid" else 0.0
+        level = 0.5 if first.activation == "sigmoid" else told
+        if first.threshold is not None and abs(first.threshold - level) > _SAME_LEVEL:
             raise UsageError(
                 f"{self.file.path}: its output {name[:80]!r} is 1 above {first.threshold:g}, the new file "
-                f"would be so above {first.level:g}: name the tensor of the scores with --output-name, such "
+                f"would be so above {level:g}: name the tensor of the scores with --output-name, such "
                 f"as {first.tensor[:80]!r}, and give `fcn-edge run` a --threshold"
             )
         (seen,) = session_of(self.file, [name]).raw.run([name], {self.file.input: self._noise(*size)})
         for taken in tensors if first.keeps_classes else ():
-            if isinstance(seen, np.ndarray) and decides_alike(seen, _in_order(values[taken], maps[taken])):
+            scores = _in_order(values[taken], maps[taken]) - np.float32(told)
+            if isinstance(seen, np.ndarray) and decides_alike(seen, scores):
                 return taken
         raise UsageError(
             f"{self.file.path}: its output {name[:80]!r} does not decide as its tensor "
