@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Kind", "real_function", "standing_for"]
+import torch
 
+__all__ = ["SYMBOLS", "Kind", "real_function", "standing_for"]
+
+SYMBOLS = (torch.SymInt, torch.SymFloat)  # what stands for numbers that are computed from a size
 _BEHIND = "_fcn_edge_behind"
 
 

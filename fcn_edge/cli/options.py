@@ -158,7 +158,7 @@ trusted_keys_option = click.option(
     multiple=True,
     expose_value=False,
     is_eager=True,
-    type=click.Path(exists=True, dir_okay=False),
+    type=FilePath(exists=True, dir_okay=False),
     callback=_trust,
     metavar="PUBLIC.pem",
     shell_complete=files,

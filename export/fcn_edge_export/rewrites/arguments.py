@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["given_to", "pair", "symbolic"]
+from fcn_edge_export.stand_ins import SYMBOLS
 
-_SYMBOLS = (torch.SymInt, torch.SymFloat)
+__all__ = ["given_to", "pair", "symbolic"]
 
 
 def given_to(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def pair(value: Any) -> tuple[Any, Any]:
 
 def symbolic(*values: Any) -> bool:
     """Whether one of the values, or of the numbers in them, is computed from a size."""
-    return any(isinstance(v, _SYMBOLS) for value in values for v in _flat(value))
+    return any(isinstance(v, SYMBOLS) for value in values for v in _flat(value))
 
 
 def _flat(value: Any) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fcn_edge_export.stand_ins import Kind
+from fcn_edge_export.stand_ins import SYMBOLS, Kind
 from fcn_edge_runtime.errors import ArtifactError
 
 __all__ = ["ARRAY", "GRIDS", "on_arrays", "symbolic_arrays"]
@@ -23,7 +23,6 @@ __all__ = ["ARRAY", "GRIDS", "on_arrays", "symbolic_arrays"]
 tnp: Any = importlib.import_module("torch._numpy")  # torch has no types for it
 _dtypes, ndarray = tnp._dtypes, tnp.ndarray  # noqa: SLF001 (their only place)
 ARRAY = ndarray
-_SYMBOLS = (torch.SymInt, torch.SymFloat)
 _MAKERS = frozenset(
     {"linspace", "logspace", "arange", "zeros", "ones", "empty", "full", "eye", "identity", "tri", "indices"}
     | {"tile", "repeat", "broadcast_to", "hanning", "hamming"}
@@ -70,7 +69,7 @@ def _fraction(array: Any) -> Any:
 
 def _scalar(number: Any, beside: Any) -> Any:
     """A number beside an array as one, of the type that numpy takes it for: ONNX wants both of one type."""
-    if isinstance(number, bool) or not isinstance(number, (int, float, *_SYMBOLS)):
+    if isinstance(number, bool) or not isinstance(number, (int, float, *SYMBOLS)):
         return number
     dtype = torch.int64 if isinstance(number, (int, torch.SymInt)) else torch.float64
     if beside.tensor.is_floating_point():
@@ -84,7 +83,7 @@ def on_arrays(real: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     def function(*args: Any, **kwargs: Any) -> Any:
         given = (args, tuple(kwargs.values()))
-        if not _holds(given, ndarray) and (name not in _MAKERS or not _holds(given, _SYMBOLS)):
+        if not _holds(given, ndarray) and (name not in _MAKERS or not _holds(given, SYMBOLS)):
             return real(*args, **kwargs)
         symbolic = _OWN.get(name) or getattr(tnp, name, None)
         if symbolic is None:
@@ -110,7 +109,7 @@ class _Grids:
 
     def __getitem__(self, key: Any) -> Any:
         slices = key if isinstance(key, tuple) else (key,)
-        if not _holds([(s.start, s.stop, s.step) for s in slices], _SYMBOLS):
+        if not _holds([(s.start, s.stop, s.step) for s in slices], SYMBOLS):
             return self._real[key]
         axes = [_axis(s) for s in slices]
         if not isinstance(key, tuple):

@@ -18,6 +18,8 @@ from torch._export.verifier import Verifier
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils._sympy.functions import FloorDiv, IntTrueDiv
 
+from fcn_edge_export.stand_ins import SYMBOLS
+
 __all__ = ["OF_ONE", "OF_TWO", "OPERATORS", "allowed_in_programs", "truncated"]
 
 _FLOAT, _DOUBLE = 1, 11  # of onnx.TensorProto
@@ -107,7 +109,7 @@ def _hypot(one: Any, other: Any) -> Any:
 
 def _log(number: Any, base: Any = math.e) -> Any:
     """By the logarithm to base 2, which is the one that torch has."""
-    return _log2(number) / (_log2(base) if isinstance(base, _SYMBOLS) else math.log2(base))
+    return _log2(number) / (_log2(base) if isinstance(base, SYMBOLS) else math.log2(base))
 
 
 def _fmod(over: Any, under: Any) -> Any:
@@ -122,7 +124,6 @@ def _log2(number: Any) -> Any:
     return torch._sym_log2(number)  # type: ignore[attr-defined]  # noqa: SLF001 (its only name)
 
 
-_SYMBOLS = (torch.SymInt, torch.SymFloat)
 _SIN, _COS, _TANH = torch._sym_sin, torch._sym_cos, torch._sym_tanh  # type: ignore[attr-defined]  # noqa: SLF001 (as above)
 
 OF_ONE: dict[str, Callable[..., Any]] = {

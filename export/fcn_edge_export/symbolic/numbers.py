@@ -22,14 +22,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fcn_edge_export.stand_ins import Kind, standing_for
+from fcn_edge_export.stand_ins import SYMBOLS, Kind, standing_for
 from fcn_edge_export.symbolic.arrays import ARRAY, GRIDS, on_arrays
 from fcn_edge_export.symbolic.functions import OF_ONE, OF_TWO, truncated
 from fcn_edge_export.symbolic.tensors import CONSTRUCTORS
 
 __all__ = ["function_behind", "symbolic_numbers"]
 
-_SYMBOLS = (torch.SymInt, torch.SymFloat)
 _NOT_THEIRS = frozenset({"torch", "numpy", "sympy", "fcn_edge_export", "", *sys.stdlib_module_names})
 
 
@@ -38,7 +37,7 @@ class _Int(metaclass=Kind):
     symbol = torch.SymInt
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 1 and isinstance(args[0], _SYMBOLS):
+        if len(args) == 1 and isinstance(args[0], SYMBOLS):
             return truncated(args[0])
         if len(args) == 1 and isinstance(args[0], (Tensor, ARRAY)):
             return cls(args[0].item())
@@ -50,7 +49,7 @@ class _Float(metaclass=Kind):
     symbol = torch.SymFloat
 
     def __new__(cls, *args: Any) -> Any:
-        if len(args) == 1 and isinstance(args[0], _SYMBOLS):
+        if len(args) == 1 and isinstance(args[0], SYMBOLS):
             return torch.sym_float(args[0])  # type: ignore[no-untyped-call]  # torch has no type for it
         if len(args) == 1 and isinstance(args[0], (Tensor, ARRAY)):
             return cls(args[0].item())
@@ -111,7 +110,7 @@ def _extreme(real: Callable[..., Any], of_two: Callable[[Any, Any], Any]) -> Cal
     """Of sides as a list, one after the other: numpy would decide by those of the example."""
 
     def function(sides: Any, *args: Any, **kwargs: Any) -> Any:
-        listed = isinstance(sides, (tuple, list)) and any(isinstance(side, _SYMBOLS) for side in sides)
+        listed = isinstance(sides, (tuple, list)) and any(isinstance(side, SYMBOLS) for side in sides)
         return functools.reduce(of_two, sides) if listed else real(sides, *args, **kwargs)
 
     return function
@@ -123,9 +122,9 @@ def _of_both(real: Any, name: str) -> Any:
         return real
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs and any(isinstance(number, _SYMBOLS) for number in args):
+        if not kwargs and any(isinstance(number, SYMBOLS) for number in args):
             symbolic = {1: OF_ONE, 2: OF_TWO}.get(len(args), {}).get(name)
-            if symbolic is not None and all(isinstance(n, (int, float, *_SYMBOLS)) for n in args):
+            if symbolic is not None and all(isinstance(n, (int, float, *SYMBOLS)) for n in args):
                 return symbolic(*args)
         return real(*args, **kwargs)
 
@@ -136,7 +135,7 @@ def _array_of_both(real: Callable[..., Any]) -> Callable[..., Any]:
     """An array of symbols holds them as objects, with which numpy computes as they do."""
 
     def function(data: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(data, (tuple, list)) and any(isinstance(entry, _SYMBOLS) for entry in data):
+        if isinstance(data, (tuple, list)) and any(isinstance(entry, SYMBOLS) for entry in data):
             made = real(data, dtype=object).view(_Symbols)
             kind = kwargs.get("dtype", args[0] if args else None)
             return made if kind is None else made.astype(kind)
@@ -168,7 +167,7 @@ def symbolic_numbers(net: nn.Module) -> Iterator[None]:
     unhashable = torch.SymInt.__hash__
     try:
         torch.SymInt.__hash__ = _hash  # type: ignore[method-assign, assignment]  # as the module says
-        for symbol in _SYMBOLS:
+        for symbol in SYMBOLS:
             symbol.astype = _as_type  # type: ignore[union-attr]  # numpy's numbers have it: np.ceil(h / 2).astype(int)
         for kind, name, value in cached:
             setattr(kind, name, value.__wrapped__)
@@ -180,7 +179,7 @@ def symbolic_numbers(net: nn.Module) -> Iterator[None]:
             yield
     finally:
         torch.SymInt.__hash__ = unhashable  # type: ignore[method-assign]  # as above
-        for symbol in _SYMBOLS:
+        for symbol in SYMBOLS:
             del symbol.astype  # type: ignore[union-attr]  # as above
         for kind, name, value in cached:
             setattr(kind, name, value)

@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, _refs, from_numpy
 
-from fcn_edge_export.stand_ins import Kind, standing_for
+from fcn_edge_export.stand_ins import SYMBOLS, Kind, standing_for
 
 __all__ = ["CONSTRUCTORS", "symbolic_tensors"]
 
 ndarray: Any = importlib.import_module("torch._numpy").ndarray  # torch has no types for it
 _NAMES = ("as_tensor", "asarray", "from_numpy", "tensor")
-_SYMBOLS = (torch.SymInt, torch.SymFloat)
 
 
 @contextlib.contextmanager
@@ -93,7 +92,7 @@ def _type_of(data: Any) -> torch.dtype | None:
 
 def _is_listed(args: tuple[Any, ...]) -> bool:
     """Whether numbers are given as a list; as they are, or as a shape, they are the shape of a tensor."""
-    listed = len(args) == 1 and not isinstance(args[0], (torch.Size, *_SYMBOLS))
+    listed = len(args) == 1 and not isinstance(args[0], (torch.Size, *SYMBOLS))
     return listed and _holds_symbols(args[0])
 
 
@@ -102,7 +101,7 @@ def _holds_symbols(data: Any) -> bool:
         return data.dtype == object and any(map(_holds_symbols, data.flat))
     if isinstance(data, (tuple, list)):
         return any(map(_holds_symbols, data))
-    return isinstance(data, _SYMBOLS)
+    return isinstance(data, SYMBOLS)
 
 
 def _constructor(real: Any, dtype: torch.dtype | None) -> Kind:

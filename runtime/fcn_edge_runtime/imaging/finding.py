@@ -55,6 +55,7 @@ _NOT_READ = (
     ".svg",
     ".tga",
 )
+_LEFT_OUT = frozenset({*_NOT_READ, *_VIDEOS})  # from folders
 
 # What `fcn-edge run` wrote earlier into the same folder.
 _OWN_RESULT = re.compile(
@@ -355,7 +356,7 @@ def _other_ending(name: str) -> str:
     name = name.lower()
     ending = os.path.splitext(name)[1]  # noqa: PTH122 - a str is enough
     ours = name.startswith(".") or _OWN_RESULT.fullmatch(name)
-    return ending if ending in (*_NOT_READ, *_VIDEOS) and not ours else ""
+    return ending if ending in _LEFT_OUT and not ours else ""
 
 
 def _literal_part(pattern: str) -> Path:

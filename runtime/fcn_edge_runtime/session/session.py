@@ -1,4 +1,4 @@
-"""The only place that makes an onnxruntime session: its provider, its options, its checks.
+"""The only way to an onnxruntime session: on which provider, with which options, after which checks.
 
 onnxruntime falls back to the CPU silently. Here the requested device is used, or an error is raised: it must
 be in the build, it must start, and the created session must have nodes on it.
